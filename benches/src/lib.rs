@@ -1,0 +1,95 @@
+#![doc = include_str!("../README.md")]
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use ebm_core::{NoiseKey, StepSize, Stream};
+use ebm_energy_net::{Architecture, Net, NetConfig, NetError};
+use ebm_langevin::{ChainRun, Engine, LangevinError, NoiseStart, TensorEngine, Ula};
+
+/// A net, its state shape and step size: what one throughput figure is about.
+#[derive(Debug, Clone, Copy)]
+pub struct Case {
+    /// The net's name in tables.
+    pub net: &'static str,
+    /// The net.
+    pub config: NetConfig,
+    /// `[channels, height, width]`.
+    pub state_shape: [usize; 3],
+    /// ε.
+    pub step_size: f64,
+}
+
+impl Case {
+    /// The published nets with the step sizes of their settings: `toy`, `vanilla`, `nonlocal` (3×32×32, width 32).
+    #[must_use]
+    pub fn published() -> [Self; 3] {
+        [
+            (Architecture::Toy, "toy", [2, 1, 1], 0.125),
+            (Architecture::Vanilla, "vanilla", [3, 32, 32], 1e-2),
+            (Architecture::Nonlocal, "nonlocal", [3, 32, 32], 7.5e-3),
+        ]
+        .map(|(architecture, net, state_shape, step_size)| Self {
+            net,
+            config: NetConfig::published(architecture),
+            state_shape,
+            step_size,
+        })
+    }
+}
+
+/// Chains of one case, ready to run on backend `B` with the tensor engine.
+#[derive(Debug)]
+pub struct Chains<B: AutodiffBackend> {
+    net: Net<B>,
+    states: Tensor<B::InnerBackend, 4>,
+    kernel: Ula,
+    step: u64,
+}
+
+impl<B: AutodiffBackend> Chains<B> {
+    /// `batch` chains of `case`, started from Gaussian noise.
+    ///
+    /// # Errors
+    /// [`NetError`] when the case's net does not fit its states.
+    pub fn new(
+        case: Case,
+        batch: usize,
+        device: &B::Device,
+    ) -> Result<Self, Box<dyn std::error::Error>> {
+        let [channels, height, width] = case.state_shape;
+        let net: Result<Net<B>, NetError> = case.config.init(case.state_shape, 0, device);
+        let key = NoiseKey::new(0, Stream::WatchStart, 0);
+        let start = NoiseStart::Gaussian.draw(1.0, key, batch, channels * height * width)?;
+        let states = Tensor::<B::InnerBackend, 1>::from_floats(start.as_slice(), device)
+            .reshape([batch, channels, height, width]);
+        Ok(Self {
+            net: burn::module::Module::no_grad(net?),
+            states,
+            kernel: Ula::learned(StepSize::new(case.step_size)?),
+            step: 0,
+        })
+    }
+
+    /// Runs `steps` Langevin steps and waits for them.
+    ///
+    /// # Errors
+    /// [`LangevinError`] of the engine.
+    pub fn run(&mut self, steps: u64) -> Result<(), LangevinError> {
+        let run = ChainRun {
+            kernel: self.kernel,
+            steps,
+            first_step: self.step,
+            noise: NoiseKey::new(0, Stream::Watch, 0),
+        };
+        let outcome = Engine::<B, _>::run(
+            &TensorEngine::default(),
+            &self.net,
+            self.states.clone(),
+            &run,
+        )?;
+        self.step += steps;
+        self.states = outcome.states;
+        <B::InnerBackend as Backend>::sync(&self.states.device())
+            .map_err(|error| LangevinError::Backend(format!("{error:?}")))
+    }
+}

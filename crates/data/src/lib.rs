@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+mod cifar;
+mod config;
+mod dataset;
+mod digits;
+mod directory;
+mod error;
+#[cfg(feature = "fetch")]
+pub mod fetch;
+mod folder;
+mod idx;
+mod image_set;
+mod preprocess;
+mod toy;
+
+pub use cifar::{CIFAR_TRAINING_BATCHES, load_cifar};
+pub use config::{CifarConfig, DataConfig, FolderConfig, IdxConfig};
+pub use dataset::Dataset;
+pub use digits::embedded_digits;
+pub use directory::data_directory;
+pub use error::DataError;
+pub use folder::load_folder;
+pub use idx::load_idx;
+pub use image_set::ImageSet;
+pub use preprocess::{Fit, ImageConfig};
+pub use toy::{Gmm, PlotExtent, Rings, Toy};

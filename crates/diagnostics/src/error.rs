@@ -1,0 +1,138 @@
+//! The one error type of the crate.
+
+use std::path::PathBuf;
+
+/// What went wrong, and what to do about it.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum DiagnosticsError {
+    /// A file could not be opened or read.
+    #[error("cannot read {}: {source}; check that the path is right and readable", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+
+    /// A file could not be written.
+    #[error(
+        "cannot write {}: {source}; check that its folder exists, is writable and has space left",
+        path.display()
+    )]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+
+    /// A line of a metrics file is not a record.
+    #[error(
+        "{}, line {line}: not a metrics record: {source}; correct or delete this line",
+        path.display()
+    )]
+    MalformedLine {
+        /// The metrics file.
+        path: PathBuf,
+        /// 1-based line number.
+        line: usize,
+        /// What the JSON parser said.
+        source: serde_json::Error,
+    },
+
+    /// The last line of a metrics file was cut off while it was being written.
+    #[error(
+        "{}, line {line}: the last line is torn (no line end and not a whole record), as after an \
+         interrupted run; delete it, or read only the complete lines",
+        path.display()
+    )]
+    TornLastLine {
+        /// The metrics file.
+        path: PathBuf,
+        /// 1-based line number.
+        line: usize,
+    },
+
+    /// A record could not be turned into JSON.
+    #[error("cannot write a metrics record as JSON: {0}")]
+    Encode(#[source] serde_json::Error),
+
+    /// A series has too few values.
+    #[error(
+        "{what} has {length} values but at least {needed} are needed; use a longer series or fewer lags"
+    )]
+    SeriesTooShort {
+        /// Which series.
+        what: &'static str,
+        /// Number of values given.
+        length: usize,
+        /// Smallest number of values that works.
+        needed: usize,
+    },
+
+    /// Two things that belong together differ in length.
+    #[error("{what} must have the same length, got {left} and {right}; cut the longer one")]
+    LengthsDiffer {
+        /// Which pair.
+        what: &'static str,
+        /// Length of the first.
+        left: usize,
+        /// Length of the second.
+        right: usize,
+    },
+
+    /// A value is NaN or infinite where a number is needed.
+    #[error("{what} is not finite at index {index}; remove it or look for a diverged chain")]
+    NotFinite {
+        /// Which series.
+        what: &'static str,
+        /// 0-based position of the first such value.
+        index: usize,
+    },
+
+    /// A parameter is outside its range.
+    #[error("{name} is {value}, but {requirement}")]
+    Parameter {
+        /// The parameter.
+        name: &'static str,
+        /// The value given.
+        value: String,
+        /// What it has to satisfy.
+        requirement: &'static str,
+    },
+
+    /// Two densities live on different grids.
+    #[error(
+        "the two densities lie on different grids ({left} and {right}); build both with the same resolution and half width"
+    )]
+    GridsDiffer {
+        /// First grid, in words.
+        left: String,
+        /// Second grid, in words.
+        right: String,
+    },
+
+    /// A density has no mass on its grid.
+    #[error(
+        "the density has no mass on the grid over [-{half_width}, {half_width}]²; use a larger half width, and check that the values are log densities and not energies"
+    )]
+    NoMass {
+        /// Half the side of the grid.
+        half_width: f64,
+    },
+
+    /// The samples of a kernel density lie on a line or a point.
+    #[error(
+        "the covariance of the samples is singular, so they have no two-dimensional kernel density; use more and distinct samples"
+    )]
+    SingularCovariance,
+
+    /// A figure could not be drawn.
+    #[error("cannot draw the figure: {0}")]
+    Drawing(String),
+
+    /// An image could not be encoded as PNG.
+    #[error("cannot encode the image as PNG: {0}")]
+    Png(String),
+}

@@ -1,0 +1,56 @@
+//! What the sampler does to the learning: series, correlations, densities, plots and reports.
+//!
+//! Maximum-likelihood learning of an energy-based model is watched through two numbers per
+//! learning iteration `t`: the energy difference `d_t` between data and samples and the Langevin
+//! gradient magnitude `r_t` ("On the Anatomy of MCMC-Based Maximum Likelihood Learning of
+//! Energy-Based Models", arXiv 1903.12370, section 3). This crate reads these series, computes
+//! their correlations, draws the diagnostic and landscape figures and binds everything into one
+//! HTML page. It works on plain slices, without a tensor library.
+//!
+//! ```
+//! use ebm_diagnostics::{autocorrelation, white_noise_band};
+//!
+//! let alternating: Vec<f64> = (0..100).map(|t| if t % 2 == 0 { 1.0 } else { -1.0 }).collect();
+//! let correlations = autocorrelation(&alternating, 2)?;
+//! assert!(correlations[1] < -white_noise_band(alternating.len()));
+//! # Ok::<(), ebm_diagnostics::DiagnosticsError>(())
+//! ```
+
+mod atomic_write;
+mod correlation;
+mod density;
+mod error;
+mod html;
+mod image_grid;
+mod kernel_density;
+mod metrics;
+mod number_format;
+pub mod plot;
+mod report;
+mod summary;
+
+pub use atomic_write::write_atomically;
+pub use correlation::{
+    autocorrelation, cross_correlation, partial_autocorrelation, standardise, unit_mean_square,
+    white_noise_band,
+};
+pub use density::{DensityGrid, kl_divergence, total_variation};
+pub use error::DiagnosticsError;
+pub use html::Table;
+pub use image_grid::{image_grid, png_bytes, write_png};
+pub use kernel_density::{kernel_density, points_from_flat, scott_factor};
+pub use metrics::{IterationMetrics, MetricsFile, read_complete_metrics, read_metrics};
+pub use plot::Figure;
+pub use report::Report;
+pub use summary::{RunSummary, SeriesSummary, SummaryOptions};
+
+/// The image type that [`image_grid`] returns.
+pub use image::RgbImage;
+
+/// Result of every fallible function of this crate.
+pub type Result<T> = std::result::Result<T, DiagnosticsError>;
+
+/// Compiles the examples of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,0 +1,85 @@
+//! Figures, each available as SVG and as PNG.
+//!
+//! A figure is drawn once, as SVG. The PNG is that SVG rendered by `resvg` with the bundled fonts,
+//! so both show the same picture, smooth and independent of the fonts of the machine.
+
+mod canvas;
+mod correlations;
+mod diagnostic;
+mod fonts;
+mod landscape;
+mod line;
+mod panel;
+mod raster;
+mod scale;
+mod style;
+
+use std::path::Path;
+
+pub use diagnostic::{DiagnosticOptions, diagnostic_figure};
+pub use landscape::{Landscape, landscape_figure};
+pub use line::{LineFigure, LineSeries, Reference, line_figure};
+
+use crate::{DiagnosticsError, Result, write_atomically};
+
+/// A drawn figure.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Figure {
+    svg: String,
+    description: String,
+}
+
+impl Figure {
+    /// The figure as a self-contained SVG document. It has no element ids, so several figures can
+    /// stand in one page.
+    #[must_use]
+    pub fn to_svg(&self) -> String {
+        self.svg.clone()
+    }
+
+    /// One sentence that says what the figure shows, for readers who do not see it.
+    #[must_use]
+    pub fn description(&self) -> &str {
+        &self.description
+    }
+
+    /// The figure as the bytes of a PNG file, one pixel per SVG unit.
+    ///
+    /// # Errors
+    /// [`DiagnosticsError::Png`] when rendering or encoding fails.
+    pub fn to_png(&self) -> Result<Vec<u8>> {
+        use resvg::{tiny_skia, usvg};
+
+        let failed = |what: &dyn std::fmt::Display| DiagnosticsError::Png(what.to_string());
+        let options = usvg::Options {
+            fontdb: fonts::database(),
+            ..usvg::Options::default()
+        };
+        let tree = usvg::Tree::from_str(&self.svg, &options).map_err(|e| failed(&e))?;
+        let size = tree.size().to_int_size();
+        let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height())
+            .ok_or_else(|| failed(&"the figure has no area"))?;
+        resvg::render(
+            &tree,
+            tiny_skia::Transform::identity(),
+            &mut pixels.as_mut(),
+        );
+        pixels.encode_png().map_err(|e| failed(&e))
+    }
+
+    /// Writes the figure as a PNG file.
+    ///
+    /// # Errors
+    /// As [`Figure::to_png`], and [`DiagnosticsError::Write`].
+    pub fn write_png(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_atomically(path, &self.to_png()?)
+    }
+
+    /// Writes the figure as an SVG file.
+    ///
+    /// # Errors
+    /// [`DiagnosticsError::Write`].
+    pub fn write_svg(&self, path: impl AsRef<Path>) -> Result<()> {
+        write_atomically(path, self.svg.as_bytes())
+    }
+}

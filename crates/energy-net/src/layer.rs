@@ -1,0 +1,286 @@
+//! The layers an energy net can be made of: a description (`LayerConfig`) and the burn module (`Layer`).
+
+use burn::module::{Module, Param};
+use burn::nn::conv::{Conv2d, Conv2dConfig};
+use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
+use burn::nn::{LeakyRelu, LeakyReluConfig, Linear, LinearConfig, PaddingConfig2d, Relu};
+use burn::tensor::activation::silu;
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+use ebm_core::{NoiseKey, Stream};
+use serde::{Deserialize, Serialize};
+
+use crate::{NetError, NonLocalBlock};
+
+/// One layer of a net, as plain data. Every convolution and linear layer has a bias.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum LayerConfig {
+    /// 2-D convolution, square kernel, zero padding.
+    Conv2d {
+        /// Channels in.
+        inputs: usize,
+        /// Channels out.
+        outputs: usize,
+        /// Side of the kernel.
+        kernel: usize,
+        /// Stride, both axes.
+        stride: usize,
+        /// Zero padding on each side.
+        padding: usize,
+    },
+    /// Linear map of the whole flattened state (channel-major, as PyTorch's `flatten`).
+    Linear {
+        /// Values in.
+        inputs: usize,
+        /// Values out.
+        outputs: usize,
+    },
+    /// max(x, slope · x).
+    LeakyRelu {
+        /// Slope for negative inputs.
+        slope: f64,
+    },
+    /// max(x, 0).
+    Relu,
+    /// x · sigmoid(x).
+    Silu,
+    /// Maximum over square windows that do not overlap.
+    MaxPool2d {
+        /// Side and stride of the window.
+        size: usize,
+    },
+    /// Non-local block with 2×2-pooled keys and values, [`NonLocalBlock`].
+    NonLocal {
+        /// Channels in and out.
+        channels: usize,
+    },
+}
+
+/// x · sigmoid(x), without parameters.
+#[derive(Module, Clone, Debug, Default)]
+pub struct Silu;
+
+/// A layer with its parameters.
+#[derive(Module, Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Layer<B: Backend> {
+    /// 2-D convolution.
+    Conv2d(Conv2d<B>),
+    /// Linear map of the flattened state.
+    Linear(Linear<B>),
+    /// Leaky ReLU.
+    LeakyRelu(LeakyRelu),
+    /// ReLU.
+    Relu(Relu),
+    /// SiLU.
+    Silu(Silu),
+    /// Max-pooling.
+    MaxPool2d(MaxPool2d),
+    /// Non-local block.
+    NonLocal(NonLocalBlock<B>),
+}
+
+impl LayerConfig {
+    /// The shape `[channels, height, width]` that comes out for `input` of that form.
+    ///
+    /// # Errors
+    /// A sentence that says what does not fit.
+    fn output_shape(self, input: [usize; 3]) -> Result<[usize; 3], String> {
+        let [channels, height, width] = input;
+        let expect_channels = |inputs: usize| {
+            if inputs == channels {
+                Ok(())
+            } else {
+                Err(format!("it expects {inputs} channels"))
+            }
+        };
+        match self {
+            Self::Conv2d {
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                padding,
+            } => {
+                expect_channels(inputs)?;
+                if kernel == 0 || stride == 0 || outputs == 0 {
+                    return Err("kernel, stride and outputs must be at least 1".into());
+                }
+                let side = |length: usize| {
+                    (length + 2 * padding)
+                        .checked_sub(kernel)
+                        .map(|room| room / stride + 1)
+                        .ok_or_else(|| format!("the {kernel}×{kernel} kernel is larger"))
+                };
+                Ok([outputs, side(height)?, side(width)?])
+            }
+            Self::Linear { inputs, outputs } => {
+                if inputs == channels * height * width && outputs > 0 {
+                    Ok([outputs, 1, 1])
+                } else {
+                    Err(format!("it expects {inputs} values in all"))
+                }
+            }
+            Self::MaxPool2d { size } => {
+                if size == 0 || height < size || width < size {
+                    return Err(format!("the window of {size} must be 1 or more and fit"));
+                }
+                Ok([channels, height / size, width / size])
+            }
+            Self::NonLocal { channels: expected } => {
+                expect_channels(expected)?;
+                if height < 2 || width < 2 {
+                    return Err("its keys are pooled by 2, which needs at least 2×2".into());
+                }
+                Ok(input)
+            }
+            Self::LeakyRelu { .. } | Self::Relu | Self::Silu => Ok(input),
+        }
+    }
+
+    /// Checks a stack of layers against states of `[channels, height, width]`; returns the shape at its end.
+    ///
+    /// # Errors
+    /// [`NetError::Layer`] for the first layer that does not fit.
+    pub fn check_stack(layers: &[Self], input: [usize; 3]) -> Result<[usize; 3], NetError> {
+        let mut shape = input;
+        for (index, layer) in layers.iter().enumerate() {
+            shape = layer
+                .output_shape(shape)
+                .map_err(|reason| NetError::Layer {
+                    index,
+                    layer: format!("{layer:?}"),
+                    channels: shape[0],
+                    height: shape[1],
+                    width: shape[2],
+                    reason,
+                })?;
+        }
+        Ok(shape)
+    }
+
+    /// The layer with PyTorch's default initial parameters, drawn by `draw`.
+    pub(crate) fn init<B: Backend>(self, draw: &mut ParameterDraw<'_, B>) -> Layer<B> {
+        match self {
+            Self::Conv2d {
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                padding,
+            } => Layer::Conv2d(draw.conv2d(inputs, outputs, kernel, stride, padding)),
+            Self::Linear { inputs, outputs } => Layer::Linear(draw.linear(inputs, outputs)),
+            Self::LeakyRelu { slope } => {
+                Layer::LeakyRelu(LeakyReluConfig::new().with_negative_slope(slope).init())
+            }
+            Self::Relu => Layer::Relu(Relu::new()),
+            Self::Silu => Layer::Silu(Silu),
+            Self::MaxPool2d { size } => Layer::MaxPool2d(
+                MaxPool2dConfig::new([size, size])
+                    .with_strides([size, size])
+                    .init(),
+            ),
+            Self::NonLocal { channels } => Layer::NonLocal(NonLocalBlock::init(channels, draw)),
+        }
+    }
+}
+
+impl<B: Backend> Layer<B> {
+    /// `[chains, channels, height, width]` → the same with the layer's output shape.
+    pub fn forward(&self, input: Tensor<B, 4>) -> Tensor<B, 4> {
+        match self {
+            Self::Conv2d(layer) => convolve(layer, input),
+            Self::Linear(layer) => {
+                let output = layer.forward(input.flatten::<2>(1, 3));
+                let [chains, values] = output.dims();
+                output.reshape([chains, values, 1, 1])
+            }
+            Self::LeakyRelu(layer) => layer.forward(input),
+            Self::Relu(layer) => layer.forward(input),
+            Self::Silu(_) => silu(input),
+            Self::MaxPool2d(layer) => layer.forward(input),
+            Self::NonLocal(layer) => layer.forward(input),
+        }
+    }
+}
+
+/// A convolution; where the kernel covers the whole unpadded input it is one matrix product, which is many times
+/// faster than a convolution over images of one pixel (every layer of `toy`, the last of `vanilla`).
+fn convolve<B: Backend>(layer: &Conv2d<B>, input: Tensor<B, 4>) -> Tensor<B, 4> {
+    let [chains, _, height, width] = input.dims();
+    let unpadded = matches!(layer.padding, PaddingConfig2d::Valid);
+    if !unpadded || layer.kernel_size != [height, width] {
+        return layer.forward(input);
+    }
+    let weight = layer.weight.val().flatten::<2>(1, 3);
+    let outputs = weight.dims()[0];
+    let product = input.flatten::<2>(1, 3).matmul(weight.transpose());
+    let output = match &layer.bias {
+        Some(bias) => product + bias.val().unsqueeze_dim::<2>(0),
+        None => product,
+    };
+    output.reshape([chains, outputs, 1, 1])
+}
+
+/// Draws initial parameters as PyTorch does: weights and biases uniform in ±1/√fan_in. The numbers come from the
+/// project's noise, one iteration number for each tensor, so a seed means the same net on every backend.
+pub(crate) struct ParameterDraw<'a, B: Backend> {
+    seed: u64,
+    tensors: u64,
+    device: &'a B::Device,
+}
+
+impl<'a, B: Backend> ParameterDraw<'a, B> {
+    pub(crate) fn new(seed: u64, device: &'a B::Device) -> Self {
+        Self {
+            seed,
+            tensors: 0,
+            device,
+        }
+    }
+
+    fn uniform<const D: usize>(&mut self, shape: [usize; D], fan_in: usize) -> Param<Tensor<B, D>> {
+        let key = NoiseKey::new(self.seed, Stream::Parameters, self.tensors);
+        self.tensors += 1;
+        let mut values = vec![0.0; shape.iter().product()];
+        let count = values.len();
+        key.uniforms(0, 0, count, &mut values);
+        let bound = 1.0 / (fan_in as f32).sqrt();
+        for value in &mut values {
+            *value = (2.0 * *value - 1.0) * bound;
+        }
+        Param::from_tensor(Tensor::from_data(
+            TensorData::new(values, shape),
+            self.device,
+        ))
+    }
+
+    pub(crate) fn conv2d(
+        &mut self,
+        inputs: usize,
+        outputs: usize,
+        kernel: usize,
+        stride: usize,
+        padding: usize,
+    ) -> Conv2d<B> {
+        let padding = match padding {
+            0 => PaddingConfig2d::Valid,
+            sides => PaddingConfig2d::Explicit(sides, sides, sides, sides),
+        };
+        let fan_in = inputs * kernel * kernel;
+        let mut layer = Conv2dConfig::new([inputs, outputs], [kernel, kernel])
+            .with_stride([stride, stride])
+            .with_padding(padding)
+            .init(self.device);
+        layer.weight = self.uniform([outputs, inputs, kernel, kernel], fan_in);
+        layer.bias = Some(self.uniform([outputs], fan_in));
+        layer
+    }
+
+    fn linear(&mut self, inputs: usize, outputs: usize) -> Linear<B> {
+        let mut layer = LinearConfig::new(inputs, outputs).init(self.device);
+        layer.weight = self.uniform([inputs, outputs], inputs);
+        layer.bias = Some(self.uniform([outputs], inputs));
+        layer
+    }
+}

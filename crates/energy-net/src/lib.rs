@@ -1,0 +1,19 @@
+#![doc = include_str!("../README.md")]
+
+mod analytic;
+mod config;
+mod error;
+mod layer;
+mod net;
+mod nonlocal_block;
+mod parameters;
+mod weights;
+
+pub use analytic::{DoubleWell, Gaussian, GaussianMixture, Rings};
+pub use config::{Architecture, NetConfig};
+pub use error::NetError;
+pub use layer::{Layer, LayerConfig};
+pub use net::{Net, NonLocalNet, Sequential};
+pub use nonlocal_block::NonLocalBlock;
+pub use parameters::{NamedParameter, ParameterPath, named_parameters};
+pub use weights::{load_weights, read_tensors, save_weights, write_tensors};

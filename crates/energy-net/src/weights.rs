@@ -1,0 +1,187 @@
+//! Weights in and out: safetensors files with PyTorch's names and layouts.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData, backend::Backend};
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::{NamedParameter, NetError, ParameterPath, named_parameters};
+
+/// Writes the module's parameters so that PyTorch's `load_state_dict` takes them; `metadata` goes into the header.
+/// The file appears whole or not at all.
+///
+/// # Errors
+/// [`NetError::Io`] when the file cannot be written.
+pub fn save_weights<B: Backend, M: Module<B>>(
+    module: &M,
+    path: &Path,
+    metadata: HashMap<String, String>,
+) -> Result<(), NetError> {
+    write_tensors(&named_parameters(module), path, metadata)
+}
+
+/// The module with the parameters of a safetensors file.
+///
+/// # Errors
+/// [`NetError::OtherNet`] when names or shapes differ, [`NetError::NotFinite`] when a value is not finite,
+/// [`NetError::Format`] and [`NetError::Io`] when the file cannot be read.
+pub fn load_weights<B: Backend, M: Module<B>>(module: M, path: &Path) -> Result<M, NetError> {
+    let tensors = read_tensors(path)?;
+    let mut found: BTreeMap<_, _> = tensors
+        .into_iter()
+        .map(|tensor| (tensor.name.clone(), tensor))
+        .collect();
+    let expected = named_parameters(&module);
+    let mut differences = Vec::new();
+    for parameter in &expected {
+        match found.get(&parameter.name) {
+            None => differences.push(format!("`{}` is missing", parameter.name)),
+            Some(tensor) if tensor.shape != parameter.shape => differences.push(format!(
+                "`{}` has shape {:?} where the net has {:?}",
+                parameter.name, tensor.shape, parameter.shape
+            )),
+            Some(tensor) if !tensor.values.iter().all(|value| value.is_finite()) => {
+                return Err(NetError::NotFinite {
+                    path: path.to_owned(),
+                    name: parameter.name.clone(),
+                });
+            }
+            Some(_) => {}
+        }
+    }
+    for name in found.keys() {
+        if !expected.iter().any(|parameter| &parameter.name == name) {
+            differences.push(format!("`{name}` is not in the net"));
+        }
+    }
+    if !differences.is_empty() {
+        let more = differences.len().saturating_sub(3);
+        differences.truncate(3);
+        let mut difference = differences.join(", ");
+        if more > 0 {
+            difference += &format!(" and {more} more differences");
+        }
+        return Err(NetError::OtherNet {
+            path: path.to_owned(),
+            difference,
+        });
+    }
+    Ok(module.map(&mut Loader {
+        path: ParameterPath::default(),
+        found: &mut found,
+    }))
+}
+
+struct Loader<'a> {
+    path: ParameterPath,
+    found: &'a mut BTreeMap<String, NamedParameter>,
+}
+
+impl<B: Backend> ModuleMapper<B> for Loader<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        let Some(parameter) = self.found.remove(&self.path.name()) else {
+            return param;
+        };
+        let is_linear_weight = self.path.is_linear_weight();
+        param.map(|tensor| {
+            let data = TensorData::new(parameter.values, parameter.shape);
+            let loaded = Tensor::from_data(data, &tensor.device());
+            let loaded = if is_linear_weight {
+                loaded.transpose()
+            } else {
+                loaded
+            };
+            loaded.set_require_grad(tensor.is_require_grad())
+        })
+    }
+}
+
+/// Writes host tensors as a safetensors file; it appears whole or not at all.
+///
+/// # Errors
+/// [`NetError::Io`] when the file cannot be written.
+pub fn write_tensors(
+    tensors: &[NamedParameter],
+    path: &Path,
+    metadata: HashMap<String, String>,
+) -> Result<(), NetError> {
+    let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
+        .iter()
+        .map(|tensor| {
+            let bytes = tensor.values.iter().flat_map(|v| v.to_le_bytes());
+            (tensor.name.clone(), tensor.shape.clone(), bytes.collect())
+        })
+        .collect();
+    let as_format_error = |error: safetensors::SafeTensorError| NetError::Format {
+        path: path.to_owned(),
+        reason: error.to_string(),
+    };
+    let views: Vec<(&str, TensorView<'_>)> = bytes
+        .iter()
+        .map(|(name, shape, bytes)| {
+            TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
+        })
+        .collect::<Result<_, _>>()
+        .map_err(as_format_error)?;
+    let file = safetensors::serialize(views, Some(metadata)).map_err(as_format_error)?;
+    ebm_core::write_atomically(path, &file).map_err(|source| NetError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// Reads all tensors of a safetensors file as f32 (f32 and f64 files are accepted).
+///
+/// # Errors
+/// [`NetError::Io`] and [`NetError::Format`].
+pub fn read_tensors(path: &Path) -> Result<Vec<NamedParameter>, NetError> {
+    let bytes = std::fs::read(path).map_err(|source| NetError::Io {
+        path: path.to_owned(),
+        source,
+    })?;
+    let format_error = |reason: String| NetError::Format {
+        path: path.to_owned(),
+        reason,
+    };
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| format_error(error.to_string()))?;
+    file.iter()
+        .map(|(name, view)| {
+            let values = match view.dtype() {
+                Dtype::F32 => view
+                    .data()
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|bytes| f32::from_le_bytes(*bytes))
+                    .collect(),
+                Dtype::F64 => view
+                    .data()
+                    .as_chunks::<8>()
+                    .0
+                    .iter()
+                    .map(|bytes| f64::from_le_bytes(*bytes) as f32)
+                    .collect(),
+                other => {
+                    return Err(format_error(format!(
+                        "tensor `{name}` is of type {other:?}, f32 is needed"
+                    )));
+                }
+            };
+            Ok(NamedParameter {
+                name: name.to_owned(),
+                shape: view.shape().to_vec(),
+                values,
+            })
+        })
+        .collect()
+}

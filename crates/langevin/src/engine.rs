@@ -1,0 +1,48 @@
+//! What an engine is asked for and what it returns.
+
+use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
+use ebm_core::NoiseKey;
+
+use crate::{LangevinError, Ula};
+
+/// A number of Langevin steps.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ChainRun {
+    /// The kernel.
+    pub kernel: Ula,
+    /// L, how many steps.
+    pub steps: u64,
+    /// The number of the first step in the noise stream. Chains that are run in pieces, each starting where the last
+    /// ended, walk the same path as in one piece.
+    pub first_step: u64,
+    /// Where the noise comes from.
+    pub noise: NoiseKey,
+}
+
+/// Chains after their steps.
+#[derive(Debug, Clone)]
+pub struct ChainOutcome<B: Backend> {
+    /// Final states, `[chains, channels, height, width]`.
+    pub states: Tensor<B, 4>,
+    /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain, taken before each step
+    /// (arXiv 1903.12370, section 3). With no steps it is 0.
+    pub gradient_magnitude: f64,
+}
+
+/// A way to compute many steps. Which engine does it changes the speed and nothing else.
+pub trait Engine<B: AutodiffBackend, E> {
+    /// The engine's name, as in `--engine`.
+    fn name(&self) -> &'static str;
+
+    /// Runs the chains from `initial`, `[chains, channels, height, width]`, on `energy`.
+    ///
+    /// # Errors
+    /// [`LangevinError`] when the energy breaks its contract. Non-finite states are not an error here: they are
+    /// returned, for the caller to judge.
+    fn run(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError>;
+}

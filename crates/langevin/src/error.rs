@@ -1,0 +1,38 @@
+//! What can be wrong with a request for chains.
+
+use ebm_core::CoreError;
+
+/// An impossible request, or an energy that does not keep its contract.
+#[derive(Debug, thiserror::Error)]
+pub enum LangevinError {
+    /// The energy's output has the wrong shape, or a step size or temperature is impossible.
+    #[error(transparent)]
+    Core(#[from] CoreError),
+    /// More states asked of the bank than it holds.
+    #[error(
+        "a batch of {count} chains cannot be drawn from a persistent bank of {size} states: lower the batch size or enlarge the bank"
+    )]
+    BankTooSmall {
+        /// States asked for.
+        count: usize,
+        /// States in the bank.
+        size: usize,
+    },
+    /// States of the wrong number or shape were given to the bank.
+    #[error("the bank expected {expected} values for its states and got {got}")]
+    BankShape {
+        /// Values expected.
+        expected: usize,
+        /// Values given.
+        got: usize,
+    },
+    /// The start's factor is not a positive finite number.
+    #[error("the factor of the chain start is {0}: must be a finite number > 0")]
+    StartFactor(f64),
+    /// The caller asked to stop.
+    #[error("the chains were stopped before their last step")]
+    Cancelled,
+    /// The backend did not hand its numbers over.
+    #[error("the backend returned no data: {0}")]
+    Backend(String),
+}

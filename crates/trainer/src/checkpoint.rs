@@ -1,0 +1,265 @@
+//! Checkpoints: folders with all that is needed to go on, that appear whole or not at all.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::module::AutodiffModule;
+use burn::tensor::backend::AutodiffBackend;
+use ebm_core::Energy;
+use ebm_energy_net::{NamedParameter, load_weights, read_tensors, save_weights, write_tensors};
+use ebm_langevin::{Engine, PersistentBank};
+use serde::{Deserialize, Serialize};
+
+use crate::{Learner, LearnerView, LearningConfig, Method, Optimizer, TrainerError};
+
+/// The version of the layout below, checked before anything else is read.
+pub const CHECKPOINT_FORMAT: u32 = 1;
+
+const INFO: &str = "checkpoint.json";
+const WEIGHTS: &str = "weights.safetensors";
+const OPTIMIZER: &str = "optimizer.safetensors";
+const BANK: &str = "bank.safetensors";
+
+/// What `checkpoint.json` says.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct CheckpointInfo {
+    /// [`CHECKPOINT_FORMAT`].
+    pub format: u32,
+    /// Iterations done. With the seed this is the position of the generator, since all noise is addressed by iteration.
+    pub iteration: u64,
+    /// The rate of the next iteration.
+    pub learning_rate: f64,
+    /// `[channels, height, width]` of a state.
+    pub state_shape: [usize; 3],
+    /// The settings the checkpoint was made with.
+    pub learning: LearningConfig,
+}
+
+/// Where and how often checkpoints are written.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Checkpoints {
+    /// The folder that holds one folder for each checkpoint.
+    pub folder: PathBuf,
+    /// Iterations between checkpoints; the last iteration always has one.
+    pub every: u64,
+    /// How many of the newest are kept.
+    pub keep: usize,
+}
+
+impl Checkpoints {
+    /// Writes a checkpoint and removes the oldest beyond `keep`; returns its folder.
+    ///
+    /// # Errors
+    /// As [`LearnerView::save_checkpoint`].
+    pub fn write(&self, learner: &dyn LearnerView) -> Result<PathBuf, TrainerError> {
+        fs::create_dir_all(&self.folder).map_err(|source| io(&self.folder, source))?;
+        let folder = self.folder.join(format!("{:08}", learner.iteration()));
+        if !folder.exists() {
+            learner.save_checkpoint(&folder)?;
+        }
+        let all = list(&self.folder)?;
+        let surplus = all.len().saturating_sub(self.keep.max(1));
+        for (_, old) in &all[..surplus] {
+            // An old checkpoint that cannot be removed costs space, not results.
+            let _ = fs::remove_dir_all(old);
+        }
+        Ok(folder)
+    }
+}
+
+/// The newest checkpoint in a folder of checkpoints.
+///
+/// # Errors
+/// [`TrainerError::Checkpoint`] when there is none.
+pub fn latest_checkpoint(folder: &Path) -> Result<PathBuf, TrainerError> {
+    match list(folder)?.pop() {
+        Some((_, newest)) => Ok(newest),
+        None => Err(problem(folder, "holds no checkpoint to continue from")),
+    }
+}
+
+/// Checkpoint folders by iteration, oldest first.
+fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>, TrainerError> {
+    let entries = match fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(source) => return Err(io(folder, source)),
+    };
+    let mut all: Vec<_> = entries
+        .filter_map(|entry| {
+            let path = entry.ok()?.path();
+            let iteration = path.file_name()?.to_str()?.parse().ok()?;
+            Some((iteration, path))
+        })
+        .collect();
+    all.sort();
+    Ok(all)
+}
+
+/// Reads `checkpoint.json` of a checkpoint folder.
+///
+/// # Errors
+/// [`TrainerError::Io`] and [`TrainerError::Checkpoint`].
+pub fn read_checkpoint_info(folder: &Path) -> Result<CheckpointInfo, TrainerError> {
+    #[derive(Deserialize)]
+    struct Format {
+        format: u32,
+    }
+    let path = folder.join(INFO);
+    let text = fs::read_to_string(&path).map_err(|source| io(&path, source))?;
+    let unreadable = |error: serde_json::Error| {
+        problem(
+            &path,
+            format!("not a readable checkpoint ({error}); use an earlier one"),
+        )
+    };
+    let Format { format } = serde_json::from_str(&text).map_err(unreadable)?;
+    if format != CHECKPOINT_FORMAT {
+        return Err(problem(
+            &path,
+            format!("format {format}, but this version reads format {CHECKPOINT_FORMAT}"),
+        ));
+    }
+    serde_json::from_str(&text).map_err(unreadable)
+}
+
+pub(crate) fn save<B, N, E>(learner: &Learner<B, N, E>, folder: &Path) -> Result<(), TrainerError>
+where
+    B: AutodiffBackend,
+    N: AutodiffModule<B> + Energy<B>,
+    E: Engine<B, N>,
+{
+    let parent = folder.parent().unwrap_or(Path::new("."));
+    // A name that `list` ignores: a half-written checkpoint is never taken for one.
+    let draft = tempfile::Builder::new()
+        .prefix(".unfinished-")
+        .tempdir_in(parent)
+        .map_err(|source| io(parent, source))?;
+    let at = |name: &str| draft.path().join(name);
+    save_weights(&learner.net, &at(WEIGHTS), Default::default())?;
+    let moments = learner.optimizer.state();
+    // Plain descent has no state, and a safetensors file needs a tensor.
+    if !moments.is_empty() {
+        write_tensors(&moments, &at(OPTIMIZER), Default::default())?;
+    }
+    if let Some(bank) = &learner.bank {
+        let states = NamedParameter {
+            name: "states".into(),
+            shape: vec![bank.len(), bank.states().len() / bank.len().max(1)],
+            values: bank.states().to_vec(),
+        };
+        write_tensors(&[states], &at(BANK), Default::default())?;
+    }
+    let info = CheckpointInfo {
+        format: CHECKPOINT_FORMAT,
+        iteration: learner.iteration,
+        learning_rate: learner.learning_rate,
+        state_shape: learner.dataset().shape(),
+        learning: learner.config.clone(),
+    };
+    let text =
+        serde_json::to_vec_pretty(&info).map_err(|error| problem(folder, error.to_string()))?;
+    let path = at(INFO);
+    ebm_core::write_atomically(&path, &text).map_err(|source| io(&path, source))?;
+    make_readable(draft.path());
+    fs::rename(draft.path(), folder).map_err(|source| io(folder, source))?;
+    // The folder has moved: there is nothing left to clean up.
+    let _ = draft.keep();
+    Ok(())
+}
+
+/// Temporary folders are private; a checkpoint is as readable as any other result.
+fn make_readable(folder: &Path) {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt;
+        let _ = fs::set_permissions(folder, fs::Permissions::from_mode(0o755));
+    }
+    #[cfg(not(unix))]
+    let _ = folder;
+}
+
+pub(crate) fn restore<B, N, E>(
+    mut learner: Learner<B, N, E>,
+    folder: &Path,
+) -> Result<Learner<B, N, E>, TrainerError>
+where
+    B: AutodiffBackend,
+    N: AutodiffModule<B> + Energy<B>,
+    E: Engine<B, N>,
+{
+    let info = read_checkpoint_info(folder)?;
+    let shape = learner.dataset().shape();
+    if info.state_shape != shape {
+        return Err(problem(
+            folder,
+            format!(
+                "was made for states of {:?}, the data are {shape:?}",
+                info.state_shape
+            ),
+        ));
+    }
+    // Only the total may change between the parts of a run.
+    let mut made_with = info.learning;
+    made_with.iterations = learner.config.iterations;
+    if made_with != learner.config {
+        return Err(problem(
+            folder,
+            "was made with other learning settings than the run's config; resume with the config as it was",
+        ));
+    }
+    learner.net = load_weights(learner.net, &folder.join(WEIGHTS))?;
+    let path = folder.join(OPTIMIZER);
+    let has_state = learner.config.optimizer.method == Method::Adam && info.iteration > 0;
+    let moments = if has_state {
+        read_tensors(&path)?
+    } else {
+        Vec::new()
+    };
+    learner.optimizer = Optimizer::from_state(
+        learner.config.optimizer.method,
+        info.iteration,
+        moments,
+        learner.device(),
+    )
+    .map_err(|name| {
+        problem(
+            &path,
+            format!("tensor `{name}` is no complete optimiser state"),
+        )
+    })?;
+    if let Some(bank) = &learner.bank {
+        let path = folder.join(BANK);
+        let per_chain = bank.states().len() / bank.len().max(1);
+        let states = read_tensors(&path)?.pop().map(|tensor| tensor.values);
+        let restored = PersistentBank::from_states(states.unwrap_or_default(), per_chain)?;
+        if restored.len() != bank.len() {
+            return Err(problem(
+                &path,
+                format!(
+                    "holds {} states, the run's bank has {}",
+                    restored.len(),
+                    bank.len()
+                ),
+            ));
+        }
+        learner.bank = Some(restored);
+    }
+    learner.iteration = info.iteration;
+    learner.learning_rate = info.learning_rate;
+    Ok(learner)
+}
+
+fn io(path: &Path, source: std::io::Error) -> TrainerError {
+    TrainerError::Io {
+        path: path.to_owned(),
+        source,
+    }
+}
+
+fn problem(path: &Path, problem: impl Into<String>) -> TrainerError {
+    TrainerError::Checkpoint {
+        path: path.to_owned(),
+        problem: problem.into(),
+    }
+}

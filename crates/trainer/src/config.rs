@@ -1,0 +1,162 @@
+//! The settings of learning, as plain data with the paper's defaults.
+
+use ebm_core::StepSize;
+use ebm_langevin::ChainStart;
+use serde::{Deserialize, Serialize};
+
+use crate::TrainerError;
+
+/// All that Algorithm 1 of arXiv 1903.12370 needs besides a net and data.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LearningConfig {
+    /// Seed of every random number of the run.
+    pub seed: u64,
+    /// How many learning iterations in total.
+    pub iterations: u64,
+    /// n, how many data and how many chains an iteration uses.
+    pub batch_size: usize,
+    /// ε_data, the standard deviation of the Gaussian noise added to data; about 2ε–3ε or more for images, 0 for toys.
+    pub data_noise: f64,
+    /// The chains.
+    pub langevin: LangevinConfig,
+    /// The update of the parameters.
+    pub optimizer: OptimizerConfig,
+    /// Learning stops as run away when |mean F(data) − mean F(samples)| exceeds this; in units of F.
+    pub divergence_limit: f64,
+}
+
+/// The chains of a learning iteration.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LangevinConfig {
+    /// L, Langevin steps for each learning iteration.
+    pub steps: u64,
+    /// ε, step size and standard deviation of the noise.
+    pub epsilon: StepSize,
+    /// Where chains start.
+    pub start: ChainStart,
+    /// Factor of a noise start: U(−1, 1) × factor or N(0, 1) × factor.
+    #[serde(default = "one")]
+    pub start_factor: f64,
+    /// States in the persistent bank; by default one for each training image, or 10,000 for a toy density.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bank_size: Option<usize>,
+}
+
+/// The update of the parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OptimizerConfig {
+    /// Which update.
+    pub method: Method,
+    /// The initial rate.
+    pub learning_rate: f64,
+    /// The floor of the decaying rate.
+    #[serde(default)]
+    pub minimum_learning_rate: f64,
+    /// After every iteration, rate ← max(minimum, rate × decay).
+    #[serde(default = "one")]
+    pub decay: f64,
+}
+
+/// Which update of the parameters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Adam with β = (0.9, 0.999) and 1e-8, PyTorch's defaults.
+    Adam,
+    /// Plain stochastic gradient descent with the rate multiplied by ε²/2, so that tuning does not depend on ε.
+    Sgd,
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl LearningConfig {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`TrainerError::Setting`] for the first key out of range.
+    pub fn validate(&self) -> Result<(), TrainerError> {
+        let optimizer = &self.optimizer;
+        at_least_one("iterations", self.iterations)?;
+        at_least_one("batch_size", self.batch_size as u64)?;
+        at_least_one("langevin.steps", self.langevin.steps)?;
+        non_negative("data_noise", self.data_noise)?;
+        positive("langevin.start_factor", self.langevin.start_factor)?;
+        positive("optimizer.learning_rate", optimizer.learning_rate)?;
+        non_negative(
+            "optimizer.minimum_learning_rate",
+            optimizer.minimum_learning_rate,
+        )?;
+        positive("divergence_limit", self.divergence_limit)?;
+        if optimizer.minimum_learning_rate > optimizer.learning_rate {
+            return Err(setting(
+                "optimizer.minimum_learning_rate",
+                optimizer.minimum_learning_rate,
+                "must not exceed optimizer.learning_rate",
+            ));
+        }
+        if !(optimizer.decay > 0.0 && optimizer.decay <= 1.0) {
+            return Err(setting(
+                "optimizer.decay",
+                optimizer.decay,
+                "must be above 0 and at most 1",
+            ));
+        }
+        if let Some(size) = self.langevin.bank_size {
+            if self.langevin.start != ChainStart::Persistent {
+                return Err(setting(
+                    "langevin.bank_size",
+                    size,
+                    "only chains with `langevin.start` = \"persistent\" have a bank: remove the key",
+                ));
+            }
+            if size < self.batch_size {
+                return Err(setting(
+                    "langevin.bank_size",
+                    size,
+                    format!(
+                        "must be at least batch_size ({}), since a batch is drawn from the bank without replacement",
+                        self.batch_size
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn setting(key: &'static str, value: impl ToString, allowed: impl Into<String>) -> TrainerError {
+    TrainerError::Setting {
+        key,
+        value: value.to_string(),
+        allowed: allowed.into(),
+    }
+}
+
+fn at_least_one(key: &'static str, value: u64) -> Result<(), TrainerError> {
+    if value >= 1 {
+        Ok(())
+    } else {
+        Err(setting(key, value, "must be at least 1"))
+    }
+}
+
+fn positive(key: &'static str, value: f64) -> Result<(), TrainerError> {
+    if value.is_finite() && value > 0.0 {
+        Ok(())
+    } else {
+        Err(setting(key, value, "must be a finite number above 0"))
+    }
+}
+
+fn non_negative(key: &'static str, value: f64) -> Result<(), TrainerError> {
+    if value.is_finite() && value >= 0.0 {
+        Ok(())
+    } else {
+        Err(setting(key, value, "must be a finite number, 0 or more"))
+    }
+}

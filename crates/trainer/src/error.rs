@@ -1,0 +1,90 @@
+//! What can go wrong while learning.
+
+use std::path::PathBuf;
+
+use ebm_data::DataError;
+use ebm_energy_net::NetError;
+use ebm_langevin::LangevinError;
+
+use crate::ObserverError;
+
+/// An impossible setting, a failed part, or learning that ran away.
+#[derive(Debug, thiserror::Error)]
+pub enum TrainerError {
+    /// A setting is out of range.
+    #[error("{key} = {value}: {allowed}")]
+    Setting {
+        /// The key in the config.
+        key: &'static str,
+        /// The value given.
+        value: String,
+        /// What would be right.
+        allowed: String,
+    },
+    /// Learning ran away. The parameters and the last checkpoint are those of before.
+    #[error("learning ran away at iteration {iteration}: {cause}")]
+    Diverged {
+        /// The iteration that was given up.
+        iteration: u64,
+        /// What was seen.
+        cause: DivergenceCause,
+    },
+    /// The net or its weight file.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The chains.
+    #[error(transparent)]
+    Langevin(#[from] LangevinError),
+    /// The data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// A checkpoint does not hold what it should.
+    #[error("{path}: {problem}")]
+    Checkpoint {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+    /// The file system refused.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// An observer failed.
+    #[error(transparent)]
+    Observer(#[from] ObserverError),
+    /// The backend did not hand its numbers over.
+    #[error("the backend returned no data: {0}")]
+    Backend(String),
+}
+
+/// How learning was seen to run away.
+#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+pub enum DivergenceCause {
+    /// An energy or gradient is infinite or not a number.
+    #[error(
+        "mean F of data {energy_data}, of samples {energy_samples}, r {gradient_magnitude}: not all finite"
+    )]
+    NotFinite {
+        /// Mean F of data.
+        energy_data: f64,
+        /// Mean F of samples.
+        energy_samples: f64,
+        /// r.
+        gradient_magnitude: f64,
+    },
+    /// The energy difference passed the limit.
+    #[error(
+        "mean F(data) − mean F(samples) = {difference:.4e}, beyond the limit of {limit} (divergence_limit)"
+    )]
+    EnergyDifference {
+        /// Mean F(data) − mean F(samples).
+        difference: f64,
+        /// The configured limit.
+        limit: f64,
+    },
+}

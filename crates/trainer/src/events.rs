@@ -1,0 +1,66 @@
+//! What happens while learning, for those who watch.
+
+use std::path::Path;
+use std::time::Duration;
+
+use ebm_diagnostics::IterationMetrics;
+
+use crate::{DivergenceCause, LearnerView};
+
+/// Something that happened. Observers look; they cannot change the learning.
+#[derive(Clone, Copy)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Learning starts, or goes on after `iteration` finished ones.
+    Started {
+        /// Iterations already done.
+        iteration: u64,
+        /// The state of learning.
+        learner: &'a dyn LearnerView,
+    },
+    /// An iteration is done.
+    IterationDone {
+        /// Its numbers.
+        metrics: &'a IterationMetrics,
+        /// The time it took.
+        elapsed: Duration,
+        /// The state of learning after it.
+        learner: &'a dyn LearnerView,
+    },
+    /// A checkpoint was written.
+    CheckpointWritten {
+        /// The iterations it holds.
+        iteration: u64,
+        /// Its folder.
+        folder: &'a Path,
+    },
+    /// Learning ran away and ends.
+    Diverged {
+        /// The iteration that was given up.
+        iteration: u64,
+        /// What was seen.
+        cause: DivergenceCause,
+    },
+}
+
+/// Watches learning: a progress bar, a log, plots.
+pub trait Observer {
+    /// Called for every event, in order.
+    ///
+    /// # Errors
+    /// An error ends the learning after a checkpoint; return one only when results would otherwise be lost, such as when
+    /// the disk is full.
+    fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError>;
+}
+
+/// An observer's failure, in its own words.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct ObserverError(pub String);
+
+impl ObserverError {
+    /// Wraps any error.
+    pub fn new(error: impl std::fmt::Display) -> Self {
+        Self(error.to_string())
+    }
+}

@@ -1,0 +1,326 @@
+//! One iteration of Algorithm 1, and the state it moves.
+
+use std::path::Path;
+
+use burn::module::AutodiffModule;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
+use ebm_core::{Energy, NoiseKey, Stream};
+use ebm_data::Dataset;
+use ebm_diagnostics::IterationMetrics;
+use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank, Ula};
+
+use crate::checkpoint;
+use crate::{DivergenceCause, LearnerView, LearningConfig, Optimizer, TrainerError};
+
+const TOY_BANK_SIZE: usize = 10_000;
+
+/// A net that is being learned: parameters θ, optimiser, bank and iteration number. The rest of a run's state is
+/// in its config, because all noise is a function of seed and iteration.
+///
+/// `N` is any burn module that is also an [`Energy`]; `E` computes the chains.
+pub struct Learner<B: AutodiffBackend, N, E> {
+    pub(crate) config: LearningConfig,
+    pub(crate) net: N,
+    pub(crate) optimizer: Optimizer<B::InnerBackend>,
+    pub(crate) bank: Option<PersistentBank>,
+    pub(crate) learning_rate: f64,
+    pub(crate) iteration: u64,
+    engine: E,
+    dataset: Dataset,
+    device: B::Device,
+    samples: Option<Tensor<B::InnerBackend, 4>>,
+}
+
+impl<B, N, E> Learner<B, N, E>
+where
+    B: AutodiffBackend,
+    N: AutodiffModule<B> + Energy<B>,
+    E: Engine<B, N>,
+{
+    /// A learner before its first iteration.
+    ///
+    /// # Errors
+    /// [`TrainerError::Setting`] when a setting is out of range or does not fit the data.
+    pub fn new(
+        config: LearningConfig,
+        net: N,
+        engine: E,
+        dataset: Dataset,
+        device: B::Device,
+    ) -> Result<Self, TrainerError> {
+        config.validate()?;
+        if let Some(count) = dataset.len()
+            && config.batch_size > count
+        {
+            return Err(TrainerError::Setting {
+                key: "batch_size",
+                value: config.batch_size.to_string(),
+                allowed: format!("must be at most the {count} images of the data set"),
+            });
+        }
+        let per_chain = dataset.shape().iter().product();
+        let bank = (config.langevin.start == ChainStart::Persistent)
+            .then(|| {
+                let size = config.langevin.bank_size.or(dataset.len());
+                let size = size.unwrap_or(TOY_BANK_SIZE);
+                if size < config.batch_size {
+                    return Err(TrainerError::Setting {
+                        key: "batch_size",
+                        value: config.batch_size.to_string(),
+                        allowed: format!("must be at most the {size} states of the bank"),
+                    });
+                }
+                let key = NoiseKey::new(config.seed, Stream::BankStart, 0);
+                Ok(PersistentBank::uniform(size, per_chain, key))
+            })
+            .transpose()?;
+        Ok(Self {
+            optimizer: Optimizer::new(config.optimizer.method),
+            learning_rate: config.optimizer.learning_rate,
+            iteration: 0,
+            samples: None,
+            config,
+            net,
+            bank,
+            engine,
+            dataset,
+            device,
+        })
+    }
+
+    /// The net.
+    pub fn net(&self) -> &N {
+        &self.net
+    }
+
+    /// One learning iteration: Algorithm 1 of arXiv 1903.12370.
+    ///
+    /// # Errors
+    /// [`TrainerError::Diverged`] when energies are not finite or ran away; then, as after any error, the
+    /// parameters, the bank and the iteration number are those of before.
+    pub fn iterate(&mut self) -> Result<IterationMetrics, TrainerError> {
+        let iteration = self.iteration + 1;
+        let data = self.data_batch(iteration)?;
+        let (start, places) = self.chain_start(iteration, &data)?;
+
+        let outcome = self.engine.run(
+            &self.net.clone().no_grad(),
+            self.tensor(start),
+            &self.chain_run(Stream::Langevin, iteration, 0, self.config.langevin.steps),
+        )?;
+        let samples = outcome.states;
+
+        let data_energy = self.mean_energy(self.tensor(data));
+        let sample_energy = self.mean_energy(samples.clone());
+        let difference = (data_energy.clone() - sample_energy.clone()) * self.difference_scale();
+        let metrics = IterationMetrics {
+            iteration,
+            energy_difference: number(&difference)?,
+            gradient_magnitude: outcome.gradient_magnitude,
+            energy_data: number(&data_energy)?,
+            energy_samples: number(&sample_energy)?,
+            learning_rate: self.learning_rate,
+        };
+        self.check_divergence(&metrics)?;
+        // Written back first: it is the only part that can still fail, and it changes nothing when it does.
+        if let (Some(bank), Some(places)) = (&mut self.bank, places) {
+            bank.write_back(&places, &host(&samples))?;
+        }
+
+        let gradients = difference.backward();
+        self.net = self.optimizer.step::<B, N>(
+            self.net.clone(),
+            &gradients,
+            self.learning_rate,
+            self.config.langevin.epsilon.learned_temperature().get(),
+        );
+        let settings = &self.config.optimizer;
+        self.learning_rate =
+            (self.learning_rate * settings.decay).max(settings.minimum_learning_rate);
+        self.samples = Some(samples);
+        self.iteration = iteration;
+        Ok(metrics)
+    }
+
+    /// Continues from a checkpoint folder.
+    ///
+    /// # Errors
+    /// [`TrainerError::Checkpoint`], [`TrainerError::Net`] or [`TrainerError::Io`] when it is damaged or of another run.
+    pub fn restore(self, folder: &Path) -> Result<Self, TrainerError> {
+        checkpoint::restore(self, folder)
+    }
+
+    /// x⁺: a batch of data with noise ε_data, `[batch, channels, height, width]`.
+    fn data_batch(&self, iteration: u64) -> Result<Vec<f32>, TrainerError> {
+        let key = self.key(Stream::DataBatch, iteration);
+        let mut data = self.dataset.batch(&key, self.config.batch_size)?;
+        if self.config.data_noise > 0.0 {
+            let mut noise = vec![0.0; data.len()];
+            let per_chain = self.per_chain();
+            self.key(Stream::DataNoise, iteration)
+                .normals(0, 0, per_chain, &mut noise);
+            for (value, noise) in data.iter_mut().zip(noise) {
+                *value += self.config.data_noise as f32 * noise;
+            }
+        }
+        Ok(data)
+    }
+
+    /// The initial states of the chains, and their places if they come from the bank.
+    #[allow(clippy::type_complexity)]
+    fn chain_start(
+        &self,
+        iteration: u64,
+        data: &[f32],
+    ) -> Result<(Vec<f32>, Option<Vec<usize>>), TrainerError> {
+        let chains = &self.config.langevin;
+        let count = self.config.batch_size;
+        if let Some(bank) = &self.bank {
+            let places = bank.draw(count, self.key(Stream::BankDraw, iteration))?;
+            return Ok((bank.gather(&places), Some(places)));
+        }
+        let states = match chains.start.noise() {
+            Some(noise) => noise.draw(
+                chains.start_factor,
+                self.key(Stream::ChainStart, iteration),
+                count,
+                self.per_chain(),
+            )?,
+            None => data.to_vec(),
+        };
+        Ok((states, None))
+    }
+
+    fn check_divergence(&self, metrics: &IterationMetrics) -> Result<(), TrainerError> {
+        let difference = metrics.energy_data - metrics.energy_samples;
+        let limit = self.config.divergence_limit;
+        let cause = if !(difference.is_finite() && metrics.gradient_magnitude.is_finite()) {
+            DivergenceCause::NotFinite {
+                energy_data: metrics.energy_data,
+                energy_samples: metrics.energy_samples,
+                gradient_magnitude: metrics.gradient_magnitude,
+            }
+        } else if difference.abs() > limit {
+            DivergenceCause::EnergyDifference { difference, limit }
+        } else {
+            return Ok(());
+        };
+        Err(TrainerError::Diverged {
+            iteration: metrics.iteration,
+            cause,
+        })
+    }
+
+    /// d is measured in units of U = F/T.
+    fn difference_scale(&self) -> f64 {
+        1.0 / self.config.langevin.epsilon.learned_temperature().get()
+    }
+
+    fn mean_energy(&self, states: Tensor<B::InnerBackend, 4>) -> Tensor<B, 1> {
+        self.net.energy(Tensor::from_inner(states)).mean()
+    }
+
+    fn chain_run(&self, stream: Stream, iteration: u64, first_step: u64, steps: u64) -> ChainRun {
+        ChainRun {
+            kernel: Ula::learned(self.config.langevin.epsilon),
+            steps,
+            first_step,
+            noise: self.key(stream, iteration),
+        }
+    }
+
+    fn key(&self, stream: Stream, iteration: u64) -> NoiseKey {
+        NoiseKey::new(self.config.seed, stream, iteration)
+    }
+
+    fn per_chain(&self) -> usize {
+        self.dataset.shape().iter().product()
+    }
+
+    fn tensor(&self, states: Vec<f32>) -> Tensor<B::InnerBackend, 4> {
+        let [channels, height, width] = self.dataset.shape();
+        let chains = states.len() / self.per_chain();
+        let data = TensorData::new(states, [chains, channels, height, width]);
+        Tensor::from_data(data, &self.device)
+    }
+
+    pub(crate) fn device(&self) -> &B::Device {
+        &self.device
+    }
+}
+
+impl<B, N, E> LearnerView for Learner<B, N, E>
+where
+    B: AutodiffBackend,
+    N: AutodiffModule<B> + Energy<B>,
+    E: Engine<B, N>,
+{
+    fn config(&self) -> &LearningConfig {
+        &self.config
+    }
+
+    fn dataset(&self) -> &Dataset {
+        &self.dataset
+    }
+
+    fn iteration(&self) -> u64 {
+        self.iteration
+    }
+
+    fn samples(&self) -> Result<Vec<f32>, TrainerError> {
+        Ok(self.samples.as_ref().map(host).unwrap_or_default())
+    }
+
+    fn bank(&self) -> Option<&PersistentBank> {
+        self.bank.as_ref()
+    }
+
+    fn energies(&self, states: &[f32]) -> Result<Vec<f64>, TrainerError> {
+        let net = self.net.clone().no_grad();
+        // In pieces, because a plot grid has 40,000 points and activations are wide.
+        let piece = self.per_chain() * 4096;
+        let mut energies = Vec::with_capacity(states.len() / self.per_chain());
+        for states in states.chunks(piece) {
+            let states = Tensor::from_inner(self.tensor(states.to_vec()));
+            energies.extend(net.energy(states).into_data().iter::<f64>());
+        }
+        Ok(energies)
+    }
+
+    fn run_chains(
+        &self,
+        states: Vec<f32>,
+        first_step: u64,
+        steps: u64,
+    ) -> Result<Vec<f32>, TrainerError> {
+        let run = self.chain_run(Stream::Watch, self.iteration, first_step, steps);
+        let net = self.net.clone().no_grad();
+        let outcome = self.engine.run(&net, self.tensor(states), &run)?;
+        Ok(host(&outcome.states))
+    }
+
+    fn save_weights(&self, path: &Path) -> Result<(), TrainerError> {
+        Ok(ebm_energy_net::save_weights(
+            &self.net,
+            path,
+            Default::default(),
+        )?)
+    }
+
+    fn save_checkpoint(&self, folder: &Path) -> Result<(), TrainerError> {
+        checkpoint::save(self, folder)
+    }
+}
+
+fn host<B: Backend>(states: &Tensor<B, 4>) -> Vec<f32> {
+    states.to_data().iter::<f32>().collect()
+}
+
+fn number<B: Backend>(tensor: &Tensor<B, 1>) -> Result<f64, TrainerError> {
+    tensor
+        .to_data()
+        .iter::<f64>()
+        .next()
+        .ok_or_else(|| TrainerError::Backend("an empty tensor".into()))
+}

@@ -1,0 +1,21 @@
+#![doc = include_str!("../README.md")]
+
+mod checkpoint;
+mod config;
+mod error;
+mod events;
+mod learner;
+mod optimizer;
+mod trainer;
+mod view;
+
+pub use checkpoint::{
+    CHECKPOINT_FORMAT, CheckpointInfo, Checkpoints, latest_checkpoint, read_checkpoint_info,
+};
+pub use config::{LangevinConfig, LearningConfig, Method, OptimizerConfig};
+pub use error::{DivergenceCause, TrainerError};
+pub use events::{Event, Observer, ObserverError};
+pub use learner::Learner;
+pub use optimizer::Optimizer;
+pub use trainer::{Outcome, Trainer};
+pub use view::LearnerView;

@@ -1,0 +1,43 @@
+//! How much sampling an experiment asks for.
+
+use super::ExperimentConfig;
+
+/// Langevin steps, nearly all of the work. Divided by a measured throughput in chain steps per second it gives seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct CostEstimate {
+    /// Steps one after another, each of all chains at once.
+    pub(crate) langevin_steps: u64,
+    /// Steps counted for each chain.
+    pub(crate) chain_steps: u64,
+}
+
+impl CostEstimate {
+    /// The chains of learning itself: iterations × L, and that times the batch.
+    pub(crate) fn learning(config: &ExperimentConfig) -> Self {
+        Self::new(config.iterations, config.langevin.steps, config.batch_size)
+    }
+
+    /// The long runs of a whole experiment, a batch of chains each.
+    pub(crate) fn long_runs(config: &ExperimentConfig) -> Self {
+        config.long_run.map_or(Self::new(0, 0, 0), |long_run| {
+            let runs = config.iterations / long_run.every.max(1);
+            Self::new(runs, long_run.steps, config.batch_size)
+        })
+    }
+
+    /// The short runs whose samples the plots of toy densities show.
+    pub(crate) fn landscapes(config: &ExperimentConfig) -> Self {
+        config.landscape.map_or(Self::new(0, 0, 0), |landscape| {
+            let plots = config.iterations / landscape.every.max(1);
+            Self::new(plots, config.langevin.steps, landscape.samples)
+        })
+    }
+
+    fn new(runs: u64, steps: u64, chains: usize) -> Self {
+        let langevin_steps = runs.saturating_mul(steps);
+        Self {
+            langevin_steps,
+            chain_steps: langevin_steps.saturating_mul(chains as u64),
+        }
+    }
+}

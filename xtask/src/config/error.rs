@@ -1,0 +1,97 @@
+//! What can be wrong with an experiment's settings. All of it is the user's to mend.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Unusable settings. Every message says where they came from, what is wrong and what is allowed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConfigError {
+    /// There is no experiment of this name.
+    #[error(
+        "there is no experiment \"{name}\"{suggestion}; the names are {known}; \
+         for a file give its path, such as ./{name}.json"
+    )]
+    UnknownName {
+        /// The name asked for.
+        name: String,
+        /// A similar name in brackets, or nothing.
+        suggestion: String,
+        /// All names.
+        known: String,
+    },
+    /// The file cannot be read.
+    #[error("{}: cannot be read: {source}; check that the path is right and that you may read it", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// The text is no JSON.
+    #[error("{origin}: not valid JSON: {source}")]
+    Json {
+        /// The file.
+        origin: String,
+        /// What is wrong, with line and column.
+        source: serde_json::Error,
+    },
+    /// The text is JSON, but no object.
+    #[error("{origin}: must be a JSON object, such as {{\"data\": {{\"source\": \"gmm\"}}}}")]
+    NotAnObject {
+        /// The file.
+        origin: String,
+    },
+    /// A file for the authors' program that samples from a saved net.
+    #[error(
+        "{origin}: this describes an evaluation of a saved net (it has \"{key}\"), not learning; \
+         use `cargo xtask sample` to run chains under a saved net"
+    )]
+    Evaluation {
+        /// The file.
+        origin: String,
+        /// The key that tells.
+        key: String,
+    },
+    /// A key is unknown, absent, of the wrong type or out of range.
+    #[error("{origin}: \"{key}\" {problem}")]
+    Key {
+        /// The file or the `--set` argument.
+        origin: String,
+        /// The key, `section.name`.
+        key: String,
+        /// What is wrong, with the value and what is allowed.
+        problem: String,
+    },
+    /// A `--set` argument is not of the form `key=value`.
+    #[error("--set {argument}: {problem}; write --set KEY=VALUE, such as --set langevin.steps=200")]
+    Override {
+        /// The argument.
+        argument: String,
+        /// What is wrong.
+        problem: &'static str,
+    },
+}
+
+/// A [`ConfigError::Key`] before it is known who gave the key.
+#[derive(Debug)]
+pub(super) struct Fault {
+    pub(super) key: String,
+    pub(super) problem: String,
+}
+
+impl Fault {
+    pub(super) fn new(key: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self {
+            key: key.into(),
+            problem: problem.into(),
+        }
+    }
+
+    pub(super) fn at(self, origin: impl Into<String>) -> ConfigError {
+        ConfigError::Key {
+            origin: origin.into(),
+            key: self.key,
+            problem: self.problem,
+        }
+    }
+}

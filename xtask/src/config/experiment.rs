@@ -1,0 +1,62 @@
+//! An experiment, complete.
+
+use ebm_data::DataConfig;
+use ebm_energy_net::NetConfig;
+use ebm_trainer::{LangevinConfig, LearningConfig, OptimizerConfig};
+use serde::{Deserialize, Serialize};
+
+use super::{LandscapeConfig, LongRunConfig, OutputConfig};
+
+/// Everything that determines a run. Written into the run folder as it ran, with all defaults spelled out.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ExperimentConfig {
+    /// One line for the list of experiments.
+    pub(crate) description: String,
+    /// Seed of every random number of the run.
+    pub(crate) seed: u64,
+    /// How many learning iterations.
+    pub(crate) iterations: u64,
+    /// n, how many data and how many chains an iteration uses.
+    pub(crate) batch_size: usize,
+    /// What to learn from.
+    pub(crate) data: DataConfig,
+    /// ε_data, the standard deviation of the Gaussian noise added to data, in the units of the data.
+    pub(crate) data_noise: f64,
+    /// The energy.
+    pub(crate) net: NetConfig,
+    /// The chains.
+    pub(crate) langevin: LangevinConfig,
+    /// The update of the parameters.
+    pub(crate) optimizer: OptimizerConfig,
+    /// |mean F(data) − mean F(samples)| beyond which learning stops as run away; in units of F.
+    pub(crate) divergence_limit: f64,
+    /// What is written, and how often.
+    pub(crate) output: OutputConfig,
+    /// Long chains beside learning, which show whether the net has converged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) long_run: Option<LongRunConfig>,
+    /// Plots of the learned density, for toy densities.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) landscape: Option<LandscapeConfig>,
+}
+
+impl ExperimentConfig {
+    /// The part that Algorithm 1 needs.
+    pub(crate) fn learning(&self) -> LearningConfig {
+        LearningConfig {
+            seed: self.seed,
+            iterations: self.iterations,
+            batch_size: self.batch_size,
+            data_noise: self.data_noise,
+            langevin: self.langevin,
+            optimizer: self.optimizer,
+            divergence_limit: self.divergence_limit,
+        }
+    }
+
+    /// Whether the data are a density in the plane rather than images.
+    pub(crate) fn is_toy(&self) -> bool {
+        matches!(self.data, DataConfig::Gmm(_) | DataConfig::Rings(_))
+    }
+}

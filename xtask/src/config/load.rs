@@ -1,0 +1,99 @@
+//! The way from a name or a file to checked settings.
+
+use std::fmt;
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::authors::Dialect;
+use super::decode::decode;
+use super::error::Fault;
+use super::overrides::Override;
+use super::{ConfigError, ExperimentConfig, defaults, named};
+
+/// Where settings come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// An experiment that comes with the program.
+    Named(String),
+    /// A JSON file: ours, or one of the paper's authors'.
+    File(PathBuf),
+}
+
+/// How messages call it.
+impl fmt::Display for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => write!(f, "experiment {name}"),
+            Self::File(path) => path.display().fmt(f),
+        }
+    }
+}
+
+impl Source {
+    fn read(&self) -> Result<String, ConfigError> {
+        match self {
+            Self::Named(name) => named::find(name).map(str::to_owned),
+            Self::File(path) => fs::read_to_string(path).map_err(|source| ConfigError::Read {
+                path: path.clone(),
+                source,
+            }),
+        }
+    }
+
+    /// The experiment's name: a file's is its own without the ending.
+    fn name(&self) -> String {
+        match self {
+            Self::Named(name) => name.clone(),
+            Self::File(path) => {
+                let stem = path.file_stem().unwrap_or(path.as_os_str());
+                stem.to_string_lossy().into_owned()
+            }
+        }
+    }
+}
+
+impl ExperimentConfig {
+    /// Reads settings, applies overrides (`section.key=value`) and checks the outcome. Returns it with the
+    /// experiment's name.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which is always the user's to mend.
+    pub(crate) fn load(
+        source: &Source,
+        overrides: &[String],
+    ) -> Result<(Self, String), ConfigError> {
+        let origin = source.to_string();
+        let json = |source| ConfigError::Json {
+            origin: origin.clone(),
+            source,
+        };
+        let Value::Object(file) = serde_json::from_str(&source.read()?).map_err(json)? else {
+            return Err(ConfigError::NotAnObject { origin });
+        };
+        let overrides = overrides
+            .iter()
+            .map(|argument| Override::parse(argument))
+            .collect::<Result<Vec<_>, _>>()?;
+
+        let dialect = Dialect::of(&file, &origin)?;
+        let mut file = dialect
+            .translate(file)
+            .map_err(|fault| fault.at(&*origin))?;
+        for each in &overrides {
+            each.apply(&mut file)?;
+        }
+        defaults::fill(&mut file);
+        let locate = |fault: Fault| {
+            // The last override of a key is the one that counts.
+            match overrides.iter().rev().find(|each| each.gave(&fault.key)) {
+                Some(each) => fault.at(each.origin()),
+                None => dialect.name_key(fault).at(&*origin),
+            }
+        };
+        let config = decode(file).map_err(locate)?;
+        config.validate().map_err(locate)?;
+        Ok((config, source.name()))
+    }
+}

@@ -1,0 +1,76 @@
+//! The sections of an experiment that belong to the driver.
+
+use serde::{Deserialize, Serialize};
+
+/// What is written while learning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct OutputConfig {
+    /// Iterations between two checkpoints.
+    pub(crate) checkpoint_every: u64,
+    /// Iterations between two pictures of samples.
+    pub(crate) images_every: u64,
+    /// How many of the newest checkpoints stay on disk.
+    pub(crate) keep_checkpoints: usize,
+}
+
+impl Default for OutputConfig {
+    fn default() -> Self {
+        Self {
+            checkpoint_every: 1000,
+            images_every: 500,
+            keep_checkpoints: 2,
+        }
+    }
+}
+
+/// Long chains under the net of the moment. All three keys are needed: what is affordable depends on the net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct LongRunConfig {
+    /// Iterations between two long runs.
+    pub(crate) every: u64,
+    /// Langevin steps of a long run.
+    pub(crate) steps: u64,
+    /// Where its chains start.
+    pub(crate) start: LongRunStart,
+}
+
+/// The initial states of a long run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum LongRunStart {
+    /// Data with their noise.
+    Data,
+    /// Uniform noise.
+    Uniform,
+    /// Gaussian noise.
+    Gaussian,
+    /// States of the persistent bank, which the long run leaves as it is.
+    Bank,
+}
+
+/// Plots of a toy density: the true one, the learned one, and an estimate from short-run samples.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct LandscapeConfig {
+    /// Points along each axis of the grid.
+    pub(crate) resolution: usize,
+    /// Bandwidth of the kernel density estimate, as a factor of the samples' standard deviation.
+    pub(crate) bandwidth: f64,
+    /// Short-run samples in the estimate.
+    pub(crate) samples: usize,
+    /// Iterations between two plots.
+    pub(crate) every: u64,
+}
+
+impl Default for LandscapeConfig {
+    fn default() -> Self {
+        Self {
+            resolution: 200,
+            bandwidth: 0.1,
+            samples: 10_000,
+            every: 5000,
+        }
+    }
+}

@@ -1,0 +1,123 @@
+use ebm_energy_net::Architecture;
+use ebm_langevin::ChainStart::{self, Gaussian, Persistent, Uniform};
+use ebm_trainer::Method::{self, Adam, Sgd};
+
+use super::super::{CostEstimate, named};
+use super::{load, load_named, refused};
+
+#[test]
+fn every_experiment_loads_has_a_description_and_survives_a_round_trip() {
+    assert_eq!(named()[0].0, "short-run");
+    assert_eq!(named().len(), 10);
+    for (name, _) in named() {
+        let config = load_named(name, &[]).unwrap();
+        assert!(!config.description.is_empty() && !config.description.contains('\n'));
+        let written = serde_json::to_string_pretty(&config).unwrap();
+        assert_eq!(load(&written, &[]).unwrap(), config);
+    }
+}
+
+/// The table of published settings, row by row.
+#[test]
+fn the_published_settings_are_those_of_the_paper() {
+    #[rustfmt::skip]
+    let table = [
+        ("cifar10_nonconvergent", "cifar10", Architecture::Vanilla, Adam, [1e-4, 0.0, 1.0], 100_000, 1e-2, 3e-2, 150, Uniform),
+        ("cifar10_oscillate", "cifar10", Architecture::Vanilla, Adam, [1e-4, 0.0, 1.0], 100_000, 1e-2, 3e-2, 500, Persistent),
+        ("flowers_nonconvergent", "flowers102", Architecture::Vanilla, Adam, [1e-4, 0.0, 1.0], 100_000, 1e-2, 3e-2, 150, Uniform),
+        ("flowers_convergent", "flowers102", Architecture::Nonlocal, Sgd, [0.1, 5e-4, 0.99995], 200_000, 7.5e-3, 1.5e-2, 500, Persistent),
+        ("mnist_convergent", "mnist", Architecture::Nonlocal, Sgd, [1e-2, 0.0, 1.0], 100_000, 7.5e-3, 1.5e-2, 500, Persistent),
+        ("gmm_convergent", "gmm", Architecture::Toy, Sgd, [0.1, 0.0, 1.0], 200_000, 0.125, 0.0, 500, Persistent),
+        ("gmm_nonconvergent", "gmm", Architecture::Toy, Adam, [1e-4, 0.0, 1.0], 100_000, 0.01, 0.0, 100, Gaussian),
+        ("rings_convergent", "rings", Architecture::Toy, Sgd, [0.1, 0.0, 1.0], 200_000, 0.125, 0.0, 500, Persistent),
+        ("rings_nonconvergent", "rings", Architecture::Toy, Adam, [1e-4, 0.0, 1.0], 100_000, 0.01, 0.0, 100, Gaussian),
+    ];
+    for (
+        name,
+        source,
+        net,
+        method,
+        [rate, floor, decay],
+        iterations,
+        epsilon,
+        noise,
+        steps,
+        start,
+    ) in table
+    {
+        let config = load_named(name, &[]).unwrap();
+        let optimizer = config.optimizer;
+        assert_eq!(config.data.source(), source);
+        assert_eq!(
+            (config.net.architecture, config.net.width, config.net.slope),
+            (net, 32, 0.05)
+        );
+        assert_eq!(optimizer.method, method);
+        assert_eq!(
+            [
+                optimizer.learning_rate,
+                optimizer.minimum_learning_rate,
+                optimizer.decay
+            ],
+            [rate, floor, decay]
+        );
+        assert_eq!(
+            (config.iterations, config.batch_size, config.seed),
+            (iterations, 100, 123)
+        );
+        assert_eq!(
+            (config.langevin.epsilon.get(), config.data_noise),
+            (epsilon, noise)
+        );
+        assert_eq!(
+            (config.langevin.steps, config.langevin.start),
+            (steps, start)
+        );
+        let factor = if name == "rings_nonconvergent" {
+            2.0
+        } else {
+            1.0
+        };
+        assert_eq!(config.langevin.start_factor, factor);
+        let bank = (config.is_toy() && start == Persistent).then_some(10_000);
+        assert_eq!(config.langevin.bank_size, bank);
+        assert_eq!(config.long_run.is_none(), config.is_toy());
+        assert_eq!(config.landscape.is_some(), config.is_toy());
+    }
+}
+
+#[test]
+fn an_unknown_name_is_refused_with_a_suggestion_and_all_names() {
+    refused(
+        load_named("gmm_convergant", &[]),
+        &[
+            "\"gmm_convergant\"",
+            "did you mean \"gmm_convergent\"?",
+            "short-run, cifar10_nonconvergent",
+        ],
+    );
+    refused(
+        load_named("cifar10", &[]),
+        &["did you mean \"cifar10_", "./cifar10.json"],
+    );
+}
+
+#[test]
+fn costs_count_steps_and_chains() {
+    let config = load_named("cifar10_nonconvergent", &["batch_size=10"]).unwrap();
+    let learning = CostEstimate::learning(&config);
+    assert_eq!(learning.langevin_steps, 15_000_000);
+    assert_eq!(learning.chain_steps, 150_000_000);
+    assert_eq!(
+        CostEstimate::long_runs(&config).langevin_steps,
+        10 * 100_000
+    );
+    assert_eq!(CostEstimate::landscapes(&config).chain_steps, 0);
+
+    let toy = load_named("gmm_nonconvergent", &[]).unwrap();
+    assert_eq!(CostEstimate::long_runs(&toy).chain_steps, 0);
+    assert_eq!(
+        CostEstimate::landscapes(&toy).chain_steps,
+        100 * 100 * 10_000
+    );
+}

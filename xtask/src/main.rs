@@ -1,0 +1,6 @@
+//! The driver.
+
+#[allow(dead_code, unused_imports)]
+mod config;
+
+fn main() {}
