@@ -1,6 +1,40 @@
-//! The driver.
+//! `cargo xtask`: experiments, samples and data from the command line.
 
-#[allow(dead_code, unused_imports)]
+mod backend;
+mod cli;
+mod commands;
 mod config;
+mod error;
+mod estimate;
+mod logging;
+mod observers;
+mod report;
+mod run_folder;
+mod stop;
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::{Cli, Command};
+use crate::error::DriverError;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let screen = logging::init(cli.log_json, cli.is_quiet());
+    let result = match cli.command {
+        Command::Experiment(arguments) => commands::experiment::run(arguments, &screen),
+        Command::Sample(arguments) => commands::sample::run(&arguments),
+        Command::Data(arguments) => commands::data::run(&arguments, &screen),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // A stop that was asked for has already said how to go on.
+            if !matches!(error, DriverError::Interrupted) {
+                screen.say(&format!("error: {error}"));
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}

@@ -122,22 +122,30 @@ pub fn write_tensors(
             (tensor.name.clone(), tensor.shape.clone(), bytes.collect())
         })
         .collect();
-    let as_format_error = |error: safetensors::SafeTensorError| NetError::Format {
-        path: path.to_owned(),
-        reason: error.to_string(),
-    };
     let views: Vec<(&str, TensorView<'_>)> = bytes
         .iter()
         .map(|(name, shape, bytes)| {
             TensorView::new(Dtype::F32, shape.clone(), bytes).map(|view| (name.as_str(), view))
         })
         .collect::<Result<_, _>>()
-        .map_err(as_format_error)?;
-    let file = safetensors::serialize(views, Some(metadata)).map_err(as_format_error)?;
+        .map_err(|error| format_error(path, error))?;
+    let file =
+        safetensors::serialize(views, Some(metadata)).map_err(|error| format_error(path, error))?;
     ebm_core::write_atomically(path, &file).map_err(|source| NetError::Io {
         path: path.to_owned(),
         source,
     })
+}
+
+/// The text entries in the header of a safetensors file, as given to [`save_weights`].
+///
+/// # Errors
+/// [`NetError::Io`] and [`NetError::Format`].
+pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
+    let bytes = read(path)?;
+    let (_, header) =
+        SafeTensors::read_metadata(&bytes).map_err(|error| format_error(path, error))?;
+    Ok(header.metadata().clone().unwrap_or_default())
 }
 
 /// Reads all tensors of a safetensors file as f32 (f32 and f64 files are accepted).
@@ -145,15 +153,8 @@ pub fn write_tensors(
 /// # Errors
 /// [`NetError::Io`] and [`NetError::Format`].
 pub fn read_tensors(path: &Path) -> Result<Vec<NamedParameter>, NetError> {
-    let bytes = std::fs::read(path).map_err(|source| NetError::Io {
-        path: path.to_owned(),
-        source,
-    })?;
-    let format_error = |reason: String| NetError::Format {
-        path: path.to_owned(),
-        reason,
-    };
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| format_error(error.to_string()))?;
+    let bytes = read(path)?;
+    let file = SafeTensors::deserialize(&bytes).map_err(|error| format_error(path, error))?;
     file.iter()
         .map(|(name, view)| {
             let values = match view.dtype() {
@@ -172,9 +173,8 @@ pub fn read_tensors(path: &Path) -> Result<Vec<NamedParameter>, NetError> {
                     .map(|bytes| f64::from_le_bytes(*bytes) as f32)
                     .collect(),
                 other => {
-                    return Err(format_error(format!(
-                        "tensor `{name}` is of type {other:?}, f32 is needed"
-                    )));
+                    let reason = format!("tensor `{name}` is of type {other:?}, f32 is needed");
+                    return Err(format_error(path, reason));
                 }
             };
             Ok(NamedParameter {
@@ -184,4 +184,18 @@ pub fn read_tensors(path: &Path) -> Result<Vec<NamedParameter>, NetError> {
             })
         })
         .collect()
+}
+
+fn read(path: &Path) -> Result<Vec<u8>, NetError> {
+    std::fs::read(path).map_err(|source| NetError::Io {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+fn format_error(path: &Path, reason: impl ToString) -> NetError {
+    NetError::Format {
+        path: path.to_owned(),
+        reason: reason.to_string(),
+    }
 }

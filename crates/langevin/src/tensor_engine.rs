@@ -1,27 +1,40 @@
 //! The engine for any energy on any backend: burn's tensor operations and automatic differentiation.
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend, backend::Backend};
 use ebm_core::{Energy, energy_and_gradient};
+use rayon::prelude::*;
 
 use crate::{ChainOutcome, ChainRun, Engine, LangevinError};
 
 /// Runs chains with tensor operations; the gradient is taken with respect to the states alone, provided that the
 /// parameters of the energy do not require gradients (`module.no_grad()`).
+///
+/// By default all chains step together, which suits GPUs. On a CPU, tensors of this size leave cores idle: there
+/// [`TensorEngine::with_block`] lets blocks of chains run side by side.
 #[derive(Debug, Clone, Default)]
 pub struct TensorEngine {
+    block: Option<NonZeroUsize>,
     cancel: Option<Arc<AtomicBool>>,
 }
 
 impl TensorEngine {
-    /// An engine that gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true.
+    /// Cuts the batch into blocks of so many chains, which worker threads run to their last step independently.
+    /// The block size is the caller's and not the number of cores, so that results do not depend on the machine.
     #[must_use]
-    pub fn cancelled_by(cancel: Arc<AtomicBool>) -> Self {
-        Self {
-            cancel: Some(cancel),
-        }
+    pub fn with_block(mut self, chains: NonZeroUsize) -> Self {
+        self.block = Some(chains);
+        self
+    }
+
+    /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: Arc<AtomicBool>) -> Self {
+        self.cancel = Some(cancel);
+        self
     }
 
     fn is_cancelled(&self) -> bool {
@@ -29,9 +42,39 @@ impl TensorEngine {
             .as_ref()
             .is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
+
+    /// Runs a block of chains; returns their final states and the sum over steps and chains of ‖∇F‖₂.
+    #[allow(clippy::type_complexity)]
+    fn run_block<B: AutodiffBackend, E: Energy<B>>(
+        &self,
+        energy: &E,
+        first_chain: usize,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<(Tensor<B::InnerBackend, 4>, f64), LangevinError> {
+        let mut states = initial;
+        // Norms are summed on the device, so that no step waits for the host.
+        let mut norm_sum: Option<Tensor<B::InnerBackend, 1>> = None;
+        for step in run.first_step..run.first_step + run.steps {
+            if self.is_cancelled() {
+                return Err(LangevinError::Cancelled);
+            }
+            let (_, gradient) = energy_and_gradient::<B, E>(energy, states.clone())?;
+            let norm = chain_norms(gradient.clone()).sum();
+            norm_sum = Some(match norm_sum {
+                Some(sum) => sum + norm,
+                None => norm,
+            });
+            let has_noise = run.kernel.step_size().get() > 0.0;
+            let noise = has_noise.then(|| noise_like(&states, first_chain, run, step));
+            states = run.kernel.step(states, gradient, noise);
+        }
+        let norm_sum = norm_sum.map_or(Ok(0.0), scalar)?;
+        Ok((states, norm_sum))
+    }
 }
 
-impl<B: AutodiffBackend, E: Energy<B>> Engine<B, E> for TensorEngine {
+impl<B: AutodiffBackend, E: Energy<B> + Sync> Engine<B, E> for TensorEngine {
     fn name(&self) -> &'static str {
         "tensor"
     }
@@ -42,30 +85,26 @@ impl<B: AutodiffBackend, E: Energy<B>> Engine<B, E> for TensorEngine {
         initial: Tensor<B::InnerBackend, 4>,
         run: &ChainRun,
     ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
-        let mut states = initial;
-        // Norms are summed on the device, so that no step waits for the host.
-        let mut norm_sum: Option<Tensor<B::InnerBackend, 1>> = None;
-        for step in run.first_step..run.first_step + run.steps {
-            if self.is_cancelled() {
-                return Err(LangevinError::Cancelled);
-            }
-            let (_, gradient) = energy_and_gradient::<B, E>(energy, states.clone())?;
-            let norm = chain_norms(gradient.clone()).mean();
-            norm_sum = Some(match norm_sum {
-                Some(sum) => sum + norm,
-                None => norm,
-            });
-            let noise =
-                (run.kernel.step_size().get() > 0.0).then(|| noise_like(&states, run, step));
-            states = run.kernel.step(states, gradient, noise);
-        }
-        let gradient_magnitude = match norm_sum {
-            Some(sum) => scalar(sum)? / run.steps as f64,
-            None => 0.0,
+        let chains = initial.dims()[0];
+        let block = self.block.map_or(chains, NonZeroUsize::get).max(1);
+        let (states, norm_sum) = if block >= chains {
+            self.run_block::<B, E>(energy, 0, initial, run)?
+        } else {
+            let firsts: Vec<usize> = (0..chains).step_by(block).collect();
+            let blocks: Vec<_> = firsts
+                .into_par_iter()
+                .map(|first| {
+                    let count = block.min(chains - first);
+                    let states = initial.clone().narrow(0, first, count);
+                    self.run_block::<B, E>(energy, first, states, run)
+                })
+                .collect::<Result<_, _>>()?;
+            let (states, norm_sums): (Vec<_>, Vec<f64>) = blocks.into_iter().unzip();
+            (Tensor::cat(states, 0), norm_sums.iter().sum())
         };
         Ok(ChainOutcome {
             states,
-            gradient_magnitude,
+            gradient_magnitude: norm_sum / (run.steps as f64 * chains as f64).max(1.0),
         })
     }
 }
@@ -80,11 +119,17 @@ fn chain_norms<B: Backend>(tensor: Tensor<B, 4>) -> Tensor<B, 1> {
         .sqrt()
 }
 
-fn noise_like<B: Backend>(states: &Tensor<B, 4>, run: &ChainRun, step: u64) -> Tensor<B, 4> {
+fn noise_like<B: Backend>(
+    states: &Tensor<B, 4>,
+    first_chain: usize,
+    run: &ChainRun,
+    step: u64,
+) -> Tensor<B, 4> {
     let shape = states.dims();
     let per_chain = shape[1..].iter().product();
     let mut values = vec![0.0f32; shape[0] * per_chain];
-    run.noise.normals(step, 0, per_chain, &mut values);
+    run.noise
+        .normals(step, first_chain as u32, per_chain, &mut values);
     Tensor::from_data(TensorData::new(values, shape), &states.device())
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::Energy;
-use ebm_energy_net::{NamedParameter, load_weights, read_tensors, save_weights, write_tensors};
+use ebm_energy_net::{NamedParameter, load_weights, read_tensors, write_tensors};
 use ebm_langevin::{Engine, PersistentBank};
 use serde::{Deserialize, Serialize};
 
@@ -136,7 +136,7 @@ where
         .tempdir_in(parent)
         .map_err(|source| io(parent, source))?;
     let at = |name: &str| draft.path().join(name);
-    save_weights(&learner.net, &at(WEIGHTS), Default::default())?;
+    learner.save_weights(&at(WEIGHTS))?;
     let moments = learner.optimizer.state();
     // Plain descent has no state, and a safetensors file needs a tensor.
     if !moments.is_empty() {

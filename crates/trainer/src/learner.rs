@@ -1,5 +1,6 @@
 //! One iteration of Algorithm 1, and the state it moves.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::AutodiffModule;
@@ -30,6 +31,7 @@ pub struct Learner<B: AutodiffBackend, N, E> {
     dataset: Dataset,
     device: B::Device,
     samples: Option<Tensor<B::InnerBackend, 4>>,
+    metadata: HashMap<String, String>,
 }
 
 impl<B, N, E> Learner<B, N, E>
@@ -80,6 +82,7 @@ where
             learning_rate: config.optimizer.learning_rate,
             iteration: 0,
             samples: None,
+            metadata: HashMap::new(),
             config,
             net,
             bank,
@@ -87,6 +90,13 @@ where
             dataset,
             device,
         })
+    }
+
+    /// Puts text entries, such as the net's description, into the header of every weight file that is written.
+    #[must_use]
+    pub fn with_metadata(mut self, metadata: HashMap<String, String>) -> Self {
+        self.metadata = metadata;
+        self
     }
 
     /// The net.
@@ -304,7 +314,7 @@ where
         Ok(ebm_energy_net::save_weights(
             &self.net,
             path,
-            Default::default(),
+            self.metadata.clone(),
         )?)
     }
 

@@ -404,7 +404,7 @@ fn a_cancelled_engine_stops_inside_an_iteration_without_loss() {
     let cancel = Arc::new(AtomicBool::new(false));
     let mut config = config(ChainStart::Persistent, Method::Adam);
     config.iterations = 1;
-    let engine = TensorEngine::cancelled_by(cancel.clone());
+    let engine = TensorEngine::default().cancelled_by(cancel.clone());
     let mut learner = Learner::new(
         config.clone(),
         toy_net::<Autodiff<Flex>>(),

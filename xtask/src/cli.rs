@@ -1,0 +1,176 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use ebm_langevin::NoiseStart;
+
+use crate::backend::BackendName;
+
+/// Learn energy-based models with Langevin MCMC, watch what the sampler does, and sample from what was learned.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+    /// Write log lines as JSON (the level comes from RUST_LOG).
+    #[arg(long, global = true)]
+    pub(crate) log_json: bool,
+}
+
+impl Cli {
+    pub(crate) fn is_quiet(&self) -> bool {
+        matches!(&self.command, Command::Experiment(arguments) if arguments.quiet)
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Learn an energy: `experiment short-run` is the place to start.
+    Experiment(ExperimentArguments),
+    /// Draw samples from a learned energy, from noise.
+    Sample(SampleArguments),
+    /// Download data sets.
+    Data(DataArguments),
+}
+
+/// Arguments of `experiment`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo xtask experiment short-run
+  cargo xtask experiment short-run --set langevin.steps=60 --seed 7 --out runs/sixty-steps
+  cargo xtask experiment gmm_convergent --iterations 2000
+  cargo xtask experiment --config my-experiment.json --dry-run
+  cargo xtask experiment --resume runs/short-run --iterations 3000")]
+pub(crate) struct ExperimentArguments {
+    /// A named experiment; `--list` shows them.
+    #[arg(required_unless_present_any = ["config", "resume", "list"], conflicts_with_all = ["config", "resume"])]
+    pub(crate) name: Option<String>,
+    /// List the named experiments.
+    #[arg(long, exclusive = true)]
+    pub(crate) list: bool,
+    /// An experiment file, ours or one of the paper's authors.
+    #[arg(long, value_name = "FILE", conflicts_with = "resume")]
+    pub(crate) config: Option<PathBuf>,
+    /// Override a key of the experiment, such as langevin.steps=200; may be repeated.
+    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
+    pub(crate) set: Vec<String>,
+    /// Seed of all random numbers.
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) seed: Option<u64>,
+    /// How many learning iterations in total.
+    #[arg(long)]
+    pub(crate) iterations: Option<u64>,
+    /// The run folder; by default a new one below runs/.
+    #[arg(long, value_name = "DIR", conflicts_with = "resume")]
+    pub(crate) out: Option<PathBuf>,
+    /// Continue the run in this folder from its newest checkpoint.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) resume: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) backend: BackendArguments,
+    #[command(flatten)]
+    pub(crate) data: DataDirectory,
+    /// Print errors only.
+    #[arg(long)]
+    pub(crate) quiet: bool,
+    /// Print the resolved config and the expected cost, and end.
+    #[arg(long, conflicts_with = "resume")]
+    pub(crate) dry_run: bool,
+}
+
+/// Arguments of `sample`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo xtask sample --run runs/short-run
+  cargo xtask sample --run runs/short-run --steps 10000 --count 16 --out long-chains
+  cargo xtask sample --weights weights.safetensors --experiment mnist_convergent")]
+pub(crate) struct SampleArguments {
+    /// A run folder: its newest weights are used.
+    #[arg(long, value_name = "DIR", required_unless_present = "weights", conflicts_with_all = ["weights", "experiment", "config"])]
+    pub(crate) run: Option<PathBuf>,
+    /// A safetensors file. One that this program wrote knows its net; for others name the experiment.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) weights: Option<PathBuf>,
+    /// The named experiment that the weights belong to.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "weights",
+        conflicts_with = "config"
+    )]
+    pub(crate) experiment: Option<String>,
+    /// The experiment file that the weights belong to.
+    #[arg(long, value_name = "FILE", requires = "weights")]
+    pub(crate) config: Option<PathBuf>,
+    /// How many chains.
+    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) count: u32,
+    /// Langevin steps [default: L of the training].
+    #[arg(long)]
+    pub(crate) steps: Option<u64>,
+    /// Step size ε [default: that of the training]. The temperature stays that of the training.
+    #[arg(long)]
+    pub(crate) epsilon: Option<f64>,
+    /// The noise that chains start from [default: that of the training, or uniform].
+    #[arg(long, value_enum)]
+    pub(crate) start: Option<StartName>,
+    /// Seed of the chains.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// The folder for the samples [default: RUN/samples, or samples].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) out: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) backend: BackendArguments,
+}
+
+/// Arguments of `data`.
+#[derive(Debug, Args)]
+pub(crate) struct DataArguments {
+    #[command(subcommand)]
+    pub(crate) command: DataCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DataCommand {
+    /// Download a data set, check it and unpack it; continues where an earlier call was cut off.
+    Fetch {
+        /// mnist, fashion-mnist, cifar10 or flowers102.
+        name: String,
+        #[command(flatten)]
+        data: DataDirectory,
+    },
+}
+
+/// Where data sets are.
+#[derive(Debug, Args)]
+pub(crate) struct DataDirectory {
+    /// The folder of downloaded data sets [default: EBM_DATA_DIR, or `ebm` in the user's data directory].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// What computes.
+#[derive(Debug, Args)]
+pub(crate) struct BackendArguments {
+    /// The backend that computes: flex (default), ndarray, cuda or wgpu, where the build has them.
+    #[arg(long, value_name = "NAME", default_value = "flex")]
+    pub(crate) backend: BackendName,
+}
+
+/// Noise to start from.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum StartName {
+    Uniform,
+    Gaussian,
+}
+
+impl From<StartName> for NoiseStart {
+    fn from(name: StartName) -> Self {
+        match name {
+            StartName::Uniform => Self::Uniform,
+            StartName::Gaussian => Self::Gaussian,
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! One module for each command.
+
+pub(crate) mod data;
+pub(crate) mod experiment;
+pub(crate) mod sample;

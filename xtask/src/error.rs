@@ -1,0 +1,95 @@
+//! How a command ends when it does not succeed.
+
+use std::path::{Path, PathBuf};
+
+use ebm_data::DataError;
+use ebm_diagnostics::DiagnosticsError;
+use ebm_energy_net::NetError;
+use ebm_langevin::LangevinError;
+use ebm_trainer::TrainerError;
+
+use crate::config::ConfigError;
+
+/// Any failure of the driver, each with one message for a person.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DriverError {
+    /// A flag or a combination of flags.
+    #[error("{0}")]
+    Usage(String),
+    /// The experiment's settings.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Learning.
+    #[error(transparent)]
+    Trainer(#[from] TrainerError),
+    /// Learning ran away; the advice says what to change.
+    #[error("{error}\n{advice}")]
+    Diverged {
+        /// What was seen.
+        error: TrainerError,
+        /// Where the results are and what to change.
+        advice: String,
+    },
+    /// Data.
+    #[error(transparent)]
+    Data(#[from] DataError),
+    /// Plots and reports.
+    #[error(transparent)]
+    Diagnostics(#[from] DiagnosticsError),
+    /// A net or a weight file.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// Chains.
+    #[error(transparent)]
+    Langevin(#[from] LangevinError),
+    /// The file system refused.
+    #[error("{path}: {source}{}", advice(source))]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A file of a run folder is damaged.
+    #[error("{path}: {problem}")]
+    RunFolder {
+        /// The file or folder.
+        path: PathBuf,
+        /// What is wrong and what to do.
+        problem: String,
+    },
+    /// A backend cannot start on this machine.
+    #[error("{0}")]
+    Backend(String),
+    /// The user stopped the run; a checkpoint was written.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+impl DriverError {
+    pub(crate) fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
+        Self::Io {
+            path: path.as_ref().to_owned(),
+            source,
+        }
+    }
+
+    /// 2 for wrong usage, 130 for an interruption as shells have it, 1 for the rest.
+    pub(crate) fn exit_code(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Config(_) | Self::Trainer(TrainerError::Setting { .. }) => 2,
+            Self::Interrupted => 130,
+            _ => 1,
+        }
+    }
+}
+
+fn advice(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        std::io::ErrorKind::StorageFull => "; free some space or choose another folder with --out",
+        std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
+            "; choose a folder you can write to with --out"
+        }
+        _ => "",
+    }
+}

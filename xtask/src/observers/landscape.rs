@@ -1,0 +1,121 @@
+//! For toy densities: true, learned and sampled density side by side.
+
+use ebm_core::{NoiseKey, Stream};
+use ebm_diagnostics::plot::{Figure, Landscape, landscape_figure};
+use ebm_diagnostics::{DensityGrid, kernel_density, kl_divergence, points_from_flat};
+use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
+
+use crate::config::LandscapeConfig;
+use crate::error::DriverError;
+use crate::run_folder::RunFolder;
+
+/// Plots the landscape at an interval and at the end, and remembers the last one for the report.
+pub(crate) struct LandscapePlots {
+    folder: RunFolder,
+    config: LandscapeConfig,
+    last: Option<LandscapeResult>,
+}
+
+/// The last landscape of a run.
+pub(crate) struct LandscapeResult {
+    /// Iteration it was made at.
+    pub(crate) iteration: u64,
+    /// The six panels.
+    pub(crate) figure: Figure,
+    /// KL(q‖p_θ) on the plot grid, in nats.
+    pub(crate) learned_divergence: f64,
+    /// KL(q‖KDE of short-run samples) on the plot grid, in nats.
+    pub(crate) sampled_divergence: f64,
+}
+
+impl LandscapePlots {
+    pub(crate) fn new(folder: &RunFolder, config: LandscapeConfig) -> Self {
+        Self {
+            folder: folder.clone(),
+            config,
+            last: None,
+        }
+    }
+
+    /// The landscape of the last plot.
+    pub(crate) fn last(&self) -> Option<&LandscapeResult> {
+        self.last.as_ref()
+    }
+
+    /// Draws the landscape of a net as it is.
+    pub(crate) fn draw(&mut self, learner: &dyn LearnerView) -> Result<(), DriverError> {
+        let Some(toy) = learner.dataset().toy() else {
+            return Ok(());
+        };
+        let resolution = self.config.resolution;
+        let half_width = toy.plot_extent().half_width;
+        let truth =
+            DensityGrid::from_log_density(resolution, half_width, |x, y| toy.log_density([x, y]))?;
+        let centres: Vec<f32> = DensityGrid::cell_centres(resolution, half_width)?
+            .into_iter()
+            .flat_map(|point| point.map(|axis| axis as f32))
+            .collect();
+        let temperature = learner.config().langevin.epsilon.learned_temperature();
+        let log_values = learner
+            .energies(&centres)?
+            .into_iter()
+            .map(|energy| -energy / temperature.get())
+            .collect();
+        let learned = DensityGrid::from_log_values(resolution, half_width, log_values)?;
+        let samples = points_from_flat(&self.short_run_samples(learner)?)?;
+        let short_run = kernel_density(&samples, self.config.bandwidth, resolution, half_width)?;
+        let learned_divergence = kl_divergence(&truth, &learned)?;
+        let iteration = learner.iteration();
+        let title = format!(
+            "After {iteration} iterations: KL(q‖p) = {learned_divergence:.3} nats for the learned density"
+        );
+        let figure = landscape_figure(&Landscape {
+            title: &title,
+            truth: &truth,
+            learned: &learned,
+            short_run: &short_run,
+        })?;
+        figure.write_png(
+            self.folder
+                .file_in("plots", &format!("landscape-{iteration:08}.png"))?,
+        )?;
+        tracing::info!(iteration, kl = learned_divergence, "landscape");
+        self.last = Some(LandscapeResult {
+            iteration,
+            learned_divergence,
+            sampled_divergence: kl_divergence(&truth, &short_run)?,
+            figure,
+        });
+        Ok(())
+    }
+
+    /// Short-run samples: fresh chains of L steps from noise or data, or states of the bank.
+    fn short_run_samples(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, DriverError> {
+        let config = learner.config();
+        let count = self.config.samples;
+        let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
+        if let Some(bank) = learner.bank() {
+            return Ok(bank.gather(&key.choose(count, bank.len())));
+        }
+        let start = match config.langevin.start.noise() {
+            Some(noise) => noise.draw(config.langevin.start_factor, key, count, 2)?,
+            None => learner.dataset().batch(&key, count)?,
+        };
+        Ok(learner.run_chains(start, 0, config.langevin.steps)?)
+    }
+}
+
+impl Observer for LandscapePlots {
+    fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
+        if let Event::IterationDone {
+            metrics, learner, ..
+        } = event
+        {
+            let is_last = metrics.iteration == learner.config().iterations;
+            if is_last || metrics.iteration.is_multiple_of(self.config.every.max(1)) {
+                self.draw(*learner).map_err(ObserverError::new)?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,107 @@
+//! Long chains under the net of the moment: do samples stay realistic far beyond L steps?
+
+use ebm_core::{NoiseKey, Stream};
+use ebm_langevin::NoiseStart;
+use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
+
+use super::write_grid;
+use crate::config::{LongRunConfig, LongRunStart};
+use crate::error::DriverError;
+use crate::logging::Screen;
+use crate::run_folder::RunFolder;
+
+const CHAINS: usize = 64;
+const PIECE: u64 = 1_000;
+
+/// Runs long chains at an interval and writes their first and last states to `longrun/`, as a grid for images and as
+/// mean energies for everything. Training is not touched: own noise stream, bank only read.
+pub(crate) struct LongRuns {
+    folder: RunFolder,
+    config: LongRunConfig,
+    screen: Screen,
+}
+
+impl LongRuns {
+    pub(crate) fn new(folder: &RunFolder, config: LongRunConfig, screen: &Screen) -> Self {
+        Self {
+            folder: folder.clone(),
+            config,
+            screen: screen.clone(),
+        }
+    }
+
+    fn run(&self, learner: &dyn LearnerView) -> Result<(), DriverError> {
+        let iteration = learner.iteration();
+        let shape = learner.dataset().shape();
+        let is_image = learner.dataset().toy().is_none();
+        let mut states = self.start(learner)?;
+        let bar = self.screen.bar(
+            self.config.steps,
+            "  long run {bar:20} {pos}/{len} steps, {eta} left",
+        );
+        let mut energies = vec![mean(&learner.energies(&states)?)];
+        if is_image {
+            let name = format!("{iteration:08}-start.png");
+            write_grid(&states, shape, &self.folder.file_in("longrun", &name)?)?;
+        }
+        let mut step = 0;
+        while step < self.config.steps {
+            let piece = PIECE.min(self.config.steps - step);
+            states = learner.run_chains(states, step, piece)?;
+            step += piece;
+            energies.push(mean(&learner.energies(&states)?));
+            bar.set_position(step);
+        }
+        bar.finish_and_clear();
+        if is_image {
+            let name = format!("{iteration:08}-end.png");
+            write_grid(&states, shape, &self.folder.file_in("longrun", &name)?)?;
+        }
+        let record = serde_json::json!({
+            "iteration": iteration,
+            "steps": self.config.steps,
+            "steps_between_energies": PIECE.min(self.config.steps),
+            "mean_energies_f": energies,
+        });
+        let path = self
+            .folder
+            .file_in("longrun", &format!("{iteration:08}.json"))?;
+        ebm_core::write_atomically(&path, format!("{record:#}\n").as_bytes())
+            .map_err(|error| DriverError::io(path, error))
+    }
+
+    fn start(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, DriverError> {
+        let config = learner.config();
+        let per_chain = learner.dataset().shape().iter().product();
+        let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
+        let count = learner
+            .dataset()
+            .len()
+            .map_or(CHAINS, |all| all.min(CHAINS));
+        let noise =
+            |noise: NoiseStart| noise.draw(config.langevin.start_factor, key, count, per_chain);
+        Ok(match (self.config.start, learner.bank()) {
+            (LongRunStart::Uniform, _) => noise(NoiseStart::Uniform)?,
+            (LongRunStart::Gaussian, _) => noise(NoiseStart::Gaussian)?,
+            (LongRunStart::Bank, Some(bank)) => bank.gather(&key.choose(count, bank.len())),
+            (LongRunStart::Data | LongRunStart::Bank, _) => learner.dataset().batch(&key, count)?,
+        })
+    }
+}
+
+impl Observer for LongRuns {
+    fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
+        if let Event::IterationDone {
+            metrics, learner, ..
+        } = event
+            && metrics.iteration.is_multiple_of(self.config.every.max(1))
+        {
+            self.run(*learner).map_err(ObserverError::new)?;
+        }
+        Ok(())
+    }
+}
+
+fn mean(values: &[f64]) -> f64 {
+    values.iter().sum::<f64>() / values.len().max(1) as f64
+}

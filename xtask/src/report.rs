@@ -1,0 +1,227 @@
+//! The end of a run on paper: plots, `report.html`, and three lines for a person.
+
+use ebm_core::{NoiseKey, Stream};
+use ebm_data::Dataset;
+use ebm_diagnostics::plot::{DiagnosticOptions, diagnostic_figure};
+use ebm_diagnostics::{Report, RunSummary, SummaryOptions, Table};
+use ebm_trainer::LearnerView;
+
+use crate::config::ExperimentConfig;
+use crate::error::DriverError;
+use crate::observers::{LandscapePlots, grid};
+use crate::run_folder::{RunFolder, RunInfo};
+
+/// How the run ended.
+pub(crate) enum Ending<'a> {
+    /// All iterations are done.
+    Finished,
+    /// It goes on, or was stopped.
+    Unfinished,
+    /// It ran away.
+    Diverged(&'a str),
+}
+
+/// Everything a report is made of.
+pub(crate) struct ReportMaker<'a> {
+    pub(crate) folder: &'a RunFolder,
+    pub(crate) info: &'a RunInfo,
+    pub(crate) config: &'a ExperimentConfig,
+    pub(crate) landscape: Option<&'a LandscapePlots>,
+}
+
+impl ReportMaker<'_> {
+    /// Draws the diagnostic plot and writes `report.html`; returns the summary of d and r, if there is any iteration.
+    pub(crate) fn write(
+        &self,
+        learner: &dyn LearnerView,
+        ending: &Ending<'_>,
+    ) -> Result<Option<RunSummary>, DriverError> {
+        let metrics = self.folder.read_metrics()?;
+        if metrics.is_empty() {
+            return Ok(None);
+        }
+        let config = self.config;
+        let noise = config.langevin.epsilon.get();
+        let dimension = Some(learner.dataset().shape().iter().product());
+        let figure = diagnostic_figure(
+            &metrics,
+            &DiagnosticOptions {
+                title: format!(
+                    "{}: what the sampler does to the learning",
+                    self.info.experiment
+                ),
+                noise,
+                state_dimension: dimension,
+                ..DiagnosticOptions::default()
+            },
+        )?;
+        figure.write_png(self.folder.file_in("plots", "diagnostics.png")?)?;
+        figure.write_svg(self.folder.file_in("plots", "diagnostics.svg")?)?;
+
+        let options = SummaryOptions {
+            noise,
+            state_dimension: dimension,
+            ..SummaryOptions::default()
+        };
+        let summary = RunSummary::from_metrics(&metrics, &options).ok();
+        let mut report = Report::new(format!("{} — {}", self.info.experiment, config.description))
+            .verdict(
+                self.headline(learner, ending),
+                summary.map(|s| s.to_string()).unwrap_or_default(),
+            );
+        report = self.pictures(report, learner)?;
+        if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
+            landscape
+                .figure
+                .write_png(self.folder.file_in("plots", "landscape.png")?)?;
+            landscape
+                .figure
+                .write_svg(self.folder.file_in("plots", "landscape.svg")?)?;
+            report = report.figure(
+                &landscape.figure,
+                "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples; below, their logarithms.",
+            );
+        }
+        report = report.figure(
+            &figure,
+            "d: energy difference between data and samples; below 0 the update expands the gap, above it contracts. r: mean norm of the gradient that moves a chain. Correlations over the last 2,000 iterations.",
+        );
+        report = self.long_runs(report)?;
+        let json =
+            serde_json::to_string_pretty(config).map_err(|error| DriverError::RunFolder {
+                path: self.folder.report(),
+                problem: error.to_string(),
+            })?;
+        report
+            .table(self.numbers(learner, summary.as_ref()))
+            .config(json)
+            .command(format!(
+                "cargo xtask experiment --config {}",
+                self.folder.config().display()
+            ))
+            .write_html(self.folder.report())?;
+        Ok(summary)
+    }
+
+    fn headline(&self, learner: &dyn LearnerView, ending: &Ending<'_>) -> String {
+        let (done, total) = (learner.iteration(), learner.config().iterations);
+        match ending {
+            Ending::Finished => format!("{done} iterations done."),
+            Ending::Unfinished => format!("{done} of {total} iterations done so far."),
+            Ending::Diverged(cause) => {
+                format!("Ran away after {done} of {total} iterations: {cause}")
+            }
+        }
+    }
+
+    fn pictures(&self, report: Report, learner: &dyn LearnerView) -> Result<Report, DriverError> {
+        let Dataset::Images { images, .. } = learner.dataset() else {
+            return Ok(report);
+        };
+        let shape = learner.dataset().shape();
+        let steps = self.config.langevin.steps;
+        let mut report = report;
+        let samples = learner.samples()?;
+        if !samples.is_empty() {
+            let start = format!("{:?}", self.config.langevin.start).to_lowercase();
+            let caption = format!(
+                "Short-run samples after iteration {}: {steps} Langevin steps from the `{start}` start.",
+                learner.iteration()
+            );
+            report = report.image(&grid(&samples, shape)?, &caption)?;
+        }
+        let key = NoiseKey::new(self.config.seed, Stream::WatchStart, 0);
+        let shown = key.choose(64.min(images.count), images.count);
+        let caption = "Data for comparison, without the noise that learning adds.";
+        Ok(report.image(&grid(&images.gather(&shown), shape)?, caption)?)
+    }
+
+    /// The first and last states of the newest long run.
+    fn long_runs(&self, mut report: Report) -> Result<Report, DriverError> {
+        let folder = self.folder.root().join("longrun");
+        let Ok(entries) = std::fs::read_dir(&folder) else {
+            return Ok(report);
+        };
+        let mut grids: Vec<_> = entries
+            .filter_map(|entry| Some(entry.ok()?.path()))
+            .filter(|path| path.extension().is_some_and(|ending| ending == "png"))
+            .collect();
+        grids.sort();
+        // "…-end.png" sorts before "…-start.png" of the same iteration.
+        for (path, what) in grids.iter().rev().take(2).zip(["First", "Last"]) {
+            let png = std::fs::read(path).map_err(|error| DriverError::io(path, error))?;
+            let caption = format!("{what} states of the newest long run ({}).", path.display());
+            report = report.png(&png, &caption);
+        }
+        Ok(report)
+    }
+
+    fn numbers(&self, learner: &dyn LearnerView, summary: Option<&RunSummary>) -> Table {
+        let mut rows = vec![
+            ["iterations".to_owned(), learner.iteration().to_string()],
+            [
+                "Langevin steps each, L".into(),
+                self.config.langevin.steps.to_string(),
+            ],
+            [
+                "step size ε".into(),
+                self.config.langevin.epsilon.get().to_string(),
+            ],
+            [
+                "data noise ε_data".into(),
+                self.config.data_noise.to_string(),
+            ],
+            [
+                "backend, engine".into(),
+                format!("{}, {}", self.info.backend, self.info.engine),
+            ],
+            ["seed".into(), self.info.seed.to_string()],
+            [
+                "version, burn".into(),
+                format!("{}, {}", self.info.version, self.info.burn),
+            ],
+        ];
+        if let Some(summary) = summary {
+            let (d, r) = (&summary.energy_difference, &summary.gradient_magnitude);
+            rows.extend([
+                [
+                    format!(
+                        "d over the last {} iterations (U, nats)",
+                        summary.iterations
+                    ),
+                    format!("mean {:.4}, sd {:.4}", d.mean, d.standard_deviation),
+                ],
+                [
+                    "share of expanding iterations (d < 0)".into(),
+                    format!("{:.3}", summary.expanding_fraction),
+                ],
+                [
+                    "autocorrelation of d at lag 1".into(),
+                    format!("{:.3}", d.first_lag_autocorrelation),
+                ],
+                [
+                    "r over the same iterations".into(),
+                    format!("mean {:.5}, sd {:.5}", r.mean, r.standard_deviation),
+                ],
+            ]);
+        }
+        if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
+            let at = landscape.iteration;
+            rows.extend([
+                [
+                    format!("KL(q‖p) of the learned density, iteration {at}"),
+                    format!("{:.4} nats", landscape.learned_divergence),
+                ],
+                [
+                    format!("KL(q‖KDE of short-run samples), iteration {at}"),
+                    format!("{:.4} nats", landscape.sampled_divergence),
+                ],
+            ]);
+        }
+        Table {
+            caption: "Numbers".into(),
+            header: vec!["what".into(), "value".into()],
+            rows: rows.into_iter().map(Vec::from).collect(),
+        }
+    }
+}

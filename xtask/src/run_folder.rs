@@ -1,0 +1,216 @@
+//! The folder of a run: where things are, and that nothing in it is overwritten by accident.
+
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use ebm_diagnostics::{IterationMetrics, read_complete_metrics};
+use serde::{Deserialize, Serialize};
+
+use crate::config::ExperimentConfig;
+use crate::error::DriverError;
+
+/// A run folder that exists.
+#[derive(Debug, Clone)]
+pub(crate) struct RunFolder {
+    root: PathBuf,
+}
+
+/// What `run.json` says about how the run was made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct RunInfo {
+    /// The experiment's name.
+    pub(crate) experiment: String,
+    /// The seed, as in the config.
+    pub(crate) seed: u64,
+    /// The backend of the last part of the run.
+    pub(crate) backend: String,
+    /// The engine of the chains.
+    pub(crate) engine: String,
+    /// Version of this program.
+    pub(crate) version: String,
+    /// Version of burn.
+    pub(crate) burn: String,
+    /// Processor architecture and system.
+    pub(crate) platform: String,
+}
+
+impl RunInfo {
+    pub(crate) fn new(experiment: &str, seed: u64, backend: &str, engine: &str) -> Self {
+        Self {
+            experiment: experiment.to_owned(),
+            seed,
+            backend: backend.to_owned(),
+            engine: engine.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            burn: locked_version("burn").to_owned(),
+            platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+        }
+    }
+}
+
+/// The version of a dependency that this program was built with.
+fn locked_version(package: &str) -> &'static str {
+    let lock = include_str!("../../Cargo.lock");
+    let entry = format!("name = \"{package}\"\nversion = \"");
+    lock.split_once(&entry)
+        .and_then(|(_, rest)| rest.split('"').next())
+        .unwrap_or("unknown")
+}
+
+impl RunFolder {
+    /// Creates the folder of a new run: `out`, or the first free of runs/NAME, runs/NAME-2, ...
+    pub(crate) fn create(out: Option<&Path>, name: &str) -> Result<Self, DriverError> {
+        let root = match out {
+            Some(out) => {
+                if is_occupied(out)? {
+                    return Err(DriverError::Usage(format!(
+                        "{} already exists and is not empty; continue it with `--resume {0}` or choose another folder with --out",
+                        out.display()
+                    )));
+                }
+                create(out)?;
+                out.to_owned()
+            }
+            None => {
+                let runs = Path::new("runs");
+                create(runs)?;
+                let mut number = 1;
+                loop {
+                    let suffix = if number == 1 {
+                        String::new()
+                    } else {
+                        format!("-{number}")
+                    };
+                    let candidate = runs.join(format!("{name}{suffix}"));
+                    // Creating, not asking: two runs that start together get two folders.
+                    match fs::create_dir(&candidate) {
+                        Ok(()) => break candidate,
+                        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                            number += 1
+                        }
+                        Err(error) => return Err(DriverError::io(candidate, error)),
+                    }
+                }
+            }
+        };
+        Ok(Self { root })
+    }
+
+    /// Opens the folder of an earlier run.
+    pub(crate) fn open(root: &Path) -> Result<Self, DriverError> {
+        if !root.join(CONFIG).is_file() {
+            return Err(DriverError::Usage(format!(
+                "{} is not a run folder (it has no {CONFIG}); give the folder that an experiment printed at its end",
+                root.display()
+            )));
+        }
+        Ok(Self {
+            root: root.to_owned(),
+        })
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    pub(crate) fn config(&self) -> PathBuf {
+        self.root.join(CONFIG)
+    }
+
+    pub(crate) fn metrics(&self) -> PathBuf {
+        self.root.join("metrics.jsonl")
+    }
+
+    pub(crate) fn checkpoints(&self) -> PathBuf {
+        self.root.join("checkpoints")
+    }
+
+    pub(crate) fn weights(&self) -> PathBuf {
+        self.root.join("weights.safetensors")
+    }
+
+    pub(crate) fn report(&self) -> PathBuf {
+        self.root.join("report.html")
+    }
+
+    /// A file in a subfolder, which is made when it is first needed.
+    pub(crate) fn file_in(&self, subfolder: &str, name: &str) -> Result<PathBuf, DriverError> {
+        let folder = self.root.join(subfolder);
+        create(&folder)?;
+        Ok(folder.join(name))
+    }
+
+    pub(crate) fn write_config(&self, config: &ExperimentConfig) -> Result<(), DriverError> {
+        self.write_json(CONFIG, config)
+    }
+
+    pub(crate) fn write_info(&self, info: &RunInfo) -> Result<(), DriverError> {
+        self.write_json(INFO, info)
+    }
+
+    pub(crate) fn read_info(&self) -> Result<RunInfo, DriverError> {
+        let path = self.root.join(INFO);
+        let text = fs::read_to_string(&path).map_err(|error| DriverError::io(&path, error))?;
+        serde_json::from_str(&text).map_err(|error| DriverError::RunFolder {
+            path,
+            problem: format!("not readable ({error}); it is needed to continue the run"),
+        })
+    }
+
+    /// The metrics of all complete iterations; none before the first.
+    pub(crate) fn read_metrics(&self) -> Result<Vec<IterationMetrics>, DriverError> {
+        if !self.metrics().exists() {
+            return Ok(Vec::new());
+        }
+        Ok(read_complete_metrics(self.metrics())?.records)
+    }
+
+    /// Cuts the metrics back to the iterations that a checkpoint holds, because the rest will be done again.
+    pub(crate) fn cut_metrics(&self, iteration: u64) -> Result<(), DriverError> {
+        let mut text = String::new();
+        for metrics in self.read_metrics()? {
+            if metrics.iteration <= iteration {
+                text += &metrics.to_json_line()?;
+                text.push('\n');
+            }
+        }
+        ebm_core::write_atomically(&self.metrics(), text.as_bytes())
+            .map_err(|error| DriverError::io(self.metrics(), error))
+    }
+
+    /// The metrics file, opened for further lines.
+    pub(crate) fn append_metrics(&self) -> Result<impl Write + use<>, DriverError> {
+        OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(self.metrics())
+            .map_err(|error| DriverError::io(self.metrics(), error))
+    }
+
+    fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DriverError> {
+        let path = self.root.join(name);
+        let mut text =
+            serde_json::to_vec_pretty(value).map_err(|error| DriverError::RunFolder {
+                path: path.clone(),
+                problem: error.to_string(),
+            })?;
+        text.push(b'\n');
+        ebm_core::write_atomically(&path, &text).map_err(|error| DriverError::io(path, error))
+    }
+}
+
+const CONFIG: &str = "config.json";
+const INFO: &str = "run.json";
+
+fn is_occupied(folder: &Path) -> Result<bool, DriverError> {
+    match fs::read_dir(folder) {
+        Ok(mut entries) => Ok(entries.next().is_some()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(DriverError::io(folder, error)),
+    }
+}
+
+fn create(folder: &Path) -> Result<(), DriverError> {
+    fs::create_dir_all(folder).map_err(|error| DriverError::io(folder, error))
+}
