@@ -14,6 +14,7 @@ fn backend<B: Backend>(criterion: &mut Criterion, name: &str) {
     for case in Case::published() {
         for batch in BATCHES {
             // Large image batches only measure memory, and ndarray's convolutions take ten seconds a step.
+            let is_cpu = matches!(name, "flex" | "ndarray");
             let too_long = case.net != "toy" && (batch > 100 || name == "ndarray");
             if too_long {
                 continue;
@@ -26,8 +27,9 @@ fn backend<B: Backend>(criterion: &mut Criterion, name: &str) {
                 .warm_up_time(Duration::from_secs(1))
                 .measurement_time(Duration::from_secs(4));
             group.bench_function(BenchmarkId::from_parameter(batch), |bencher| {
-                let mut chains = Chains::<Autodiff<B>>::new(case, batch, &Default::default())
-                    .expect("the published cases fit their nets");
+                let mut chains =
+                    Chains::<Autodiff<B>>::new(case, batch, is_cpu, &Default::default())
+                        .expect("the published cases fit their nets");
                 bencher.iter_custom(|steps| {
                     let start = std::time::Instant::now();
                     chains.run(steps).expect("a net returns one energy a chain");

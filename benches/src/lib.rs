@@ -43,17 +43,19 @@ pub struct Chains<B: AutodiffBackend> {
     net: Net<B>,
     states: Tensor<B::InnerBackend, 4>,
     kernel: Ula,
+    engine: TensorEngine,
     step: u64,
 }
 
 impl<B: AutodiffBackend> Chains<B> {
-    /// `batch` chains of `case`, started from Gaussian noise.
+    /// `batch` chains of `case`, started from Gaussian noise; `is_cpu` says which way of cutting the batch suits.
     ///
     /// # Errors
     /// [`NetError`] when the case's net does not fit its states.
     pub fn new(
         case: Case,
         batch: usize,
+        is_cpu: bool,
         device: &B::Device,
     ) -> Result<Self, Box<dyn std::error::Error>> {
         let [channels, height, width] = case.state_shape;
@@ -66,6 +68,11 @@ impl<B: AutodiffBackend> Chains<B> {
             net: burn::module::Module::no_grad(net?),
             states,
             kernel: Ula::learned(StepSize::new(case.step_size)?),
+            engine: if is_cpu {
+                TensorEngine::for_cpu(case.state_shape)
+            } else {
+                TensorEngine::default()
+            },
             step: 0,
         })
     }
@@ -81,12 +88,7 @@ impl<B: AutodiffBackend> Chains<B> {
             first_step: self.step,
             noise: NoiseKey::new(0, Stream::Watch, 0),
         };
-        let outcome = Engine::<B, _>::run(
-            &TensorEngine::default(),
-            &self.net,
-            self.states.clone(),
-            &run,
-        )?;
+        let outcome = Engine::<B, _>::run(&self.engine, &self.net, self.states.clone(), &run)?;
         self.step += steps;
         self.states = outcome.states;
         <B::InnerBackend as Backend>::sync(&self.states.device())

@@ -1,6 +1,5 @@
 //! The only place that names concrete backends.
 
-use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
@@ -11,9 +10,10 @@ use ebm_langevin::TensorEngine;
 use crate::error::DriverError;
 
 /// A backend by name, whether or not this build has it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) enum BackendName {
     /// burn-flex on the CPU, the default.
+    #[default]
     Flex,
     /// burn-ndarray on the CPU, for comparison.
     Ndarray,
@@ -26,15 +26,11 @@ pub(crate) enum BackendName {
 impl BackendName {
     const ALL: [Self; 4] = [Self::Flex, Self::Ndarray, Self::Cuda, Self::Wgpu];
 
-    /// The tensor engine as it suits the backend. A CPU runs blocks of image chains side by side; points are so little
-    /// work that blocks would only cost.
+    /// The tensor engine as it suits the backend.
     pub(crate) fn engine(self, state_shape: [usize; 3]) -> TensorEngine {
-        const CHAINS_IN_A_BLOCK: NonZeroUsize = NonZeroUsize::new(16).unwrap();
-        let is_cpu = matches!(self, Self::Flex | Self::Ndarray);
-        if is_cpu && state_shape[1] > 1 {
-            TensorEngine::default().with_block(CHAINS_IN_A_BLOCK)
-        } else {
-            TensorEngine::default()
+        match self {
+            Self::Flex | Self::Ndarray => TensorEngine::for_cpu(state_shape),
+            Self::Cuda | Self::Wgpu => TensorEngine::default(),
         }
     }
 

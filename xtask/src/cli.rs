@@ -44,7 +44,7 @@ pub(crate) enum Command {
   cargo xtask experiment --resume runs/short-run --iterations 3000")]
 pub(crate) struct ExperimentArguments {
     /// A named experiment; `--list` shows them.
-    #[arg(required_unless_present_any = ["config", "resume", "list"], conflicts_with_all = ["config", "resume"])]
+    #[arg(conflicts_with_all = ["config", "resume"])]
     pub(crate) name: Option<String>,
     /// List the named experiments.
     #[arg(long, exclusive = true)]
@@ -87,7 +87,7 @@ pub(crate) struct ExperimentArguments {
   cargo xtask sample --weights weights.safetensors --experiment mnist_convergent")]
 pub(crate) struct SampleArguments {
     /// A run folder: its newest weights are used.
-    #[arg(long, value_name = "DIR", required_unless_present = "weights", conflicts_with_all = ["weights", "experiment", "config"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["weights", "experiment", "config"])]
     pub(crate) run: Option<PathBuf>,
     /// A safetensors file. One that this program wrote knows its net; for others name the experiment.
     #[arg(long, value_name = "FILE")]
@@ -154,9 +154,10 @@ pub(crate) struct DataDirectory {
 /// What computes.
 #[derive(Debug, Args)]
 pub(crate) struct BackendArguments {
-    /// The backend that computes: flex (default), ndarray, cuda or wgpu, where the build has them.
-    #[arg(long, value_name = "NAME", default_value = "flex")]
-    pub(crate) backend: BackendName,
+    /// The backend that computes: flex, ndarray, cuda or wgpu, where the build has them [default: flex, or with
+    /// --resume that of the run].
+    #[arg(long, value_name = "NAME")]
+    pub(crate) backend: Option<BackendName>,
 }
 
 /// Noise to start from.

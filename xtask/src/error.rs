@@ -22,6 +22,14 @@ pub(crate) enum DriverError {
     /// Learning.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
+    /// Something failed in the middle of a run; the advice says how to go on.
+    #[error("{error}\n{advice}")]
+    Halted {
+        /// What failed.
+        error: TrainerError,
+        /// How to go on.
+        advice: String,
+    },
     /// Learning ran away; the advice says what to change.
     #[error("{error}\n{advice}")]
     Diverged {
@@ -77,7 +85,10 @@ impl DriverError {
     /// 2 for wrong usage, 130 for an interruption as shells have it, 1 for the rest.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Config(_) | Self::Trainer(TrainerError::Setting { .. }) => 2,
+            Self::Usage(_)
+            | Self::Config(_)
+            | Self::Trainer(TrainerError::Setting { .. })
+            | Self::Data(DataError::Config { .. }) => 2,
             Self::Interrupted => 130,
             _ => 1,
         }
@@ -89,6 +100,9 @@ fn advice(error: &std::io::Error) -> &'static str {
         std::io::ErrorKind::StorageFull => "; free some space or choose another folder with --out",
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
             "; choose a folder you can write to with --out"
+        }
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
+            "; a file is in the way: choose another folder with --out"
         }
         _ => "",
     }

@@ -1,6 +1,6 @@
 //! What appears on the screen: log lines, plain messages and progress bars that do not overwrite each other.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -15,15 +15,16 @@ pub(crate) struct Screen {
 }
 
 impl Screen {
-    /// Prints a line above the progress bars, also when quiet.
+    /// Prints a line above the progress bars, also when quiet. A reader that has gone away is no reason to fail.
     pub(crate) fn say(&self, text: &str) {
-        self.bars.suspend(|| eprintln!("{text}"));
+        self.bars.suspend(|| {
+            let _ = writeln!(io::stderr(), "{text}");
+        });
     }
 
-    /// Prints a line to standard output unless quiet.
+    /// Prints a line to standard output unless quiet. A reader that has gone away is no reason to fail.
     pub(crate) fn tell(&self, text: &str) {
         if !self.is_quiet {
-            // A reader that has gone away is no reason to stop learning.
             self.bars.suspend(|| {
                 let _ = writeln!(io::stdout(), "{text}");
             });
@@ -49,21 +50,24 @@ impl Screen {
     }
 }
 
-/// Starts logging to standard error. Without `RUST_LOG` warnings are shown, and progress too where there is no
+/// Starts logging to standard error. Without `RUST_LOG` our warnings are shown, and progress too where there is no
 /// terminal for a bar.
 pub(crate) fn init(as_json: bool, is_quiet: bool) -> Screen {
     let screen = Screen {
         bars: Arc::new(MultiProgress::new()),
         is_quiet,
     };
-    let default = match (is_quiet, screen.bars.is_hidden()) {
+    let ours = match (is_quiet, screen.bars.is_hidden()) {
         (true, _) => "error",
-        (false, true) => "warn,xtask=info",
+        (false, true) => "info",
         (false, false) => "warn",
     };
+    // Libraries warn about what no user can mend, such as a glyph that comes from the second font.
+    let default = format!("error,xtask={ours}");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
+        .with_ansi(io::stderr().is_terminal())
         .with_writer(LineWriter(screen.clone()));
     // Only a second call could fail, and there is none.
     let _ = if as_json {
@@ -87,11 +91,15 @@ impl<'a> MakeWriter<'a> for LineWriter {
 
 impl Write for LineWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.bars.suspend(|| io::stderr().write_all(bytes))?;
+        // A failure here would make the subscriber complain to the same closed pipe, and panic over that.
+        self.0.bars.suspend(|| {
+            let _ = io::stderr().write_all(bytes);
+        });
         Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        io::stderr().flush()
+        let _ = io::stderr().flush();
+        Ok(())
     }
 }

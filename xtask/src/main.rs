@@ -1,11 +1,13 @@
 //! `cargo xtask`: experiments, samples and data from the command line.
 
+mod advice;
 mod backend;
 mod cli;
 mod commands;
 mod config;
 mod error;
 mod estimate;
+mod learning;
 mod logging;
 mod observers;
 mod report;
@@ -24,7 +26,7 @@ fn main() -> ExitCode {
     let screen = logging::init(cli.log_json, cli.is_quiet());
     let result = match cli.command {
         Command::Experiment(arguments) => commands::experiment::run(arguments, &screen),
-        Command::Sample(arguments) => commands::sample::run(&arguments),
+        Command::Sample(arguments) => commands::sample::run(&arguments, &screen),
         Command::Data(arguments) => commands::data::run(&arguments, &screen),
     };
     match result {

@@ -2,10 +2,11 @@
 
 use ebm_core::{NoiseKey, Stream};
 use ebm_data::Dataset;
-use ebm_diagnostics::plot::{DiagnosticOptions, diagnostic_figure};
-use ebm_diagnostics::{Report, RunSummary, SummaryOptions, Table};
+use ebm_diagnostics::plot::{DiagnosticOptions, Figure, diagnostic_figure};
+use ebm_diagnostics::{Report, RunSummary, SummaryOptions, Table, write_png};
 use ebm_trainer::LearnerView;
 
+use crate::advice::shell_word;
 use crate::config::ExperimentConfig;
 use crate::error::DriverError;
 use crate::observers::{LandscapePlots, grid};
@@ -30,62 +31,54 @@ pub(crate) struct ReportMaker<'a> {
 }
 
 impl ReportMaker<'_> {
-    /// Draws the diagnostic plot and writes `report.html`; returns the summary of d and r, if there is any iteration.
+    /// Draws the plots and writes `report.html`; returns the summary of d and r, where there are enough iterations for one.
     pub(crate) fn write(
         &self,
         learner: &dyn LearnerView,
         ending: &Ending<'_>,
     ) -> Result<Option<RunSummary>, DriverError> {
-        let metrics = self.folder.read_metrics()?;
-        if metrics.is_empty() {
-            return Ok(None);
-        }
         let config = self.config;
         let noise = config.langevin.epsilon.get();
-        let dimension = Some(learner.dataset().shape().iter().product());
-        let figure = diagnostic_figure(
-            &metrics,
-            &DiagnosticOptions {
-                title: format!(
-                    "{}: what the sampler does to the learning",
-                    self.info.experiment
-                ),
-                noise,
-                state_dimension: dimension,
-                ..DiagnosticOptions::default()
-            },
-        )?;
-        figure.write_png(self.folder.file_in("plots", "diagnostics.png")?)?;
-        figure.write_svg(self.folder.file_in("plots", "diagnostics.svg")?)?;
-
+        let state_dimension = Some(learner.dataset().shape().iter().product());
+        let metrics = self.folder.read_metrics()?;
         let options = SummaryOptions {
             noise,
-            state_dimension: dimension,
+            state_dimension,
             ..SummaryOptions::default()
         };
+        // Too few iterations for a summary are no reason to have no report.
         let summary = RunSummary::from_metrics(&metrics, &options).ok();
+        let text = summary.map(|summary| summary.to_string());
         let mut report = Report::new(format!("{} — {}", self.info.experiment, config.description))
-            .verdict(
-                self.headline(learner, ending),
-                summary.map(|s| s.to_string()).unwrap_or_default(),
-            );
+            .verdict(self.headline(learner, ending), text.unwrap_or_default());
         report = self.pictures(report, learner)?;
         if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
-            landscape
-                .figure
-                .write_png(self.folder.file_in("plots", "landscape.png")?)?;
-            landscape
-                .figure
-                .write_svg(self.folder.file_in("plots", "landscape.svg")?)?;
+            self.save_figure(&landscape.figure, "landscape")?;
             report = report.figure(
                 &landscape.figure,
                 "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples; below, their logarithms.",
             );
         }
-        report = report.figure(
-            &figure,
-            "d: energy difference between data and samples; below 0 the update expands the gap, above it contracts. r: mean norm of the gradient that moves a chain. Correlations over the last 2,000 iterations.",
-        );
+        if !metrics.is_empty() {
+            let title = format!(
+                "{}: what the sampler does to the learning",
+                self.info.experiment
+            );
+            let figure = diagnostic_figure(
+                &metrics,
+                &DiagnosticOptions {
+                    title,
+                    noise,
+                    state_dimension,
+                    ..DiagnosticOptions::default()
+                },
+            )?;
+            self.save_figure(&figure, "diagnostics")?;
+            report = report.figure(
+                &figure,
+                "d: energy difference between data and samples; below 0 the update expands the gap, above it contracts. r: mean norm of the gradient that moves a chain.",
+            );
+        }
         report = self.long_runs(report)?;
         let json =
             serde_json::to_string_pretty(config).map_err(|error| DriverError::RunFolder {
@@ -97,10 +90,16 @@ impl ReportMaker<'_> {
             .config(json)
             .command(format!(
                 "cargo xtask experiment --config {}",
-                self.folder.config().display()
+                shell_word(&self.folder.config())
             ))
             .write_html(self.folder.report())?;
         Ok(summary)
+    }
+
+    fn save_figure(&self, figure: &Figure, name: &str) -> Result<(), DriverError> {
+        figure.write_png(self.folder.file_in("plots", &format!("{name}.png"))?)?;
+        figure.write_svg(self.folder.file_in("plots", &format!("{name}.svg"))?)?;
+        Ok(())
     }
 
     fn headline(&self, learner: &dyn LearnerView, ending: &Ending<'_>) -> String {
@@ -121,19 +120,42 @@ impl ReportMaker<'_> {
         let shape = learner.dataset().shape();
         let steps = self.config.langevin.steps;
         let mut report = report;
-        let samples = learner.samples()?;
+        let (samples, what) = self.short_run_samples(learner)?;
         if !samples.is_empty() {
+            let picture = grid(&samples, shape)?;
+            write_png(&picture, self.folder.root().join("samples.png"))?;
             let start = format!("{:?}", self.config.langevin.start).to_lowercase();
             let caption = format!(
-                "Short-run samples after iteration {}: {steps} Langevin steps from the `{start}` start.",
+                "{what} after iteration {}: {steps} Langevin steps from the start \"{start}\".",
                 learner.iteration()
             );
-            report = report.image(&grid(&samples, shape)?, &caption)?;
+            report = report.image(&picture, &caption)?;
         }
         let key = NoiseKey::new(self.config.seed, Stream::WatchStart, 0);
         let shown = key.choose(64.min(images.count), images.count);
         let caption = "Data for comparison, without the noise that learning adds.";
         Ok(report.image(&grid(&images.gather(&shown), shape)?, caption)?)
+    }
+
+    /// What to show of the sampler: 64 fresh chains where chains start from noise, otherwise, or when chains may no
+    /// longer run because of a stop, those of the last iteration.
+    fn short_run_samples(
+        &self,
+        learner: &dyn LearnerView,
+    ) -> Result<(Vec<f32>, &'static str), DriverError> {
+        let chains = &self.config.langevin;
+        if let Some(noise) = chains.start.noise() {
+            let key = NoiseKey::new(self.config.seed, Stream::WatchStart, learner.iteration());
+            let per_chain = learner.dataset().shape().iter().product();
+            let start = noise.draw(chains.start_factor, key, 64, per_chain)?;
+            if let Ok(samples) = learner.run_chains(start, 0, chains.steps) {
+                return Ok((samples, "Fresh short-run samples"));
+            }
+        }
+        Ok((
+            learner.samples()?,
+            "Short-run samples of the last iteration",
+        ))
     }
 
     /// The first and last states of the newest long run.
@@ -189,7 +211,7 @@ impl ReportMaker<'_> {
                         "d over the last {} iterations (U, nats)",
                         summary.iterations
                     ),
-                    format!("mean {:.4}, sd {:.4}", d.mean, d.standard_deviation),
+                    format!("mean {:.3e}, sd {:.3e}", d.mean, d.standard_deviation),
                 ],
                 [
                     "share of expanding iterations (d < 0)".into(),
@@ -209,18 +231,24 @@ impl ReportMaker<'_> {
             let at = landscape.iteration;
             rows.extend([
                 [
-                    format!("KL(q‖p) of the learned density, iteration {at}"),
-                    format!("{:.4} nats", landscape.learned_divergence),
+                    format!("learned density after iteration {at}"),
+                    format!(
+                        "KL(q‖p) {:.4} nats, total variation {:.4}",
+                        landscape.learned_divergence, landscape.learned_distance
+                    ),
                 ],
                 [
-                    format!("KL(q‖KDE of short-run samples), iteration {at}"),
-                    format!("{:.4} nats", landscape.sampled_divergence),
+                    format!("short-run samples after iteration {at}"),
+                    format!(
+                        "total variation of their density estimate {:.4}",
+                        landscape.sampled_distance
+                    ),
                 ],
             ]);
         }
         Table {
-            caption: "Numbers".into(),
-            header: vec!["what".into(), "value".into()],
+            caption: "Settings and results".into(),
+            header: vec!["quantity".into(), "value".into()],
             rows: rows.into_iter().map(Vec::from).collect(),
         }
     }

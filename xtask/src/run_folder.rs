@@ -1,8 +1,9 @@
 //! The folder of a run: where things are, and that nothing in it is overwritten by accident.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ebm_diagnostics::{IterationMetrics, read_complete_metrics};
 use serde::{Deserialize, Serialize};
@@ -14,6 +15,8 @@ use crate::error::DriverError;
 #[derive(Debug, Clone)]
 pub(crate) struct RunFolder {
     root: PathBuf,
+    /// Keeps a second process from learning in the folder, until the last copy of this is dropped.
+    lock: Option<Arc<File>>,
 }
 
 /// What `run.json` says about how the run was made.
@@ -87,14 +90,33 @@ impl RunFolder {
                     match fs::create_dir(&candidate) {
                         Ok(()) => break candidate,
                         Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                            number += 1
+                            number += 1;
                         }
                         Err(error) => return Err(DriverError::io(candidate, error)),
                     }
                 }
             }
         };
-        Ok(Self { root })
+        Self { root, lock: None }.locked()
+    }
+
+    /// The folder, if no other process learns in it.
+    pub(crate) fn locked(mut self) -> Result<Self, DriverError> {
+        let path = self.root.join(".lock");
+        let file = File::create(&path).map_err(|error| DriverError::io(&path, error))?;
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) => Err(DriverError::RunFolder {
+                path: self.root,
+                problem: "another process is learning in this folder; stop it with Ctrl-C first, \
+                          or wait until it has finished"
+                    .into(),
+            }),
+            // Some network file systems cannot lock; then one resumes at one's own risk.
+            Ok(()) | Err(TryLockError::Error(_)) => {
+                self.lock = Some(Arc::new(file));
+                Ok(self)
+            }
+        }
     }
 
     /// Opens the folder of an earlier run.
@@ -107,6 +129,7 @@ impl RunFolder {
         }
         Ok(Self {
             root: root.to_owned(),
+            lock: None,
         })
     }
 
@@ -169,11 +192,20 @@ impl RunFolder {
     /// Cuts the metrics back to the iterations that a checkpoint holds, because the rest will be done again.
     pub(crate) fn cut_metrics(&self, iteration: u64) -> Result<(), DriverError> {
         let mut text = String::new();
+        let mut kept = 0;
         for metrics in self.read_metrics()? {
             if metrics.iteration <= iteration {
                 text += &metrics.to_json_line()?;
                 text.push('\n');
+                kept += 1;
             }
+        }
+        if kept < iteration {
+            tracing::warn!(
+                "{}: {} of the {iteration} iterations before the checkpoint are missing; the plots will lack them",
+                self.metrics().display(),
+                iteration - kept
+            );
         }
         ebm_core::write_atomically(&self.metrics(), text.as_bytes())
             .map_err(|error| DriverError::io(self.metrics(), error))

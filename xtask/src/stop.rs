@@ -1,21 +1,47 @@
 //! Ctrl-C: the first asks to stop with a checkpoint, the second ends at once.
 
+use std::io;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 
-/// A flag that Ctrl-C and a polite kill raise.
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+
+/// A flag that Ctrl-C, a polite kill and a closed terminal raise.
 ///
 /// Where no handler can be installed, signals keep their usual effect and the flag stays down.
 pub(crate) fn on_interrupt() -> Arc<AtomicBool> {
     let stop = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&stop);
-    let installed = ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(130);
-        }
-    });
-    if let Err(error) = installed {
+    if let Err(error) = install(&stop) {
         tracing::warn!("Ctrl-C will end the run without a checkpoint: {error}");
     }
     stop
+}
+
+fn install(stop: &Arc<AtomicBool>) -> io::Result<()> {
+    let mut signals = vec![SIGINT, SIGTERM];
+    #[cfg(unix)]
+    if !ignores_hangup() {
+        signals.push(signal_hook::consts::SIGHUP);
+    }
+    // Before the flag is raised, so that the first Ctrl-C finds it down. Only Ctrl-C is repeated out of impatience: others
+    // come twice by nature, `timeout` for one signals the process and then its group.
+    flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(stop))?;
+    for signal in signals {
+        flag::register(signal, Arc::clone(stop))?;
+    }
+    Ok(())
+}
+
+/// Whether this process was started to outlive its terminal, as `nohup` does. A handler of ours would undo that.
+#[cfg(unix)]
+fn ignores_hangup() -> bool {
+    // Only Linux tells without unsafe code; elsewhere a run under nohup matters more than a checkpoint on hanging up.
+    let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
+        return true;
+    };
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    ignored
+        .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
+        .is_none_or(|mask| mask & (1 << (signal_hook::consts::SIGHUP - 1)) != 0)
 }

@@ -20,9 +20,20 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         // Temporary files are private by default; a result is as readable as any other file of the user.
         builder.permissions(std::fs::Permissions::from_mode(0o644));
     }
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    let mut file = builder
+        .tempfile_in(folder)
+        .map_err(without_temporary_name)?;
+    file.write_all(bytes).map_err(without_temporary_name)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     Ok(())
+}
+
+/// The temporary file's name, which tempfile adds to errors, means nothing to a reader who asked for another one.
+fn without_temporary_name(error: io::Error) -> io::Error {
+    if error.get_ref().is_some() {
+        io::Error::from(error.kind())
+    } else {
+        error
+    }
 }

@@ -30,14 +30,25 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     // Temporary files are private by default; a report is for colleagues (the umask still applies).
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(folder)?;
-    file.write_all(bytes)?;
+    let mut file = builder
+        .tempfile_in(folder)
+        .map_err(without_temporary_name)?;
+    file.write_all(bytes).map_err(without_temporary_name)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
     // The rename itself lasts through a power cut only once the folder is on disk.
     #[cfg(unix)]
     std::fs::File::open(folder)?.sync_all()?;
     Ok(())
+}
+
+/// The temporary file's name, which tempfile adds to errors, means nothing to a reader who asked for another one.
+fn without_temporary_name(error: std::io::Error) -> std::io::Error {
+    if error.get_ref().is_some() {
+        std::io::Error::from(error.kind())
+    } else {
+        error
+    }
 }
 
 #[cfg(test)]

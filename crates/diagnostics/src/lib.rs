@@ -39,7 +39,9 @@ pub use error::DiagnosticsError;
 pub use html::Table;
 pub use image_grid::{image_grid, png_bytes, write_png};
 pub use kernel_density::{kernel_density, points_from_flat, scott_factor};
-pub use metrics::{IterationMetrics, MetricsFile, read_complete_metrics, read_metrics};
+pub use metrics::{
+    IterationMetrics, MetricsFile, read_complete_metrics, read_metrics, settled_window,
+};
 pub use plot::Figure;
 pub use report::Report;
 pub use summary::{RunSummary, SeriesSummary, SummaryOptions};

@@ -123,6 +123,15 @@ pub fn read_complete_metrics(path: impl AsRef<Path>) -> Result<MetricsFile> {
     })
 }
 
+/// The last `window` iterations, but never the first half of a run: statistics of learning that has not settled mix its
+/// start with its balance. Runs of more than twice the window are not affected.
+pub fn settled_window(metrics: &[IterationMetrics], window: usize) -> &[IterationMetrics] {
+    let count = window
+        .min(metrics.len().div_ceil(2).max(2))
+        .min(metrics.len());
+    &metrics[metrics.len() - count..]
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -203,5 +212,24 @@ mod tests {
                 "{message}"
             );
         }
+    }
+
+    #[test]
+    fn a_settled_window_is_never_more_than_the_second_half() {
+        let metrics: Vec<_> = (1..=10)
+            .map(|iteration| IterationMetrics {
+                iteration,
+                energy_difference: 0.0,
+                gradient_magnitude: 0.0,
+                energy_data: 0.0,
+                energy_samples: 0.0,
+                learning_rate: 0.0,
+            })
+            .collect();
+        let first = |count: usize, window| settled_window(&metrics[..count], window)[0].iteration;
+        assert_eq!((first(10, 2000), first(10, 3), first(9, 2000)), (6, 8, 5));
+        // Two iterations are the least that statistics need.
+        assert_eq!((first(2, 2000), first(1, 2000)), (1, 1));
+        assert!(settled_window(&[], 5).is_empty());
     }
 }

@@ -4,12 +4,12 @@ use std::fmt;
 
 use crate::correlation::{autocorrelation, standardise, white_noise_band};
 use crate::number_format::{number, thousands};
-use crate::{DiagnosticsError, IterationMetrics, Result};
+use crate::{DiagnosticsError, IterationMetrics, Result, settled_window};
 
 /// How to summarise a run.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct SummaryOptions {
-    /// Number of latest iterations that count; the paper's plots use 2,000.
+    /// Number of latest iterations that count, never more than half of the run; the paper's plots use 2,000.
     pub window: usize,
     /// ε, the standard deviation of the Langevin noise per step and coordinate; 0 for noise-free
     /// sampling.
@@ -62,7 +62,7 @@ pub struct RunSummary {
 }
 
 impl RunSummary {
-    /// Summarises the last `options.window` records. Records whose d or r is not finite are left
+    /// Summarises the [`settled_window`] of the records. Records whose d or r is not finite are left
     /// out and counted.
     ///
     /// # Errors
@@ -76,7 +76,7 @@ impl RunSummary {
                 requirement: "a standard deviation has to be finite and not negative",
             });
         }
-        let window = &metrics[metrics.len().saturating_sub(options.window)..];
+        let window = settled_window(metrics, options.window);
         let (d, r): (Vec<f64>, Vec<f64>) = window
             .iter()
             .map(|m| (m.energy_difference, m.gradient_magnitude))
@@ -221,14 +221,14 @@ mod tests {
 
     #[test]
     fn a_balanced_run_reads_as_such() {
-        let d = (0..3000).map(|t| if t % 2 == 0 { 0.3 } else { -0.1 });
+        let d = (0..5000).map(|t| if t % 2 == 0 { 0.3 } else { -0.1 });
         let options = SummaryOptions {
             noise: 0.01,
             state_dimension: Some(10_000),
             ..SummaryOptions::default()
         };
         let summary = RunSummary::from_metrics(&metrics(d), &options).unwrap();
-        assert_eq!((summary.iterations, summary.last_iteration), (2000, 3000));
+        assert_eq!((summary.iterations, summary.last_iteration), (2000, 5000));
         assert!((summary.energy_difference.mean - 0.1).abs() < 1e-12);
         assert!((summary.energy_difference.standard_deviation - 0.2).abs() < 1e-12);
         assert_eq!(summary.expanding_fraction, 0.5);
@@ -242,7 +242,8 @@ mod tests {
 
     #[test]
     fn one_sided_runs_and_dropped_values_are_told() {
-        let d = [-5.0, -5.1, f64::NAN, -4.9];
+        // Only the second half of so short a run counts.
+        let d = [9.0, 9.0, 9.0, -5.0, -5.1, f64::NAN, -4.9];
         let summary = RunSummary::from_metrics(&metrics(d), &SummaryOptions::default()).unwrap();
         let text = summary.to_string();
         assert!(

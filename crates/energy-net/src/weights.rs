@@ -6,6 +6,7 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+use serde_json::{Map, Value};
 
 use crate::{NamedParameter, NetError, ParameterPath, named_parameters};
 
@@ -129,12 +130,38 @@ pub fn write_tensors(
         })
         .collect::<Result<_, _>>()
         .map_err(|error| format_error(path, error))?;
-    let file =
+    let mut file =
         safetensors::serialize(views, Some(metadata)).map_err(|error| format_error(path, error))?;
+    sort_metadata(&mut file);
     ebm_core::write_atomically(path, &file).map_err(|source| NetError::Io {
         path: path.to_owned(),
         source,
     })
+}
+
+/// Sorts the text entries in the header, which come in the order of a hash map, so that the same weights are the same
+/// bytes. What is no header stays as it is.
+fn sort_metadata(file: &mut [u8]) {
+    let Some((length, rest)) = file.split_first_chunk_mut::<8>() else {
+        return;
+    };
+    let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
+    let Some(header) = rest.get_mut(..length) else {
+        return;
+    };
+    let Ok(mut fields) = serde_json::from_slice::<Map<String, Value>>(header) else {
+        return;
+    };
+    if let Some(Value::Object(metadata)) = fields.get_mut("__metadata__") {
+        metadata.sort_keys();
+    }
+    // The same text in another order: only the padding with spaces remains to be kept.
+    if let Ok(mut sorted) = serde_json::to_vec(&fields)
+        && sorted.len() <= length
+    {
+        sorted.resize(length, b' ');
+        header.copy_from_slice(&sorted);
+    }
 }
 
 /// The text entries in the header of a safetensors file, as given to [`save_weights`].

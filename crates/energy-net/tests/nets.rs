@@ -384,3 +384,26 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_same_weights_are_the_same_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let tensor = NamedParameter {
+        name: "weight".into(),
+        shape: vec![2],
+        values: vec![1.0, -2.0],
+    };
+    let metadata = || {
+        (0..8)
+            .map(|number| (format!("key {number}"), "{\"a\": \"ü\"}".to_owned()))
+            .collect::<std::collections::HashMap<_, _>>()
+    };
+    let files = [0, 1, 2].map(|number| {
+        let path = folder.path().join(number.to_string());
+        write_tensors(std::slice::from_ref(&tensor), &path, metadata()).unwrap();
+        assert_eq!(read_metadata(&path).unwrap(), metadata());
+        assert_eq!(read_tensors(&path).unwrap(), std::slice::from_ref(&tensor));
+        std::fs::read(path).unwrap()
+    });
+    assert!(files[0] == files[1] && files[0] == files[2]);
+}

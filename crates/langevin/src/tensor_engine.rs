@@ -30,6 +30,18 @@ impl TensorEngine {
         self
     }
 
+    /// The engine as it suits a CPU for states of `[channels, height, width]`: blocks of 16 chains for images, no blocks
+    /// for points, which are so little work that cutting costs more than it gives.
+    #[must_use]
+    pub fn for_cpu(state_shape: [usize; 3]) -> Self {
+        const BLOCK: Option<NonZeroUsize> = NonZeroUsize::new(16);
+        let is_image = state_shape[1] * state_shape[2] > 1;
+        Self {
+            block: BLOCK.filter(|_| is_image),
+            cancel: None,
+        }
+    }
+
     /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: Arc<AtomicBool>) -> Self {

@@ -41,7 +41,7 @@ fn run_of(kernel: Ula, steps: u64) -> ChainRun {
     }
 }
 
-fn run<B: AutodiffBackend, E: Energy<B>>(
+fn run<B: AutodiffBackend, E: Energy<B> + Sync>(
     energy: &E,
     start: &[f32],
     shape: [usize; 4],
@@ -176,6 +176,24 @@ fn chains_in_pieces_walk_the_same_path() {
     let (pieces, second_r) = run::<Autodiff<Flex>, _>(&Rugged, &middle, shape, &rest);
     assert_eq!(whole, pieces);
     assert!((whole_r - (12.0 * first_r + 18.0 * second_r) / 30.0).abs() < 1e-6 * whole_r);
+}
+
+#[test]
+fn blocks_of_chains_give_the_same_as_all_together() {
+    let (chains, shape) = (5, [5, 1, 4, 4]);
+    let key = NoiseKey::new(4, Stream::ChainStart, 0);
+    let start = NoiseStart::Uniform.draw(1.0, key, chains, 16).unwrap();
+    let kernel = Ula::learned(StepSize::new(0.05).unwrap());
+    let (whole, whole_r) = run::<Autodiff<Flex>, _>(&Rugged, &start, shape, &run_of(kernel, 30));
+    for block in 1..7 {
+        let engine = TensorEngine::default().with_block(block.try_into().unwrap());
+        let initial = Tensor::from_data(TensorData::new(start.clone(), shape), &Default::default());
+        let outcome =
+            Engine::<Autodiff<Flex>, _>::run(&engine, &Rugged, initial, &run_of(kernel, 30))
+                .unwrap();
+        assert_eq!(outcome.states.into_data().to_vec::<f32>().unwrap(), whole);
+        assert!((outcome.gradient_magnitude - whole_r).abs() < 1e-6 * whole_r);
+    }
 }
 
 #[test]

@@ -1,12 +1,15 @@
 //! Checkpoints: folders with all that is needed to go on, that appear whole or not at all.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::Energy;
-use ebm_energy_net::{NamedParameter, load_weights, read_tensors, write_tensors};
+use ebm_energy_net::{
+    NamedParameter, NetError, load_weights, named_parameters, read_tensors, write_tensors,
+};
 use ebm_langevin::{Engine, PersistentBank};
 use serde::{Deserialize, Serialize};
 
@@ -135,7 +138,27 @@ where
         .prefix(".unfinished-")
         .tempdir_in(parent)
         .map_err(|source| io(parent, source))?;
-    let at = |name: &str| draft.path().join(name);
+    // Nobody looks for a draft: what could not be written is the checkpoint.
+    fill(learner, draft.path()).map_err(|error| match error {
+        TrainerError::Io { source, .. } | TrainerError::Net(NetError::Io { source, .. }) => {
+            io(folder, source)
+        }
+        other => other,
+    })?;
+    make_readable(draft.path());
+    fs::rename(draft.path(), folder).map_err(|source| io(folder, source))?;
+    // The folder has moved: there is nothing left to clean up.
+    let _ = draft.keep();
+    Ok(())
+}
+
+fn fill<B, N, E>(learner: &Learner<B, N, E>, folder: &Path) -> Result<(), TrainerError>
+where
+    B: AutodiffBackend,
+    N: AutodiffModule<B> + Energy<B>,
+    E: Engine<B, N>,
+{
+    let at = |name: &str| folder.join(name);
     learner.save_weights(&at(WEIGHTS))?;
     let moments = learner.optimizer.state();
     // Plain descent has no state, and a safetensors file needs a tensor.
@@ -160,12 +183,7 @@ where
     let text =
         serde_json::to_vec_pretty(&info).map_err(|error| problem(folder, error.to_string()))?;
     let path = at(INFO);
-    ebm_core::write_atomically(&path, &text).map_err(|source| io(&path, source))?;
-    make_readable(draft.path());
-    fs::rename(draft.path(), folder).map_err(|source| io(folder, source))?;
-    // The folder has moved: there is nothing left to clean up.
-    let _ = draft.keep();
-    Ok(())
+    ebm_core::write_atomically(&path, &text).map_err(|source| io(&path, source))
 }
 
 /// Temporary folders are private; a checkpoint is as readable as any other result.
@@ -216,6 +234,12 @@ where
     } else {
         Vec::new()
     };
+    check_moments(&moments, &named_parameters(&learner.net)).map_err(|name| {
+        problem(
+            &path,
+            format!("tensor `{name}` does not belong to a parameter of the net"),
+        )
+    })?;
     learner.optimizer = Optimizer::from_state(
         learner.config.optimizer.method,
         info.iteration,
@@ -248,6 +272,22 @@ where
     learner.iteration = info.iteration;
     learner.learning_rate = info.learning_rate;
     Ok(learner)
+}
+
+/// Every moment must have as many values as the parameter it is named after; returns the name of one that has not.
+fn check_moments(moments: &[NamedParameter], parameters: &[NamedParameter]) -> Result<(), String> {
+    let count_of: HashMap<_, _> = parameters
+        .iter()
+        .map(|parameter| (parameter.name.as_str(), parameter.values.len()))
+        .collect();
+    let fits = |moment: &NamedParameter| {
+        let owner = moment.name.rsplit_once('.').map(|(owner, _)| owner);
+        owner.and_then(|owner| count_of.get(owner)) == Some(&moment.values.len())
+    };
+    match moments.iter().find(|moment| !fits(moment)) {
+        Some(moment) => Err(moment.name.clone()),
+        None => Ok(()),
+    }
 }
 
 fn io(path: &Path, source: std::io::Error) -> TrainerError {

@@ -70,6 +70,8 @@ pub enum Method {
     Sgd,
 }
 
+const SMALLEST_EPSILON: f64 = 1e-15;
+
 fn one() -> f64 {
     1.0
 }
@@ -86,6 +88,15 @@ impl LearningConfig {
         at_least_one("langevin.steps", self.langevin.steps)?;
         non_negative("data_noise", self.data_noise)?;
         positive("langevin.start_factor", self.langevin.start_factor)?;
+        // Below, 1/T = 2/ε² does not fit an f32, and d is infinite.
+        let epsilon = self.langevin.epsilon.get();
+        if epsilon != 0.0 && epsilon < SMALLEST_EPSILON {
+            return Err(setting(
+                "langevin.epsilon",
+                epsilon,
+                format!("must be 0 or at least {SMALLEST_EPSILON:e}"),
+            ));
+        }
         positive("optimizer.learning_rate", optimizer.learning_rate)?;
         non_negative(
             "optimizer.minimum_learning_rate",

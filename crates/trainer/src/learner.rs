@@ -205,7 +205,12 @@ where
     fn check_divergence(&self, metrics: &IterationMetrics) -> Result<(), TrainerError> {
         let difference = metrics.energy_data - metrics.energy_samples;
         let limit = self.config.divergence_limit;
-        let cause = if !(difference.is_finite() && metrics.gradient_magnitude.is_finite()) {
+        let numbers = [
+            difference,
+            metrics.energy_difference,
+            metrics.gradient_magnitude,
+        ];
+        let cause = if !numbers.iter().all(|number| number.is_finite()) {
             DivergenceCause::NotFinite {
                 energy_data: metrics.energy_data,
                 energy_samples: metrics.energy_samples,

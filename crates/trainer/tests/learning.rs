@@ -141,7 +141,7 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
                 assert!(
                     (got - expected).abs() < 2e-5 * expected.abs().max(1.0),
                     "{method:?} ε {epsilon} iteration {iteration}: {got} against {expected}"
-                )
+                );
             };
             close(metrics.energy_data, energy(data));
             close(metrics.energy_samples, energy(samples));
@@ -504,7 +504,7 @@ fn checkpoints_that_do_not_fit_are_refused_with_the_reason() {
     refused(
         LearningConfig {
             seed: 8,
-            ..settings.clone()
+            ..settings
         },
         "other learning settings",
     );

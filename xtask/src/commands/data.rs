@@ -30,7 +30,7 @@ pub(crate) fn run(arguments: &DataArguments, screen: &Screen) -> Result<(), Driv
                 }
                 Progress::Verifying { file } => tracing::info!("checking {file}"),
                 Progress::AlreadyComplete { file } => {
-                    screen.tell(&format!("{file}: already complete"))
+                    screen.tell(&format!("{file}: already complete"));
                 }
                 Progress::Retrying {
                     file,
@@ -43,7 +43,7 @@ pub(crate) fn run(arguments: &DataArguments, screen: &Screen) -> Result<(), Driv
                 }
                 Progress::Unpacking { file } => screen.tell(&format!("{file}: unpacking")),
                 Progress::Complete { file } => {
-                    screen.tell(&format!("{file}: complete, checksum right"))
+                    screen.tell(&format!("{file}: complete, checksum right"));
                 }
                 _ => {}
             },

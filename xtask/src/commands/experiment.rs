@@ -1,30 +1,23 @@
 //! `experiment`: from a name to a run folder.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_data::{Dataset, data_directory};
-use ebm_energy_net::Net;
-use ebm_langevin::TensorEngine;
 use ebm_trainer::{
-    Checkpoints, Event, Learner, LearnerView, Observer, ObserverError, Outcome, Trainer,
-    TrainerError, latest_checkpoint, read_checkpoint_info,
+    CheckpointInfo, Learner, LearnerView, TrainerError, latest_checkpoint, read_checkpoint_info,
 };
 
+use crate::advice::shell_word;
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::ExperimentArguments;
 use crate::config::{ExperimentConfig, Source, named};
 use crate::error::DriverError;
-use crate::estimate::{MeasureStep, describe, duration};
+use crate::estimate::{MeasureStep, describe};
+use crate::learning::learn;
 use crate::logging::Screen;
-use crate::observers::{
-    LandscapePlots, LongRuns, MetricsFile, Pictures, ProgressLog, ProgressView, rounded,
-};
-use crate::report::{Ending, ReportMaker};
 use crate::run_folder::{RunFolder, RunInfo};
 use crate::stop::on_interrupt;
 
@@ -41,7 +34,8 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
         (Some(name), _) => Source::Named(name.clone()),
         (None, Some(file)) => Source::File(file.clone()),
         (None, None) => {
-            let problem = "name an experiment, or give --config FILE or --resume DIR";
+            let problem =
+                "name an experiment (`--list` shows them), or give --config FILE or --resume DIR";
             return Err(DriverError::Usage(problem.into()));
         }
     };
@@ -53,13 +47,11 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
             .map(|count| format!("iterations={count}")),
     );
     let (config, name) = ExperimentConfig::load(&source, &overrides)?;
-    let backend = arguments.backend.backend;
+    let backend = arguments.backend.backend.unwrap_or_default();
     if arguments.dry_run {
         return dry_run(&config, backend, screen);
     }
-    let dataset = config
-        .data
-        .load(&data_directory(arguments.data.data_dir.as_deref())?)?;
+    let dataset = load_data(&config, &arguments)?;
     let job = Job {
         info: RunInfo::new(&name, config.seed, backend.as_str(), ENGINE),
         backend,
@@ -76,15 +68,17 @@ fn resume(
     arguments: &ExperimentArguments,
     screen: &Screen,
 ) -> Result<(), DriverError> {
-    let folder = RunFolder::open(root)?;
+    let folder = RunFolder::open(root)?.locked()?;
     let overrides: Vec<_> = arguments
         .iterations
         .map(|count| format!("iterations={count}"))
         .into_iter()
         .collect();
     let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &overrides)?;
-    let done = read_checkpoint_info(&latest_checkpoint(&folder.checkpoints())?)?.iteration;
-    if done >= config.iterations {
+    let done = checkpoint_to_resume(&folder)?.iteration;
+    // A run that could not write its results at the end, for a full disk perhaps, only does that.
+    let lacks_results = !folder.weights().is_file() || !folder.report().is_file();
+    if done > config.iterations || done == config.iterations && !lacks_results {
         return Err(DriverError::Usage(format!(
             "{} already has {done} iterations of {}; to go on give a larger total, such as `--iterations {}`",
             root.display(),
@@ -92,13 +86,12 @@ fn resume(
             2 * done.max(1)
         )));
     }
-    let dataset = config
-        .data
-        .load(&data_directory(arguments.data.data_dir.as_deref())?)?;
+    let dataset = load_data(&config, arguments)?;
+    let earlier = folder.read_info()?;
     let backend = arguments.backend.backend;
-    let experiment = folder.read_info()?.experiment;
+    let backend = backend.or(earlier.backend.parse().ok()).unwrap_or_default();
     let job = Job {
-        info: RunInfo::new(&experiment, config.seed, backend.as_str(), ENGINE),
+        info: RunInfo::new(&earlier.experiment, config.seed, backend.as_str(), ENGINE),
         backend,
         place: Place::Existing(folder),
         config,
@@ -106,6 +99,42 @@ fn resume(
         screen,
     };
     dispatch(backend, job)
+}
+
+fn load_data(
+    config: &ExperimentConfig,
+    arguments: &ExperimentArguments,
+) -> Result<Dataset, DriverError> {
+    let directory = data_directory(arguments.data.data_dir.as_deref());
+    let directory = match directory {
+        // The others need no folder, and an account without a home has none.
+        Err(_) if !config.data.is_fetched() => PathBuf::new(),
+        directory => directory?,
+    };
+    Ok(config.data.load(&directory)?)
+}
+
+/// What the newest checkpoint says.
+fn checkpoint_to_resume(folder: &RunFolder) -> Result<CheckpointInfo, DriverError> {
+    let Ok(checkpoint) = latest_checkpoint(&folder.checkpoints()) else {
+        return Err(DriverError::RunFolder {
+            path: folder.root().to_owned(),
+            problem: format!(
+                "the run ended before its first checkpoint; start anew with `cargo xtask experiment --config {}`",
+                shell_word(&folder.config())
+            ),
+        });
+    };
+    read_checkpoint_info(&checkpoint).map_err(|error| unfit(error, &checkpoint))
+}
+
+/// A checkpoint that cannot be read, and what to do then.
+fn unfit(error: TrainerError, checkpoint: &Path) -> DriverError {
+    let advice = format!(
+        "To go on from the checkpoint before, if there is one, delete the folder {} and resume again.",
+        checkpoint.display()
+    );
+    DriverError::Halted { error, advice }
 }
 
 fn list(screen: &Screen) -> Result<(), DriverError> {
@@ -127,7 +156,8 @@ fn dry_run(
         .map_err(|error| DriverError::Usage(error.to_string()))?;
     screen.tell(&json);
     let seconds_per_step = dispatch(backend, MeasureStep { config, backend })?;
-    screen.tell(&describe(config, seconds_per_step));
+    // Beside the config, not in it: `--dry-run > my-experiment.json` gives a file that loads.
+    screen.say(&describe(config, seconds_per_step));
     Ok(())
 }
 
@@ -181,7 +211,10 @@ impl BackendTask for Job<'_> {
                 folder
             }
             Place::Existing(folder) => {
-                learner = learner.restore(&latest_checkpoint(&folder.checkpoints())?)?;
+                let checkpoint = latest_checkpoint(&folder.checkpoints())?;
+                learner = learner
+                    .restore(&checkpoint)
+                    .map_err(|error| unfit(error, &checkpoint))?;
                 folder.cut_metrics(learner.iteration())?;
                 let from = learner.iteration();
                 screen.tell(&format!(
@@ -208,164 +241,4 @@ fn weight_metadata(config: &ExperimentConfig, shape: [usize; 3]) -> HashMap<Stri
         .into_iter()
         .filter_map(|(key, json)| Some((key.to_owned(), json.ok()?)))
         .collect()
-}
-
-fn learn<B: AutodiffBackend>(
-    mut learner: Learner<B, Net<B>, TensorEngine>,
-    config: &ExperimentConfig,
-    info: &RunInfo,
-    folder: &RunFolder,
-    stop: Arc<AtomicBool>,
-    screen: &Screen,
-) -> Result<(), DriverError> {
-    let per_iteration = config
-        .langevin
-        .steps
-        .saturating_mul(config.batch_size as u64);
-    let first = learner.iteration();
-    let started = Instant::now();
-    let mut metrics = MetricsFile::open(folder)?;
-    let mut pictures = Pictures::new(folder, config.output.images_every);
-    let mut landscape = config
-        .landscape
-        .map(|plots| LandscapePlots::new(folder, plots));
-    let mut long_runs = config
-        .long_run
-        .map(|runs| LongRuns::new(folder, runs, screen));
-    let mut refresh = PlotRefresh {
-        folder,
-        info,
-        config,
-        last: Instant::now(),
-    };
-    let mut bar = ProgressView::new(screen, config.iterations, per_iteration);
-    let mut log = ProgressLog::new(per_iteration);
-
-    // Numbers first: whatever fails later, they are on disk.
-    let mut trainer = Trainer::new().observer(&mut metrics);
-    trainer = if screen.has_no_bars() {
-        trainer.observer(&mut log)
-    } else {
-        trainer.observer(&mut bar)
-    };
-    if !config.is_toy() {
-        trainer = trainer.observer(&mut pictures);
-    }
-    if let Some(landscape) = &mut landscape {
-        trainer = trainer.observer(landscape);
-    }
-    if let Some(long_runs) = &mut long_runs {
-        trainer = trainer.observer(long_runs);
-    }
-    let result = trainer
-        .observer(&mut refresh)
-        .checkpoints(Checkpoints {
-            folder: folder.checkpoints(),
-            every: config.output.checkpoint_every,
-            keep: config.output.keep_checkpoints,
-        })
-        .stop_on(stop)
-        .run(&mut learner);
-    drop(bar);
-
-    let elapsed = started.elapsed();
-    let maker = ReportMaker {
-        folder,
-        info,
-        config,
-        landscape: landscape.as_ref(),
-    };
-    let root = folder.root().display();
-    match result {
-        Ok(Outcome::Finished) => {
-            learner.save_weights(&folder.weights())?;
-            let summary = maker.write(&learner, &Ending::Finished)?;
-            let chain_steps = (learner.iteration() - first) as f64 * per_iteration as f64;
-            screen.tell(&format!(
-                "\n{} iterations in {}, {} chain steps/s overall.",
-                learner.iteration() - first,
-                duration(elapsed.as_secs_f64()),
-                rounded(chain_steps / elapsed.as_secs_f64().max(1e-9)),
-            ));
-            if let Some(summary) = summary {
-                screen.tell(&format!("{summary}"));
-            }
-            screen.tell(&format!(
-                "Results: {root} — open {}",
-                folder.report().display()
-            ));
-            Ok(())
-        }
-        Ok(Outcome::Stopped { iteration, .. }) => {
-            maker.write(&learner, &Ending::Unfinished)?;
-            screen.say(&format!(
-                "Stopped after iteration {iteration}; the checkpoint is written. Go on with:\n  cargo xtask experiment --resume {root}"
-            ));
-            Err(DriverError::Interrupted)
-        }
-        Err(error @ TrainerError::Diverged { .. }) => {
-            maker.write(&learner, &Ending::Diverged(&error.to_string()))?;
-            let advice = divergence_advice(config, folder);
-            Err(DriverError::Diverged { error, advice })
-        }
-        Err(error) => Err(error.into()),
-    }
-}
-
-/// Keeps plots and report fresh while learning goes on, at most every half minute.
-struct PlotRefresh<'a> {
-    folder: &'a RunFolder,
-    info: &'a RunInfo,
-    config: &'a ExperimentConfig,
-    last: Instant,
-}
-
-impl Observer for PlotRefresh<'_> {
-    fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
-        if let Event::IterationDone {
-            metrics, learner, ..
-        } = event
-            && metrics.iteration < learner.config().iterations
-            && self.last.elapsed() > Duration::from_secs(30)
-        {
-            let Self {
-                folder,
-                info,
-                config,
-                ..
-            } = self;
-            let maker = ReportMaker {
-                folder,
-                info,
-                config,
-                landscape: None,
-            };
-            maker
-                .write(*learner, &Ending::Unfinished)
-                .map_err(ObserverError::new)?;
-            self.last = Instant::now();
-        }
-        Ok(())
-    }
-}
-
-fn divergence_advice(config: &ExperimentConfig, folder: &RunFolder) -> String {
-    let epsilon = config.langevin.epsilon.get();
-    let mut advice = match latest_checkpoint(&folder.checkpoints()) {
-        Ok(checkpoint) => format!("The last good checkpoint is {}.", checkpoint.display()),
-        Err(_) => "It ran away before the first checkpoint.".to_owned(),
-    };
-    advice += &format!(" Plots: {}\nWhat usually helps:", folder.report().display());
-    if !config.is_toy() {
-        advice += &format!(
-            "\n  more data noise, which gives flat regions of images a width: --set data_noise={}",
-            (config.data_noise * 2.0).max(3.0 * epsilon)
-        );
-    }
-    advice += &format!(
-        "\n  a lower rate: --set optimizer.learning_rate={:e}\n  longer chains: --set langevin.steps={}",
-        config.optimizer.learning_rate / 3.0,
-        config.langevin.steps * 2
-    );
-    advice
 }

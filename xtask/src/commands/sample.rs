@@ -13,6 +13,7 @@ use crate::backend::{BackendTask, dispatch};
 use crate::cli::SampleArguments;
 use crate::config::{ExperimentConfig, Source};
 use crate::error::DriverError;
+use crate::logging::Screen;
 use crate::observers::write_grid;
 use crate::run_folder::RunFolder;
 
@@ -24,7 +25,7 @@ struct Trained {
     langevin: LangevinConfig,
 }
 
-pub(crate) fn run(arguments: &SampleArguments) -> Result<(), DriverError> {
+pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), DriverError> {
     let trained = find(arguments)?;
     let epsilon = match arguments.epsilon {
         Some(epsilon) => StepSize::new(epsilon)
@@ -44,6 +45,7 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<(), DriverError> {
             )));
         }
     }
+    let backend = arguments.backend.backend.unwrap_or_default();
     let job = SampleJob {
         steps: arguments.steps.unwrap_or(trained.langevin.steps),
         start: arguments
@@ -54,11 +56,13 @@ pub(crate) fn run(arguments: &SampleArguments) -> Result<(), DriverError> {
         count: arguments.count as usize,
         seed: arguments.seed,
         kernel: Ula::new(epsilon, trained.langevin.epsilon.learned_temperature()),
-        engine: arguments.backend.backend.engine(trained.state_shape),
+        engine: backend.engine(trained.state_shape),
         trained: &trained,
     };
-    let samples = dispatch(arguments.backend.backend, job)?;
-    samples.write(&out, trained.state_shape)
+    let samples = dispatch(backend, job)?;
+    samples.write(&out, trained.state_shape)?;
+    samples.tell(&out, screen);
+    Ok(())
 }
 
 /// The weights and the settings they belong to, from a run folder or a file.
@@ -75,7 +79,7 @@ fn find(arguments: &SampleArguments) -> Result<Trained, DriverError> {
     }
     let Some(weights) = &arguments.weights else {
         return Err(DriverError::Usage(
-            "give --run DIR or --weights FILE".into(),
+            "say what to sample from: --run DIR or --weights FILE".into(),
         ));
     };
     let source = match (&arguments.experiment, &arguments.config) {
@@ -158,10 +162,15 @@ impl BackendTask for SampleJob<'_> {
         };
         let initial = Tensor::from_data(data, &device);
         let outcome = Engine::<B, _>::run(&self.engine, &net, initial, &run)?;
-        let energies = net.energy(Tensor::from_inner(outcome.states.clone()));
+        let mut energies = Vec::with_capacity(self.count);
+        // In pieces, because the activations of thousands of chains at once would not fit into memory.
+        for piece in outcome.states.clone().split(256, 0) {
+            let piece = net.energy(Tensor::from_inner(piece));
+            energies.extend(piece.into_data().iter::<f64>());
+        }
         Ok(Samples {
             states: outcome.states.into_data().iter::<f32>().collect(),
-            energies: energies.into_data().iter::<f64>().collect(),
+            energies,
             gradient_magnitude: outcome.gradient_magnitude,
             steps: self.steps,
         })
@@ -201,16 +210,22 @@ impl Samples {
                 values: self.energies.iter().map(|&energy| energy as f32).collect(),
             },
         ];
-        write_tensors(&tensors, &out.join(TENSORS), Default::default())?;
+        Ok(write_tensors(
+            &tensors,
+            &out.join(TENSORS),
+            Default::default(),
+        )?)
+    }
+
+    fn tell(&self, out: &Path, screen: &Screen) {
         let mean = self.energies.iter().sum::<f64>() / self.energies.len().max(1) as f64;
-        println!(
-            "{} chains of {} steps: mean F {mean:.4}, r {:.4}",
+        screen.tell(&format!(
+            "{} chains of {} steps: mean F {mean:.4}, r {:.4}\nSamples: {}",
             self.energies.len(),
             self.steps,
-            self.gradient_magnitude
-        );
-        println!("Samples: {}", out.display());
-        Ok(())
+            self.gradient_magnitude,
+            out.display()
+        ));
     }
 }
 

@@ -9,7 +9,7 @@ pub(crate) enum ConfigError {
     /// There is no experiment of this name.
     #[error(
         "there is no experiment \"{name}\"{suggestion}; the names are {known}; \
-         for a file give its path, such as ./{name}.json"
+         for a file use --config FILE"
     )]
     UnknownName {
         /// The name asked for.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
@@ -42,13 +42,18 @@ impl Source {
         }
     }
 
-    /// The experiment's name: a file's is its own without the ending.
+    /// The experiment's name: a file's is its own without the ending, or for the config in a run folder the folder's.
     fn name(&self) -> String {
         match self {
             Self::Named(name) => name.clone(),
             Self::File(path) => {
+                let folder = path.parent().and_then(Path::file_name);
                 let stem = path.file_stem().unwrap_or(path.as_os_str());
-                stem.to_string_lossy().into_owned()
+                let name = match folder {
+                    Some(folder) if path.ends_with("config.json") => folder,
+                    _ => stem,
+                };
+                name.to_string_lossy().into_owned()
             }
         }
     }

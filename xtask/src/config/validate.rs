@@ -12,6 +12,8 @@ use super::{ExperimentConfig, LandscapeConfig, LongRunConfig, LongRunStart};
 const TOY_BANK: usize = 10_000;
 /// More chains or samples at once are surely a slip of the keyboard.
 const MOST_STATES: usize = 1_000_000;
+/// States in a bank: beyond, even points of the plane take long to write with every checkpoint.
+const LARGEST_BANK: usize = 10_000_000;
 /// Points along each axis of a grid; the work grows with their square times the samples.
 const FINEST_GRID: usize = 2000;
 
@@ -22,6 +24,9 @@ impl ExperimentConfig {
         self.data.validate().map_err(of_data)?;
         self.net.validate(self.data.shape()).map_err(of_net)?;
         within("batch_size", self.batch_size, 1, MOST_STATES)?;
+        if let Some(size) = self.langevin.bank_size {
+            within("langevin.bank_size", size, 1, LARGEST_BANK)?;
+        }
         self.check_bank("batch_size", self.batch_size)?;
         within(
             "output.checkpoint_every",
@@ -66,7 +71,7 @@ impl ExperimentConfig {
             ));
         }
         within("landscape.resolution", landscape.resolution, 2, FINEST_GRID)?;
-        within("landscape.samples", landscape.samples, 2, MOST_STATES)?;
+        within("landscape.samples", landscape.samples, 3, MOST_STATES)?;
         within("landscape.every", landscape.every, 1, u64::MAX)?;
         if !(landscape.bandwidth.is_finite() && landscape.bandwidth > 0.0) {
             return Err(Fault::new(

@@ -2,7 +2,9 @@
 
 use ebm_core::{NoiseKey, Stream};
 use ebm_diagnostics::plot::{Figure, Landscape, landscape_figure};
-use ebm_diagnostics::{DensityGrid, kernel_density, kl_divergence, points_from_flat};
+use ebm_diagnostics::{
+    DensityGrid, kernel_density, kl_divergence, points_from_flat, total_variation,
+};
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::config::LandscapeConfig;
@@ -24,8 +26,11 @@ pub(crate) struct LandscapeResult {
     pub(crate) figure: Figure,
     /// KL(q‖p_θ) on the plot grid, in nats.
     pub(crate) learned_divergence: f64,
-    /// KL(q‖KDE of short-run samples) on the plot grid, in nats.
-    pub(crate) sampled_divergence: f64,
+    /// Total variation between q and the density estimate of short-run samples on the plot grid, from 0 to 1. Their KL
+    /// divergence would be infinite wherever the estimate vanishes.
+    pub(crate) sampled_distance: f64,
+    /// Total variation between q and the learned density.
+    pub(crate) learned_distance: f64,
 }
 
 impl LandscapePlots {
@@ -67,7 +72,7 @@ impl LandscapePlots {
         let learned_divergence = kl_divergence(&truth, &learned)?;
         let iteration = learner.iteration();
         let title = format!(
-            "After {iteration} iterations: KL(q‖p) = {learned_divergence:.3} nats for the learned density"
+            "After {iteration} iterations: the learned density is {learned_divergence:.3} nats (KL) from the true one"
         );
         let figure = landscape_figure(&Landscape {
             title: &title,
@@ -83,7 +88,8 @@ impl LandscapePlots {
         self.last = Some(LandscapeResult {
             iteration,
             learned_divergence,
-            sampled_divergence: kl_divergence(&truth, &short_run)?,
+            sampled_distance: total_variation(&truth, &short_run)?,
+            learned_distance: total_variation(&truth, &learned)?,
             figure,
         });
         Ok(())

@@ -122,6 +122,15 @@ impl DataConfig {
         }
     }
 
+    /// Whether the data come from the data folder.
+    #[must_use]
+    pub fn is_fetched(&self) -> bool {
+        matches!(
+            self,
+            Self::Mnist(_) | Self::FashionMnist(_) | Self::Cifar10(_) | Self::Flowers102(_)
+        )
+    }
+
     /// Channels, height and width of one state, known before loading.
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {

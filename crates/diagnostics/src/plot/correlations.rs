@@ -8,6 +8,7 @@ use super::style::{BAND, BLUE, ORANGE};
 use crate::correlation::{
     autocorrelation, cross_correlation, standardise, unit_mean_square, white_noise_band,
 };
+use crate::number_format::thousands;
 use crate::{IterationMetrics, Result};
 
 /// Draws the cross-correlation of d and r and the autocorrelations of both.
@@ -17,8 +18,9 @@ pub(crate) fn draw_correlations(
     window: &[IterationMetrics],
     max_lag: usize,
 ) -> Result<()> {
-    let cross_title = "cross-correlation of d and r";
-    let auto_title = "autocorrelations";
+    let over = format!("last {} iterations", thousands(window.len() as u64));
+    let cross_title = &format!("cross-correlation of d and r, {over}");
+    let auto_title = &format!("autocorrelations, {over}");
     // Each lag relates two iterations, so both series keep the same iterations.
     let (d, r): (Vec<f64>, Vec<f64>) = window
         .iter()

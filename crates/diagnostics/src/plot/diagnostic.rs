@@ -11,7 +11,7 @@ use super::panel::{
 use super::scale::{drawable, robust_range};
 use super::style::{self, BLUE, FAINT_INK, INK, ORANGE};
 use crate::number_format::{number, thousands};
-use crate::{DiagnosticsError, IterationMetrics, Result};
+use crate::{DiagnosticsError, IterationMetrics, Result, settled_window};
 
 /// What the four-panel figure shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,25 +41,25 @@ impl Default for DiagnosticOptions {
     }
 }
 
-/// Draws d, r, the cross-correlation of d and r, and the autocorrelations of both, over the last
-/// `window` iterations (arXiv 1903.12370, section 3), on 1600 × 1200 units.
+/// Draws d and r over the last `window` iterations, and over the [`settled_window`] of these the cross-correlation of
+/// d and r and the autocorrelations of both (arXiv 1903.12370, section 3), on 1600 × 1200 units.
 ///
 /// The d axis follows the bulk of the values: a few far ones are marked at the edge and counted.
 /// Values that are not finite (or beyond 1e100) are left out and counted. For the correlations d
 /// is scaled to unit mean square and r is standardised; the grey band is ±1.96/√n.
 ///
 /// # Errors
-/// [`DiagnosticsError::SeriesTooShort`] for fewer than 2 records in the window.
+/// [`DiagnosticsError::SeriesTooShort`] for no record in the window. With a single one there are no correlations yet.
 pub fn diagnostic_figure(
     metrics: &[IterationMetrics],
     options: &DiagnosticOptions,
 ) -> Result<Figure> {
     let window = &metrics[metrics.len().saturating_sub(options.window)..];
-    if window.len() < 2 {
+    if window.is_empty() {
         return Err(DiagnosticsError::SeriesTooShort {
             what: "the window of metrics",
-            length: window.len(),
-            needed: 2,
+            length: 0,
+            needed: 1,
         });
     }
     let description = format!(
@@ -71,7 +71,8 @@ pub fn diagnostic_figure(
         let panels = titled_panels(area, options, window)?;
         draw_energy_difference(&panels[0], window, options)?;
         draw_gradient_magnitude(&panels[1], window, options)?;
-        draw_correlations(&panels[2], &panels[3], window, options.max_lag)?;
+        let settled = settled_window(metrics, options.window);
+        draw_correlations(&panels[2], &panels[3], settled, options.max_lag)?;
         Ok(Vec::new())
     })
 }

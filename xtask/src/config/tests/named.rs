@@ -1,6 +1,6 @@
 use ebm_energy_net::Architecture;
-use ebm_langevin::ChainStart::{self, Gaussian, Persistent, Uniform};
-use ebm_trainer::Method::{self, Adam, Sgd};
+use ebm_langevin::ChainStart::{Gaussian, Persistent, Uniform};
+use ebm_trainer::Method::{Adam, Sgd};
 
 use super::super::{CostEstimate, named};
 use super::{load, load_named, refused};
@@ -98,7 +98,7 @@ fn an_unknown_name_is_refused_with_a_suggestion_and_all_names() {
     );
     refused(
         load_named("cifar10", &[]),
-        &["did you mean \"cifar10_", "./cifar10.json"],
+        &["did you mean \"cifar10_", "--config FILE"],
     );
 }
 

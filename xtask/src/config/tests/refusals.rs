@@ -161,7 +161,7 @@ fn one_wrong_value_is_one_clear_message() {
             "landscape.samples=20000",
             &["is 20000", "at most \"langevin.bank_size\" (10000)"],
         ),
-        (TOY, "landscape.samples=1", &["is 1", "at least 2"]),
+        (TOY, "landscape.samples=2", &["is 2", "at least 3"]),
         (
             TOY,
             "landscape.resolution=5000",

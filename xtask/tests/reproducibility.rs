@@ -1,0 +1,70 @@
+//! The same seed gives the same numbers.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Ended, Place, TINY, experiment};
+
+/// A batch of two and a half blocks, so that threads have something to share out.
+const BLOCKS: [&str; 6] = [
+    "--set",
+    "batch_size=40",
+    "--set",
+    "net.width=4",
+    "--iterations",
+    "3",
+];
+
+#[test]
+fn the_number_of_threads_changes_nothing() {
+    let place = Place::new();
+    let runs = ["1", "2", "3"].map(|threads| {
+        let arguments = experiment("short-run", &[&TINY, &BLOCKS, &["--out", threads]]);
+        let mut command = place.command(arguments);
+        Ended::of(command.env("RAYON_NUM_THREADS", threads).output().unwrap()).well();
+        place.text(&format!("{threads}/metrics.jsonl"))
+    });
+    assert_eq!(runs[0], runs[1]);
+    assert_eq!(runs[0], runs[2]);
+}
+
+#[test]
+fn another_seed_gives_another_run() {
+    let place = Place::new();
+    let runs = ["1", "2"].map(|seed| {
+        place
+            .experiment(
+                "short-run",
+                &[&TINY, &BLOCKS, &["--seed", seed, "--out", seed]],
+            )
+            .well();
+        place.text(&format!("{seed}/metrics.jsonl"))
+    });
+    assert_ne!(runs[0], runs[1]);
+}
+
+#[test]
+fn backends_agree() {
+    let place = Place::new();
+    let [flex, ndarray] = ["flex", "ndarray"].map(|backend| {
+        let backend = ["--backend", backend, "--out", backend];
+        place
+            .experiment("short-run", &[&TINY, &BLOCKS, &backend])
+            .well();
+        place.metrics(backend[1])
+    });
+    for (left, right) in flex.iter().zip(&ndarray) {
+        // F is of order 0.1 and d is its difference divided by T = 5e-5: rounding shows in d first.
+        for (key, tolerance) in [
+            ("energy_difference", 0.05),
+            ("gradient_magnitude", 1e-5),
+            ("energy_data", 1e-5),
+        ] {
+            let [left, right] = [left, right].map(|record| record[key].as_f64().unwrap());
+            assert!(
+                (left - right).abs() < tolerance,
+                "{key}: {left} and {right}"
+            );
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! `sample`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{Place, TINY, TINY_TOY};
+
+fn trained() -> Place {
+    let place = Place::new();
+    let arguments = ["--iterations", "2", "--out", "run"];
+    place.experiment("short-run", &[&TINY, &arguments]).well();
+    place
+}
+
+/// Shape and values of an .npy file of little-endian floats.
+fn read_npy(bytes: &[u8]) -> (Vec<usize>, Vec<f32>) {
+    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
+    let header = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    let text = std::str::from_utf8(&bytes[10..header]).unwrap();
+    assert!(text.contains("'descr': '<f4'") && text.contains("'fortran_order': False"));
+    let shape = text.split(['(', ')']).nth(1).unwrap();
+    let shape = shape
+        .split(',')
+        .filter_map(|side| side.trim().parse().ok())
+        .collect();
+    let values = bytes[header..]
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes));
+    (shape, values.collect())
+}
+
+#[test]
+fn samples_come_as_picture_array_and_tensors() {
+    let place = trained();
+    let arguments = ["sample", "--run", "run", "--count", "5", "--steps", "4"];
+    let ended = place.run(arguments).well();
+    assert!(ended.stdout.contains("Samples: run/samples"), "{ended:?}");
+    let (shape, values) = read_npy(&place.bytes("run/samples/samples.npy"));
+    assert_eq!(shape, [5, 1, 16, 16]);
+    assert_eq!(values.len(), 5 * 16 * 16);
+    assert!(values.iter().all(|value| value.is_finite()));
+    image::open(place.path("run/samples/samples.png")).unwrap();
+    let bytes = place.bytes("run/samples/samples.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("energies").unwrap().shape(), [5]);
+    assert_eq!(tensors.tensor("states").unwrap().shape(), [5, 1, 16, 16]);
+
+    let before = place.contents();
+    place
+        .run(arguments)
+        .badly(2, &["run/samples already holds samples", "--out"]);
+    assert_eq!(before, place.contents());
+}
+
+#[test]
+fn the_seed_and_the_weights_decide() {
+    let place = trained();
+    let draw = |out: &str, extra: &[&str]| {
+        let arguments = ["sample", "--count", "3", "--steps", "2", "--out", out];
+        place.run([&arguments, extra].concat()).well();
+        place.bytes(&format!("{out}/samples.npy"))
+    };
+    let run = ["--run", "run"];
+    let weights = ["--weights", "run/weights.safetensors"];
+    let first = draw("a", &run);
+    assert!(first == draw("b", &run), "same seed");
+    assert!(first == draw("c", &weights), "a file knows its net");
+    assert!(
+        first != draw("d", &["--run", "run", "--seed", "2"]),
+        "other seed"
+    );
+    assert!(
+        first != draw("e", &["--run", "run", "--start", "gaussian"]),
+        "other start"
+    );
+}
+
+#[test]
+fn points_of_the_plane_have_no_picture() {
+    let place = Place::new();
+    let arguments = ["--iterations", "2", "--out", "run"];
+    place
+        .experiment("gmm_convergent", &[&TINY_TOY, &arguments])
+        .well();
+    place
+        .run(["sample", "--run", "run", "--count", "300", "--steps", "2"])
+        .well();
+    let (shape, _) = read_npy(&place.bytes("run/samples/samples.npy"));
+    assert_eq!(shape, [300, 2, 1, 1]);
+    assert!(!place.path("run/samples/samples.png").exists());
+}
+
+#[test]
+fn what_cannot_be_sampled_from_says_why() {
+    let place = trained();
+    let weights = place.bytes("run/weights.safetensors");
+    place.write("half.safetensors", &weights[..weights.len() / 2]);
+    place.write("file", "in the way");
+    let before = place.contents();
+    let sample = |arguments: &[&str]| place.run([&["sample", "--out", "new"], arguments].concat());
+
+    sample(&[]).badly(2, &["--run", "--weights"]);
+    sample(&["--run", "nowhere"]).badly(2, &["nowhere is not a run folder"]);
+    sample(&["--weights", "nowhere"]).badly(1, &["nowhere: No such file"]);
+    sample(&["--weights", "half.safetensors"]).badly(1, &["half.safetensors", "truncated"]);
+    sample(&["--weights", "half.safetensors", "--experiment", "short-run"])
+        .badly(1, &["truncated"]);
+    let other = [
+        "--weights",
+        "run/weights.safetensors",
+        "--experiment",
+        "mnist_convergent",
+    ];
+    sample(&other).badly(1, &["another net", "run/weights.safetensors"]);
+    sample(&[
+        "--weights",
+        "run/checkpoints/00000002/optimizer.safetensors",
+    ])
+    .badly(2, &["does not say which net", "--experiment"]);
+    sample(&["--run", "run", "--count", "0"]).badly(2, &["--count", "1..=1000000"]);
+    sample(&["--run", "run", "--epsilon=-0.1"]).badly(2, &["--epsilon", "-0.1"]);
+    sample(&["--run", "run", "--epsilon", "1e30"]).badly(1, &["non-finite", "--epsilon"]);
+    place
+        .run([
+            "sample",
+            "--run",
+            "run",
+            "--out",
+            "file/below",
+            "--count",
+            "1",
+            "--steps",
+            "1",
+        ])
+        .badly(1, &["file/below", "--out"]);
+    assert_eq!(before, place.contents());
+}
