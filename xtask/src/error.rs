@@ -66,6 +66,11 @@ pub(crate) enum DriverError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// Chains left all finite states.
+    #[error(
+        "the chains ran to non-finite states; the net has not learned a proper energy, or --epsilon is too large for it"
+    )]
+    RunawayChains,
     /// A backend cannot start on this machine.
     #[error("{0}")]
     Backend(String),

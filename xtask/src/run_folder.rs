@@ -159,9 +159,14 @@ impl RunFolder {
 
     /// A file in a subfolder, which is made when it is first needed.
     pub(crate) fn file_in(&self, subfolder: &str, name: &str) -> Result<PathBuf, DriverError> {
+        Ok(self.make(subfolder)?.join(name))
+    }
+
+    /// A subfolder, which is made when it is first needed.
+    pub(crate) fn make(&self, subfolder: &str) -> Result<PathBuf, DriverError> {
         let folder = self.root.join(subfolder);
         create(&folder)?;
-        Ok(folder.join(name))
+        Ok(folder)
     }
 
     pub(crate) fn write_config(&self, config: &ExperimentConfig) -> Result<(), DriverError> {

@@ -55,24 +55,11 @@ fn assert_same(place: &Place, left: &str, right: &str) {
 fn a_run_stopped_with_ctrl_c_goes_on_as_if_nothing_had_been() {
     for start in STARTS {
         let place = Place::new();
-        // Iterations long enough that the signal comes long before the last.
-        let shared = [
-            &TINY[..],
-            &[
-                "--set",
-                "langevin.steps=40",
-                "--iterations",
-                "30",
-                "--set",
-                start,
-            ],
-        ]
-        .concat();
-        place
-            .experiment("short-run", &[&shared, &["--out", "whole"]])
-            .well();
+        // So many iterations that the signal cannot come too late, however slow the machine.
+        let shared = [&TINY[..], &["--set", start]].concat();
+        let endless = ["--iterations", "1000000", "--out", "stopped"];
         let mut child = place
-            .command(experiment("short-run", &[&shared, &["--out", "stopped"]]))
+            .command(experiment("short-run", &[&shared, &endless]))
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -81,21 +68,18 @@ fn a_run_stopped_with_ctrl_c_goes_on_as_if_nothing_had_been() {
         signal(&child, "INT");
         let ended = Ended::of(child.wait_with_output().unwrap());
         assert_eq!(ended.code, Some(130), "{ended:#?}");
-        assert!(
-            ended
-                .stderr
-                .contains("cargo xtask experiment --resume stopped")
-        );
+        let advice = "cargo xtask experiment --resume stopped";
+        assert!(ended.stderr.contains(advice), "{ended:#?}");
         assert!(place.path("stopped/report.html").is_file());
-        let done = place.metrics("stopped").len();
-        assert!(done < 30, "the signal came too late");
 
-        let ended = place.run(["experiment", "--resume", "stopped"]).well();
-        assert!(
-            ended
-                .stdout
-                .contains(&format!("goes on after iteration {done}"))
-        );
+        let done = place.metrics("stopped").len();
+        let total = (done + 5).to_string();
+        let whole = ["--iterations", &total, "--out", "whole"];
+        place.experiment("short-run", &[&shared, &whole]).well();
+        let resume = ["experiment", "--resume", "stopped", "--iterations", &total];
+        let ended = place.run(resume).well();
+        let from = format!("goes on after iteration {done}");
+        assert!(ended.stdout.contains(&from), "{ended:?}");
         assert_same(&place, "whole", "stopped");
     }
 }
@@ -128,13 +112,10 @@ fn a_polite_kill_writes_a_checkpoint_however_often_it_comes() {
 #[test]
 fn a_killed_run_goes_on_from_its_checkpoint() {
     let place = Place::new();
-    let shared = [&TINY[..], &["--iterations", "150"]].concat();
-    place
-        .experiment("short-run", &[&shared, &["--out", "whole"]])
-        .well();
-    let often = ["--out", "killed", "--set", "output.checkpoint_every=1"];
+    let often = ["--iterations", "1000000", "--out", "killed"];
+    let often = [&often[..], &["--set", "output.checkpoint_every=1"]].concat();
     let mut child = place
-        .command(experiment("short-run", &[&shared, &often]))
+        .command(experiment("short-run", &[&TINY, &often]))
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
@@ -145,10 +126,15 @@ fn a_killed_run_goes_on_from_its_checkpoint() {
     );
     child.kill().unwrap();
     child.wait().unwrap();
+    let total = (place.metrics("killed").len() + 5).to_string();
     // As after a power cut: the last line is torn.
     let torn = place.text("killed/metrics.jsonl") + "{\"iteration\":9";
     place.write("killed/metrics.jsonl", torn);
-    place.run(["experiment", "--resume", "killed"]).well();
+    place
+        .run(["experiment", "--resume", "killed", "--iterations", &total])
+        .well();
+    let whole = ["--iterations", &total, "--out", "whole"];
+    place.experiment("short-run", &[&TINY, &whole]).well();
     assert_eq!(
         place.text("whole/metrics.jsonl"),
         place.text("killed/metrics.jsonl")

@@ -28,6 +28,8 @@ pub enum Stream {
     Watch = 8,
     /// Initial states of chains that only watch.
     WatchStart = 9,
+    /// The noise ε_data·N(0, I) of data that chains which only watch start from.
+    WatchDataNoise = 10,
 }
 
 /// The number of Philox blocks computed together.
@@ -83,7 +85,7 @@ impl NoiseKey {
     }
 
     /// `count` different indices below `population`, every ordered selection equally likely
-    /// (to within 2⁻³² · population). At most `population` indices are returned.
+    /// (to within 2⁻⁶⁴ · population). At most `population` indices are returned.
     #[must_use]
     pub fn choose(&self, count: usize, population: usize) -> Vec<usize> {
         // A partial Fisher–Yates shuffle that stores only the displaced places.

@@ -31,7 +31,7 @@ pub struct ChainOutcome<B: Backend> {
 
 /// A way to compute many steps. Which engine does it changes the speed and nothing else.
 pub trait Engine<B: AutodiffBackend, E> {
-    /// The engine's name, as in `--engine`.
+    /// The engine's name, such as "tensor".
     fn name(&self) -> &'static str;
 
     /// Runs the chains from `initial`, `[chains, channels, height, width]`, on `energy`.

@@ -16,19 +16,16 @@ pub struct Ula {
 
 impl Ula {
     /// Langevin dynamics with noise ε on U = F/T. With ε = 0 there is neither noise nor a scale left: the
-    /// step is gradient descent on U.
+    /// step is X ← X − ∇F(X), gradient descent on F, whatever T is.
     #[must_use]
     pub fn new(step_size: StepSize, temperature: Temperature) -> Self {
         let epsilon = step_size.get();
-        let scale = if epsilon == 0.0 {
+        let drift = if epsilon == 0.0 {
             1.0
         } else {
-            epsilon * epsilon / 2.0
+            epsilon * epsilon / (2.0 * temperature.get())
         };
-        Self {
-            step_size,
-            drift: scale / temperature.get(),
-        }
+        Self { step_size, drift }
     }
 
     /// The training dynamics X ← X − ∇F(X) + εZ, at the net's own temperature T = ε²/2 (or T = 1 when ε = 0).

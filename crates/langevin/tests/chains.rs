@@ -131,7 +131,7 @@ fn without_noise_the_step_is_gradient_descent_and_r_is_the_mean_norm() {
     assert_eq!(states, [1.0, 0.0, 0.0, 0.75, 0.0, 1.0]);
     assert!((r - (5.5 / 3.0 + 2.75 / 3.0) / 2.0).abs() < 1e-6, "{r}");
     assert_eq!(
-        Ula::new(StepSize::new(0.0).unwrap(), Temperature::ONE).drift(),
+        Ula::new(StepSize::new(0.0).unwrap(), Temperature::new(5e-5).unwrap()).drift(),
         1.0
     );
 }
@@ -207,6 +207,26 @@ fn starts_are_uniform_or_gaussian_with_their_factor() {
     assert!((variance(&gaussian) / 9.0 - 1.0).abs() < 4.5 * (2.0f64 / 20_000.0).sqrt());
     assert!(NoiseStart::Uniform.draw(0.0, key, 1, 1).is_err());
     assert!(NoiseStart::Uniform.draw(f64::NAN, key, 1, 1).is_err());
+}
+
+#[test]
+fn an_energy_that_ignores_its_input_leaves_pure_diffusion() {
+    struct Flat;
+    impl<B: Backend> Energy<B> for Flat {
+        fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
+            Tensor::zeros([states.dims()[0]], &states.device())
+        }
+    }
+    let kernel = Ula::learned(StepSize::new(0.5).unwrap());
+    let (states, r) = run::<Autodiff<Flex>, _>(&Flat, &[1.0], [1, 1, 1, 1], &run_of(kernel, 2));
+    let mut walked = 1.0;
+    for step in 0..2 {
+        let mut noise = [0.0];
+        run_of(kernel, 2).noise.normals(step, 0, 1, &mut noise);
+        walked += 0.5 * noise[0];
+    }
+    assert!((states[0] - walked).abs() < 1e-6);
+    assert_eq!(r, 0.0);
 }
 
 #[test]

@@ -8,7 +8,8 @@ use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::Energy;
 use ebm_energy_net::{
-    NamedParameter, NetError, load_weights, named_parameters, read_tensors, write_tensors,
+    NamedParameter, NetError, load_weights, named_parameters, read_metadata, read_tensors,
+    write_tensors,
 };
 use ebm_langevin::{Engine, PersistentBank};
 use serde::{Deserialize, Serialize};
@@ -227,6 +228,17 @@ where
         ));
     }
     learner.net = load_weights(learner.net, &folder.join(WEIGHTS))?;
+    let header = read_metadata(&folder.join(WEIGHTS))?;
+    // The shapes fit; settings without a shape, such as a slope or the spread of a toy density, stand in the header.
+    let differs = |(key, value): &(&String, &String)| header.get(*key) != Some(*value);
+    if let Some((key, _)) = learner.metadata.iter().find(differs) {
+        return Err(problem(
+            folder,
+            format!(
+                "was made with another `{key}` than the run's config; resume with the config as it was"
+            ),
+        ));
+    }
     let path = folder.join(OPTIMIZER);
     let has_state = learner.config.optimizer.method == Method::Adam && info.iteration > 0;
     let moments = if has_state {

@@ -77,6 +77,9 @@ pub enum DivergenceCause {
         /// r.
         gradient_magnitude: f64,
     },
+    /// The update made a parameter infinite or not a number.
+    #[error("its update made parameters that are not finite")]
+    Parameters,
     /// The energy difference passed the limit.
     #[error(
         "mean F(data) − mean F(samples) = {difference:.4e}, beyond the limit of {limit} (divergence_limit)"

@@ -9,12 +9,14 @@ use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, NoiseKey, Stream};
 use ebm_data::Dataset;
 use ebm_diagnostics::IterationMetrics;
+use ebm_energy_net::{NamedParameter, named_parameters};
 use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank, Ula};
 
 use crate::checkpoint;
 use crate::{DivergenceCause, LearnerView, LearningConfig, Optimizer, TrainerError};
 
-const TOY_BANK_SIZE: usize = 10_000;
+/// States in the bank of a toy density, where the config does not say.
+pub const TOY_BANK_SIZE: usize = 10_000;
 
 /// A net that is being learned: parameters θ, optimiser, bank and iteration number. The rest of a run's state is
 /// in its config, because all noise is a function of seed and iteration.
@@ -31,7 +33,7 @@ pub struct Learner<B: AutodiffBackend, N, E> {
     dataset: Dataset,
     device: B::Device,
     samples: Option<Tensor<B::InnerBackend, 4>>,
-    metadata: HashMap<String, String>,
+    pub(crate) metadata: HashMap<String, String>,
 }
 
 impl<B, N, E> Learner<B, N, E>
@@ -111,7 +113,8 @@ where
     /// parameters, the bank and the iteration number are those of before.
     pub fn iterate(&mut self) -> Result<IterationMetrics, TrainerError> {
         let iteration = self.iteration + 1;
-        let data = self.data_batch(iteration)?;
+        let keys = [Stream::DataBatch, Stream::DataNoise].map(|stream| self.key(stream, iteration));
+        let data = self.data_batch(keys, self.config.batch_size)?;
         let (start, places) = self.chain_start(iteration, &data)?;
 
         let outcome = self.engine.run(
@@ -153,6 +156,27 @@ where
         Ok(metrics)
     }
 
+    /// Checks that an update has not made a parameter infinite or not a number, which energies would show only in
+    /// the next iteration.
+    ///
+    /// # Errors
+    /// [`TrainerError::Diverged`].
+    pub fn check_parameters(&self) -> Result<(), TrainerError> {
+        let is_finite = |parameter: &NamedParameter| parameter.values.iter().all(|v| v.is_finite());
+        if named_parameters(&self.net).iter().all(is_finite) {
+            return Ok(());
+        }
+        Err(TrainerError::Diverged {
+            iteration: self.iteration,
+            cause: DivergenceCause::Parameters,
+        })
+    }
+
+    /// The engine's name.
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
     /// Continues from a checkpoint folder.
     ///
     /// # Errors
@@ -162,15 +186,16 @@ where
     }
 
     /// x⁺: a batch of data with noise ε_data, `[batch, channels, height, width]`.
-    fn data_batch(&self, iteration: u64) -> Result<Vec<f32>, TrainerError> {
-        let key = self.key(Stream::DataBatch, iteration);
-        let mut data = self.dataset.batch(&key, self.config.batch_size)?;
+    fn data_batch(
+        &self,
+        [batch, noise]: [NoiseKey; 2],
+        count: usize,
+    ) -> Result<Vec<f32>, TrainerError> {
+        let mut data = self.dataset.batch(&batch, count)?;
         if self.config.data_noise > 0.0 {
-            let mut noise = vec![0.0; data.len()];
-            let per_chain = self.per_chain();
-            self.key(Stream::DataNoise, iteration)
-                .normals(0, 0, per_chain, &mut noise);
-            for (value, noise) in data.iter_mut().zip(noise) {
+            let mut draws = vec![0.0; data.len()];
+            noise.normals(0, 0, self.per_chain(), &mut draws);
+            for (value, noise) in data.iter_mut().zip(draws) {
                 *value += self.config.data_noise as f32 * noise;
             }
         }
@@ -285,6 +310,14 @@ where
 
     fn samples(&self) -> Result<Vec<f32>, TrainerError> {
         Ok(self.samples.as_ref().map(host).unwrap_or_default())
+    }
+
+    fn watch_data(&self, count: usize) -> Result<Vec<f32>, TrainerError> {
+        let streams = [Stream::WatchStart, Stream::WatchDataNoise];
+        self.data_batch(
+            streams.map(|stream| self.key(stream, self.iteration)),
+            count,
+        )
     }
 
     fn bank(&self) -> Option<&PersistentBank> {

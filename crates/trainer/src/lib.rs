@@ -15,7 +15,7 @@ pub use checkpoint::{
 pub use config::{LangevinConfig, LearningConfig, Method, OptimizerConfig};
 pub use error::{DivergenceCause, TrainerError};
 pub use events::{Event, Observer, ObserverError};
-pub use learner::Learner;
+pub use learner::{Learner, TOY_BANK_SIZE};
 pub use optimizer::Optimizer;
 pub use trainer::{Outcome, Trainer};
 pub use view::LearnerView;

@@ -88,12 +88,7 @@ impl<'a> Trainer<'a> {
                 Err(TrainerError::Langevin(LangevinError::Cancelled)) => {
                     return self.stopped(learner);
                 }
-                Err(error) => {
-                    if let TrainerError::Diverged { iteration, cause } = error {
-                        self.tell(&Event::Diverged { iteration, cause })?;
-                    }
-                    return Err(error);
-                }
+                Err(error) => return self.failed(error),
             };
             let told = self.tell(&Event::IterationDone {
                 metrics: &metrics,
@@ -113,10 +108,20 @@ impl<'a> Trainer<'a> {
                 metrics.iteration.is_multiple_of(checkpoints.every.max(1))
             };
             if is_last || self.checkpoints.as_ref().is_some_and(is_due) {
+                if let Err(error) = learner.check_parameters() {
+                    return self.failed(error);
+                }
                 self.checkpoint(learner)?;
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    fn failed(mut self, error: TrainerError) -> Result<Outcome, TrainerError> {
+        if let TrainerError::Diverged { iteration, cause } = error {
+            self.tell(&Event::Diverged { iteration, cause })?;
+        }
+        Err(error)
     }
 
     fn stopped(mut self, learner: &dyn LearnerView) -> Result<Outcome, TrainerError> {

@@ -25,6 +25,12 @@ pub trait LearnerView {
     /// [`TrainerError::Backend`].
     fn samples(&self) -> Result<Vec<f32>, TrainerError>;
 
+    /// A batch of data with noise ε_data for chains that only watch, `[count, channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`TrainerError::Data`] when there are fewer data.
+    fn watch_data(&self, count: usize) -> Result<Vec<f32>, TrainerError>;
+
     /// The persistent bank, if there is one.
     fn bank(&self) -> Option<&PersistentBank>;
 

@@ -261,53 +261,58 @@ fn watching_does_not_change_learning() {
     assert_eq!(watched.bank(), alone.bank());
 }
 
-#[test]
-fn parameters_get_no_gradient_while_chains_run() {
-    type B = Autodiff<Flex>;
-    let net = toy_net::<B>().no_grad();
-    let states = Tensor::<B, 4>::zeros([4, 2, 1, 1], &Default::default()).require_grad();
-    let gradients = net.energy(states.clone()).sum().backward();
-    assert!(states.grad(&gradients).is_some());
-    struct Count<'a>(&'a <B as AutodiffBackend>::Gradients, usize, usize);
-    impl burn::module::ModuleVisitor<B> for Count<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
-            self.1 += 1;
-            self.2 += usize::from(param.val().grad(self.0).is_some());
-        }
-    }
-    let mut count = Count(&gradients, 0, 0);
-    net.visit(&mut count);
-    assert_eq!((count.1, count.2), (10, 0));
+/// [`Slope`] that notes at every evaluation whether its parameters are differentiated.
+#[derive(Module, Debug)]
+struct Watched<B: Backend> {
+    slope: Slope<B>,
 }
 
-/// A graph that survived each of 20,000 steps would hold its activations: 600 MB here. 48 MB are allowed for the allocator.
+static DIFFERENTIATED: std::sync::Mutex<Vec<bool>> = std::sync::Mutex::new(Vec::new());
+
+impl<B: Backend> Energy<B> for Watched<B> {
+    fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
+        let is_differentiated = self.slope.theta.val().is_require_grad();
+        DIFFERENTIATED.lock().unwrap().push(is_differentiated);
+        self.slope.energy(states)
+    }
+}
+
 #[test]
-#[cfg(target_os = "linux")]
-fn no_graph_survives_a_step() {
-    let resident = || -> f64 {
-        let pages: f64 = std::fs::read_to_string("/proc/self/statm")
-            .unwrap()
-            .split(' ')
-            .nth(1)
-            .unwrap()
-            .parse()
-            .unwrap();
-        pages * 4096.0 / 1e6
+fn parameters_are_differentiated_for_the_update_only_and_not_while_chains_run() {
+    let config = config(ChainStart::Gaussian, Method::Adam);
+    let net = Watched {
+        slope: Slope::<Autodiff<Flex>>::new([0.3, -0.2]),
     };
-    let mut config = config(ChainStart::Gaussian, Method::Adam);
-    config.iterations = 300;
-    config.batch_size = 64;
-    config.langevin.steps = 100;
-    let mut learner = learner::<Autodiff<Flex>>(config);
-    for _ in 0..100 {
+    let engine = TensorEngine::default();
+    let mut learner = Learner::new(config, net, engine, toy(), Default::default()).unwrap();
+    // Twice, because the update must not leave parameters that are no longer differentiated.
+    for _ in 0..2 {
         learner.iterate().unwrap();
+        let seen = std::mem::take(&mut *DIFFERENTIATED.lock().unwrap());
+        // L = 5 steps, then mean F of data and of samples.
+        assert_eq!(seen, [false, false, false, false, false, true, true]);
     }
-    let before = resident();
-    for _ in 0..200 {
-        learner.iterate().unwrap();
-    }
-    let growth = resident() - before;
-    assert!(growth < 48.0, "memory grew by {growth:.0} MB");
+}
+
+#[test]
+fn an_update_to_non_finite_parameters_is_never_checkpointed() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut settings = config(ChainStart::Gaussian, Method::Sgd);
+    settings.iterations = 1;
+    settings.optimizer.learning_rate = 1e42;
+    let net = Slope::<Autodiff<Flex>>::new([0.1, 0.1]);
+    let engine = TensorEngine::default();
+    let mut learner = Learner::new(settings, net, engine, toy(), Default::default()).unwrap();
+    let error = Trainer::new()
+        .checkpoints(checkpoints(folder.path()))
+        .run(&mut learner)
+        .unwrap_err();
+    let cause = DivergenceCause::Parameters;
+    assert!(
+        matches!(error, TrainerError::Diverged { iteration: 1, cause: seen } if seen == cause),
+        "{error}"
+    );
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
 
 /// Tells what it saw; can raise a stop flag at an iteration.
@@ -525,6 +530,16 @@ fn checkpoints_that_do_not_fit_are_refused_with_the_reason() {
     .unwrap();
     let message = other.restore(&checkpoint).err().unwrap().to_string();
     assert!(message.contains("another net"), "{message}");
+
+    let described = |slope: &str| {
+        let metadata = [("net".to_owned(), slope.to_owned())].into();
+        learner::<Autodiff<Flex>>(settings.clone()).with_metadata(metadata)
+    };
+    let named = folder.path().join("named");
+    described("slope 0.05").save_checkpoint(&named).unwrap();
+    assert!(described("slope 0.05").restore(&named).is_ok());
+    let error = described("slope 0.2").restore(&named).err().unwrap();
+    assert!(error.to_string().contains("another `net`"), "{error}");
 
     let info = checkpoint.join("checkpoint.json");
     let text = std::fs::read_to_string(&info).unwrap();

@@ -21,8 +21,6 @@ use crate::logging::Screen;
 use crate::run_folder::{RunFolder, RunInfo};
 use crate::stop::on_interrupt;
 
-const ENGINE: &str = "tensor";
-
 pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(), DriverError> {
     if arguments.list {
         return list(screen);
@@ -53,7 +51,7 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
     }
     let dataset = load_data(&config, &arguments)?;
     let job = Job {
-        info: RunInfo::new(&name, config.seed, backend.as_str(), ENGINE),
+        experiment: name,
         backend,
         place: Place::New(arguments.out.as_deref()),
         config,
@@ -91,7 +89,7 @@ fn resume(
     let backend = arguments.backend.backend;
     let backend = backend.or(earlier.backend.parse().ok()).unwrap_or_default();
     let job = Job {
-        info: RunInfo::new(&earlier.experiment, config.seed, backend.as_str(), ENGINE),
+        experiment: earlier.experiment,
         backend,
         place: Place::Existing(folder),
         config,
@@ -170,7 +168,7 @@ enum Place<'a> {
 /// A run that is ready to start on some backend.
 struct Job<'a> {
     config: ExperimentConfig,
-    info: RunInfo,
+    experiment: String,
     backend: BackendName,
     dataset: Dataset,
     place: Place<'a>,
@@ -183,7 +181,7 @@ impl BackendTask for Job<'_> {
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<(), DriverError> {
         let Self {
             config,
-            info,
+            experiment,
             backend,
             dataset,
             place,
@@ -202,12 +200,8 @@ impl BackendTask for Job<'_> {
         // Only now that nothing in the settings can be wrong is anything created.
         let folder = match place {
             Place::New(out) => {
-                let folder = RunFolder::create(out, &info.experiment)?;
-                screen.tell(&format!(
-                    "{} → {}",
-                    info.experiment,
-                    folder.root().display()
-                ));
+                let folder = RunFolder::create(out, &experiment)?;
+                screen.tell(&format!("{} → {}", experiment, folder.root().display()));
                 folder
             }
             Place::Existing(folder) => {
@@ -224,18 +218,25 @@ impl BackendTask for Job<'_> {
                 folder
             }
         };
+        let info = RunInfo::new(
+            &experiment,
+            config.seed,
+            backend.as_str(),
+            learner.engine_name(),
+        );
         folder.write_config(&config)?;
         folder.write_info(&info)?;
         learn(learner, &config, &info, &folder, stop, screen)
     }
 }
 
-/// What `sample --weights FILE` needs to know about the net.
+/// What `sample --weights FILE` needs to know about the net, and what a resumed run must not have changed.
 fn weight_metadata(config: &ExperimentConfig, shape: [usize; 3]) -> HashMap<String, String> {
     let entries = [
         ("ebm.net", serde_json::to_string(&config.net)),
         ("ebm.state_shape", serde_json::to_string(&shape)),
         ("ebm.langevin", serde_json::to_string(&config.langevin)),
+        ("ebm.data", serde_json::to_string(&config.data)),
     ];
     entries
         .into_iter()

@@ -25,6 +25,9 @@ struct Trained {
     langevin: LangevinConfig,
 }
 
+/// 1 GiB of samples.
+const MOST_NUMBERS: usize = 1 << 28;
+
 pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), DriverError> {
     let trained = find(arguments)?;
     let epsilon = match arguments.epsilon {
@@ -46,6 +49,13 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
         }
     }
     let backend = arguments.backend.backend.unwrap_or_default();
+    let numbers = arguments.count as usize * trained.state_shape.iter().product::<usize>();
+    if numbers > MOST_NUMBERS {
+        return Err(DriverError::Usage(format!(
+            "--count {} makes {numbers} numbers, more than {MOST_NUMBERS} at once; draw fewer and change --seed for more",
+            arguments.count
+        )));
+    }
     let job = SampleJob {
         steps: arguments.steps.unwrap_or(trained.langevin.steps),
         start: arguments
@@ -184,9 +194,7 @@ const TENSORS: &str = "samples.safetensors";
 impl Samples {
     fn write(&self, out: &Path, shape: [usize; 3]) -> Result<(), DriverError> {
         if !self.states.iter().all(|value| value.is_finite()) {
-            return Err(DriverError::Backend(
-                "the chains ran to non-finite states; the net has not learned a proper energy, or --epsilon is too large for it".into(),
-            ));
+            return Err(DriverError::RunawayChains);
         }
         std::fs::create_dir_all(out).map_err(|error| DriverError::io(out, error))?;
         let [channels, height, width] = shape;

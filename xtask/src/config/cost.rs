@@ -28,7 +28,8 @@ impl CostEstimate {
     /// The short runs whose samples the plots of toy densities show.
     pub(crate) fn landscapes(config: &ExperimentConfig) -> Self {
         config.landscape.map_or(Self::new(0, 0, 0), |landscape| {
-            let plots = config.iterations / landscape.every.max(1);
+            // One at each interval, and one at the end.
+            let plots = config.iterations.div_ceil(landscape.every.max(1));
             Self::new(plots, config.langevin.steps, landscape.samples)
         })
     }

@@ -5,17 +5,23 @@ use serde_json::{Map, Value, json};
 /// Fills in absent keys with the published settings for the kind of data: those of `cifar10_nonconvergent` for images and
 /// of `gmm_convergent` for toy densities. Only `data` must be given.
 ///
-/// `langevin` and `net` are filled key by key. `optimizer` is taken as a whole, because a learning rate means something
+/// `langevin`, `net` and, for toys, `landscape` are filled key by key; `"landscape": null` leaves the plots out. `optimizer` is taken as a whole, because a learning rate means something
 /// only for its method: 1e-4 is Adam's, and far too small for SGD.
 pub(super) fn fill(file: &mut Map<String, Value>) {
     let source = file.get("data").and_then(|data| data.get("source"));
     let toy = matches!(source.and_then(Value::as_str), Some("gmm" | "rings"));
+    // As many samples for the density plot as the bank can give.
+    let bank = file
+        .get("langevin")
+        .and_then(|chains| chains.get("bank_size"));
+    let bank = bank.and_then(Value::as_u64).unwrap_or(u64::MAX);
     let specific = if toy {
         json!({
             "data_noise": 0.0,
             "net": {"architecture": "toy"},
             "langevin": {"steps": 500, "epsilon": 0.125, "start": "persistent"},
             "optimizer": {"method": "sgd", "learning_rate": 0.1},
+            "landscape": {"samples": bank.min(10_000)},
         })
     } else {
         json!({
@@ -44,6 +50,8 @@ fn merge(file: &mut Map<String, Value>, defaults: Value) {
     };
     for (key, default) in defaults {
         match file.get_mut(&key) {
+            // The one section that a toy has unless it is refused.
+            Some(Value::Null) if key == "landscape" => {}
             None | Some(Value::Null) => {
                 file.insert(key, default);
             }

@@ -3,17 +3,15 @@
 use ebm_data::{DataConfig, DataError};
 use ebm_energy_net::NetError;
 use ebm_langevin::ChainStart;
-use ebm_trainer::TrainerError;
+use ebm_trainer::{TOY_BANK_SIZE, TrainerError};
 
 use super::error::Fault;
 use super::{ExperimentConfig, LandscapeConfig, LongRunConfig, LongRunStart};
 
-/// States in the bank of a toy density unless `langevin.bank_size` says otherwise.
-const TOY_BANK: usize = 10_000;
 /// More chains or samples at once are surely a slip of the keyboard.
 const MOST_STATES: usize = 1_000_000;
-/// States in a bank: beyond, even points of the plane take long to write with every checkpoint.
-const LARGEST_BANK: usize = 10_000_000;
+/// Numbers in a bank, 4 GiB of them: it is written with every checkpoint.
+const LARGEST_BANK: usize = 1 << 30;
 /// Points along each axis of a grid; the work grows with their square times the samples.
 const FINEST_GRID: usize = 2000;
 
@@ -25,7 +23,13 @@ impl ExperimentConfig {
         self.net.validate(self.data.shape()).map_err(of_net)?;
         within("batch_size", self.batch_size, 1, MOST_STATES)?;
         if let Some(size) = self.langevin.bank_size {
-            within("langevin.bank_size", size, 1, LARGEST_BANK)?;
+            let per_state: usize = self.data.shape().iter().product();
+            within(
+                "langevin.bank_size",
+                size,
+                1,
+                LARGEST_BANK / per_state.max(1),
+            )?;
         }
         self.check_bank("batch_size", self.batch_size)?;
         within(
@@ -91,7 +95,7 @@ impl ExperimentConfig {
         let size = match (self.langevin.bank_size, &self.data) {
             _ if self.langevin.start != ChainStart::Persistent => return Ok(()),
             (Some(size), _) => size,
-            (None, DataConfig::Gmm(_) | DataConfig::Rings(_)) => TOY_BANK,
+            (None, DataConfig::Gmm(_) | DataConfig::Rings(_)) => TOY_BANK_SIZE,
             (None, _) => return Ok(()),
         };
         if count <= size {

@@ -1,5 +1,7 @@
 //! For toy densities: true, learned and sampled density side by side.
 
+use std::path::PathBuf;
+
 use ebm_core::{NoiseKey, Stream};
 use ebm_diagnostics::plot::{Figure, Landscape, landscape_figure};
 use ebm_diagnostics::{
@@ -47,6 +49,11 @@ impl LandscapePlots {
         self.last.as_ref()
     }
 
+    fn path(&self, iteration: u64) -> PathBuf {
+        let name = format!("landscape-{iteration:08}.png");
+        self.folder.root().join("plots").join(name)
+    }
+
     /// Draws the landscape of a net as it is.
     pub(crate) fn draw(&mut self, learner: &dyn LearnerView) -> Result<(), DriverError> {
         let Some(toy) = learner.dataset().toy() else {
@@ -80,10 +87,8 @@ impl LandscapePlots {
             learned: &learned,
             short_run: &short_run,
         })?;
-        figure.write_png(
-            self.folder
-                .file_in("plots", &format!("landscape-{iteration:08}.png"))?,
-        )?;
+        self.folder.make("plots")?;
+        figure.write_png(self.path(iteration))?;
         tracing::info!(iteration, kl = learned_divergence, "landscape");
         self.last = Some(LandscapeResult {
             iteration,
@@ -95,17 +100,15 @@ impl LandscapePlots {
         Ok(())
     }
 
-    /// Short-run samples: fresh chains of L steps from noise or data, or states of the bank.
+    /// Short-run samples: L steps from fresh noise, noisy data or states of the bank, which stays as it is.
     fn short_run_samples(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, DriverError> {
         let config = learner.config();
         let count = self.config.samples;
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
-        if let Some(bank) = learner.bank() {
-            return Ok(bank.gather(&key.choose(count, bank.len())));
-        }
-        let start = match config.langevin.start.noise() {
-            Some(noise) => noise.draw(config.langevin.start_factor, key, count, 2)?,
-            None => learner.dataset().batch(&key, count)?,
+        let start = match (learner.bank(), config.langevin.start.noise()) {
+            (Some(bank), _) => bank.gather(&key.choose(count, bank.len())),
+            (None, Some(noise)) => noise.draw(config.langevin.start_factor, key, count, 2)?,
+            (None, None) => learner.watch_data(count)?,
         };
         Ok(learner.run_chains(start, 0, config.langevin.steps)?)
     }
@@ -113,14 +116,18 @@ impl LandscapePlots {
 
 impl Observer for LandscapePlots {
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
-        if let Event::IterationDone {
-            metrics, learner, ..
-        } = event
-        {
-            let is_last = metrics.iteration == learner.config().iterations;
-            if is_last || metrics.iteration.is_multiple_of(self.config.every.max(1)) {
-                self.draw(*learner).map_err(ObserverError::new)?;
-            }
+        let (is_done, learner) = match event {
+            Event::IterationDone { learner, .. } => (false, *learner),
+            // A plot that a stop cut off is made up for when the run goes on.
+            Event::Started { learner, .. } => (self.path(learner.iteration()).exists(), *learner),
+            _ => return Ok(()),
+        };
+        let iteration = learner.iteration();
+        let is_due = iteration > 0
+            && (iteration.is_multiple_of(self.config.every.max(1))
+                || iteration == learner.config().iterations);
+        if is_due && !is_done {
+            self.draw(learner).map_err(ObserverError::new)?;
         }
         Ok(())
     }

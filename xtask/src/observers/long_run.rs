@@ -1,5 +1,7 @@
 //! Long chains under the net of the moment: do samples stay realistic far beyond L steps?
 
+use std::path::PathBuf;
+
 use ebm_core::{NoiseKey, Stream};
 use ebm_langevin::NoiseStart;
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
@@ -10,7 +12,6 @@ use crate::error::DriverError;
 use crate::logging::Screen;
 use crate::run_folder::RunFolder;
 
-const CHAINS: usize = 64;
 const PIECE: u64 = 1_000;
 
 /// Runs long chains at an interval and writes their first and last states to `longrun/`, as a grid for images and as
@@ -63,40 +64,45 @@ impl LongRuns {
             "steps_between_energies": PIECE.min(self.config.steps),
             "mean_energies_f": energies,
         });
-        let path = self
-            .folder
-            .file_in("longrun", &format!("{iteration:08}.json"))?;
+        self.folder.make("longrun")?;
+        let path = self.record(iteration);
         ebm_core::write_atomically(&path, format!("{record:#}\n").as_bytes())
             .map_err(|error| DriverError::io(path, error))
+    }
+
+    /// Written when a long run has come to its end.
+    fn record(&self, iteration: u64) -> PathBuf {
+        let name = format!("{iteration:08}.json");
+        self.folder.root().join("longrun").join(name)
     }
 
     fn start(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, DriverError> {
         let config = learner.config();
         let per_chain = learner.dataset().shape().iter().product();
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
-        let count = learner
-            .dataset()
-            .len()
-            .map_or(CHAINS, |all| all.min(CHAINS));
+        let count = config.batch_size;
         let noise =
             |noise: NoiseStart| noise.draw(config.langevin.start_factor, key, count, per_chain);
         Ok(match (self.config.start, learner.bank()) {
             (LongRunStart::Uniform, _) => noise(NoiseStart::Uniform)?,
             (LongRunStart::Gaussian, _) => noise(NoiseStart::Gaussian)?,
             (LongRunStart::Bank, Some(bank)) => bank.gather(&key.choose(count, bank.len())),
-            (LongRunStart::Data | LongRunStart::Bank, _) => learner.dataset().batch(&key, count)?,
+            (LongRunStart::Data | LongRunStart::Bank, _) => learner.watch_data(count)?,
         })
     }
 }
 
 impl Observer for LongRuns {
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
-        if let Event::IterationDone {
-            metrics, learner, ..
-        } = event
-            && metrics.iteration.is_multiple_of(self.config.every.max(1))
-        {
-            self.run(*learner).map_err(ObserverError::new)?;
+        let (is_done, learner) = match event {
+            Event::IterationDone { learner, .. } => (false, *learner),
+            // A long run that a stop cut off is made up for when the run goes on.
+            Event::Started { learner, .. } => (self.record(learner.iteration()).exists(), *learner),
+            _ => return Ok(()),
+        };
+        let iteration = learner.iteration();
+        if iteration > 0 && iteration.is_multiple_of(self.config.every.max(1)) && !is_done {
+            self.run(learner).map_err(ObserverError::new)?;
         }
         Ok(())
     }

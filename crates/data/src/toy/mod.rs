@@ -104,8 +104,7 @@ fn draws(noise: &NoiseKey, count: usize) -> impl Iterator<Item = ([f64; 2], [f64
 
 /// A group in 0..groups, each equally likely, from a uniform number in [0, 1).
 fn pick_group(uniform: f64, groups: usize) -> usize {
-    // Rounding to single precision can make the uniform number 1.
-    ((uniform * groups as f64) as usize).min(groups - 1)
+    (uniform * groups as f64) as usize
 }
 
 /// ln Σ exp(term), without overflow.
