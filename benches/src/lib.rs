@@ -87,6 +87,7 @@ impl<B: AutodiffBackend> Chains<B> {
             steps,
             first_step: self.step,
             noise: NoiseKey::new(0, Stream::Watch, 0),
+            final_energies: false,
         };
         let outcome = Engine::<B, _>::run(&self.engine, &self.net, self.states.clone(), &run)?;
         self.step += steps;

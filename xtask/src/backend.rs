@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use ebm_langevin::TensorEngine;
+use ebm_core::Layered;
+use ebm_langevin::{CpuEngine, EngineChoice, TensorEngine};
 
 use crate::error::DriverError;
 
@@ -26,12 +27,45 @@ pub(crate) enum BackendName {
 impl BackendName {
     const ALL: [Self; 4] = [Self::Flex, Self::Ndarray, Self::Cuda, Self::Wgpu];
 
-    /// The tensor engine as it suits the backend.
-    pub(crate) fn engine(self, state_shape: [usize; 3]) -> TensorEngine {
-        match self {
-            Self::Flex | Self::Ndarray => TensorEngine::for_cpu(state_shape),
-            Self::Cuda | Self::Wgpu => TensorEngine::default(),
+    pub(crate) fn is_gpu(self) -> bool {
+        matches!(self, Self::Cuda | Self::Wgpu)
+    }
+
+    /// Refuses an engine that the backend cannot have, whatever the net.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`].
+    pub(crate) fn check_engine(self, choice: EngineChoice) -> Result<(), DriverError> {
+        if self.is_gpu() && choice == EngineChoice::Fused {
+            return Err(DriverError::Usage(format!(
+                "--engine fused runs on the CPU with --backend flex; leave it out for --backend {}",
+                self.as_str()
+            )));
         }
+        Ok(())
+    }
+
+    /// The engine as it was asked for and as it suits the backend and the net.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] as [`Self::check_engine`], [`DriverError::Langevin`] when the fused engine was asked for
+    /// and lacks a layer.
+    pub(crate) fn engine<E: Layered>(
+        self,
+        choice: EngineChoice,
+        net: &E,
+        state_shape: [usize; 3],
+    ) -> Result<CpuEngine, DriverError> {
+        self.check_engine(choice)?;
+        if self.is_gpu() {
+            // All chains together: blocks of them would leave a GPU idle.
+            return Ok(CpuEngine::Tensor(TensorEngine::default()));
+        }
+        let (engine, missing) = CpuEngine::choose(choice, net, state_shape)?;
+        if let Some(missing) = missing {
+            tracing::info!("tensor engine: {missing}");
+        }
+        Ok(engine)
     }
 
     pub(crate) fn as_str(self) -> &'static str {

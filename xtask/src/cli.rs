@@ -3,9 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ebm_langevin::NoiseStart;
+use ebm_langevin::{EngineChoice, NoiseStart};
 
 use crate::backend::BackendName;
+use crate::error::DriverError;
+use crate::run_folder::RunInfo;
 
 /// Learn energy-based models with Langevin MCMC, watch what the sampler does, and sample from what was learned.
 #[derive(Debug, Parser)]
@@ -158,6 +160,53 @@ pub(crate) struct BackendArguments {
     /// --resume that of the run].
     #[arg(long, value_name = "NAME")]
     pub(crate) backend: Option<BackendName>,
+    /// How chains are run: fused (hand-written CPU code), tensor (burn's operations), or auto, which is fused on the
+    /// CPU where it has all the net's layers [default: auto, or with --resume that of the run].
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) engine: Option<EngineName>,
+}
+
+/// An engine by name.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(crate) enum EngineName {
+    Auto,
+    Tensor,
+    Fused,
+}
+
+impl From<EngineName> for EngineChoice {
+    fn from(name: EngineName) -> Self {
+        match name {
+            EngineName::Auto => Self::Auto,
+            EngineName::Tensor => Self::Tensor,
+            EngineName::Fused => Self::Fused,
+        }
+    }
+}
+
+impl BackendArguments {
+    /// The backend and the engine that were asked for, or else those of an earlier part of the run.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] when they do not go together.
+    pub(crate) fn resolve(
+        &self,
+        earlier: Option<&RunInfo>,
+    ) -> Result<(BackendName, EngineChoice), DriverError> {
+        let of_run = |info: &RunInfo| info.backend.parse().ok();
+        let backend = self
+            .backend
+            .or(earlier.and_then(of_run))
+            .unwrap_or_default();
+        let engine = self.engine.or_else(|| {
+            // A run that moves to a GPU leaves the CPU's engine behind.
+            let earlier = earlier.filter(|_| !backend.is_gpu())?;
+            EngineName::from_str(&earlier.engine, false).ok()
+        });
+        let engine = engine.map(EngineChoice::from).unwrap_or_default();
+        backend.check_engine(engine)?;
+        Ok((backend, engine))
+    }
 }
 
 /// Noise to start from.

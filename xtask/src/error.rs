@@ -93,6 +93,7 @@ impl DriverError {
             Self::Usage(_)
             | Self::Config(_)
             | Self::Trainer(TrainerError::Setting { .. })
+            | Self::Langevin(LangevinError::NotFused(_))
             | Self::Data(DataError::Config { .. }) => 2,
             Self::Interrupted => 130,
             _ => 1,

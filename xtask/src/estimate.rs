@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::{NoiseKey, Stream};
-use ebm_langevin::{ChainRun, Engine, Ula};
+use ebm_langevin::{ChainRun, Engine, EngineChoice, Ula};
 
 use crate::backend::{BackendName, BackendTask};
 use crate::config::{CostEstimate, ExperimentConfig};
@@ -18,6 +18,7 @@ const MEASURE: Duration = Duration::from_millis(1500);
 pub(crate) struct MeasureStep<'a> {
     pub(crate) config: &'a ExperimentConfig,
     pub(crate) backend: BackendName,
+    pub(crate) engine: EngineChoice,
 }
 
 impl BackendTask for MeasureStep<'_> {
@@ -32,29 +33,35 @@ impl BackendTask for MeasureStep<'_> {
         let net = burn::module::Module::no_grad(net);
         let [channels, height, width] = shape;
         let start = Tensor::zeros([self.config.batch_size, channels, height, width], &device);
-        let engine = self.backend.engine(shape);
+        let engine = self.backend.engine(self.engine, &net, shape)?;
         let mut states = start;
-        let mut take_step = |step| -> Result<(), DriverError> {
+        let mut take_steps = |first_step, steps| -> Result<(), DriverError> {
             let run = ChainRun {
                 kernel: Ula::learned(self.config.langevin.epsilon),
-                steps: 1,
-                first_step: step,
+                steps,
+                first_step,
                 noise: NoiseKey::new(self.config.seed, Stream::Watch, 0),
+                final_energies: false,
             };
             states = Engine::<B, _>::run(&engine, &net, states.clone(), &run)?.states;
             <B::InnerBackend as Backend>::sync(&device)
                 .map_err(|error| DriverError::Backend(format!("{error:?}")))
         };
         for step in 0..2 {
-            take_step(step)?;
+            take_steps(step, 1)?;
         }
-        let start = Instant::now();
-        let mut steps = 0;
-        while steps == 0 || start.elapsed() < MEASURE {
-            take_step(steps + 2)?;
-            steps += 1;
+        // As many steps at once as an iteration takes, if there is time for them, because a run has costs of its own.
+        let (mut taken, mut at_once) = (2, 1);
+        loop {
+            let start = Instant::now();
+            take_steps(taken, at_once)?;
+            let elapsed = start.elapsed();
+            taken += at_once;
+            if at_once == self.config.langevin.steps || 2 * elapsed > MEASURE {
+                return Ok(elapsed.as_secs_f64() / at_once as f64);
+            }
+            at_once = (2 * at_once).min(self.config.langevin.steps);
         }
-        Ok(start.elapsed().as_secs_f64() / steps as f64)
     }
 }
 

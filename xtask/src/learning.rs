@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_energy_net::Net;
-use ebm_langevin::TensorEngine;
+use ebm_langevin::CpuEngine;
 use ebm_trainer::{
     Checkpoints, Event, Learner, LearnerView, Observer, ObserverError, Outcome, Trainer,
     TrainerError, latest_checkpoint,
@@ -28,7 +28,7 @@ use crate::run_folder::{RunFolder, RunInfo};
 /// # Errors
 /// [`DriverError::Interrupted`] after a stop, [`DriverError::Diverged`] and [`DriverError::Halted`] with what to do next.
 pub(crate) fn learn<B: AutodiffBackend>(
-    mut learner: Learner<B, Net<B>, TensorEngine>,
+    mut learner: Learner<B, Net<B>, CpuEngine>,
     config: &ExperimentConfig,
     info: &RunInfo,
     folder: &RunFolder,

@@ -57,6 +57,25 @@ fn names_and_flags() {
     refused(&place, &["short-run", "--out", ""], 2, &["--out"]);
 }
 
+#[test]
+fn engines() {
+    let place = Place::new();
+    refused(
+        &place,
+        &["short-run", "--engine", "gpu"],
+        2,
+        &["'gpu'", "auto, tensor, fused"],
+    );
+    for backend in ["cuda", "wgpu"] {
+        refused(
+            &place,
+            &["short-run", "--engine", "fused", "--backend", backend],
+            2,
+            &["--engine fused runs on the CPU", "--backend flex"],
+        );
+    }
+}
+
 #[cfg(not(feature = "cuda"))]
 #[test]
 fn a_backend_that_this_build_lacks() {

@@ -47,13 +47,37 @@ fn another_seed_gives_another_run() {
 fn backends_agree() {
     let place = Place::new();
     let [flex, ndarray] = ["flex", "ndarray"].map(|backend| {
-        let backend = ["--backend", backend, "--out", backend];
+        // The fused engine would compute most of both: it is the same on every backend.
+        let backend = ["--backend", backend, "--engine", "tensor", "--out", backend];
         place
             .experiment("short-run", &[&TINY, &BLOCKS, &backend])
             .well();
         place.metrics(backend[1])
     });
-    for (left, right) in flex.iter().zip(&ndarray) {
+    assert_agree(&flex, &ndarray);
+}
+
+#[test]
+fn engines_agree() {
+    let place = Place::new();
+    let [tensor, fused] = ["tensor", "fused"].map(|engine| {
+        let engine = ["--engine", engine, "--out", engine];
+        place
+            .experiment("short-run", &[&TINY, &BLOCKS, &engine])
+            .well();
+        assert_eq!(
+            place.json(&format!("{}/run.json", engine[1]))["engine"],
+            engine[1]
+        );
+        place.metrics(engine[1])
+    });
+    assert_agree(&tensor, &fused);
+}
+
+/// The metrics of two short runs are the same but for rounding.
+fn assert_agree(left: &[serde_json::Value], right: &[serde_json::Value]) {
+    assert_eq!(left.len(), right.len());
+    for (left, right) in left.iter().zip(right) {
         // F is of order 0.1 and d is its difference divided by T = 5e-5: rounding shows in d first.
         for (key, tolerance) in [
             ("energy_difference", 0.05),

@@ -206,6 +206,21 @@ fn a_run_goes_on_with_its_backend() {
 }
 
 #[test]
+fn a_run_goes_on_with_its_engine() {
+    let place = Place::new();
+    let arguments = ["--iterations", "2", "--out", "run", "--engine", "tensor"];
+    place.experiment("short-run", &[&TINY, &arguments]).well();
+    let resume = |more: &[&str]| {
+        let resume = ["experiment", "--resume", "run", "--iterations"];
+        place.run([&resume, more].concat()).well();
+        place.json("run/run.json")["engine"].clone()
+    };
+    assert_eq!(resume(&["3"]), "tensor");
+    assert_eq!(resume(&["4", "--engine", "auto"]), "fused");
+    assert_eq!(resume(&["5"]), "fused");
+}
+
+#[test]
 fn results_that_could_not_be_written_are_written_on_resuming() {
     let place = Place::new();
     place

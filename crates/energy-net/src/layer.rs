@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{LeakyRelu, LeakyReluConfig, Linear, LinearConfig, PaddingConfig2d, Relu};
-use burn::tensor::activation::silu;
+use burn::tensor::activation::{relu, silu};
 use burn::tensor::{Tensor, TensorData, backend::Backend};
 use ebm_core::{NoiseKey, Stream};
 use serde::{Deserialize, Serialize};
@@ -44,6 +44,11 @@ pub enum LayerConfig {
     Relu,
     /// x · sigmoid(x).
     Silu,
+    /// x for x > 0, alpha · (eˣ − 1) otherwise.
+    Elu {
+        /// The negated limit for large negative inputs.
+        alpha: f64,
+    },
     /// Maximum over square windows that do not overlap.
     MaxPool2d {
         /// Side and stride of the window.
@@ -60,6 +65,22 @@ pub enum LayerConfig {
 #[derive(Module, Clone, Debug, Default)]
 pub struct Silu;
 
+/// x for x > 0, alpha · (eˣ − 1) otherwise, without parameters.
+#[derive(Module, Clone, Debug)]
+pub struct Elu {
+    /// The negated limit for large negative inputs.
+    pub alpha: f64,
+}
+
+impl Elu {
+    /// Unlike burn's function of this name, which exponentiates positive inputs too and from x = 89 on has a gradient
+    /// that is not a number.
+    fn forward<B: Backend, const D: usize>(&self, input: Tensor<B, D>) -> Tensor<B, D> {
+        let curved = input.clone().clamp_max(0.0).exp().sub_scalar(1.0);
+        relu(input) + curved.mul_scalar(self.alpha)
+    }
+}
+
 /// A layer with its parameters.
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant)]
@@ -74,6 +95,8 @@ pub enum Layer<B: Backend> {
     Relu(Relu),
     /// SiLU.
     Silu(Silu),
+    /// ELU.
+    Elu(Elu),
     /// Max-pooling.
     MaxPool2d(MaxPool2d),
     /// Non-local block.
@@ -134,7 +157,7 @@ impl LayerConfig {
                 }
                 Ok(input)
             }
-            Self::LeakyRelu { .. } | Self::Relu | Self::Silu => Ok(input),
+            Self::LeakyRelu { .. } | Self::Relu | Self::Silu | Self::Elu { .. } => Ok(input),
         }
     }
 
@@ -175,6 +198,7 @@ impl LayerConfig {
             }
             Self::Relu => Layer::Relu(Relu::new()),
             Self::Silu => Layer::Silu(Silu),
+            Self::Elu { alpha } => Layer::Elu(Elu { alpha }),
             Self::MaxPool2d { size } => Layer::MaxPool2d(
                 MaxPool2dConfig::new([size, size])
                     .with_strides([size, size])
@@ -198,6 +222,7 @@ impl<B: Backend> Layer<B> {
             Self::LeakyRelu(layer) => layer.forward(input),
             Self::Relu(layer) => layer.forward(input),
             Self::Silu(_) => silu(input),
+            Self::Elu(layer) => layer.forward(input),
             Self::MaxPool2d(layer) => layer.forward(input),
             Self::NonLocal(layer) => layer.forward(input),
         }
@@ -282,5 +307,47 @@ impl<'a, B: Backend> ParameterDraw<'a, B> {
         layer.weight = self.uniform([inputs, outputs], inputs);
         layer.bias = Some(self.uniform([outputs], inputs));
         layer
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use burn::backend::{Autodiff, Flex};
+
+    /// Value and derivative at points from far below to far above 0, where an exponential of the input is infinite.
+    #[test]
+    fn elu_and_its_derivative_are_the_formula() {
+        let points = [-100.0f32, -3.0, -0.4, -1e-3, 1e-3, 0.7, 5.0, 100.0];
+        for alpha in [1.0, 0.3, 2.0] {
+            let layer = LayerConfig::Elu { alpha };
+            assert_eq!(layer.output_shape([2, 2, 2]), Ok([2, 2, 2]));
+            let layer: Layer<Autodiff<Flex>> =
+                layer.init(&mut ParameterDraw::new(0, &Default::default()));
+            let data = TensorData::new(points.to_vec(), [1, 2, 2, 2]);
+            let input = Tensor::from_data(data, &Default::default()).require_grad();
+            let output = layer.forward(input.clone());
+            let gradients = output.clone().sum().backward();
+            let slopes = input.grad(&gradients).unwrap();
+            let outputs = output.into_data().to_vec::<f32>().unwrap();
+            let slopes = slopes.into_data().to_vec::<f32>().unwrap();
+            for ((&x, &y), &slope) in points.iter().zip(&outputs).zip(&slopes) {
+                let x = f64::from(x);
+                let (expected, expected_slope) = if x > 0.0 {
+                    (x, 1.0)
+                } else {
+                    (alpha * x.exp_m1(), alpha * x.exp())
+                };
+                assert!(
+                    (f64::from(y) - expected).abs() < 1e-6,
+                    "α {alpha}, x {x}: {y}"
+                );
+                assert!(
+                    (f64::from(slope) - expected_slope).abs() < 1e-6,
+                    "α {alpha}, x {x}: derivative {slope}"
+                );
+            }
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 mod analytic;
 mod config;
+mod description;
 mod error;
 mod layer;
 mod net;

@@ -4,7 +4,7 @@
 // `W` is the name in the published checkpoints, and the derived record repeats it.
 #![allow(non_snake_case)]
 
-use burn::module::Module;
+use burn::module::{Module, Param};
 use burn::nn::conv::Conv2d;
 use burn::tensor::activation::softmax;
 use burn::tensor::module::max_pool2d;
@@ -32,8 +32,11 @@ impl<B: Backend> NonLocalBlock<B> {
     pub(crate) fn init(channels: usize, draw: &mut ParameterDraw<'_, B>) -> Self {
         let inner = (channels / 2).max(1);
         let mut output = draw.conv2d(inner, channels, 1, 1, 0);
-        output.weight = output.weight.map(|weight| weight.zeros_like());
-        output.bias = output.bias.map(|bias| bias.map(|bias| bias.zeros_like()));
+        // New parameters: mapped ones would stay zero for ever, because `zeros_like` forgets to require a gradient.
+        output.weight = Param::from_tensor(output.weight.val().zeros_like());
+        output.bias = output
+            .bias
+            .map(|bias| Param::from_tensor(bias.val().zeros_like()));
         let mut embed = || draw.conv2d(channels, inner, 1, 1, 0);
         Self {
             theta: embed(),

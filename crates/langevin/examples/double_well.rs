@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         steps: 2_000,
         first_step: 0,
         noise: NoiseKey::new(1, Stream::Watch, 0),
+        final_energies: false,
     };
     let outcome = Engine::<Autodiff<Flex>, _>::run(
         &TensorEngine::default(),

@@ -1,5 +1,8 @@
 //! What an engine is asked for and what it returns.
 
+use std::collections::HashMap;
+
+use burn::module::ParamId;
 use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
 use ebm_core::NoiseKey;
 
@@ -17,6 +20,8 @@ pub struct ChainRun {
     pub first_step: u64,
     /// Where the noise comes from.
     pub noise: NoiseKey,
+    /// Whether F of the final states is wanted.
+    pub final_energies: bool,
 }
 
 /// Chains after their steps.
@@ -27,6 +32,17 @@ pub struct ChainOutcome<B: Backend> {
     /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain, taken before each step
     /// (arXiv 1903.12370, section 3). With no steps it is 0.
     pub gradient_magnitude: f64,
+    /// F of each final state, where the run asked for it.
+    pub energies: Option<Vec<f32>>,
+}
+
+/// F of each state and the gradient of a weighted sum of them with respect to the parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParameterGradient {
+    /// F(xᵢ), one for each state.
+    pub energies: Vec<f32>,
+    /// ∂/∂θ Σᵢ wᵢ F(xᵢ) by the id of the burn parameter, in burn's layout.
+    pub gradients: HashMap<ParamId, Vec<f32>>,
 }
 
 /// A way to compute many steps. Which engine does it changes the speed and nothing else.
@@ -45,4 +61,18 @@ pub trait Engine<B: AutodiffBackend, E> {
         initial: Tensor<B::InnerBackend, 4>,
         run: &ChainRun,
     ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError>;
+
+    /// F of each of `states` and ∂/∂θ Σᵢ wᵢ F(xᵢ), where the engine computes parameter gradients itself;
+    /// `None` leaves them to automatic differentiation.
+    ///
+    /// # Errors
+    /// [`LangevinError`] when the energy breaks its contract.
+    fn parameter_gradient(
+        &self,
+        _energy: &E,
+        _states: &Tensor<B::InnerBackend, 4>,
+        _weights: &[f32],
+    ) -> Result<Option<ParameterGradient>, LangevinError> {
+        Ok(None)
+    }
 }

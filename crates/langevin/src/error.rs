@@ -29,6 +29,25 @@ pub enum LangevinError {
     /// The start's factor is not a positive finite number.
     #[error("the factor of the chain start is {0}: must be a finite number > 0")]
     StartFactor(f64),
+    /// The fused engine cannot compute this net.
+    #[error("the fused engine does not have {0}; use the tensor engine for this net")]
+    NotFused(String),
+    /// A net's description and its states or parameters do not fit each other.
+    #[error("layer {index} of the net's description does not fit: {problem}")]
+    Description {
+        /// The layer's place.
+        index: usize,
+        /// What does not fit.
+        problem: String,
+    },
+    /// Not one weight for each state.
+    #[error("{weights} weights were given for the energies of {chains} states")]
+    Weights {
+        /// Weights given.
+        weights: usize,
+        /// States given.
+        chains: usize,
+    },
     /// The caller asked to stop.
     #[error("the chains were stopped before their last step")]
     Cancelled,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend, backend::Backend};
-use ebm_core::{Energy, energy_and_gradient};
+use ebm_core::{Energy, check_energies, energy_and_gradient};
 use rayon::prelude::*;
 
 use crate::{ChainOutcome, ChainRun, Engine, LangevinError};
@@ -114,11 +114,32 @@ impl<B: AutodiffBackend, E: Energy<B> + Sync> Engine<B, E> for TensorEngine {
             let (states, norm_sums): (Vec<_>, Vec<f64>) = blocks.into_iter().unzip();
             (Tensor::cat(states, 0), norm_sums.iter().sum())
         };
+        let energies = if run.final_energies {
+            Some(final_energies::<B, E>(energy, &states)?)
+        } else {
+            None
+        };
         Ok(ChainOutcome {
             states,
+            energies,
             gradient_magnitude: norm_sum / (run.steps as f64 * chains as f64).max(1.0),
         })
     }
+}
+
+/// F of each state, in pieces: the activations of thousands of chains at once would not fit into memory.
+fn final_energies<B: AutodiffBackend, E: Energy<B>>(
+    energy: &E,
+    states: &Tensor<B::InnerBackend, 4>,
+) -> Result<Vec<f32>, LangevinError> {
+    let mut energies = Vec::with_capacity(states.dims()[0]);
+    for piece in states.clone().split(256, 0) {
+        let chains = piece.dims()[0];
+        let piece = energy.energy(Tensor::from_inner(piece));
+        check_energies(chains, &piece)?;
+        energies.extend(piece.into_data().iter::<f32>());
+    }
+    Ok(energies)
 }
 
 /// ‖·‖₂ of each chain's whole state: `[chains, channels, height, width]` → `[chains]`.

@@ -38,6 +38,7 @@ fn run_of(kernel: Ula, steps: u64) -> ChainRun {
         steps,
         first_step: 0,
         noise: NoiseKey::new(20, Stream::Langevin, 3),
+        final_energies: false,
     }
 }
 

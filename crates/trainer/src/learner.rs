@@ -13,6 +13,7 @@ use ebm_energy_net::{NamedParameter, named_parameters};
 use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank, Ula};
 
 use crate::checkpoint;
+use crate::difference::Difference;
 use crate::{DivergenceCause, LearnerView, LearningConfig, Optimizer, TrainerError};
 
 /// States in the bank of a toy density, where the config does not say.
@@ -124,15 +125,19 @@ where
         )?;
         let samples = outcome.states;
 
-        let data_energy = self.mean_energy(self.tensor(data));
-        let sample_energy = self.mean_energy(samples.clone());
-        let difference = (data_energy.clone() - sample_energy.clone()) * self.difference_scale();
+        let difference = Difference::new(
+            &self.net,
+            &self.engine,
+            self.tensor(data),
+            samples.clone(),
+            self.difference_scale(),
+        )?;
         let metrics = IterationMetrics {
             iteration,
-            energy_difference: number(&difference)?,
+            energy_difference: difference.value,
             gradient_magnitude: outcome.gradient_magnitude,
-            energy_data: number(&data_energy)?,
-            energy_samples: number(&sample_energy)?,
+            energy_data: difference.energy_data,
+            energy_samples: difference.energy_samples,
             learning_rate: self.learning_rate,
         };
         self.check_divergence(&metrics)?;
@@ -141,10 +146,9 @@ where
             bank.write_back(&places, &host(&samples))?;
         }
 
-        let gradients = difference.backward();
         self.net = self.optimizer.step::<B, N>(
             self.net.clone(),
-            &gradients,
+            &difference.gradients(),
             self.learning_rate,
             self.config.langevin.epsilon.learned_temperature().get(),
         );
@@ -257,16 +261,13 @@ where
         1.0 / self.config.langevin.epsilon.learned_temperature().get()
     }
 
-    fn mean_energy(&self, states: Tensor<B::InnerBackend, 4>) -> Tensor<B, 1> {
-        self.net.energy(Tensor::from_inner(states)).mean()
-    }
-
     fn chain_run(&self, stream: Stream, iteration: u64, first_step: u64, steps: u64) -> ChainRun {
         ChainRun {
             kernel: Ula::learned(self.config.langevin.epsilon),
             steps,
             first_step,
             noise: self.key(stream, iteration),
+            final_energies: false,
         }
     }
 
@@ -363,12 +364,4 @@ where
 
 fn host<B: Backend>(states: &Tensor<B, 4>) -> Vec<f32> {
     states.to_data().iter::<f32>().collect()
-}
-
-fn number<B: Backend>(tensor: &Tensor<B, 1>) -> Result<f64, TrainerError> {
-    tensor
-        .to_data()
-        .iter::<f64>()
-        .next()
-        .ok_or_else(|| TrainerError::Backend("an empty tensor".into()))
 }

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod config;
+mod difference;
 mod error;
 mod events;
 mod learner;
@@ -16,6 +17,6 @@ pub use config::{LangevinConfig, LearningConfig, Method, OptimizerConfig};
 pub use error::{DivergenceCause, TrainerError};
 pub use events::{Event, Observer, ObserverError};
 pub use learner::{Learner, TOY_BANK_SIZE};
-pub use optimizer::Optimizer;
+pub use optimizer::{Gradients, Optimizer};
 pub use trainer::{Outcome, Trainer};
 pub use view::LearnerView;

@@ -1,8 +1,8 @@
 //! The update of the parameters, with a state that can be written and read by name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
-use burn::module::{AutodiffModule, ModuleMapper, Param};
+use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
 use burn::optim::{Adam, AdamConfig, AdamState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
@@ -16,6 +16,32 @@ pub struct Optimizer<B: Backend> {
     adam: Adam,
     steps: u64,
     moments: BTreeMap<String, [Tensor<B, 1>; 2]>,
+}
+
+/// The gradient of a scalar with respect to the parameters of a module, by where it comes from.
+pub enum Gradients<A: AutodiffBackend> {
+    /// Automatic differentiation.
+    Automatic(A::Gradients),
+    /// An engine that differentiates itself: row-major values in burn's layout, by the id of the parameter.
+    Host(HashMap<ParamId, Vec<f32>>),
+}
+
+impl<A: AutodiffBackend> Gradients<A> {
+    /// A parameter that the scalar does not depend on, or that its owner froze, has none.
+    fn of<const D: usize>(
+        &self,
+        id: ParamId,
+        parameter: &Tensor<A, D>,
+    ) -> Option<Tensor<A::InnerBackend, D>> {
+        match self {
+            Self::Automatic(gradients) => parameter.grad(gradients),
+            Self::Host(gradients) => {
+                let values = gradients.get(&id).filter(|_| parameter.is_require_grad())?;
+                let data = TensorData::new(values.clone(), parameter.shape());
+                Some(Tensor::from_data(data, &parameter.device()))
+            }
+        }
+    }
 }
 
 impl<B: Backend> Optimizer<B> {
@@ -35,7 +61,7 @@ impl<B: Backend> Optimizer<B> {
     pub fn step<A, M>(
         &mut self,
         module: M,
-        gradients: &A::Gradients,
+        gradients: &Gradients<A>,
         learning_rate: f64,
         sgd_scale: f64,
     ) -> M
@@ -135,7 +161,7 @@ const MOMENTS: [&str; 2] = ["first_moment", "second_moment"];
 
 struct Update<'a, A: AutodiffBackend> {
     path: ParameterPath,
-    gradients: &'a A::Gradients,
+    gradients: &'a Gradients<A>,
     rate: f64,
     optimizer: &'a mut Optimizer<A::InnerBackend>,
 }
@@ -150,9 +176,9 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A> {
     }
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
+        let id = param.id;
         param.map(|tensor| {
-            // A parameter that the energy does not use, or that its owner froze, has no gradient and stays.
-            let Some(gradient) = tensor.grad(self.gradients) else {
+            let Some(gradient) = self.gradients.of(id, &tensor) else {
                 return tensor;
             };
             let parameter = tensor.inner();

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_data::{Dataset, data_directory};
+use ebm_langevin::EngineChoice;
 use ebm_trainer::{
     CheckpointInfo, Learner, LearnerView, TrainerError, latest_checkpoint, read_checkpoint_info,
 };
@@ -45,14 +46,15 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
             .map(|count| format!("iterations={count}")),
     );
     let (config, name) = ExperimentConfig::load(&source, &overrides)?;
-    let backend = arguments.backend.backend.unwrap_or_default();
+    let (backend, engine) = arguments.backend.resolve(None)?;
     if arguments.dry_run {
-        return dry_run(&config, backend, screen);
+        return dry_run(&config, backend, engine, screen);
     }
     let dataset = load_data(&config, &arguments)?;
     let job = Job {
         experiment: name,
         backend,
+        engine,
         place: Place::New(arguments.out.as_deref()),
         config,
         dataset,
@@ -86,11 +88,11 @@ fn resume(
     }
     let dataset = load_data(&config, arguments)?;
     let earlier = folder.read_info()?;
-    let backend = arguments.backend.backend;
-    let backend = backend.or(earlier.backend.parse().ok()).unwrap_or_default();
+    let (backend, engine) = arguments.backend.resolve(Some(&earlier))?;
     let job = Job {
         experiment: earlier.experiment,
         backend,
+        engine,
         place: Place::Existing(folder),
         config,
         dataset,
@@ -148,12 +150,18 @@ fn list(screen: &Screen) -> Result<(), DriverError> {
 fn dry_run(
     config: &ExperimentConfig,
     backend: BackendName,
+    engine: EngineChoice,
     screen: &Screen,
 ) -> Result<(), DriverError> {
     let json = serde_json::to_string_pretty(config)
         .map_err(|error| DriverError::Usage(error.to_string()))?;
     screen.tell(&json);
-    let seconds_per_step = dispatch(backend, MeasureStep { config, backend })?;
+    let measure = MeasureStep {
+        config,
+        backend,
+        engine,
+    };
+    let seconds_per_step = dispatch(backend, measure)?;
     // Beside the config, not in it: `--dry-run > my-experiment.json` gives a file that loads.
     screen.say(&describe(config, seconds_per_step));
     Ok(())
@@ -170,6 +178,7 @@ struct Job<'a> {
     config: ExperimentConfig,
     experiment: String,
     backend: BackendName,
+    engine: EngineChoice,
     dataset: Dataset,
     place: Place<'a>,
     screen: &'a Screen,
@@ -183,6 +192,7 @@ impl BackendTask for Job<'_> {
             config,
             experiment,
             backend,
+            engine,
             dataset,
             place,
             screen,
@@ -193,7 +203,7 @@ impl BackendTask for Job<'_> {
             .init::<B>(dataset.shape(), config.seed, &device)?;
         let metadata = weight_metadata(&config, dataset.shape());
         let engine = backend
-            .engine(dataset.shape())
+            .engine(engine, &net, dataset.shape())?
             .cancelled_by(Arc::clone(&stop));
         let mut learner =
             Learner::new(config.learning(), net, engine, dataset, device)?.with_metadata(metadata);

@@ -4,12 +4,12 @@ use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
-use ebm_core::{Energy, NoiseKey, StepSize, Stream};
+use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_energy_net::{NamedParameter, NetConfig, load_weights, read_metadata, write_tensors};
-use ebm_langevin::{ChainRun, Engine, NoiseStart, TensorEngine, Ula};
+use ebm_langevin::{ChainRun, Engine, EngineChoice, NoiseStart, Ula};
 use ebm_trainer::{LangevinConfig, latest_checkpoint};
 
-use crate::backend::{BackendTask, dispatch};
+use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::SampleArguments;
 use crate::config::{ExperimentConfig, Source};
 use crate::error::DriverError;
@@ -48,7 +48,7 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
             )));
         }
     }
-    let backend = arguments.backend.backend.unwrap_or_default();
+    let (backend, engine) = arguments.backend.resolve(None)?;
     let numbers = arguments.count as usize * trained.state_shape.iter().product::<usize>();
     if numbers > MOST_NUMBERS {
         return Err(DriverError::Usage(format!(
@@ -66,7 +66,8 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
         count: arguments.count as usize,
         seed: arguments.seed,
         kernel: Ula::new(epsilon, trained.langevin.epsilon.learned_temperature()),
-        engine: backend.engine(trained.state_shape),
+        backend,
+        engine,
         trained: &trained,
     };
     let samples = dispatch(backend, job)?;
@@ -138,13 +139,14 @@ struct SampleJob<'a> {
     start: NoiseStart,
     count: usize,
     seed: u64,
-    engine: TensorEngine,
+    backend: BackendName,
+    engine: EngineChoice,
 }
 
 /// Final states and their energies.
 struct Samples {
     states: Vec<f32>,
-    energies: Vec<f64>,
+    energies: Vec<f32>,
     gradient_magnitude: f64,
     steps: u64,
 }
@@ -169,18 +171,14 @@ impl BackendTask for SampleJob<'_> {
             steps: self.steps,
             first_step: 0,
             noise: NoiseKey::new(self.seed, Stream::Watch, 0),
+            final_energies: true,
         };
         let initial = Tensor::from_data(data, &device);
-        let outcome = Engine::<B, _>::run(&self.engine, &net, initial, &run)?;
-        let mut energies = Vec::with_capacity(self.count);
-        // In pieces, because the activations of thousands of chains at once would not fit into memory.
-        for piece in outcome.states.clone().split(256, 0) {
-            let piece = net.energy(Tensor::from_inner(piece));
-            energies.extend(piece.into_data().iter::<f64>());
-        }
+        let engine = self.backend.engine(self.engine, &net, shape)?;
+        let outcome = Engine::<B, _>::run(&engine, &net, initial, &run)?;
         Ok(Samples {
             states: outcome.states.into_data().iter::<f32>().collect(),
-            energies,
+            energies: outcome.energies.unwrap_or_default(),
             gradient_magnitude: outcome.gradient_magnitude,
             steps: self.steps,
         })
@@ -215,7 +213,7 @@ impl Samples {
             NamedParameter {
                 name: "energies".into(),
                 shape: vec![self.energies.len()],
-                values: self.energies.iter().map(|&energy| energy as f32).collect(),
+                values: self.energies.clone(),
             },
         ];
         Ok(write_tensors(
@@ -226,7 +224,8 @@ impl Samples {
     }
 
     fn tell(&self, out: &Path, screen: &Screen) {
-        let mean = self.energies.iter().sum::<f64>() / self.energies.len().max(1) as f64;
+        let sum: f64 = self.energies.iter().map(|&energy| f64::from(energy)).sum();
+        let mean = sum / self.energies.len().max(1) as f64;
         screen.tell(&format!(
             "{} chains of {} steps: mean F {mean:.4}, r {:.4}\nSamples: {}",
             self.energies.len(),

@@ -1,0 +1,109 @@
+//! A net as plain data: what an engine needs to compute it without tensors.
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{Tensor, backend::Backend};
+
+/// A parameter tensor on the host. The id is that of the burn parameter it was read from, so that a gradient finds
+/// its way back.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ParameterValues {
+    /// The id of the burn parameter.
+    pub id: ParamId,
+    /// Row-major values in burn's layout.
+    pub values: Vec<f32>,
+}
+
+impl ParameterValues {
+    /// Reads a parameter of a burn module.
+    pub fn read<B: Backend, const D: usize>(parameter: &Param<Tensor<B, D>>) -> Self {
+        let data = parameter.val().into_data().convert::<f32>();
+        Self {
+            id: parameter.id,
+            values: data.into_vec().unwrap_or_default(),
+        }
+    }
+}
+
+/// One layer with its parameters, as plain data.
+#[derive(Debug, Clone, PartialEq)]
+pub enum LayerDescription {
+    /// 2-D convolution with a square kernel and zero padding.
+    Conv2d {
+        /// Channels in.
+        inputs: usize,
+        /// Channels out.
+        outputs: usize,
+        /// Side of the kernel.
+        kernel: usize,
+        /// Stride, both axes.
+        stride: usize,
+        /// Zero padding on each side.
+        padding: usize,
+        /// `[outputs, inputs, kernel, kernel]`.
+        weight: ParameterValues,
+        /// `[outputs]`.
+        bias: Option<ParameterValues>,
+    },
+    /// Linear map of the whole flattened state, channel-major.
+    Linear {
+        /// Values in.
+        inputs: usize,
+        /// Values out.
+        outputs: usize,
+        /// `[inputs, outputs]`, burn's layout.
+        weight: ParameterValues,
+        /// `[outputs]`.
+        bias: Option<ParameterValues>,
+    },
+    /// An activation, element by element.
+    Activation(Activation),
+    /// Maximum over square windows that do not overlap.
+    MaxPool2d {
+        /// Side and stride of the window.
+        size: usize,
+    },
+    /// x + W · softmax(θ(x)ᵀφ(x)) g(x) with 2×2 max-pooled φ and g, all four 1×1 convolutions.
+    NonLocal {
+        /// Channels in and out, c.
+        channels: usize,
+        /// Channels of query, key and value, h.
+        inner: usize,
+        /// Weight and bias of θ, φ, g (`[h, c]`, `[h]`) and W (`[c, h]`, `[c]`), in this order.
+        maps: Box<[[ParameterValues; 2]; 4]>,
+    },
+}
+
+/// Activations that need no parameters.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Activation {
+    /// x for x > 0, slope · x otherwise. ReLU is slope 0.
+    LeakyRelu {
+        /// Slope for negative inputs.
+        slope: f32,
+    },
+    /// x · sigmoid(x).
+    Silu,
+    /// x for x > 0, α (eˣ − 1) otherwise.
+    Elu {
+        /// α.
+        alpha: f32,
+    },
+}
+
+/// An energy that can say what it is made of. Engines that do not use tensors run it from this description;
+/// an energy that has none, or only sometimes, is run with tensor operations.
+pub trait Layered {
+    /// The layers in order; together they must compute what [`crate::Energy::energy`] does.
+    ///
+    /// # Errors
+    /// A short phrase that names what cannot be described, such as "a tanh layer".
+    fn layers(&self) -> Result<Vec<LayerDescription>, String> {
+        Err("a net without a layer description".into())
+    }
+}
+
+impl<E: Layered> Layered for &E {
+    fn layers(&self) -> Result<Vec<LayerDescription>, String> {
+        E::layers(self)
+    }
+}

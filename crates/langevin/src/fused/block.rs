@@ -1,0 +1,797 @@
+//! A block of chains and the memory to run a plan on it: forward, then the gradient with respect to the states.
+//!
+//! Every buffer is `[channels][height][width][lanes]`: the chains of the block lie side by side, one to a SIMD lane.
+//! What happens to a chain therefore never depends on its neighbours, nor on how the batch was cut into blocks.
+
+use super::attention::{Sizes, attend, attend_backward};
+use super::elementwise::{activate, activate_backward, add, mask, max_pool, max_pool_backward};
+use super::gemm::{Epilogue, Product};
+use super::parameters::Gradients;
+use super::plan::{Convolution, Method, NonLocal, Operation, Plan};
+use super::vector::LANES;
+use super::winograd::{Direction, Tiling, Transfer};
+
+/// Columns of a product that are transformed together; more reuse weights better, fewer stay in the cache.
+const COLUMNS: usize = 64;
+
+/// Buffers for `lanes` chains, allocated once.
+pub(crate) struct Block<'p> {
+    pub(crate) plan: &'p Plan,
+    pub(crate) lanes: usize,
+    /// What goes into each operation, and at the end the energies.
+    pub(crate) values: Vec<Vec<f32>>,
+    /// What an operation keeps for its gradient.
+    kept: Vec<Kept>,
+    /// The gradient with respect to an operation's output, and to its input; after `backward` the first holds ∇F.
+    pub(crate) gradient: Vec<f32>,
+    next_gradient: Vec<f32>,
+    pub(crate) scratch: Scratch,
+}
+
+/// Memory whose contents do not outlive an operation.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) gathered: Vec<f32>,
+    pub(crate) products: Vec<f32>,
+    lanes: Vec<f32>,
+}
+
+/// The non-local block's intermediate values; empty for other operations.
+#[derive(Default)]
+struct Kept {
+    embedded: Vec<f32>,
+    pooled: Vec<f32>,
+    weights: Vec<f32>,
+    mixed: Vec<f32>,
+}
+
+impl<'p> Block<'p> {
+    /// Memory for `chains` chains of the plan.
+    pub(crate) fn new(plan: &'p Plan, chains: usize) -> Self {
+        let lanes = chains.next_multiple_of(LANES).max(LANES);
+        let values = (0..plan.shapes.len())
+            .map(|index| vec![0.0; plan.size(index) * lanes])
+            .collect();
+        let mut scratch = Scratch {
+            lanes: vec![0.0; 2 * lanes],
+            ..Scratch::default()
+        };
+        let mut kept = Vec::new();
+        for (operation, shape) in plan.operations.iter().zip(&plan.shapes) {
+            let mut keep = Kept::default();
+            match operation {
+                Operation::Convolution(convolution) => {
+                    let (gathered, products) = convolution_scratch(convolution, *shape, lanes);
+                    grow(&mut scratch.gathered, gathered);
+                    grow(&mut scratch.products, products);
+                }
+                Operation::NonLocal(block) => {
+                    let sizes = attention_sizes(block, *shape, lanes);
+                    keep.embedded = vec![0.0; 3 * sizes.inner * sizes.queries * lanes];
+                    keep.pooled = vec![0.0; 2 * sizes.inner * sizes.keys * lanes];
+                    keep.weights = vec![0.0; sizes.queries * sizes.keys * lanes];
+                    keep.mixed = vec![0.0; sizes.inner * sizes.queries * lanes];
+                    // Gradients: of scores; of query, keys, values and the pooled ones.
+                    grow(&mut scratch.gathered, keep.weights.len());
+                    let products = keep.embedded.len() + keep.pooled.len() + keep.mixed.len();
+                    grow(&mut scratch.products, products);
+                }
+                Operation::Dense(_) | Operation::Activation(_) | Operation::MaxPool(_) => {}
+            }
+            kept.push(keep);
+        }
+        Self {
+            plan,
+            lanes,
+            values,
+            kept,
+            gradient: vec![0.0; plan.largest() * lanes],
+            next_gradient: vec![0.0; plan.largest() * lanes],
+            scratch,
+        }
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        let kept = |keep: &Kept| {
+            keep.embedded.len() + keep.pooled.len() + keep.weights.len() + keep.mixed.len()
+        };
+        let values = self.values.iter().map(Vec::len).sum::<usize>()
+            + self.kept.iter().map(kept).sum::<usize>()
+            + self.gradient.len()
+            + self.next_gradient.len()
+            + self.scratch.gathered.len()
+            + self.scratch.products.len()
+            + self.scratch.lanes.len();
+        values * size_of::<f32>()
+    }
+
+    /// F of the states in `values[0]`.
+    pub(crate) fn forward(&mut self) {
+        for index in 0..self.plan.operations.len() {
+            let (before, after) = self.values.split_at_mut(index + 1);
+            let (input, output) = (&mut before[index], &mut after[0]);
+            let shape = self.plan.shapes[index];
+            let arch = self.plan.arch;
+            match &self.plan.operations[index] {
+                Operation::Dense(dense) => {
+                    let columns = dense.pixels * self.lanes;
+                    arch.dispatch(Product {
+                        a: &dense.forward,
+                        b: input,
+                        b_stride: columns,
+                        c: output,
+                        c_stride: columns,
+                        columns,
+                        epilogue: activated(&dense.bias, dense.slope),
+                    });
+                }
+                Operation::Convolution(convolution) => {
+                    convolve(
+                        self.plan,
+                        index,
+                        convolution,
+                        self.lanes,
+                        input,
+                        output,
+                        &mut self.scratch,
+                    );
+                }
+                Operation::Activation(kind) => activate(arch, *kind, input, output),
+                Operation::MaxPool(size) => max_pool(arch, shape, *size, self.lanes, input, output),
+                Operation::NonLocal(block) => {
+                    let sizes = attention_sizes(block, shape, self.lanes);
+                    mix(
+                        self.plan,
+                        block,
+                        shape,
+                        sizes,
+                        input,
+                        output,
+                        &mut self.kept[index],
+                        &mut self.scratch,
+                    );
+                }
+            }
+        }
+    }
+
+    /// The energies after `forward`; lanes beyond the block's chains hold energies of unused states.
+    pub(crate) fn energies(&self) -> &[f32] {
+        self.values.last().map_or(&[], Vec::as_slice)
+    }
+
+    /// After `forward`: ∇F of every chain, times `seed` (one factor a lane, 1 for the gradient itself), into
+    /// `gradient`; and the gradient with respect to the parameters, added to `parameters` where they are wanted.
+    pub(crate) fn backward(
+        &mut self,
+        seed: Option<&[f32]>,
+        mut parameters: Option<&mut Gradients>,
+    ) {
+        match seed {
+            Some(seed) => self.gradient[..self.lanes].copy_from_slice(seed),
+            None => self.gradient[..self.lanes].fill(1.0),
+        }
+        let arch = self.plan.arch;
+        // Whether `gradient` has already passed the fused activation of the operation at hand.
+        let mut is_masked = false;
+        for index in (0..self.plan.operations.len()).rev() {
+            let operation = &self.plan.operations[index];
+            let shape = self.plan.shapes[index];
+            let (before, after) = self.values.split_at_mut(index + 1);
+            let (input, output) = (&mut before[index], &after[0]);
+            let slope = fused_slope(operation);
+            let transforms = matches!(
+                operation,
+                Operation::Convolution(Convolution {
+                    method: Method::Winograd { .. },
+                    ..
+                })
+            );
+            // Winograd's first transform can do it in passing, but sums for parameters need it done.
+            let masks_itself = transforms && parameters.is_none();
+            if slope != 1.0 && !is_masked && !masks_itself {
+                let length = output.len();
+                mask(arch, &mut self.gradient[..length], output, slope);
+            }
+            let apply = (masks_itself && !is_masked && slope != 1.0).then_some(output.as_slice());
+            is_masked = false;
+            if let Some(parameters) = &mut parameters {
+                match operation {
+                    Operation::Dense(dense) => {
+                        parameters.dense(arch, dense, self.lanes, &self.gradient, input);
+                    }
+                    Operation::Convolution(convolution) => {
+                        parameters.convolution(
+                            self.plan,
+                            index,
+                            convolution,
+                            self.lanes,
+                            &mut self.gradient,
+                            input,
+                            &mut self.scratch,
+                        );
+                    }
+                    Operation::NonLocal(block) => {
+                        parameters.non_local_output(
+                            arch,
+                            block,
+                            &self.gradient,
+                            &self.kept[index].mixed,
+                            shape,
+                            self.lanes,
+                        );
+                    }
+                    Operation::Activation(_) | Operation::MaxPool(_) => {}
+                }
+            }
+            let next = &mut self.next_gradient;
+            match operation {
+                Operation::Dense(dense) => {
+                    let columns = dense.pixels * self.lanes;
+                    let before = index
+                        .checked_sub(1)
+                        .map(|before| fused_slope(&self.plan.operations[before]));
+                    let epilogue = match before {
+                        Some(slope) if slope != 1.0 => {
+                            is_masked = true;
+                            Epilogue::Mask(input, slope)
+                        }
+                        _ => Epilogue::None,
+                    };
+                    arch.dispatch(Product {
+                        a: &dense.backward,
+                        b: &self.gradient,
+                        b_stride: columns,
+                        c: next,
+                        c_stride: columns,
+                        columns,
+                        epilogue,
+                    });
+                }
+                Operation::Convolution(convolution) => {
+                    if !writes_all(convolution) {
+                        next[..input.len()].fill(0.0);
+                    }
+                    convolve_backward(
+                        self.plan,
+                        index,
+                        convolution,
+                        self.lanes,
+                        &mut self.gradient,
+                        apply,
+                        next,
+                        &mut self.scratch,
+                    );
+                }
+                Operation::Activation(kind) => {
+                    activate_backward(arch, *kind, input, &mut self.gradient);
+                    continue;
+                }
+                Operation::MaxPool(size) => {
+                    max_pool_backward(
+                        arch,
+                        shape,
+                        *size,
+                        self.lanes,
+                        input,
+                        output,
+                        &self.gradient,
+                        next,
+                    );
+                }
+                Operation::NonLocal(block) => {
+                    let sizes = attention_sizes(block, shape, self.lanes);
+                    mix_backward(
+                        self.plan,
+                        block,
+                        shape,
+                        sizes,
+                        &self.kept[index],
+                        &self.gradient,
+                        next,
+                        &mut self.scratch,
+                    );
+                    if let Some(parameters) = &mut parameters {
+                        parameters.non_local_embed(
+                            arch,
+                            block,
+                            &self.scratch.products,
+                            input,
+                            shape,
+                            self.lanes,
+                        );
+                    }
+                }
+            }
+            std::mem::swap(&mut self.gradient, &mut self.next_gradient);
+        }
+    }
+}
+
+fn grow(buffer: &mut Vec<f32>, length: usize) {
+    if buffer.len() < length {
+        buffer.resize(length, 0.0);
+    }
+}
+
+fn fused_slope(operation: &Operation) -> f32 {
+    match operation {
+        Operation::Dense(dense) => dense.slope,
+        Operation::Convolution(convolution) => convolution.slope,
+        Operation::Activation(_) | Operation::MaxPool(_) | Operation::NonLocal(_) => 1.0,
+    }
+}
+
+/// Whether the backward pass writes every pixel instead of adding to what is there.
+fn writes_all(convolution: &Convolution) -> bool {
+    matches!(&convolution.method, Method::Winograd { tiling, .. } if tiling.covers_input())
+}
+
+fn activated(bias: &[f32], slope: f32) -> Epilogue<'_> {
+    if slope == 1.0 {
+        Epilogue::Bias(bias)
+    } else {
+        Epilogue::BiasLeaky(bias, slope)
+    }
+}
+
+/// The pieces a convolution is done in, and their strides. Pieces of tiles for Winograd, of output rows for columns.
+pub(crate) struct Pieces {
+    pub(crate) count: usize,
+    pub(crate) size: usize,
+}
+
+impl Pieces {
+    fn new(count: usize, columns_each: usize) -> Self {
+        let size = (COLUMNS / columns_each).clamp(1, count.max(1));
+        // Even pieces: four tiles are cut as two and two, not three and one.
+        let size = count.div_ceil(count.div_ceil(size));
+        Self { count, size }
+    }
+
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let (count, size) = (self.count, self.size);
+        (0..count)
+            .step_by(size)
+            .map(move |start| start..(start + size).min(count))
+    }
+}
+
+pub(crate) fn tile_pieces(tiling: &Tiling, lanes: usize) -> Pieces {
+    let [down, across] = tiling.grid();
+    Pieces::new(down * across, lanes)
+}
+
+pub(crate) fn row_pieces(rows: usize, columns: usize, lanes: usize) -> Pieces {
+    Pieces::new(rows, columns * lanes)
+}
+
+/// Values between the matrices of a transform; odd in cache lines, so that they do not all fall into one cache set.
+pub(crate) fn plane_stride(rows: usize, columns: usize) -> usize {
+    (rows * columns).next_multiple_of(2 * LANES) + LANES
+}
+
+fn convolution_scratch(
+    convolution: &Convolution,
+    [_, height, width]: [usize; 3],
+    lanes: usize,
+) -> (usize, usize) {
+    let Convolution {
+        inputs,
+        outputs,
+        kernel,
+        stride,
+        padding,
+        ..
+    } = *convolution;
+    match &convolution.method {
+        Method::Columns { .. } => {
+            let side = |length: usize| (length + 2 * padding - kernel) / stride + 1;
+            let columns = row_pieces(side(height), side(width), lanes).size * side(width) * lanes;
+            (inputs * kernel * kernel * columns, 0)
+        }
+        Method::Winograd {
+            tiling, forward, ..
+        } => {
+            let columns = tile_pieces(tiling, lanes).size * lanes;
+            (
+                forward.len() * plane_stride(inputs * stride * stride, columns),
+                forward.len() * plane_stride(outputs, columns),
+            )
+        }
+    }
+}
+
+fn convolve(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    input: &mut [f32],
+    output: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let [_, height, width] = plan.shapes[index + 1];
+    let arch = plan.arch;
+    match &convolution.method {
+        Method::Columns { forward, .. } => {
+            for rows in row_pieces(height, width, lanes).ranges() {
+                let columns = rows.len() * width * lanes;
+                let first = rows.start * width * lanes;
+                gather_columns(
+                    plan,
+                    index,
+                    convolution,
+                    lanes,
+                    rows,
+                    input,
+                    &mut scratch.gathered,
+                );
+                arch.dispatch(Product {
+                    a: forward,
+                    b: &scratch.gathered,
+                    b_stride: columns,
+                    c: &mut output[first..],
+                    c_stride: height * width * lanes,
+                    columns,
+                    epilogue: activated(&convolution.bias, convolution.slope),
+                });
+            }
+        }
+        Method::Winograd {
+            tiling, forward, ..
+        } => {
+            let depth = convolution.inputs * convolution.stride * convolution.stride;
+            for tiles in tile_pieces(tiling, lanes).ranges() {
+                let columns = tiles.len() * lanes;
+                let [from, to] =
+                    [depth, convolution.outputs].map(|rows| plane_stride(rows, columns));
+                let transfer = |direction, channels, plane_stride| {
+                    (direction, channels, plane_stride, tiles.clone())
+                };
+                let (direction, channels, stride, range) =
+                    transfer(Direction::Gather, convolution.inputs, from);
+                arch.dispatch(Transfer {
+                    tiling,
+                    direction,
+                    channels,
+                    lanes,
+                    tiles: range,
+                    plane_stride: stride,
+                    pixels: input,
+                    planes: &mut scratch.gathered,
+                    bias: &[],
+                    slope: 1.0,
+                    mask: None,
+                });
+                for (place, weights) in forward.iter().enumerate() {
+                    arch.dispatch(Product {
+                        a: weights,
+                        b: &scratch.gathered[place * from..],
+                        b_stride: columns,
+                        c: &mut scratch.products[place * to..],
+                        c_stride: columns,
+                        columns,
+                        epilogue: Epilogue::None,
+                    });
+                }
+                arch.dispatch(Transfer {
+                    tiling,
+                    direction: Direction::Finish,
+                    channels: convolution.outputs,
+                    lanes,
+                    tiles,
+                    plane_stride: to,
+                    pixels: output,
+                    planes: &mut scratch.products,
+                    bias: &convolution.bias,
+                    slope: convolution.slope,
+                    mask: None,
+                });
+            }
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn convolve_backward(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    gradient: &mut [f32],
+    mask: Option<&[f32]>,
+    input_gradient: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let [_, height, width] = plan.shapes[index + 1];
+    let arch = plan.arch;
+    match &convolution.method {
+        Method::Columns { backward, .. } => {
+            for rows in row_pieces(height, width, lanes).ranges() {
+                let columns = rows.len() * width * lanes;
+                let first = rows.start * width * lanes;
+                arch.dispatch(Product {
+                    a: backward,
+                    b: &gradient[first..],
+                    b_stride: height * width * lanes,
+                    c: &mut scratch.gathered,
+                    c_stride: columns,
+                    columns,
+                    epilogue: Epilogue::None,
+                });
+                scatter_columns(
+                    plan,
+                    index,
+                    convolution,
+                    lanes,
+                    rows,
+                    &scratch.gathered,
+                    input_gradient,
+                );
+            }
+        }
+        Method::Winograd {
+            tiling, backward, ..
+        } => {
+            let depth = convolution.inputs * convolution.stride * convolution.stride;
+            for tiles in tile_pieces(tiling, lanes).ranges() {
+                let columns = tiles.len() * lanes;
+                let [from, to] =
+                    [convolution.outputs, depth].map(|rows| plane_stride(rows, columns));
+                arch.dispatch(Transfer {
+                    tiling,
+                    direction: Direction::Spread,
+                    channels: convolution.outputs,
+                    lanes,
+                    tiles: tiles.clone(),
+                    plane_stride: from,
+                    pixels: gradient,
+                    planes: &mut scratch.products,
+                    bias: &[],
+                    slope: convolution.slope,
+                    mask,
+                });
+                for (place, weights) in backward.iter().enumerate() {
+                    arch.dispatch(Product {
+                        a: weights,
+                        b: &scratch.products[place * from..],
+                        b_stride: columns,
+                        c: &mut scratch.gathered[place * to..],
+                        c_stride: columns,
+                        columns,
+                        epilogue: Epilogue::None,
+                    });
+                }
+                arch.dispatch(Transfer {
+                    tiling,
+                    direction: Direction::Scatter,
+                    channels: convolution.inputs,
+                    lanes,
+                    tiles,
+                    plane_stride: to,
+                    pixels: input_gradient,
+                    planes: &mut scratch.gathered,
+                    bias: &[],
+                    slope: 1.0,
+                    mask: None,
+                });
+            }
+        }
+    }
+}
+
+/// Calls `with(row of the columns, output row and column, input offset or none for padding)` for each entry.
+#[inline(always)]
+fn each_window(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    rows: std::ops::Range<usize>,
+    mut with: impl FnMut(usize, usize, Option<usize>),
+) {
+    let Convolution {
+        kernel,
+        stride,
+        padding,
+        inputs,
+        ..
+    } = *convolution;
+    let [_, height, width] = plan.shapes[index];
+    let across = plan.shapes[index + 1][2];
+    for entry in 0..inputs * kernel * kernel {
+        let [channel, down, right] = [
+            entry / (kernel * kernel),
+            entry / kernel % kernel,
+            entry % kernel,
+        ];
+        for (local, row) in rows.clone().enumerate() {
+            let y = (row * stride + down).wrapping_sub(padding);
+            for column in 0..across {
+                let x = (column * stride + right).wrapping_sub(padding);
+                let is_inside = y < height && x < width;
+                let place = is_inside.then(|| (channel * height + y) * width + x);
+                with(entry, local * across + column, place);
+            }
+        }
+    }
+}
+
+pub(crate) fn gather_columns(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    rows: std::ops::Range<usize>,
+    input: &[f32],
+    columns: &mut [f32],
+) {
+    let count = rows.len() * plan.shapes[index + 1][2];
+    each_window(plan, index, convolution, rows, |entry, pixel, place| {
+        let target = &mut columns[(entry * count + pixel) * lanes..][..lanes];
+        match place {
+            Some(place) => target.copy_from_slice(&input[place * lanes..][..lanes]),
+            None => target.fill(0.0),
+        }
+    });
+}
+
+fn scatter_columns(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    rows: std::ops::Range<usize>,
+    columns: &[f32],
+    input_gradient: &mut [f32],
+) {
+    let count = rows.len() * plan.shapes[index + 1][2];
+    plan.arch.dispatch(
+        #[inline(always)]
+        || {
+            each_window(plan, index, convolution, rows, |entry, pixel, place| {
+                if let Some(place) = place {
+                    let target = &mut input_gradient[place * lanes..][..lanes];
+                    let source = &columns[(entry * count + pixel) * lanes..][..lanes];
+                    for (target, source) in target.iter_mut().zip(source) {
+                        *target += source;
+                    }
+                }
+            });
+        },
+    );
+}
+
+fn attention_sizes(block: &NonLocal, [_, height, width]: [usize; 3], lanes: usize) -> Sizes {
+    Sizes {
+        queries: height * width,
+        keys: (height / 2) * (width / 2),
+        inner: block.inner,
+        lanes,
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+fn mix(
+    plan: &Plan,
+    block: &NonLocal,
+    [_, height, width]: [usize; 3],
+    sizes: Sizes,
+    input: &[f32],
+    output: &mut [f32],
+    kept: &mut Kept,
+    scratch: &mut Scratch,
+) {
+    let arch = plan.arch;
+    let lanes = sizes.lanes;
+    let columns = sizes.queries * lanes;
+    arch.dispatch(Product {
+        a: &block.embed,
+        b: input,
+        b_stride: columns,
+        c: &mut kept.embedded,
+        c_stride: columns,
+        columns,
+        epilogue: Epilogue::Bias(&block.embed_bias),
+    });
+    let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
+    max_pool(
+        arch,
+        [2 * sizes.inner, height, width],
+        2,
+        lanes,
+        key_value,
+        &mut kept.pooled,
+    );
+    let (key, value) = kept.pooled.split_at(sizes.inner * sizes.keys * lanes);
+    attend(
+        arch,
+        sizes,
+        query,
+        key,
+        value,
+        &mut kept.weights,
+        &mut kept.mixed,
+        &mut scratch.lanes,
+    );
+    arch.dispatch(Product {
+        a: &block.output,
+        b: &kept.mixed,
+        b_stride: columns,
+        c: output,
+        c_stride: columns,
+        columns,
+        epilogue: Epilogue::Bias(&block.output_bias),
+    });
+    add(arch, output, input);
+}
+
+/// Leaves the gradient with respect to query, key and value before pooling at the start of `scratch.products`.
+#[allow(clippy::too_many_arguments)]
+fn mix_backward(
+    plan: &Plan,
+    block: &NonLocal,
+    [_, height, width]: [usize; 3],
+    sizes: Sizes,
+    kept: &Kept,
+    gradient: &[f32],
+    input_gradient: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let arch = plan.arch;
+    let lanes = sizes.lanes;
+    let columns = sizes.queries * lanes;
+    let (embedded, rest) = scratch.products.split_at_mut(kept.embedded.len());
+    let (pooled, mixed) = rest.split_at_mut(kept.pooled.len());
+    let mixed = &mut mixed[..kept.mixed.len()];
+    arch.dispatch(Product {
+        a: &block.output_backward,
+        b: gradient,
+        b_stride: columns,
+        c: mixed,
+        c_stride: columns,
+        columns,
+        epilogue: Epilogue::None,
+    });
+    let half = sizes.inner * sizes.keys * lanes;
+    let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
+    let (key, value) = kept.pooled.split_at(half);
+    let (query_gradient, key_value_gradient) = embedded.split_at_mut(sizes.inner * columns);
+    let (key_gradient, value_gradient) = pooled.split_at_mut(half);
+    attend_backward(
+        arch,
+        sizes,
+        query,
+        key,
+        value,
+        &kept.weights,
+        mixed,
+        &mut scratch.gathered,
+        query_gradient,
+        key_gradient,
+        value_gradient,
+        &mut scratch.lanes,
+    );
+    max_pool_backward(
+        arch,
+        [2 * sizes.inner, height, width],
+        2,
+        lanes,
+        key_value,
+        &kept.pooled,
+        pooled,
+        key_value_gradient,
+    );
+    arch.dispatch(Product {
+        a: &block.embed_backward,
+        b: embedded,
+        b_stride: columns,
+        c: input_gradient,
+        c_stride: columns,
+        columns,
+        epilogue: Epilogue::None,
+    });
+    let length = block.channels * columns;
+    add(arch, &mut input_gradient[..length], &gradient[..length]);
+}

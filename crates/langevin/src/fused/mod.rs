@@ -1,0 +1,258 @@
+//! The fused CPU engine: whole chains in vector code, without tensors or automatic differentiation.
+
+// Kernels count rows, columns and places; iterators would hide which is which.
+#![allow(clippy::needless_range_loop)]
+
+mod attention;
+mod block;
+mod chains;
+mod elementwise;
+mod gemm;
+mod parameters;
+mod plan;
+mod vector;
+mod winograd;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
+use ebm_core::{Energy, Layered};
+use rayon::prelude::*;
+
+use self::block::Block;
+use self::chains::{BlockOutcome, load_states, run_block};
+use self::parameters::Gradients;
+use self::plan::Plan;
+use crate::{ChainOutcome, ChainRun, Engine, LangevinError, ParameterGradient};
+
+/// Vector instructions of a processor.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Instructions {
+    /// None: portable code, the reference for the others.
+    Scalar,
+    /// x86-64 with AVX2 and FMA.
+    Avx2,
+    /// x86-64 with AVX-512 (F, BW, CD, DQ, VL).
+    Avx512,
+    /// 64-bit ARM.
+    Neon,
+}
+
+impl Instructions {
+    /// Those that this processor has, the best last.
+    #[must_use]
+    pub fn available() -> Vec<Self> {
+        [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512]
+            .into_iter()
+            .filter(|instructions| instructions.arch().is_some())
+            .collect()
+    }
+
+    fn arch(self) -> Option<pulp::Arch> {
+        match self {
+            Self::Scalar => Some(pulp::Arch::Scalar),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => pulp::x86::V3::try_new().map(pulp::Arch::V3),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512 => pulp::x86::V4::try_new().map(pulp::Arch::V4),
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => pulp::aarch64::Neon::try_new().map(pulp::Arch::Neon),
+            #[allow(unreachable_patterns)]
+            _ => None,
+        }
+    }
+}
+
+/// Bytes that a run needs beside its states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WorkingSet {
+    /// Packed weights, shared by all workers.
+    pub weights: usize,
+    /// Buffers of one block of chains; a worker has one block at a time.
+    pub block: usize,
+    /// Chains in the largest block.
+    pub chains: usize,
+}
+
+/// Runs every net whose layers it has: convolutions, linear layers, (leaky) ReLU, SiLU, ELU, max-pooling and the
+/// non-local block ([`ebm_core::LayerDescription`]).
+///
+/// Chains of a fixed net never talk to each other, so each worker thread takes a block of them through all its
+/// steps alone, with no barrier and no allocation on the way. Chains lie across SIMD lanes; convolutions become
+/// matrix products by small Winograd transforms. The numbers of a chain depend neither on the thread count nor on the
+/// other chains. All arithmetic is f32.
+#[derive(Debug, Clone, Default)]
+pub struct FusedEngine {
+    cancel: Option<Arc<AtomicBool>>,
+    instructions: Option<Instructions>,
+}
+
+impl FusedEngine {
+    /// Whether the engine has every layer of the net, for states of `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`LangevinError::NotFused`] names what it lacks, [`LangevinError::Description`] what does not fit.
+    pub fn supports<E: Layered>(energy: &E, state_shape: [usize; 3]) -> Result<(), LangevinError> {
+        Self::default().compile(energy, state_shape).map(|_| ())
+    }
+
+    /// Uses other instructions than the best, for tests and comparisons; `None` when the processor lacks them.
+    #[must_use]
+    pub fn with_instructions(instructions: Instructions) -> Option<Self> {
+        instructions.arch().map(|_| Self {
+            cancel: None,
+            instructions: Some(instructions),
+        })
+    }
+
+    /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: Arc<AtomicBool>) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+
+    /// What a run of `chains` chains needs in memory, however many steps it has.
+    ///
+    /// # Errors
+    /// As [`Self::supports`].
+    pub fn working_set<E: Layered>(
+        &self,
+        energy: &E,
+        state_shape: [usize; 3],
+        chains: usize,
+    ) -> Result<WorkingSet, LangevinError> {
+        let plan = self.compile(energy, state_shape)?;
+        let largest = blocks(&plan, chains)
+            .into_iter()
+            .map(|block| block.len())
+            .max();
+        let chains = largest.unwrap_or_default();
+        Ok(WorkingSet {
+            weights: plan.weight_bytes(),
+            block: Block::new(&plan, chains).bytes(),
+            chains,
+        })
+    }
+
+    fn compile<E: Layered>(&self, energy: &E, shape: [usize; 3]) -> Result<Plan, LangevinError> {
+        let layers = energy.layers().map_err(LangevinError::NotFused)?;
+        let arch = self.instructions.and_then(Instructions::arch);
+        Plan::compile(arch.unwrap_or_default(), &layers, shape)
+    }
+}
+
+/// Cuts a batch: as many blocks as there are workers, or a multiple of that when blocks would outgrow the cache.
+fn blocks(plan: &Plan, chains: usize) -> Vec<std::ops::Range<usize>> {
+    const MOST: usize = 64;
+    let workers = rayon::current_num_threads();
+    let _ = plan;
+    let mut count = chains.div_ceil(MOST);
+    if count < workers {
+        count = workers.min(chains.div_ceil(vector::LANES));
+    } else {
+        count = count.next_multiple_of(workers);
+    }
+    let count = count.max(1);
+    (0..count)
+        .map(|block| block * chains / count..(block + 1) * chains / count)
+        .filter(|block| !block.is_empty())
+        .collect()
+}
+
+/// Chains whose parameter gradients are summed before they are added to those of others: never the machine's choice,
+/// because sums in another order round differently.
+const GRADIENT_BLOCK: usize = 32;
+
+impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEngine {
+    fn name(&self) -> &'static str {
+        "fused"
+    }
+
+    fn run(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
+        let shape @ [chains, channels, height, width] = initial.dims();
+        let device = initial.device();
+        let plan = self.compile(energy, [channels, height, width])?;
+        let states = host(initial)?;
+        let per_chain = plan.size(0);
+        let outcomes: Vec<BlockOutcome> = blocks(&plan, chains)
+            .into_par_iter()
+            .map(|block| {
+                let initial = &states[block.start * per_chain..block.end * per_chain];
+                run_block(&plan, block.start, initial, run, self.cancel.as_deref())
+            })
+            .collect::<Result<_, _>>()?;
+        let mut states = Vec::with_capacity(chains * per_chain);
+        let mut energies = Vec::with_capacity(chains);
+        let mut norm_sum = 0.0;
+        for outcome in outcomes {
+            states.extend(outcome.states);
+            energies.extend(outcome.energies);
+            // Chain by chain, so that the sum is the same however the batch was cut.
+            for norm in outcome.norms {
+                norm_sum += norm;
+            }
+        }
+        Ok(ChainOutcome {
+            states: Tensor::from_data(TensorData::new(states, shape), &device),
+            gradient_magnitude: norm_sum / (run.steps as f64 * chains as f64).max(1.0),
+            energies: run.final_energies.then_some(energies),
+        })
+    }
+
+    fn parameter_gradient(
+        &self,
+        energy: &E,
+        states: &Tensor<B::InnerBackend, 4>,
+        weights: &[f32],
+    ) -> Result<Option<ParameterGradient>, LangevinError> {
+        let [chains, channels, height, width] = states.dims();
+        if weights.len() != chains {
+            return Err(LangevinError::Weights {
+                weights: weights.len(),
+                chains,
+            });
+        }
+        let plan = self.compile(energy, [channels, height, width])?;
+        let states = host(states.clone())?;
+        let blocks: Vec<_> = states
+            .par_chunks(plan.size(0) * GRADIENT_BLOCK)
+            .zip(weights.par_chunks(GRADIENT_BLOCK))
+            .map(|(states, weights)| {
+                let mut block = Block::new(&plan, GRADIENT_BLOCK);
+                load_states(&mut block, states);
+                block.forward();
+                let mut seed = weights.to_vec();
+                // Lanes without a state count nothing.
+                seed.resize(block.lanes, 0.0);
+                let mut gradients = Gradients::default();
+                block.backward(Some(&seed), Some(&mut gradients));
+                (block.energies()[..weights.len()].to_vec(), gradients)
+            })
+            .collect();
+        let mut energies = Vec::with_capacity(chains);
+        let mut sum = Gradients::default();
+        for (block_energies, gradients) in blocks {
+            energies.extend(block_energies);
+            sum.add(gradients);
+        }
+        Ok(Some(ParameterGradient {
+            energies,
+            gradients: sum.0,
+        }))
+    }
+}
+
+fn host<B: burn::tensor::backend::Backend>(
+    states: Tensor<B, 4>,
+) -> Result<Vec<f32>, LangevinError> {
+    let data = states.into_data().convert::<f32>();
+    data.into_vec()
+        .map_err(|error| LangevinError::Backend(format!("{error:?}")))
+}

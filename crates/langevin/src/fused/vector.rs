@@ -1,0 +1,64 @@
+//! Unaligned vector loads and stores by offset: the only raw memory access of the engine.
+//!
+//! Kernels check the extent of their slices once, before their loops, with [`check`]; the offsets inside are then in
+//! bounds by construction and not checked again, because a check a load would cost as much as the arithmetic.
+#![allow(unsafe_code)]
+
+use pulp::Simd;
+
+/// Every buffer of chains is at least this long in its last dimension, so that the widest vector fits.
+pub(crate) const LANES: usize = 16;
+
+/// Stops with a message when a kernel's extents are wrong; a defect of the engine, never of its input.
+#[inline(always)]
+#[track_caller]
+pub(crate) fn check(inside: bool) {
+    assert!(
+        inside,
+        "a kernel of the fused engine was given too short a buffer"
+    );
+}
+
+/// `S::F32_LANES` values from `offset` on.
+#[inline(always)]
+pub(crate) fn load<S: Simd>(slice: &[f32], offset: usize) -> S::f32s {
+    debug_assert!(offset + S::F32_LANES <= slice.len());
+    // SAFETY: callers have checked the extent; `S::f32s` is plain old data of `F32_LANES` floats.
+    unsafe {
+        slice
+            .as_ptr()
+            .add(offset)
+            .cast::<S::f32s>()
+            .read_unaligned()
+    }
+}
+
+/// Writes `S::F32_LANES` values from `offset` on.
+#[inline(always)]
+pub(crate) fn store<S: Simd>(slice: &mut [f32], offset: usize, value: S::f32s) {
+    debug_assert!(offset + S::F32_LANES <= slice.len());
+    // SAFETY: as in `load`.
+    unsafe {
+        slice
+            .as_mut_ptr()
+            .add(offset)
+            .cast::<S::f32s>()
+            .write_unaligned(value);
+    }
+}
+
+/// One value.
+#[inline(always)]
+pub(crate) fn scalar(slice: &[f32], offset: usize) -> f32 {
+    debug_assert!(offset < slice.len());
+    // SAFETY: as in `load`.
+    unsafe { *slice.get_unchecked(offset) }
+}
+
+/// Where vectors start that together cover `0..length`: the last one overlaps its neighbour when the length is no
+/// multiple of the width. Values that are written twice are written alike. `length` is at least one vector.
+#[inline(always)]
+pub(crate) fn starts<S: Simd>(length: usize) -> impl Iterator<Item = usize> + Clone {
+    let width = S::F32_LANES;
+    (0..length.div_ceil(width)).map(move |vector| (vector * width).min(length - width))
+}
