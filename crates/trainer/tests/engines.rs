@@ -100,7 +100,7 @@ fn run<N: Energy<B> + Layered + Sync>(
 }
 
 /// From both kinds of noise and from data-like states, with and without noise in the chains: states, r and F agree to
-/// 2e-5 after 5 steps and to 1e-3 after 100, states in the root mean square.
+/// 2e-5 after 5 steps and to 2e-3 after 100, in the root mean square.
 #[test]
 fn fused_chains_are_tensor_chains() {
     for (architecture, shape, epsilon) in cases() {
@@ -120,7 +120,7 @@ fn fused_chains_are_tensor_chains() {
             // At the folds of a piecewise linear energy rounding decides the side of a step, so differences grow with
             // the steps; without noise chains settle in the folds, and only a few steps can be compared.
             for (epsilon, steps, tolerance) in
-                [(epsilon, 5, 2e-5), (epsilon, 100, 1e-3), (0.0, 5, 2e-5)]
+                [(epsilon, 5, 2e-5), (epsilon, 100, 2e-3), (0.0, 5, 2e-5)]
             {
                 let request = run_of(epsilon, steps);
                 let fused = run(&FusedEngine::default(), &net, &initial, &request);
@@ -134,7 +134,7 @@ fn fused_chains_are_tensor_chains() {
                     "{what}: r {r} and {expected}"
                 );
                 let [f, expected] = [fused, tensor].map(|outcome| outcome.energies.unwrap());
-                let apart = distance(&f, &expected);
+                let apart = typical_distance(&f, &expected);
                 assert!(apart < tolerance, "{what}: energies differ by {apart}");
             }
         }
