@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_energy_net::{Architecture, Net, NetConfig, NetError};
-use ebm_langevin::{ChainRun, Engine, LangevinError, NoiseStart, TensorEngine, Ula};
+use ebm_langevin::{ChainRun, CpuEngine, Engine, LangevinError, NoiseStart, Ula};
 
 /// A net, its state shape and step size: what one throughput figure is about.
 #[derive(Debug, Clone, Copy)]
@@ -35,44 +35,49 @@ impl Case {
             step_size,
         })
     }
+
+    /// The net with fresh parameters that do not require gradients: only the states' gradient is measured.
+    ///
+    /// # Errors
+    /// [`NetError`] when the net does not fit its states.
+    pub fn init<B: Backend>(&self, device: &B::Device) -> Result<Net<B>, NetError> {
+        let net = self.config.init::<B>(self.state_shape, 0, device)?;
+        Ok(burn::module::Module::no_grad(net))
+    }
 }
 
-/// Chains of one case, ready to run on backend `B` with the tensor engine.
+/// Chains of one case, ready to run.
 #[derive(Debug)]
 pub struct Chains<B: AutodiffBackend> {
     net: Net<B>,
     states: Tensor<B::InnerBackend, 4>,
     kernel: Ula,
-    engine: TensorEngine,
+    engine: CpuEngine,
     step: u64,
 }
 
 impl<B: AutodiffBackend> Chains<B> {
-    /// `batch` chains of `case`, started from Gaussian noise; `is_cpu` says which way of cutting the batch suits.
+    /// `batch` chains of `case` with its net, started from Gaussian noise.
     ///
     /// # Errors
-    /// [`NetError`] when the case's net does not fit its states.
+    /// [`LangevinError`] for an impossible step size.
     pub fn new(
-        case: Case,
+        case: &Case,
         batch: usize,
-        is_cpu: bool,
+        net: Net<B>,
+        engine: CpuEngine,
         device: &B::Device,
-    ) -> Result<Self, Box<dyn std::error::Error>> {
+    ) -> Result<Self, LangevinError> {
         let [channels, height, width] = case.state_shape;
-        let net: Result<Net<B>, NetError> = case.config.init(case.state_shape, 0, device);
         let key = NoiseKey::new(0, Stream::WatchStart, 0);
         let start = NoiseStart::Gaussian.draw(1.0, key, batch, channels * height * width)?;
         let states = Tensor::<B::InnerBackend, 1>::from_floats(start.as_slice(), device)
             .reshape([batch, channels, height, width]);
         Ok(Self {
-            net: burn::module::Module::no_grad(net?),
+            net,
             states,
             kernel: Ula::learned(StepSize::new(case.step_size)?),
-            engine: if is_cpu {
-                TensorEngine::for_cpu(case.state_shape)
-            } else {
-                TensorEngine::default()
-            },
+            engine,
             step: 0,
         })
     }

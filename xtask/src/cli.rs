@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use ebm_langevin::{EngineChoice, NoiseStart};
 
 use crate::backend::BackendName;
+use crate::commands::bench::BenchArguments;
 use crate::error::DriverError;
 use crate::run_folder::RunInfo;
 
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Sample(SampleArguments),
     /// Download data sets.
     Data(DataArguments),
+    /// Measure Langevin steps on this machine, and compare with PyTorch and JAX.
+    Bench(BenchArguments),
 }
 
 /// Arguments of `experiment`.

@@ -71,6 +71,9 @@ pub(crate) enum DriverError {
         "the chains ran to non-finite states; the net has not learned a proper energy, or --epsilon is too large for it"
     )]
     RunawayChains,
+    /// A program to compare with failed.
+    #[error("{0}")]
+    Peer(String),
     /// A backend cannot start on this machine.
     #[error("{0}")]
     Backend(String),

@@ -1,4 +1,4 @@
-//! `cargo xtask`: experiments, samples and data from the command line.
+//! `cargo xtask`: experiments, samples, data and measurements from the command line.
 
 mod advice;
 mod backend;
@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Experiment(arguments) => commands::experiment::run(arguments, &screen),
         Command::Sample(arguments) => commands::sample::run(&arguments, &screen),
         Command::Data(arguments) => commands::data::run(&arguments, &screen),
+        Command::Bench(arguments) => commands::bench::run(&arguments, &screen),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,

@@ -53,7 +53,7 @@ impl RunInfo {
 }
 
 /// The version of a dependency that this program was built with.
-fn locked_version(package: &str) -> &'static str {
+pub(crate) fn locked_version(package: &str) -> &'static str {
     let lock = include_str!("../../Cargo.lock");
     let entry = format!("name = \"{package}\"\nversion = \"");
     lock.split_once(&entry)

@@ -5,7 +5,10 @@ use burn::nn::conv::Conv2d;
 use burn::tensor::backend::Backend;
 use ebm_core::{Activation, LayerDescription, Layered, ParameterValues};
 
-use crate::{Layer, Net, NonLocalBlock, NonLocalNet, Sequential};
+use crate::{
+    DoubleWell, Gaussian, GaussianMixture, Layer, Net, NonLocalBlock, NonLocalNet, Rings,
+    Sequential,
+};
 
 impl<B: Backend> Layer<B> {
     /// The layer with its parameters as plain data.
@@ -123,5 +126,115 @@ impl<B: Backend> Layered for Net<B> {
             Self::Sequential(net) => net.layers(),
             Self::NonLocal(net) => net.layers(),
         }
+    }
+}
+
+// Analytic energies have no layers: they run with tensor operations.
+impl Layered for Gaussian {}
+impl Layered for GaussianMixture {}
+impl Layered for DoubleWell {}
+impl Layered for Rings {}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::{Architecture, NetConfig, named_parameters};
+    use burn::backend::Flex;
+    use burn::module::{Module, ModuleVisitor, Param, ParamId};
+    use burn::nn::conv::Conv2dConfig;
+    use burn::nn::pool::MaxPool2dConfig;
+    use burn::tensor::Tensor;
+
+    struct Ids(Vec<ParamId>);
+
+    impl<B: Backend> ModuleVisitor<B> for Ids {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
+            self.0.push(param.id);
+        }
+    }
+
+    fn parameters(layer: &LayerDescription) -> Vec<&ParameterValues> {
+        match layer {
+            LayerDescription::Conv2d { weight, bias, .. }
+            | LayerDescription::Linear { weight, bias, .. } => {
+                std::iter::once(weight).chain(bias).collect()
+            }
+            LayerDescription::NonLocal { maps, .. } => maps.iter().flatten().collect(),
+            LayerDescription::Activation(_) | LayerDescription::MaxPool2d { .. } => Vec::new(),
+        }
+    }
+
+    /// No parameter is left out or read twice, and each keeps its id.
+    #[test]
+    fn a_description_holds_every_parameter_of_the_net_under_its_id() {
+        for (architecture, shape, count) in [
+            (Architecture::Toy, [2, 1, 1], 9),
+            (Architecture::Vanilla, [1, 16, 16], 9),
+            (Architecture::Nonlocal, [3, 16, 16], 14),
+        ] {
+            let net = NetConfig {
+                width: 4,
+                ..NetConfig::published(architecture)
+            }
+            .init::<Flex>(shape, 5, &Default::default())
+            .unwrap();
+            let mut ids = Ids(Vec::new());
+            net.visit(&mut ids);
+            let layers = net.layers().unwrap();
+            assert_eq!(layers.len(), count, "{architecture:?}");
+            let described: Vec<_> = layers.iter().flat_map(parameters).collect();
+            let described_ids: Vec<_> = described.iter().map(|values| values.id).collect();
+            assert_eq!(described_ids, ids.0, "{architecture:?}");
+            let lengths: Vec<_> = described.iter().map(|values| values.values.len()).collect();
+            let expected: Vec<_> = named_parameters(&net)
+                .iter()
+                .map(|parameter| parameter.values.len())
+                .collect();
+            assert_eq!(lengths, expected, "{architecture:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_described_is_named() {
+        let device = Default::default();
+        let plain = || Conv2dConfig::new([2, 4], [3, 3]);
+        let uneven = PaddingConfig2d::Explicit(1, 1, 0, 1);
+        for (config, expected) in [
+            (plain().with_groups(2), "groups or dilation"),
+            (plain().with_dilation([2, 2]), "groups or dilation"),
+            (plain().with_stride([1, 2]), "not square"),
+            (plain().with_padding(uneven), "uneven padding"),
+            (
+                plain().with_padding(PaddingConfig2d::Same),
+                "uneven padding",
+            ),
+            (Conv2dConfig::new([2, 4], [3, 1]), "not square"),
+        ] {
+            let refusal = Layer::<Flex>::Conv2d(config.init(&device)).describe();
+            assert!(refusal.unwrap_err().contains(expected));
+        }
+        let pool = || MaxPool2dConfig::new([2, 2]).with_strides([2, 2]);
+        for config in [
+            pool().with_strides([1, 1]),
+            pool().with_ceil_mode(true),
+            pool().with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1)),
+            MaxPool2dConfig::new([2, 1]).with_strides([2, 1]),
+        ] {
+            let refusal = Layer::<Flex>::MaxPool2d(config.init()).describe();
+            assert!(refusal.unwrap_err().contains("max-pooling with"));
+        }
+    }
+
+    #[test]
+    fn a_convolution_without_bias_or_with_even_padding_is_described() {
+        let config = Conv2dConfig::new([2, 4], [3, 3])
+            .with_bias(false)
+            .with_padding(PaddingConfig2d::Explicit(1, 1, 1, 1));
+        let layer = Layer::<Flex>::Conv2d(config.init(&Default::default()));
+        let LayerDescription::Conv2d { padding, bias, .. } = layer.describe().unwrap() else {
+            panic!("a convolution is described as something else");
+        };
+        assert_eq!((padding, bias), (1, None));
     }
 }

@@ -1,0 +1,105 @@
+//! The flags of `bench`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+use ebm_benches::Case;
+use ebm_langevin::EngineChoice;
+
+use crate::backend::BackendName;
+
+/// Arguments of `bench`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  cargo xtask bench
+  cargo xtask bench --engine fused --net vanilla --seconds 10 --out vanilla.json
+  cargo xtask bench --backend flex --peers peers/bin/python --out compared.json")]
+pub(crate) struct BenchArguments {
+    /// A backend to measure; may be repeated [default: all that this build and machine have].
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) backend: Vec<BackendName>,
+    /// An engine to measure; may be repeated [default: both].
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) engine: Vec<MeasuredEngine>,
+    /// A net to measure; may be repeated [default: all].
+    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
+    pub(crate) net: Vec<MeasuredNet>,
+    /// How many chains step together; may be repeated [default: 100, and 10000 too for toy].
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub(crate) batch: Vec<u32>,
+    /// Seconds to measure each case for, beside the warm-up.
+    #[arg(long, default_value = "2", value_name = "S", value_parser = parse_seconds)]
+    pub(crate) seconds: f64,
+    /// How often everything is measured, in turn with the peers [default: 3 with --peers, otherwise 1].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) rounds: Option<u32>,
+    /// Also measure PyTorch and JAX, with this Python interpreter.
+    #[arg(long, value_name = "PYTHON")]
+    pub(crate) peers: Option<PathBuf>,
+    /// The script that measures the peers [default: benches/peers/langevin_peers.py].
+    #[arg(long, value_name = "FILE", requires = "peers")]
+    pub(crate) peers_script: Option<PathBuf>,
+    /// Write all numbers and the facts about this machine to this file.
+    #[arg(long, value_name = "FILE.json")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// An engine to measure. There is no `auto`: a figure belongs to an engine with a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MeasuredEngine {
+    Tensor,
+    Fused,
+}
+
+impl MeasuredEngine {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Tensor => "tensor",
+            Self::Fused => "fused",
+        }
+    }
+}
+
+impl From<MeasuredEngine> for EngineChoice {
+    fn from(engine: MeasuredEngine) -> Self {
+        match engine {
+            MeasuredEngine::Tensor => Self::Tensor,
+            MeasuredEngine::Fused => Self::Fused,
+        }
+    }
+}
+
+/// A published net.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum MeasuredNet {
+    Toy,
+    Vanilla,
+    Nonlocal,
+}
+
+impl MeasuredNet {
+    /// The net with its states and step size.
+    pub(crate) fn case(self) -> Case {
+        let [toy, vanilla, nonlocal] = Case::published();
+        match self {
+            Self::Toy => toy,
+            Self::Vanilla => vanilla,
+            Self::Nonlocal => nonlocal,
+        }
+    }
+
+    /// The batches of published figures.
+    pub(crate) fn batches(self) -> &'static [usize] {
+        match self {
+            Self::Toy => &[100, 10_000],
+            Self::Vanilla | Self::Nonlocal => &[100],
+        }
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok();
+    seconds
+        .filter(|seconds| (1e-3..=3600.0).contains(seconds))
+        .ok_or_else(|| "must be a number of seconds from 0.001 to 3600".to_owned())
+}

@@ -1,0 +1,191 @@
+//! Which cases are measured, and why others are not.
+
+use burn::tensor::backend::AutodiffBackend;
+use ebm_benches::Case;
+use serde::Serialize;
+
+use super::arguments::{BenchArguments, MeasuredEngine, MeasuredNet};
+use crate::backend::{BackendName, BackendTask, dispatch};
+use crate::error::DriverError;
+
+/// Something to measure.
+#[derive(Debug, Clone)]
+pub(crate) struct Planned {
+    pub(crate) engine: MeasuredEngine,
+    pub(crate) backend: BackendName,
+    pub(crate) case: Case,
+    pub(crate) batch: usize,
+}
+
+impl Planned {
+    /// The name in tables.
+    pub(crate) fn engine_name(&self) -> String {
+        format!("{}-{}", self.engine.as_str(), self.backend.as_str())
+    }
+
+    /// What the peers call the device, if they have it.
+    pub(crate) fn device(&self) -> &'static str {
+        match self.backend {
+            BackendName::Flex | BackendName::Ndarray => "cpu",
+            BackendName::Cuda => "cuda",
+            BackendName::Wgpu => "wgpu",
+        }
+    }
+}
+
+/// Something that is not measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(crate) struct Skipped {
+    /// What.
+    pub(crate) what: String,
+    /// Why.
+    pub(crate) reason: String,
+}
+
+/// All cases, net by net, and what is left out.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    pub(crate) cases: Vec<Planned>,
+    pub(crate) skipped: Vec<Skipped>,
+}
+
+impl Plan {
+    /// The cases that were asked for and that this build and machine can measure.
+    pub(crate) fn new(arguments: &BenchArguments) -> Result<Self, DriverError> {
+        let mut skipped = Vec::new();
+        let mut backends = Vec::new();
+        let every = [
+            BackendName::Flex,
+            BackendName::Ndarray,
+            BackendName::Cuda,
+            BackendName::Wgpu,
+        ];
+        let mut failure = None;
+        for backend in or_all(&arguments.backend, &every) {
+            match dispatch(backend, Probe) {
+                Ok(()) => backends.push(backend),
+                Err(error) => {
+                    skipped.push(Skipped {
+                        what: backend.as_str().to_owned(),
+                        reason: error.to_string(),
+                    });
+                    failure.get_or_insert(error);
+                }
+            }
+        }
+        // Nothing at all is no result; the first reason is the message.
+        if let Some(error) = failure.filter(|_| backends.is_empty()) {
+            return Err(error);
+        }
+        let mut plan = Self {
+            cases: Vec::new(),
+            skipped,
+        };
+        let engines = or_all(
+            &arguments.engine,
+            &[MeasuredEngine::Fused, MeasuredEngine::Tensor],
+        );
+        let nets = or_all(
+            &arguments.net,
+            &[
+                MeasuredNet::Toy,
+                MeasuredNet::Vanilla,
+                MeasuredNet::Nonlocal,
+            ],
+        );
+        for net in nets {
+            let asked: Vec<_> = arguments.batch.iter().map(|&n| n as usize).collect();
+            for batch in or_all(&asked, net.batches()) {
+                for &backend in &backends {
+                    for &engine in &engines {
+                        plan.add(arguments, &backends, net, batch, backend, engine);
+                    }
+                }
+            }
+        }
+        if plan.cases.is_empty() {
+            let reasons: Vec<_> = plan
+                .skipped
+                .iter()
+                .map(|left| left.reason.as_str())
+                .collect();
+            return Err(DriverError::Usage(format!(
+                "nothing is left to measure: {}",
+                reasons.join("; ")
+            )));
+        }
+        Ok(plan)
+    }
+
+    fn add(
+        &mut self,
+        arguments: &BenchArguments,
+        backends: &[BackendName],
+        net: MeasuredNet,
+        batch: usize,
+        backend: BackendName,
+        engine: MeasuredEngine,
+    ) {
+        let planned = Planned {
+            engine,
+            backend,
+            case: net.case(),
+            batch,
+        };
+        let is_fused = engine == MeasuredEngine::Fused;
+        if is_fused && backend != BackendName::Flex && backends.contains(&BackendName::Flex) {
+            // Not a gap: the fused engine computes without a backend, and one figure is all there is.
+            return;
+        }
+        if is_fused && backend.is_gpu() {
+            self.skip(
+                planned.engine_name(),
+                "the fused engine runs on the CPU; add --backend flex",
+            );
+            return;
+        }
+        let is_slow = backend == BackendName::Ndarray && !is_fused && net != MeasuredNet::Toy;
+        let is_asked_for = !arguments.backend.is_empty() && !arguments.net.is_empty();
+        if is_slow && !is_asked_for {
+            self.skip(
+                format!("{}/{}", planned.engine_name(), planned.case.net),
+                "takes seconds a step; --backend ndarray with --net measures it all the same",
+            );
+            return;
+        }
+        self.cases.push(planned);
+    }
+
+    fn skip(&mut self, what: String, reason: &str) {
+        let left = Skipped {
+            what,
+            reason: reason.to_owned(),
+        };
+        if !self.skipped.contains(&left) {
+            self.skipped.push(left);
+        }
+    }
+}
+
+/// What was asked for, each thing once, or else all.
+fn or_all<T: Copy + PartialEq>(asked: &[T], all: &[T]) -> Vec<T> {
+    let from = if asked.is_empty() { all } else { asked };
+    let mut found = Vec::new();
+    for &item in from {
+        if !found.contains(&item) {
+            found.push(item);
+        }
+    }
+    found
+}
+
+/// Asks whether a backend starts.
+struct Probe;
+
+impl BackendTask for Probe {
+    type Output = ();
+
+    fn run<B: AutodiffBackend>(self, _: B::Device) -> Result<(), DriverError> {
+        Ok(())
+    }
+}

@@ -1,0 +1,188 @@
+//! The measurement for people.
+
+use super::record::{CaseRecord, PeerRecord, Record};
+use crate::observers::rounded;
+
+/// Everything that is said at the end.
+pub(crate) fn describe(record: &Record) -> String {
+    let machine = &record.machine;
+    let mut text = format!(
+        "{}, {} cores, {} threads, {}",
+        machine.cpu,
+        machine.cores,
+        machine.threads,
+        if machine.vector_extensions.is_empty() {
+            "no vector extensions".to_owned()
+        } else {
+            machine.vector_extensions.join(" and ")
+        },
+    );
+    if let Some(peak) = record.peak_gflops {
+        text += &format!("; f32 matrix product {peak:.0} GFLOP/s");
+    }
+    text += "\n\n";
+    text += &aligned(&measured(record));
+    text += "\nGFLOP/s: forward and input gradient with every convolution counted as its definition has it; the share is of the\n\
+             matrix product above. Winograd transforms need fewer multiplications, so a share may pass 100 %.\n";
+    if !record.ratios.is_empty() {
+        text += "\nHow many times as fast as the peers:\n\n";
+        text += &aligned(&compared(record));
+    }
+    if !record.skipped.is_empty() {
+        text += "\nNot measured:\n";
+        for left in &record.skipped {
+            text += &format!("  {}: {}\n", left.what, left.reason);
+        }
+    }
+    text
+}
+
+fn measured(record: &Record) -> Vec<Vec<String>> {
+    let header = [
+        "net",
+        "batch",
+        "engine",
+        "ms/step",
+        "chain steps/s",
+        "GFLOP/s",
+        "share",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    let mut written = Vec::new();
+    for case in &record.cases {
+        let key = (&case.net, case.batch);
+        if written.contains(&key) {
+            continue;
+        }
+        written.push(key);
+        let here = |other: &&CaseRecord| (&other.net, other.batch) == key;
+        for case in record.cases.iter().filter(here) {
+            let mut row = speed(&case.net, case.batch, &case.engine, case.ms_per_step);
+            row.push(digits(case.gflops));
+            let share = case.share_of_peak;
+            row.push(
+                share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
+            );
+            rows.push(row);
+        }
+        rows.extend(
+            record
+                .peers
+                .iter()
+                .filter(|peer| (&peer.net, peer.batch) == key)
+                .map(peer_row),
+        );
+    }
+    // A peer's batch that none of ours has.
+    let is_left = |peer: &&PeerRecord| !written.contains(&(&peer.net, peer.batch));
+    rows.extend(record.peers.iter().filter(is_left).map(peer_row));
+    rows
+}
+
+fn peer_row(peer: &PeerRecord) -> Vec<String> {
+    speed(&peer.net, peer.batch, &peer.engine, peer.ms_per_step)
+}
+
+fn speed(net: &str, batch: usize, engine: &str, ms_per_step: f64) -> Vec<String> {
+    vec![
+        net.to_owned(),
+        batch.to_string(),
+        engine.to_owned(),
+        digits(ms_per_step),
+        rounded(1e3 * batch as f64 / ms_per_step),
+    ]
+}
+
+fn compared(record: &Record) -> Vec<Vec<String>> {
+    let mut peers: Vec<&str> = Vec::new();
+    for ratio in &record.ratios {
+        if !peers.contains(&ratio.peer.as_str()) {
+            peers.push(&ratio.peer);
+        }
+    }
+    let mut header = ["net", "batch", "engine"].map(str::to_owned).to_vec();
+    header.extend(peers.iter().map(|&peer| peer.to_owned()));
+    header.push("best peer".to_owned());
+    let mut rows = vec![header];
+    for case in &record.cases {
+        let here: Vec<_> = record
+            .ratios
+            .iter()
+            .filter(|ratio| {
+                (&ratio.engine, &ratio.net, ratio.batch) == (&case.engine, &case.net, case.batch)
+            })
+            .collect();
+        if here.is_empty() {
+            continue;
+        }
+        let times = |value: f64| format!("{}×", digits(value));
+        let mut row = vec![
+            case.net.clone(),
+            case.batch.to_string(),
+            case.engine.clone(),
+        ];
+        for peer in &peers {
+            let found = here.iter().find(|ratio| ratio.peer == *peer);
+            row.push(found.map_or_else(|| "–".to_owned(), |ratio| times(ratio.times_as_fast)));
+        }
+        let best = here.iter().find(|ratio| ratio.is_best_peer);
+        row.push(best.map_or_else(String::new, |ratio| times(ratio.times_as_fast)));
+        rows.push(row);
+    }
+    rows
+}
+
+/// Three significant digits, and never an exponent.
+fn digits(value: f64) -> String {
+    let decimals = (2 - value.abs().log10().floor() as i32).clamp(0, 6) as usize;
+    format!("{value:.decimals$}")
+}
+
+/// Columns as wide as their widest cell: names to the left, numbers to the right.
+fn aligned(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widths: Vec<_> = (0..columns)
+        .map(|column| {
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
+        })
+        .collect();
+    let mut text = String::new();
+    for row in rows {
+        let mut line = String::new();
+        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
+            line += &match column {
+                0 => format!("{cell:<width$}"),
+                2 => format!("  {cell:<width$}"),
+                _ => format!("  {cell:>width$}"),
+            };
+        }
+        text += line.trim_end();
+        text.push('\n');
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_three_digits() {
+        for (value, text) in [
+            (0.012_345, "0.0123"),
+            (1.0, "1.00"),
+            (12.34, "12.3"),
+            (12_345.6, "12346"),
+        ] {
+            assert_eq!(digits(value), text);
+        }
+    }
+
+    #[test]
+    fn columns_line_up() {
+        let rows = [["net", "batch", "engine"], ["a", "1", "b"]]
+            .map(|row| row.map(str::to_owned).to_vec());
+        assert_eq!(aligned(&rows), "net  batch  engine\na        1  b\n");
+    }
+}
