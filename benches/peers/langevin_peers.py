@@ -139,11 +139,11 @@ def jax_net(jax, name, key):
     keys = iter(jax.random.split(key, 64))
     n = WIDTH
 
-    def layer(*shape, scale=1.0):
+    def layer(*shape):
         fan_in = 1
         for size in shape[:-1]:
             fan_in *= size
-        weight = scale * fan_in**-0.5 * jax.random.uniform(next(keys), shape, minval=-1.0)
+        weight = fan_in**-0.5 * jax.random.uniform(next(keys), shape, minval=-1.0)
         return weight, jnp.zeros(shape[-1])
 
     def activate(states):
@@ -172,8 +172,7 @@ def jax_net(jax, name, key):
         return states + dense(output, mixed.reshape(*states.shape[:3], channels // 2))
 
     def block(channels):
-        embeddings = [layer(channels, channels // 2) for _ in range(3)]
-        return [*embeddings, layer(channels // 2, channels, scale=0.0)]
+        return [*(layer(channels, channels // 2) for _ in range(3)), layer(channels // 2, channels)]
 
     if name == "toy":
         # One-by-one convolutions of single pixels are matrix products.

@@ -68,13 +68,13 @@ fn bad_flags() {
         (&["--engine", "auto"][..], &["'auto'", "tensor, fused"][..]),
         (&["--net", "big"], &["'big'", "toy, vanilla, nonlocal"]),
         (&["--batch", "0"], &["'0'", "--batch"]),
-        (&["--seconds", "-1"], &["-1"]),
+        (&["--seconds=-1"], &["'-1'", "0.001 to 3600"]),
         (&["--seconds", "nan"], &["'nan'", "0.001 to 3600"]),
         (&["--rounds", "0"], &["'0'", "--rounds"]),
         (&["--peers-script", "a.py"], &["--peers"]),
         (&["--out", "."], &["is a folder", "./bench.json"]),
     ] {
-        bench(&place, arguments).badly(2, parts);
+        place.run([&["bench"], arguments].concat()).badly(2, parts);
     }
     assert!(place.contents().is_empty());
 }
