@@ -25,7 +25,8 @@ pub(crate) enum BackendName {
 }
 
 impl BackendName {
-    const ALL: [Self; 4] = [Self::Flex, Self::Ndarray, Self::Cuda, Self::Wgpu];
+    /// Every backend there is a name for.
+    pub(crate) const ALL: [Self; 4] = [Self::Flex, Self::Ndarray, Self::Cuda, Self::Wgpu];
 
     pub(crate) fn is_gpu(self) -> bool {
         matches!(self, Self::Cuda | Self::Wgpu)

@@ -4,15 +4,13 @@
 //! What happens to a chain therefore never depends on its neighbours, nor on how the batch was cut into blocks.
 
 use super::attention::{Sizes, attend, attend_backward};
-use super::elementwise::{activate, activate_backward, add, mask, max_pool, max_pool_backward};
+use super::convolution::{convolution_scratch, convolve, convolve_backward, writes_all};
+use super::elementwise::{activate, activate_backward, add, mask};
 use super::gemm::{Epilogue, Product};
 use super::parameters::Gradients;
 use super::plan::{Convolution, Method, NonLocal, Operation, Plan};
+use super::pool::{Windows, max_pool, max_pool_backward};
 use super::vector::LANES;
-use super::winograd::{Direction, Tiling, Transfer};
-
-/// Columns of a product that are transformed together; more reuse weights better, fewer stay in the cache.
-const COLUMNS: usize = 64;
 
 /// Buffers for `lanes` chains, allocated once.
 pub(crate) struct Block<'p> {
@@ -57,16 +55,18 @@ impl<'p> Block<'p> {
             ..Scratch::default()
         };
         let mut kept = Vec::new();
-        for (operation, shape) in plan.operations.iter().zip(&plan.shapes) {
+        for (index, operation) in plan.operations.iter().enumerate() {
+            let shape = plan.shapes[index];
             let mut keep = Kept::default();
             match operation {
                 Operation::Convolution(convolution) => {
-                    let (gathered, products) = convolution_scratch(convolution, *shape, lanes);
+                    let (gathered, products) =
+                        convolution_scratch(convolution, plan.shapes[index + 1], lanes);
                     grow(&mut scratch.gathered, gathered);
                     grow(&mut scratch.products, products);
                 }
                 Operation::NonLocal(block) => {
-                    let sizes = attention_sizes(block, *shape, lanes);
+                    let sizes = attention_sizes(block, shape, lanes);
                     keep.embedded = vec![0.0; 3 * sizes.inner * sizes.queries * lanes];
                     keep.pooled = vec![0.0; 2 * sizes.inner * sizes.keys * lanes];
                     keep.weights = vec![0.0; sizes.queries * sizes.keys * lanes];
@@ -138,7 +138,9 @@ impl<'p> Block<'p> {
                     );
                 }
                 Operation::Activation(kind) => activate(arch, *kind, input, output),
-                Operation::MaxPool(size) => max_pool(arch, shape, *size, self.lanes, input, output),
+                Operation::MaxPool(size) => {
+                    max_pool(arch, windows(shape, *size, self.lanes), input, output);
+                }
                 Operation::NonLocal(block) => {
                     let sizes = attention_sizes(block, shape, self.lanes);
                     mix(
@@ -271,9 +273,7 @@ impl<'p> Block<'p> {
                 Operation::MaxPool(size) => {
                     max_pool_backward(
                         arch,
-                        shape,
-                        *size,
-                        self.lanes,
+                        windows(shape, *size, self.lanes),
                         input,
                         output,
                         &self.gradient,
@@ -309,6 +309,10 @@ impl<'p> Block<'p> {
     }
 }
 
+fn windows(shape: [usize; 3], size: usize, lanes: usize) -> Windows {
+    Windows { shape, size, lanes }
+}
+
 fn grow(buffer: &mut Vec<f32>, length: usize) {
     if buffer.len() < length {
         buffer.resize(length, 0.0);
@@ -323,344 +327,12 @@ fn fused_slope(operation: &Operation) -> f32 {
     }
 }
 
-/// Whether the backward pass writes every pixel instead of adding to what is there.
-fn writes_all(convolution: &Convolution) -> bool {
-    matches!(&convolution.method, Method::Winograd { tiling, .. } if tiling.covers_input())
-}
-
-fn activated(bias: &[f32], slope: f32) -> Epilogue<'_> {
+pub(crate) fn activated(bias: &[f32], slope: f32) -> Epilogue<'_> {
     if slope == 1.0 {
         Epilogue::Bias(bias)
     } else {
         Epilogue::BiasLeaky(bias, slope)
     }
-}
-
-/// The pieces a convolution is done in, and their strides. Pieces of tiles for Winograd, of output rows for columns.
-pub(crate) struct Pieces {
-    pub(crate) count: usize,
-    pub(crate) size: usize,
-}
-
-impl Pieces {
-    fn new(count: usize, columns_each: usize) -> Self {
-        let size = (COLUMNS / columns_each).clamp(1, count.max(1));
-        // Even pieces: four tiles are cut as two and two, not three and one.
-        let size = count.div_ceil(count.div_ceil(size));
-        Self { count, size }
-    }
-
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
-        let (count, size) = (self.count, self.size);
-        (0..count)
-            .step_by(size)
-            .map(move |start| start..(start + size).min(count))
-    }
-}
-
-pub(crate) fn tile_pieces(tiling: &Tiling, lanes: usize) -> Pieces {
-    let [down, across] = tiling.grid();
-    Pieces::new(down * across, lanes)
-}
-
-pub(crate) fn row_pieces(rows: usize, columns: usize, lanes: usize) -> Pieces {
-    Pieces::new(rows, columns * lanes)
-}
-
-/// Values between the matrices of a transform; odd in cache lines, so that they do not all fall into one cache set.
-pub(crate) fn plane_stride(rows: usize, columns: usize) -> usize {
-    (rows * columns).next_multiple_of(2 * LANES) + LANES
-}
-
-fn convolution_scratch(
-    convolution: &Convolution,
-    [_, height, width]: [usize; 3],
-    lanes: usize,
-) -> (usize, usize) {
-    let Convolution {
-        inputs,
-        outputs,
-        kernel,
-        stride,
-        padding,
-        ..
-    } = *convolution;
-    match &convolution.method {
-        Method::Columns { .. } => {
-            let side = |length: usize| (length + 2 * padding - kernel) / stride + 1;
-            let columns = row_pieces(side(height), side(width), lanes).size * side(width) * lanes;
-            (inputs * kernel * kernel * columns, 0)
-        }
-        Method::Winograd {
-            tiling, forward, ..
-        } => {
-            let columns = tile_pieces(tiling, lanes).size * lanes;
-            (
-                forward.len() * plane_stride(inputs * stride * stride, columns),
-                forward.len() * plane_stride(outputs, columns),
-            )
-        }
-    }
-}
-
-fn convolve(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    lanes: usize,
-    input: &mut [f32],
-    output: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let [_, height, width] = plan.shapes[index + 1];
-    let arch = plan.arch;
-    match &convolution.method {
-        Method::Columns { forward, .. } => {
-            for rows in row_pieces(height, width, lanes).ranges() {
-                let columns = rows.len() * width * lanes;
-                let first = rows.start * width * lanes;
-                gather_columns(
-                    plan,
-                    index,
-                    convolution,
-                    lanes,
-                    rows,
-                    input,
-                    &mut scratch.gathered,
-                );
-                arch.dispatch(Product {
-                    a: forward,
-                    b: &scratch.gathered,
-                    b_stride: columns,
-                    c: &mut output[first..],
-                    c_stride: height * width * lanes,
-                    columns,
-                    epilogue: activated(&convolution.bias, convolution.slope),
-                });
-            }
-        }
-        Method::Winograd {
-            tiling, forward, ..
-        } => {
-            let depth = convolution.inputs * convolution.stride * convolution.stride;
-            for tiles in tile_pieces(tiling, lanes).ranges() {
-                let columns = tiles.len() * lanes;
-                let [from, to] =
-                    [depth, convolution.outputs].map(|rows| plane_stride(rows, columns));
-                let transfer = |direction, channels, plane_stride| {
-                    (direction, channels, plane_stride, tiles.clone())
-                };
-                let (direction, channels, stride, range) =
-                    transfer(Direction::Gather, convolution.inputs, from);
-                arch.dispatch(Transfer {
-                    tiling,
-                    direction,
-                    channels,
-                    lanes,
-                    tiles: range,
-                    plane_stride: stride,
-                    pixels: input,
-                    planes: &mut scratch.gathered,
-                    bias: &[],
-                    slope: 1.0,
-                    mask: None,
-                });
-                for (place, weights) in forward.iter().enumerate() {
-                    arch.dispatch(Product {
-                        a: weights,
-                        b: &scratch.gathered[place * from..],
-                        b_stride: columns,
-                        c: &mut scratch.products[place * to..],
-                        c_stride: columns,
-                        columns,
-                        epilogue: Epilogue::None,
-                    });
-                }
-                arch.dispatch(Transfer {
-                    tiling,
-                    direction: Direction::Finish,
-                    channels: convolution.outputs,
-                    lanes,
-                    tiles,
-                    plane_stride: to,
-                    pixels: output,
-                    planes: &mut scratch.products,
-                    bias: &convolution.bias,
-                    slope: convolution.slope,
-                    mask: None,
-                });
-            }
-        }
-    }
-}
-
-#[allow(clippy::too_many_arguments)]
-fn convolve_backward(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    lanes: usize,
-    gradient: &mut [f32],
-    mask: Option<&[f32]>,
-    input_gradient: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let [_, height, width] = plan.shapes[index + 1];
-    let arch = plan.arch;
-    match &convolution.method {
-        Method::Columns { backward, .. } => {
-            for rows in row_pieces(height, width, lanes).ranges() {
-                let columns = rows.len() * width * lanes;
-                let first = rows.start * width * lanes;
-                arch.dispatch(Product {
-                    a: backward,
-                    b: &gradient[first..],
-                    b_stride: height * width * lanes,
-                    c: &mut scratch.gathered,
-                    c_stride: columns,
-                    columns,
-                    epilogue: Epilogue::None,
-                });
-                scatter_columns(
-                    plan,
-                    index,
-                    convolution,
-                    lanes,
-                    rows,
-                    &scratch.gathered,
-                    input_gradient,
-                );
-            }
-        }
-        Method::Winograd {
-            tiling, backward, ..
-        } => {
-            let depth = convolution.inputs * convolution.stride * convolution.stride;
-            for tiles in tile_pieces(tiling, lanes).ranges() {
-                let columns = tiles.len() * lanes;
-                let [from, to] =
-                    [convolution.outputs, depth].map(|rows| plane_stride(rows, columns));
-                arch.dispatch(Transfer {
-                    tiling,
-                    direction: Direction::Spread,
-                    channels: convolution.outputs,
-                    lanes,
-                    tiles: tiles.clone(),
-                    plane_stride: from,
-                    pixels: gradient,
-                    planes: &mut scratch.products,
-                    bias: &[],
-                    slope: convolution.slope,
-                    mask,
-                });
-                for (place, weights) in backward.iter().enumerate() {
-                    arch.dispatch(Product {
-                        a: weights,
-                        b: &scratch.products[place * from..],
-                        b_stride: columns,
-                        c: &mut scratch.gathered[place * to..],
-                        c_stride: columns,
-                        columns,
-                        epilogue: Epilogue::None,
-                    });
-                }
-                arch.dispatch(Transfer {
-                    tiling,
-                    direction: Direction::Scatter,
-                    channels: convolution.inputs,
-                    lanes,
-                    tiles,
-                    plane_stride: to,
-                    pixels: input_gradient,
-                    planes: &mut scratch.gathered,
-                    bias: &[],
-                    slope: 1.0,
-                    mask: None,
-                });
-            }
-        }
-    }
-}
-
-/// Calls `with(row of the columns, output row and column, input offset or none for padding)` for each entry.
-#[inline(always)]
-fn each_window(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    rows: std::ops::Range<usize>,
-    mut with: impl FnMut(usize, usize, Option<usize>),
-) {
-    let Convolution {
-        kernel,
-        stride,
-        padding,
-        inputs,
-        ..
-    } = *convolution;
-    let [_, height, width] = plan.shapes[index];
-    let across = plan.shapes[index + 1][2];
-    for entry in 0..inputs * kernel * kernel {
-        let [channel, down, right] = [
-            entry / (kernel * kernel),
-            entry / kernel % kernel,
-            entry % kernel,
-        ];
-        for (local, row) in rows.clone().enumerate() {
-            let y = (row * stride + down).wrapping_sub(padding);
-            for column in 0..across {
-                let x = (column * stride + right).wrapping_sub(padding);
-                let is_inside = y < height && x < width;
-                let place = is_inside.then(|| (channel * height + y) * width + x);
-                with(entry, local * across + column, place);
-            }
-        }
-    }
-}
-
-pub(crate) fn gather_columns(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    lanes: usize,
-    rows: std::ops::Range<usize>,
-    input: &[f32],
-    columns: &mut [f32],
-) {
-    let count = rows.len() * plan.shapes[index + 1][2];
-    each_window(plan, index, convolution, rows, |entry, pixel, place| {
-        let target = &mut columns[(entry * count + pixel) * lanes..][..lanes];
-        match place {
-            Some(place) => target.copy_from_slice(&input[place * lanes..][..lanes]),
-            None => target.fill(0.0),
-        }
-    });
-}
-
-fn scatter_columns(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    lanes: usize,
-    rows: std::ops::Range<usize>,
-    columns: &[f32],
-    input_gradient: &mut [f32],
-) {
-    let count = rows.len() * plan.shapes[index + 1][2];
-    plan.arch.dispatch(
-        #[inline(always)]
-        || {
-            each_window(plan, index, convolution, rows, |entry, pixel, place| {
-                if let Some(place) = place {
-                    let target = &mut input_gradient[place * lanes..][..lanes];
-                    let source = &columns[(entry * count + pixel) * lanes..][..lanes];
-                    for (target, source) in target.iter_mut().zip(source) {
-                        *target += source;
-                    }
-                }
-            });
-        },
-    );
 }
 
 fn attention_sizes(block: &NonLocal, [_, height, width]: [usize; 3], lanes: usize) -> Sizes {
@@ -698,9 +370,7 @@ fn mix(
     let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
     max_pool(
         arch,
-        [2 * sizes.inner, height, width],
-        2,
-        lanes,
+        windows([2 * sizes.inner, height, width], 2, lanes),
         key_value,
         &mut kept.pooled,
     );
@@ -775,9 +445,7 @@ fn mix_backward(
     );
     max_pool_backward(
         arch,
-        [2 * sizes.inner, height, width],
-        2,
-        lanes,
+        windows([2 * sizes.inner, height, width], 2, lanes),
         key_value,
         &kept.pooled,
         pooled,

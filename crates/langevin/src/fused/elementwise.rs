@@ -48,16 +48,12 @@ pub(crate) fn activate(arch: Arch, kind: Activation, input: &[f32], output: &mut
 
 /// gradient ← gradient · activation′(input).
 pub(crate) fn activate_backward(arch: Arch, kind: Activation, input: &[f32], gradient: &mut [f32]) {
-    let pairs = gradient.iter_mut().zip(input);
     match kind {
-        Activation::LeakyRelu { slope } => arch.dispatch(
-            #[inline(always)]
-            || pairs.for_each(|(g, &x)| *g *= if x > 0.0 { 1.0 } else { slope }),
-        ),
+        Activation::LeakyRelu { slope } => mask(arch, gradient, input, slope),
         Activation::Silu => arch.dispatch(
             #[inline(always)]
             || {
-                pairs.for_each(|(g, &x)| {
+                gradient.iter_mut().zip(input).for_each(|(g, &x)| {
                     let gate = sigmoid(x);
                     *g *= gate * (1.0 + x * (1.0 - gate));
                 });
@@ -65,7 +61,10 @@ pub(crate) fn activate_backward(arch: Arch, kind: Activation, input: &[f32], gra
         ),
         Activation::Elu { alpha } => arch.dispatch(
             #[inline(always)]
-            || pairs.for_each(|(g, &x)| *g *= if x > 0.0 { 1.0 } else { alpha * exp(x) }),
+            || {
+                let pairs = gradient.iter_mut().zip(input);
+                pairs.for_each(|(g, &x)| *g *= if x > 0.0 { 1.0 } else { alpha * exp(x) });
+            },
         ),
     }
 }
@@ -153,95 +152,6 @@ pub(crate) fn softmax_backward(
             *g = p * (*g - total);
         }
     }
-}
-
-/// Maximum over windows of `size`: `[channels][height][width][lanes]` → the same with sides divided.
-pub(crate) fn max_pool(
-    arch: Arch,
-    [channels, height, width]: [usize; 3],
-    size: usize,
-    lanes: usize,
-    input: &[f32],
-    output: &mut [f32],
-) {
-    let [rows, columns] = [height / size, width / size];
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            for (pixel, peak) in output
-                .chunks_exact_mut(lanes)
-                .take(channels * rows * columns)
-                .enumerate()
-            {
-                let corner = window_corner(pixel, rows, columns, height, width, size);
-                peak.copy_from_slice(&input[corner * lanes..][..lanes]);
-                for place in 1..size * size {
-                    let at = corner + place / size * width + place % size;
-                    for (peak, &value) in peak.iter_mut().zip(&input[at * lanes..][..lanes]) {
-                        *peak = if value > *peak { value } else { *peak };
-                    }
-                }
-            }
-        },
-    );
-}
-
-/// The gradient of [`max_pool`]: it goes to the first place of the window that holds the maximum.
-#[allow(clippy::too_many_arguments)] // Two images before and two after.
-pub(crate) fn max_pool_backward(
-    arch: Arch,
-    [channels, height, width]: [usize; 3],
-    size: usize,
-    lanes: usize,
-    input: &[f32],
-    output: &[f32],
-    gradient: &[f32],
-    input_gradient: &mut [f32],
-) {
-    let [rows, columns] = [height / size, width / size];
-    if height % size != 0 || width % size != 0 {
-        input_gradient[..channels * height * width * lanes].fill(0.0);
-    }
-    arch.dispatch(
-        #[inline(always)]
-        || {
-            let mut rest = vec![0.0f32; lanes];
-            for pixel in 0..channels * rows * columns {
-                let corner = window_corner(pixel, rows, columns, height, width, size);
-                let peak = &output[pixel * lanes..][..lanes];
-                rest.copy_from_slice(&gradient[pixel * lanes..][..lanes]);
-                for place in 0..size * size {
-                    let at = (corner + place / size * width + place % size) * lanes;
-                    let values = &input[at..][..lanes];
-                    let outs = &mut input_gradient[at..][..lanes];
-                    for (((out, &value), &peak), rest) in
-                        outs.iter_mut().zip(values).zip(peak).zip(rest.iter_mut())
-                    {
-                        let is_peak = value == peak;
-                        *out = if is_peak { *rest } else { 0.0 };
-                        *rest = if is_peak { 0.0 } else { *rest };
-                    }
-                }
-            }
-        },
-    );
-}
-
-#[inline(always)]
-fn window_corner(
-    pixel: usize,
-    rows: usize,
-    columns: usize,
-    height: usize,
-    width: usize,
-    size: usize,
-) -> usize {
-    let [channel, row, column] = [
-        pixel / (rows * columns),
-        pixel / columns % rows,
-        pixel % columns,
-    ];
-    (channel * height + row * size) * width + column * size
 }
 
 #[cfg(test)]

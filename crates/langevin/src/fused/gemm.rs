@@ -6,10 +6,13 @@
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::vector::{check, load, scalar, starts, store};
+use super::vector::{check, load, prefetch, scalar, starts, store};
 
 /// Rows of a panel on machines with 32 vector registers and with 16.
 const ROWS: [usize; 2] = [8, 4];
+
+/// How far ahead weights are asked for: hardware stops at the end of each page.
+const AHEAD: usize = 768;
 
 /// How many rows a tile has on this machine.
 pub(crate) fn tile_rows(arch: Arch) -> usize {
@@ -166,6 +169,7 @@ impl Product<'_> {
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         let mut at = 0usize;
         for weights in panel.chunks_exact(M) {
+            prefetch(weights, AHEAD);
             let vectors = columns.map(|column| load::<S>(self.b, at.wrapping_add(column)));
             at = at.wrapping_add(self.b_stride);
             for i in 0..M {

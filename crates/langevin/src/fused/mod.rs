@@ -6,10 +6,13 @@
 mod attention;
 mod block;
 mod chains;
+mod convolution;
 mod elementwise;
 mod gemm;
 mod parameters;
 mod plan;
+mod pool;
+mod transform;
 mod vector;
 mod winograd;
 
@@ -124,10 +127,7 @@ impl FusedEngine {
         chains: usize,
     ) -> Result<WorkingSet, LangevinError> {
         let plan = self.compile(energy, state_shape)?;
-        let largest = blocks(&plan, chains)
-            .into_iter()
-            .map(|block| block.len())
-            .max();
+        let largest = blocks(chains).into_iter().map(|block| block.len()).max();
         let chains = largest.unwrap_or_default();
         Ok(WorkingSet {
             weights: plan.weight_bytes(),
@@ -144,10 +144,9 @@ impl FusedEngine {
 }
 
 /// Cuts a batch: as many blocks as there are workers, or a multiple of that when blocks would outgrow the cache.
-fn blocks(plan: &Plan, chains: usize) -> Vec<std::ops::Range<usize>> {
+fn blocks(chains: usize) -> Vec<std::ops::Range<usize>> {
     const MOST: usize = 64;
     let workers = rayon::current_num_threads();
-    let _ = plan;
     let mut count = chains.div_ceil(MOST);
     if count < workers {
         count = workers.min(chains.div_ceil(vector::LANES));
@@ -181,7 +180,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
         let plan = self.compile(energy, [channels, height, width])?;
         let states = host(initial)?;
         let per_chain = plan.size(0);
-        let outcomes: Vec<BlockOutcome> = blocks(&plan, chains)
+        let outcomes: Vec<BlockOutcome> = blocks(chains)
             .into_par_iter()
             .map(|block| {
                 let initial = &states[block.start * per_chain..block.end * per_chain];

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use burn::module::ParamId;
 use pulp::Arch;
 
-use super::block::{Scratch, gather_columns, plane_stride, row_pieces, tile_pieces};
+use super::block::Scratch;
+use super::convolution::{TilePiece, gather_columns, plane_stride, row_pieces};
 use super::gemm::Outer;
 use super::plan::{Convolution, Dense, Ids, Method, NonLocal, Plan};
-use super::winograd::{Direction, Transfer};
+use super::winograd::Direction;
 
 /// Gradients by parameter, in burn's layouts.
 #[derive(Default)]
@@ -187,40 +188,20 @@ fn winograd_weight(
     let depth = inputs * stride * stride;
     let places = forward.len();
     let mut sums = vec![0.0; places * outputs * depth];
-    for tiles in tile_pieces(tiling, lanes).ranges() {
-        let columns = tiles.len() * lanes;
+    let Scratch {
+        gathered, products, ..
+    } = scratch;
+    for piece in TilePiece::all(tiling, lanes) {
+        let columns = piece.columns();
         let [from, to] = [depth, outputs].map(|rows| plane_stride(rows, columns));
-        plan.arch.dispatch(Transfer {
-            tiling,
-            direction: Direction::Gather,
-            channels: inputs,
-            lanes,
-            tiles: tiles.clone(),
-            plane_stride: from,
-            pixels: input,
-            planes: &mut scratch.gathered,
-            bias: &[],
-            slope: 1.0,
-            mask: None,
-        });
-        plan.arch.dispatch(Transfer {
-            tiling,
-            direction: Direction::Spread,
-            channels: outputs,
-            lanes,
-            tiles,
-            plane_stride: to,
-            pixels: gradient,
-            planes: &mut scratch.products,
-            bias: &[],
-            slope: 1.0,
-            mask: None,
-        });
+        let arch = plan.arch;
+        arch.dispatch(piece.transfer(Direction::Gather, inputs, input, gathered));
+        arch.dispatch(piece.transfer(Direction::Spread, outputs, gradient, products));
         for place in 0..places {
-            plan.arch.dispatch(Outer {
-                a: &scratch.products[place * to..],
+            arch.dispatch(Outer {
+                a: &products[place * to..],
                 a_stride: columns,
-                b: &scratch.gathered[place * from..],
+                b: &gathered[place * from..],
                 b_stride: columns,
                 d: &mut sums[place * outputs * depth..][..outputs * depth],
                 rows: outputs,

@@ -403,7 +403,7 @@ fn transform_weight(
     for output in 0..outputs {
         for input in 0..inputs {
             for phase in 0..stride * stride {
-                let mut half = [[0.0; 3]; super::winograd::MOST];
+                let mut half = [[0.0; 3]; 6];
                 let tap = |a: usize, b: usize| {
                     let [y, x] = [stride * a + phase / stride, stride * b + phase % stride];
                     f64::from(weight[((output * inputs + input) * kernel + y) * kernel + x])

@@ -55,6 +55,19 @@ pub(crate) fn scalar(slice: &[f32], offset: usize) -> f32 {
     unsafe { *slice.get_unchecked(offset) }
 }
 
+/// Asks for the cache line of `offset`, which may lie beyond the end.
+#[inline(always)]
+pub(crate) fn prefetch(slice: &[f32], offset: usize) {
+    #[cfg(target_arch = "x86_64")]
+    {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a hint; it never faults and reads nothing that the program can see.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(slice.as_ptr().wrapping_add(offset).cast()) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (slice, offset);
+}
+
 /// Where vectors start that together cover `0..length`: the last one overlaps its neighbour when the length is no
 /// multiple of the width. Values that are written twice are written alike. `length` is at least one vector.
 #[inline(always)]

@@ -1,5 +1,4 @@
-//! Small minimal-filtering transforms, F(outputs, taps) along each axis (Lavin and Gray, "Fast algorithms for
-//! convolutional neural networks", CVPR 2016; Toom–Cook at the points 0, ±1, ±2 and ∞).
+//! Convolutions in tiles, by minimal filtering along both axes.
 //!
 //! A convolution of stride s whose kernel is s·r wide is the sum of s² phases, each a stride-1 convolution of r taps;
 //! transforms of all phases share the output side, so phases are merely more channels of the product.
@@ -7,158 +6,8 @@
 
 use pulp::{Simd, WithSimd};
 
+use super::transform::{F22, F23, F42, F43, Transform};
 use super::vector::{check, load, starts, store};
-
-/// Phases whose places are kept at once.
-const PHASES: usize = 4;
-
-/// A place in the padding.
-const OUTSIDE: usize = usize::MAX;
-
-/// The largest transform: F(4, 3).
-pub(crate) const MOST: usize = 6;
-
-/// F(outputs, taps) as matrices: y = Aᵀ[(G w) ∘ (Bᵀ x)].
-pub(crate) trait Transform {
-    /// Outputs of a tile along an axis.
-    const OUTPUTS: usize;
-    /// Inputs, outputs + taps − 1.
-    const INPUTS: usize;
-    /// Bᵀ, `INPUTS` × `INPUTS`.
-    const INPUT: [[f32; MOST]; MOST];
-    /// Aᵀ, `OUTPUTS` × `INPUTS`.
-    const OUTPUT: [[f32; MOST]; MOST];
-    /// G, `INPUTS` × taps.
-    const WEIGHT: [[f64; 3]; MOST];
-}
-
-/// F(2, 2): 3 products for 2 outputs of 2 taps.
-pub(crate) struct F22;
-
-impl Transform for F22 {
-    const OUTPUTS: usize = 2;
-    const INPUTS: usize = 3;
-    const INPUT: [[f32; MOST]; MOST] = [
-        [1.0, -1.0, 0.0, 0.0, 0.0, 0.0],
-        [0.0, 1.0, 0.0, 0.0, 0.0, 0.0],
-        [0.0, -1.0, 1.0, 0.0, 0.0, 0.0],
-        [0.0; MOST],
-        [0.0; MOST],
-        [0.0; MOST],
-    ];
-    const OUTPUT: [[f32; MOST]; MOST] = [
-        [1.0, 1.0, 0.0, 0.0, 0.0, 0.0],
-        [0.0, 1.0, 1.0, 0.0, 0.0, 0.0],
-        [0.0; MOST],
-        [0.0; MOST],
-        [0.0; MOST],
-        [0.0; MOST],
-    ];
-    const WEIGHT: [[f64; 3]; MOST] = [
-        [1.0, 0.0, 0.0],
-        [1.0, 1.0, 0.0],
-        [0.0, 1.0, 0.0],
-        [0.0; 3],
-        [0.0; 3],
-        [0.0; 3],
-    ];
-}
-
-/// F(4, 2): 5 products for 4 outputs of 2 taps, points 0, 1, −1, 2, ∞.
-pub(crate) struct F42;
-
-impl Transform for F42 {
-    const OUTPUTS: usize = 4;
-    const INPUTS: usize = 5;
-    const INPUT: [[f32; MOST]; MOST] = [
-        [2.0, -1.0, -2.0, 1.0, 0.0, 0.0],
-        [0.0, -2.0, -1.0, 1.0, 0.0, 0.0],
-        [0.0, 2.0, -3.0, 1.0, 0.0, 0.0],
-        [0.0, -1.0, 0.0, 1.0, 0.0, 0.0],
-        [0.0, 2.0, -1.0, -2.0, 1.0, 0.0],
-        [0.0; MOST],
-    ];
-    const OUTPUT: [[f32; MOST]; MOST] = [
-        [1.0, 1.0, 1.0, 1.0, 0.0, 0.0],
-        [0.0, 1.0, -1.0, 2.0, 0.0, 0.0],
-        [0.0, 1.0, 1.0, 4.0, 0.0, 0.0],
-        [0.0, 1.0, -1.0, 8.0, 1.0, 0.0],
-        [0.0; MOST],
-        [0.0; MOST],
-    ];
-    const WEIGHT: [[f64; 3]; MOST] = [
-        [0.5, 0.0, 0.0],
-        [-0.5, -0.5, 0.0],
-        [-1.0 / 6.0, 1.0 / 6.0, 0.0],
-        [1.0 / 6.0, 2.0 / 6.0, 0.0],
-        [0.0, 1.0, 0.0],
-        [0.0; 3],
-    ];
-}
-
-/// F(2, 3): 4 products for 2 outputs of 3 taps, points 0, 1, −1, ∞.
-pub(crate) struct F23;
-
-impl Transform for F23 {
-    const OUTPUTS: usize = 2;
-    const INPUTS: usize = 4;
-    const INPUT: [[f32; MOST]; MOST] = [
-        [-1.0, 0.0, 1.0, 0.0, 0.0, 0.0],
-        [0.0, 1.0, 1.0, 0.0, 0.0, 0.0],
-        [0.0, -1.0, 1.0, 0.0, 0.0, 0.0],
-        [0.0, -1.0, 0.0, 1.0, 0.0, 0.0],
-        [0.0; MOST],
-        [0.0; MOST],
-    ];
-    const OUTPUT: [[f32; MOST]; MOST] = [
-        [1.0, 1.0, 1.0, 0.0, 0.0, 0.0],
-        [0.0, 1.0, -1.0, 1.0, 0.0, 0.0],
-        [0.0; MOST],
-        [0.0; MOST],
-        [0.0; MOST],
-        [0.0; MOST],
-    ];
-    const WEIGHT: [[f64; 3]; MOST] = [
-        [-1.0, 0.0, 0.0],
-        [0.5, 0.5, 0.5],
-        [0.5, -0.5, 0.5],
-        [0.0, 0.0, 1.0],
-        [0.0; 3],
-        [0.0; 3],
-    ];
-}
-
-/// F(4, 3): 6 products for 4 outputs of 3 taps, points 0, 1, −1, 2, −2, ∞.
-pub(crate) struct F43;
-
-impl Transform for F43 {
-    const OUTPUTS: usize = 4;
-    const INPUTS: usize = 6;
-    const INPUT: [[f32; MOST]; MOST] = [
-        [4.0, 0.0, -5.0, 0.0, 1.0, 0.0],
-        [0.0, -4.0, -4.0, 1.0, 1.0, 0.0],
-        [0.0, 4.0, -4.0, -1.0, 1.0, 0.0],
-        [0.0, -2.0, -1.0, 2.0, 1.0, 0.0],
-        [0.0, 2.0, -1.0, -2.0, 1.0, 0.0],
-        [0.0, 4.0, 0.0, -5.0, 0.0, 1.0],
-    ];
-    const OUTPUT: [[f32; MOST]; MOST] = [
-        [1.0, 1.0, 1.0, 1.0, 1.0, 0.0],
-        [0.0, 1.0, -1.0, 2.0, -2.0, 0.0],
-        [0.0, 1.0, 1.0, 4.0, 4.0, 0.0],
-        [0.0, 1.0, -1.0, 8.0, -8.0, 1.0],
-        [0.0; MOST],
-        [0.0; MOST],
-    ];
-    const WEIGHT: [[f64; 3]; MOST] = [
-        [0.25, 0.0, 0.0],
-        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
-        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
-        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
-        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
-        [0.0, 0.0, 1.0],
-    ];
-}
 
 /// Which transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -179,20 +28,20 @@ impl Tile {
 
     pub(crate) fn inputs(self) -> usize {
         match self {
-            Self::F22 => F22::INPUTS,
-            Self::F42 => F42::INPUTS,
-            Self::F23 => F23::INPUTS,
-            Self::F43 => F43::INPUTS,
+            Self::F22 => 3,
+            Self::F42 => 5,
+            Self::F23 => 4,
+            Self::F43 => 6,
         }
     }
 
-    /// G.
-    pub(crate) fn weight(self) -> [[f64; 3]; MOST] {
+    /// G, a row for each product.
+    pub(crate) fn weight(self) -> &'static [[f64; 3]] {
         match self {
-            Self::F22 => F22::WEIGHT,
-            Self::F42 => F42::WEIGHT,
-            Self::F23 => F23::WEIGHT,
-            Self::F43 => F43::WEIGHT,
+            Self::F22 => &F22::WEIGHT,
+            Self::F42 => &F42::WEIGHT,
+            Self::F23 => &F23::WEIGHT,
+            Self::F43 => &F43::WEIGHT,
         }
     }
 }
@@ -222,12 +71,44 @@ impl Tiling {
         })
     }
 
-    /// The input position of place `index` of tile `tile` in `phase` along `axis`, if it is not padding.
-    #[inline(always)]
-    fn place(&self, axis: usize, tile: usize, index: usize, phase: usize) -> Option<usize> {
-        let padded = self.stride * (tile * self.tile.outputs() + index) + phase;
-        let place = padded.wrapping_sub(self.padding);
-        (place < self.input[axis]).then_some(place)
+    /// Where the window of a tile lies in `phase`.
+    fn window(&self, tile: [usize; 2], phase: [usize; 2]) -> Window {
+        let first = |axis: usize| {
+            let padded = self.stride * tile[axis] * self.tile.outputs() + phase[axis];
+            padded.wrapping_sub(self.padding)
+        };
+        let inside = |axis: usize| {
+            let is_inside =
+                |&index: &usize| first(axis).wrapping_add(self.stride * index) < self.input[axis];
+            let indices = (0..self.tile.inputs()).filter(is_inside);
+            indices.fold(0u32, |bits, index| bits | 1 << index)
+        };
+        // Neighbouring tiles share `taps − 1` places; tiles come in order, so that an earlier one has written them.
+        let shared = (1u32 << (self.tile.inputs() - self.tile.outputs())) - 1;
+        Window {
+            corner: first(0).wrapping_mul(self.input[1]).wrapping_add(first(1)),
+            inside: [inside(0), inside(1)],
+            written: tile.map(|tile| if tile > 0 { shared } else { 0 }),
+        }
+    }
+}
+
+/// A tile's places in one phase of an image; bits say something of each row and of each column.
+#[derive(Clone, Copy)]
+struct Window {
+    /// The first place, counted in pixels; beyond the image (wrapped) when the tile starts in the padding.
+    corner: usize,
+    /// Not in the padding.
+    inside: [u32; 2],
+    /// Shared with the tile before.
+    written: [u32; 2],
+}
+
+impl Window {
+    /// Whether all places lie in the image, and tiles on both sides came before.
+    fn is_interior(self, inputs: usize) -> bool {
+        let all = (1 << inputs) - 1;
+        self.inside == [all, all] && self.written.iter().all(|&bits| bits != 0)
     }
 }
 
@@ -277,23 +158,36 @@ impl WithSimd for Transfer<'_> {
     }
 }
 
+/// Repeats a block for 0, 1, … below a constant of at most 6, without a loop: values indexed by `$i` stay in registers.
+macro_rules! unrolled {
+    ($i:ident < $count:ident, $body:block) => {
+        unrolled!(@ $i, $count, $body, 0, 1, 2, 3, 4, 5)
+    };
+    (@ $i:ident, $count:ident, $body:block, $($value:literal),*) => {
+        $(if $value < $count {
+            const $i: usize = $value;
+            $body
+        })*
+    };
+}
+
 impl Transfer<'_> {
     #[inline(always)]
-    fn walk<S: Simd, T: Transform, const I: usize, const O: usize>(&mut self, simd: S) {
+    fn walk<S: Simd, T: Transform<I, O>, const I: usize, const O: usize>(&mut self, simd: S) {
         let is_input = matches!(self.direction, Direction::Gather | Direction::Scatter);
         let [height, width] = if is_input {
             self.tiling.input
         } else {
             self.tiling.output
         };
-        let phases = if is_input { self.tiling.stride } else { 1 };
+        let stride = if is_input { self.tiling.stride } else { 1 };
+        let phases = stride * stride;
         let columns = self.tiles.len() * self.lanes;
         check(self.lanes.is_multiple_of(S::F32_LANES));
         check(self.pixels.len() >= self.channels * height * width * self.lanes);
-        check(self.plane_stride >= self.channels * phases * phases * columns);
+        check(self.plane_stride >= self.channels * phases * columns);
         check(
-            self.planes.len()
-                >= (I * I - 1) * self.plane_stride + self.channels * phases * phases * columns,
+            self.planes.len() >= (I * I - 1) * self.plane_stride + self.channels * phases * columns,
         );
         check(self.direction != Direction::Finish || self.bias.len() >= self.channels);
         check(
@@ -303,277 +197,239 @@ impl Transfer<'_> {
         let across = self.tiling.grid()[1];
         for (local, tile) in self.tiles.clone().enumerate() {
             let at = [tile / across, tile % across];
-            if !is_input {
+            for phase in 0..phases {
+                let window = self.tiling.window(at, [phase / stride, phase % stride]);
+                let is_interior = window.is_interior(I);
+                let is_whole = (at[0] + 1) * O <= height && (at[1] + 1) * O <= width;
                 for channel in 0..self.channels {
-                    let column = channel * columns + local * self.lanes;
-                    self.output_tile::<S, T, I, O>(simd, channel, at, column);
-                }
-                continue;
-            }
-            // Where each phase's places are in an image; at most four phases at a time, to bound the stack.
-            for first in (0..phases * phases).step_by(PHASES) {
-                let group = first..(first + PHASES).min(phases * phases);
-                let mut places = [[[OUTSIDE; I]; I]; PHASES];
-                for phase in group.clone() {
-                    places[phase - first] = self.places::<I>(at, [phase / phases, phase % phases]);
-                }
-                for channel in 0..self.channels {
-                    for phase in group.clone() {
-                        let row = channel * phases * phases + phase;
-                        let column = row * columns + local * self.lanes;
-                        let places = &places[phase - first];
-                        if self.direction == Direction::Gather {
-                            self.gather::<S, T, I>(simd, channel, places, column);
-                        } else {
-                            self.scatter::<S, T, I>(simd, channel, at, places, column);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
-    /// The offsets of a tile's places in the first channel's image.
-    #[inline(always)]
-    fn places<const I: usize>(&self, at: [usize; 2], phase: [usize; 2]) -> [[usize; I]; I] {
-        let mut places = [[OUTSIDE; I]; I];
-        for (j, row) in places.iter_mut().enumerate() {
-            let y = self.tiling.place(0, at[0], j, phase[0]);
-            for (i, place) in row.iter_mut().enumerate() {
-                let x = self.tiling.place(1, at[1], i, phase[1]);
-                if let (Some(y), Some(x)) = (y, x) {
-                    *place = (y * self.tiling.input[1] + x) * self.lanes;
-                }
-            }
-        }
-        places
-    }
-
-    #[inline(always)]
-    fn gather<S: Simd, T: Transform, const I: usize>(
-        &mut self,
-        simd: S,
-        channel: usize,
-        places: &[[usize; I]; I],
-        column: usize,
-    ) {
-        let [height, width] = self.tiling.input;
-        let image = channel * height * width * self.lanes;
-        let zero = simd.splat_f32s(0.0);
-        let is_inside = places.as_flattened().iter().all(|&place| place != OUTSIDE);
-        for start in starts::<S>(self.lanes) {
-            let mut half = [[zero; I]; I];
-            for j in 0..I {
-                let mut row = [zero; I];
-                for i in 0..I {
-                    if is_inside || places[j][i] != OUTSIDE {
-                        row[i] = load::<S>(self.pixels, image + places[j][i] + start);
-                    }
-                }
-                half[j] = apply::<S, I, I, false>(simd, &T::INPUT, row);
-            }
-            for i in 0..I {
-                let mut down = [zero; I];
-                for j in 0..I {
-                    down[j] = half[j][i];
-                }
-                let done = apply::<S, I, I, false>(simd, &T::INPUT, down);
-                for j in 0..I {
-                    let plane = (j * I + i) * self.plane_stride;
-                    store::<S>(self.planes, plane + column + start, done[j]);
-                }
-            }
-        }
-    }
-
-    /// Neighbouring tiles share `taps − 1` places; tiles come in order, so whoever reaches a place first writes it and
-    /// the others add.
-    #[inline(always)]
-    fn scatter<S: Simd, T: Transform, const I: usize>(
-        &mut self,
-        simd: S,
-        channel: usize,
-        at: [usize; 2],
-        places: &[[usize; I]; I],
-        column: usize,
-    ) {
-        let [height, width] = self.tiling.input;
-        let image = channel * height * width * self.lanes;
-        let zero = simd.splat_f32s(0.0);
-        let shared = I - T::OUTPUTS;
-        for start in starts::<S>(self.lanes) {
-            let mut half = [[zero; I]; I];
-            for i in 0..I {
-                let mut down = [zero; I];
-                for j in 0..I {
-                    let plane = (j * I + i) * self.plane_stride;
-                    down[j] = load::<S>(self.planes, plane + column + start);
-                }
-                let done = apply::<S, I, I, true>(simd, &T::INPUT, down);
-                for j in 0..I {
-                    half[j][i] = done[j];
-                }
-            }
-            for j in 0..I {
-                let row = apply::<S, I, I, true>(simd, &T::INPUT, half[j]);
-                for i in 0..I {
-                    if places[j][i] == OUTSIDE {
-                        continue;
-                    }
-                    let place = image + places[j][i] + start;
-                    let is_written = j < shared && at[0] > 0 || i < shared && at[1] > 0;
-                    let sum = if is_written {
-                        simd.add_f32s(load::<S>(self.pixels, place), row[i])
-                    } else {
-                        row[i]
-                    };
-                    store::<S>(self.pixels, place, sum);
-                }
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn output_tile<S: Simd, T: Transform, const I: usize, const O: usize>(
-        &mut self,
-        simd: S,
-        channel: usize,
-        at: [usize; 2],
-        column: usize,
-    ) {
-        let [height, width] = self.tiling.output;
-        let zero = simd.splat_f32s(0.0);
-        let slope = simd.splat_f32s(self.slope);
-        let top = at[0] * O;
-        let left = at[1] * O;
-        let place =
-            |j: usize, i: usize| ((channel * height + top + j) * width + left + i) * self.lanes;
-        for start in starts::<S>(self.lanes) {
-            if self.direction == Direction::Finish {
-                let bias = simd.splat_f32s(self.bias[channel]);
-                let mut half = [[zero; I]; O];
-                for i in 0..I {
-                    let mut down = [zero; I];
-                    for j in 0..I {
-                        let plane = (j * I + i) * self.plane_stride;
-                        down[j] = load::<S>(self.planes, plane + column + start);
-                    }
-                    let done = apply::<S, I, O, false>(simd, &T::OUTPUT, down);
-                    for j in 0..O {
-                        half[j][i] = done[j];
-                    }
-                }
-                for j in 0..O {
-                    let row = apply::<S, I, O, false>(simd, &T::OUTPUT, half[j]);
-                    for i in 0..O {
-                        if top + j < height && left + i < width {
-                            let sum = simd.add_f32s(row[i], bias);
-                            let scaled = simd.mul_f32s(sum, slope);
-                            let positive = simd.greater_than_f32s(sum, zero);
-                            let value = simd.select_f32s(positive, sum, scaled);
-                            store::<S>(self.pixels, place(j, i) + start, value);
-                        }
-                    }
-                }
-            } else {
-                let mut half = [[zero; I]; O];
-                for j in 0..O {
-                    let mut row = [zero; O];
-                    for i in 0..O {
-                        if top + j < height && left + i < width {
-                            row[i] = load::<S>(self.pixels, place(j, i) + start);
-                            if let Some(mask) = self.mask {
-                                let stored = load::<S>(mask, place(j, i) + start);
-                                let positive = simd.greater_than_f32s(stored, zero);
-                                row[i] = simd.select_f32s(
-                                    positive,
-                                    row[i],
-                                    simd.mul_f32s(row[i], slope),
-                                );
+                    let row = channel * phases + phase;
+                    for start in starts::<S>(self.lanes) {
+                        let plane = row * columns + local * self.lanes + start;
+                        let image = channel * height * width * self.lanes + start;
+                        match (self.direction, is_interior, is_whole) {
+                            (Direction::Gather, true, _) => {
+                                self.gather::<S, T, I, O, true>(simd, image, window, plane);
+                            }
+                            (Direction::Gather, false, _) => {
+                                self.gather::<S, T, I, O, false>(simd, image, window, plane);
+                            }
+                            (Direction::Scatter, true, _) => {
+                                self.scatter::<S, T, I, O, true>(simd, image, window, plane);
+                            }
+                            (Direction::Scatter, false, _) => {
+                                self.scatter::<S, T, I, O, false>(simd, image, window, plane);
+                            }
+                            (Direction::Finish, _, true) => {
+                                self.finish::<S, T, I, O, true>(simd, channel, at, image, plane);
+                            }
+                            (Direction::Finish, _, false) => {
+                                self.finish::<S, T, I, O, false>(simd, channel, at, image, plane);
+                            }
+                            (Direction::Spread, _, true) => {
+                                self.spread::<S, T, I, O, true>(simd, at, image, plane);
+                            }
+                            (Direction::Spread, _, false) => {
+                                self.spread::<S, T, I, O, false>(simd, at, image, plane);
                             }
                         }
                     }
-                    half[j] = apply::<S, O, I, true>(simd, &T::OUTPUT, row);
-                }
-                for i in 0..I {
-                    let mut down = [zero; O];
-                    for j in 0..O {
-                        down[j] = half[j][i];
-                    }
-                    let done = apply::<S, O, I, true>(simd, &T::OUTPUT, down);
-                    for j in 0..I {
-                        let plane = (j * I + i) * self.plane_stride;
-                        store::<S>(self.planes, plane + column + start, done[j]);
-                    }
                 }
             }
         }
     }
-}
 
-/// The matrix (or its transpose) times a vector of vectors. Its entries are constants: zeros vanish and ones
-/// become additions when the loops are unrolled.
-#[inline(always)]
-fn apply<S: Simd, const FROM: usize, const TO: usize, const TRANSPOSED: bool>(
-    simd: S,
-    matrix: &[[f32; MOST]; MOST],
-    input: [S::f32s; FROM],
-) -> [S::f32s; TO] {
-    let mut output = [simd.splat_f32s(0.0); TO];
-    for to in 0..TO {
-        let mut sum = None;
-        for from in 0..FROM {
-            let factor = if TRANSPOSED {
-                matrix[from][to]
-            } else {
-                matrix[to][from]
-            };
-            if factor == 0.0 {
-                continue;
+    /// Offset of a window's place.
+    #[inline(always)]
+    fn input_place(&self, image: usize, window: Window, j: usize, i: usize) -> usize {
+        let [_, width] = self.tiling.input;
+        let place = window
+            .corner
+            .wrapping_add(self.tiling.stride * (j * width + i));
+        image.wrapping_add(place.wrapping_mul(self.lanes))
+    }
+
+    /// Offset of a tile's output pixel.
+    #[inline(always)]
+    fn output_place<const O: usize>(
+        &self,
+        image: usize,
+        at: [usize; 2],
+        j: usize,
+        i: usize,
+    ) -> usize {
+        let [_, width] = self.tiling.output;
+        image + ((at[0] * O + j) * width + at[1] * O + i) * self.lanes
+    }
+
+    #[inline(always)]
+    fn is_output<const O: usize>(&self, at: [usize; 2], j: usize, i: usize) -> bool {
+        let [height, width] = self.tiling.output;
+        at[0] * O + j < height && at[1] * O + i < width
+    }
+
+    #[inline(always)]
+    fn gather<S: Simd, T: Transform<I, O>, const I: usize, const O: usize, const INTERIOR: bool>(
+        &mut self,
+        simd: S,
+        image: usize,
+        window: Window,
+        plane: usize,
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        let mut half = [[zero; I]; I];
+        unrolled!(J < I, {
+            if INTERIOR || window.inside[0] >> J & 1 == 1 {
+                let mut row = [zero; I];
+                unrolled!(K < I, {
+                    if INTERIOR || window.inside[1] >> K & 1 == 1 {
+                        row[K] = load::<S>(self.pixels, self.input_place(image, window, J, K));
+                    }
+                });
+                half[J] = T::input(simd, row);
             }
-            let value = input[from];
-            sum = Some(match sum {
-                None if factor == 1.0 => value,
-                None => simd.mul_f32s(value, simd.splat_f32s(factor)),
-                Some(sum) if factor == 1.0 => simd.add_f32s(sum, value),
-                Some(sum) if factor == -1.0 => simd.sub_f32s(sum, value),
-                Some(sum) => simd.mul_add_e_f32s(value, simd.splat_f32s(factor), sum),
+        });
+        unrolled!(K < I, {
+            let mut down = [zero; I];
+            unrolled!(J < I, {
+                down[J] = half[J][K];
             });
-        }
-        if let Some(sum) = sum {
-            output[to] = sum;
-        }
+            let done = T::input(simd, down);
+            unrolled!(J < I, {
+                store::<S>(
+                    self.planes,
+                    (J * I + K) * self.plane_stride + plane,
+                    done[J],
+                );
+            });
+        });
     }
-    output
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Against the definition, in exact small integers scaled by the weights' denominators: y[o] = Σ w[t] x[o + t].
-    fn is_a_convolution<T: Transform>(taps: usize) {
-        let weights = [3.0, -2.0, 5.0];
-        let inputs = [1.0, -4.0, 2.0, 7.0, -3.0, 6.0];
-        for output in 0..T::OUTPUTS {
-            let direct: f64 = (0..taps).map(|t| weights[t] * inputs[output + t]).sum();
-            let mut sum = 0.0;
-            for index in 0..T::INPUTS {
-                let weight: f64 = (0..taps).map(|t| T::WEIGHT[index][t] * weights[t]).sum();
-                let input: f64 = (0..T::INPUTS)
-                    .map(|i| f64::from(T::INPUT[index][i]) * inputs[i])
-                    .sum();
-                sum += f64::from(T::OUTPUT[output][index]) * weight * input;
+    /// Whoever reaches a place first writes it and the others add.
+    #[inline(always)]
+    fn scatter<
+        S: Simd,
+        T: Transform<I, O>,
+        const I: usize,
+        const O: usize,
+        const INTERIOR: bool,
+    >(
+        &mut self,
+        simd: S,
+        image: usize,
+        window: Window,
+        plane: usize,
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        let mut half = [[zero; I]; I];
+        unrolled!(K < I, {
+            let mut down = [zero; I];
+            unrolled!(J < I, {
+                down[J] = load::<S>(self.planes, (J * I + K) * self.plane_stride + plane);
+            });
+            let done = T::input_transposed(simd, down);
+            unrolled!(J < I, {
+                half[J][K] = done[J];
+            });
+        });
+        unrolled!(J < I, {
+            if INTERIOR || window.inside[0] >> J & 1 == 1 {
+                let row = T::input_transposed(simd, half[J]);
+                unrolled!(K < I, {
+                    if INTERIOR || window.inside[1] >> K & 1 == 1 {
+                        let place = self.input_place(image, window, J, K);
+                        let is_written = if INTERIOR {
+                            J + O < I || K + O < I
+                        } else {
+                            (window.written[0] >> J | window.written[1] >> K) & 1 == 1
+                        };
+                        let sum = if is_written {
+                            simd.add_f32s(load::<S>(self.pixels, place), row[K])
+                        } else {
+                            row[K]
+                        };
+                        store::<S>(self.pixels, place, sum);
+                    }
+                });
             }
-            assert!((sum - direct).abs() < 1e-12, "{sum} is not {direct}");
-        }
+        });
     }
 
-    #[test]
-    fn every_transform_is_a_convolution() {
-        is_a_convolution::<F22>(2);
-        is_a_convolution::<F42>(2);
-        is_a_convolution::<F23>(3);
-        is_a_convolution::<F43>(3);
+    #[inline(always)]
+    fn finish<S: Simd, T: Transform<I, O>, const I: usize, const O: usize, const WHOLE: bool>(
+        &mut self,
+        simd: S,
+        channel: usize,
+        at: [usize; 2],
+        image: usize,
+        plane: usize,
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        let slope = simd.splat_f32s(self.slope);
+        let bias = simd.splat_f32s(self.bias[channel]);
+        let mut half = [[zero; I]; O];
+        unrolled!(K < I, {
+            let mut down = [zero; I];
+            unrolled!(J < I, {
+                down[J] = load::<S>(self.planes, (J * I + K) * self.plane_stride + plane);
+            });
+            let done = T::output(simd, down);
+            unrolled!(J < O, {
+                half[J][K] = done[J];
+            });
+        });
+        unrolled!(J < O, {
+            let row = T::output(simd, half[J]);
+            unrolled!(K < O, {
+                if WHOLE || self.is_output::<O>(at, J, K) {
+                    let sum = simd.add_f32s(row[K], bias);
+                    let scaled = simd.mul_f32s(sum, slope);
+                    let positive = simd.greater_than_f32s(sum, zero);
+                    let value = simd.select_f32s(positive, sum, scaled);
+                    store::<S>(self.pixels, self.output_place::<O>(image, at, J, K), value);
+                }
+            });
+        });
+    }
+
+    #[inline(always)]
+    fn spread<S: Simd, T: Transform<I, O>, const I: usize, const O: usize, const WHOLE: bool>(
+        &mut self,
+        simd: S,
+        at: [usize; 2],
+        image: usize,
+        plane: usize,
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        let slope = simd.splat_f32s(self.slope);
+        let mut half = [[zero; I]; O];
+        unrolled!(J < O, {
+            let mut row = [zero; O];
+            unrolled!(K < O, {
+                if WHOLE || self.is_output::<O>(at, J, K) {
+                    let place = self.output_place::<O>(image, at, J, K);
+                    row[K] = load::<S>(self.pixels, place);
+                    if let Some(mask) = self.mask {
+                        let positive = simd.greater_than_f32s(load::<S>(mask, place), zero);
+                        let scaled = simd.mul_f32s(row[K], slope);
+                        row[K] = simd.select_f32s(positive, row[K], scaled);
+                    }
+                }
+            });
+            half[J] = T::output_transposed(simd, row);
+        });
+        unrolled!(K < I, {
+            let mut down = [zero; O];
+            unrolled!(J < O, {
+                down[J] = half[J][K];
+            });
+            let done = T::output_transposed(simd, down);
+            unrolled!(J < I, {
+                store::<S>(
+                    self.planes,
+                    (J * I + K) * self.plane_stride + plane,
+                    done[J],
+                );
+            });
+        });
     }
 }

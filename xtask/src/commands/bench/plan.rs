@@ -54,14 +54,8 @@ impl Plan {
     pub(crate) fn new(arguments: &BenchArguments) -> Result<Self, DriverError> {
         let mut skipped = Vec::new();
         let mut backends = Vec::new();
-        let every = [
-            BackendName::Flex,
-            BackendName::Ndarray,
-            BackendName::Cuda,
-            BackendName::Wgpu,
-        ];
         let mut failure = None;
-        for backend in or_all(&arguments.backend, &every) {
+        for backend in or_all(&arguments.backend, &BackendName::ALL) {
             match dispatch(backend, Probe) {
                 Ok(()) => backends.push(backend),
                 Err(error) => {

@@ -1,0 +1,336 @@
+//! Convolutions and their input gradients, piece by piece: transforms or copies around products.
+
+use super::block::{Scratch, activated};
+use super::gemm::{Epilogue, Packed, Product};
+use super::plan::{Convolution, Method, Plan};
+use super::vector::LANES;
+use super::winograd::{Direction, Tiling, Transfer};
+use pulp::Arch;
+
+/// Columns of a product that are transformed together; more reuse weights better, fewer stay in the cache.
+const COLUMNS: usize = 64;
+
+/// The pieces a convolution is done in, and their strides. Pieces of tiles for Winograd, of output rows for columns.
+pub(crate) struct Pieces {
+    count: usize,
+    size: usize,
+}
+
+impl Pieces {
+    fn new(count: usize, columns_each: usize) -> Self {
+        let size = (COLUMNS / columns_each).clamp(1, count.max(1));
+        // Even pieces: four tiles are cut as two and two, not three and one.
+        let size = count.div_ceil(count.div_ceil(size));
+        Self { count, size }
+    }
+
+    pub(crate) fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let (count, size) = (self.count, self.size);
+        (0..count)
+            .step_by(size)
+            .map(move |start| start..(start + size).min(count))
+    }
+}
+
+fn tile_pieces(tiling: &Tiling, lanes: usize) -> Pieces {
+    let [down, across] = tiling.grid();
+    Pieces::new(down * across, lanes)
+}
+
+pub(crate) fn row_pieces(rows: usize, columns: usize, lanes: usize) -> Pieces {
+    Pieces::new(rows, columns * lanes)
+}
+
+/// Values between the matrices of a transform; odd in cache lines, so that they do not all fall into one cache set.
+pub(crate) fn plane_stride(rows: usize, columns: usize) -> usize {
+    (rows * columns).next_multiple_of(2 * LANES) + LANES
+}
+
+/// Some tiles of a convolution: what their transforms have in common.
+pub(crate) struct TilePiece<'a> {
+    tiling: &'a Tiling,
+    lanes: usize,
+    tiles: std::ops::Range<usize>,
+}
+
+impl<'a> TilePiece<'a> {
+    /// All tiles, in pieces.
+    pub(crate) fn all(tiling: &'a Tiling, lanes: usize) -> impl Iterator<Item = Self> {
+        let ranges = tile_pieces(tiling, lanes).ranges();
+        ranges.map(move |tiles| Self {
+            tiling,
+            lanes,
+            tiles,
+        })
+    }
+
+    /// Columns of the products.
+    pub(crate) fn columns(&self) -> usize {
+        self.tiles.len() * self.lanes
+    }
+
+    /// A transform of the piece, without bias, activation and mask.
+    pub(crate) fn transfer<'b>(
+        &self,
+        direction: Direction,
+        channels: usize,
+        pixels: &'b mut [f32],
+        planes: &'b mut [f32],
+    ) -> Transfer<'b>
+    where
+        'a: 'b,
+    {
+        let rows = match direction {
+            Direction::Gather | Direction::Scatter => {
+                channels * self.tiling.stride * self.tiling.stride
+            }
+            Direction::Finish | Direction::Spread => channels,
+        };
+        Transfer {
+            tiling: self.tiling,
+            direction,
+            channels,
+            lanes: self.lanes,
+            tiles: self.tiles.clone(),
+            plane_stride: plane_stride(rows, self.columns()),
+            pixels,
+            planes,
+            bias: &[],
+            slope: 1.0,
+            mask: None,
+        }
+    }
+
+    /// The product of every place of the transform.
+    fn multiply(&self, arch: Arch, weights: &[Packed], from: &[f32], to: &mut [f32]) {
+        let columns = self.columns();
+        for (place, weights) in weights.iter().enumerate() {
+            arch.dispatch(Product {
+                a: weights,
+                b: &from[place * plane_stride(weights.depth, columns)..],
+                b_stride: columns,
+                c: &mut to[place * plane_stride(weights.rows, columns)..],
+                c_stride: columns,
+                columns,
+                epilogue: Epilogue::None,
+            });
+        }
+    }
+}
+
+/// Values of scratch that a convolution to `output` needs: gathered, and products.
+pub(crate) fn convolution_scratch(
+    convolution: &Convolution,
+    [_, height, width]: [usize; 3],
+    lanes: usize,
+) -> (usize, usize) {
+    match &convolution.method {
+        Method::Columns { forward, .. } => {
+            let columns = row_pieces(height, width, lanes).size * width * lanes;
+            (forward.depth * columns, 0)
+        }
+        Method::Winograd {
+            tiling, forward, ..
+        } => {
+            let columns = tile_pieces(tiling, lanes).size * lanes;
+            let values = |rows| forward.len() * plane_stride(rows, columns);
+            (values(forward[0].depth), values(convolution.outputs))
+        }
+    }
+}
+
+pub(crate) fn convolve(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    input: &mut [f32],
+    output: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let [_, height, width] = plan.shapes[index + 1];
+    let arch = plan.arch;
+    let Convolution {
+        inputs, outputs, ..
+    } = *convolution;
+    let Scratch {
+        gathered, products, ..
+    } = scratch;
+    match &convolution.method {
+        Method::Columns { forward, .. } => {
+            for rows in row_pieces(height, width, lanes).ranges() {
+                let columns = rows.len() * width * lanes;
+                let first = rows.start * width * lanes;
+                gather_columns(plan, index, convolution, lanes, rows, input, gathered);
+                arch.dispatch(Product {
+                    a: forward,
+                    b: gathered,
+                    b_stride: columns,
+                    c: &mut output[first..],
+                    c_stride: height * width * lanes,
+                    columns,
+                    epilogue: activated(&convolution.bias, convolution.slope),
+                });
+            }
+        }
+        Method::Winograd {
+            tiling, forward, ..
+        } => {
+            for piece in TilePiece::all(tiling, lanes) {
+                arch.dispatch(piece.transfer(Direction::Gather, inputs, input, gathered));
+                piece.multiply(arch, forward, gathered, products);
+                arch.dispatch(Transfer {
+                    bias: &convolution.bias,
+                    slope: convolution.slope,
+                    ..piece.transfer(Direction::Finish, outputs, output, products)
+                });
+            }
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn convolve_backward(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    gradient: &mut [f32],
+    mask: Option<&[f32]>,
+    input_gradient: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let [_, height, width] = plan.shapes[index + 1];
+    let arch = plan.arch;
+    let Convolution {
+        inputs, outputs, ..
+    } = *convolution;
+    let Scratch {
+        gathered, products, ..
+    } = scratch;
+    match &convolution.method {
+        Method::Columns { backward, .. } => {
+            for rows in row_pieces(height, width, lanes).ranges() {
+                let columns = rows.len() * width * lanes;
+                let first = rows.start * width * lanes;
+                arch.dispatch(Product {
+                    a: backward,
+                    b: &gradient[first..],
+                    b_stride: height * width * lanes,
+                    c: gathered,
+                    c_stride: columns,
+                    columns,
+                    epilogue: Epilogue::None,
+                });
+                scatter_columns(
+                    plan,
+                    index,
+                    convolution,
+                    lanes,
+                    rows,
+                    gathered,
+                    input_gradient,
+                );
+            }
+        }
+        Method::Winograd {
+            tiling, backward, ..
+        } => {
+            for piece in TilePiece::all(tiling, lanes) {
+                arch.dispatch(Transfer {
+                    slope: convolution.slope,
+                    mask,
+                    ..piece.transfer(Direction::Spread, outputs, gradient, products)
+                });
+                piece.multiply(arch, backward, products, gathered);
+                arch.dispatch(piece.transfer(Direction::Scatter, inputs, input_gradient, gathered));
+            }
+        }
+    }
+}
+
+/// Whether the backward pass writes every pixel instead of adding to what is there.
+pub(crate) fn writes_all(convolution: &Convolution) -> bool {
+    matches!(&convolution.method, Method::Winograd { tiling, .. } if tiling.covers_input())
+}
+
+/// Calls `with(row of the columns, output row and column, input offset or none for padding)` for each entry.
+#[inline(always)]
+fn each_window(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    rows: std::ops::Range<usize>,
+    mut with: impl FnMut(usize, usize, Option<usize>),
+) {
+    let Convolution {
+        kernel,
+        stride,
+        padding,
+        inputs,
+        ..
+    } = *convolution;
+    let [_, height, width] = plan.shapes[index];
+    let across = plan.shapes[index + 1][2];
+    for entry in 0..inputs * kernel * kernel {
+        let [channel, down, right] = [
+            entry / (kernel * kernel),
+            entry / kernel % kernel,
+            entry % kernel,
+        ];
+        for (local, row) in rows.clone().enumerate() {
+            let y = (row * stride + down).wrapping_sub(padding);
+            for column in 0..across {
+                let x = (column * stride + right).wrapping_sub(padding);
+                let is_inside = y < height && x < width;
+                let place = is_inside.then(|| (channel * height + y) * width + x);
+                with(entry, local * across + column, place);
+            }
+        }
+    }
+}
+
+pub(crate) fn gather_columns(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    rows: std::ops::Range<usize>,
+    input: &[f32],
+    columns: &mut [f32],
+) {
+    let count = rows.len() * plan.shapes[index + 1][2];
+    each_window(plan, index, convolution, rows, |entry, pixel, place| {
+        let target = &mut columns[(entry * count + pixel) * lanes..][..lanes];
+        match place {
+            Some(place) => target.copy_from_slice(&input[place * lanes..][..lanes]),
+            None => target.fill(0.0),
+        }
+    });
+}
+
+fn scatter_columns(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    rows: std::ops::Range<usize>,
+    columns: &[f32],
+    input_gradient: &mut [f32],
+) {
+    let count = rows.len() * plan.shapes[index + 1][2];
+    plan.arch.dispatch(
+        #[inline(always)]
+        || {
+            each_window(plan, index, convolution, rows, |entry, pixel, place| {
+                if let Some(place) = place {
+                    let target = &mut input_gradient[place * lanes..][..lanes];
+                    let source = &columns[(entry * count + pixel) * lanes..][..lanes];
+                    for (target, source) in target.iter_mut().zip(source) {
+                        *target += source;
+                    }
+                }
+            });
+        },
+    );
+}
