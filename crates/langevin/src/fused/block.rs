@@ -3,10 +3,10 @@
 //! Every buffer is `[channels][height][width][lanes]`: the chains of the block lie side by side, one to a SIMD lane.
 //! What happens to a chain therefore never depends on its neighbours, nor on how the batch was cut into blocks.
 
-use super::attention::{Sizes, attend, attend_backward};
+use super::attention::{Attend, AttendBackward, Sizes};
 use super::convolution::{convolution_scratch, convolve, convolve_backward, writes_all};
 use super::elementwise::{activate, activate_backward, add, mask};
-use super::gemm::{Epilogue, Product};
+use super::gemm::{Epilogue, Packed, Product};
 use super::parameters::Gradients;
 use super::plan::{Convolution, Method, NonLocal, Operation, Plan};
 use super::pool::{Windows, max_pool, max_pool_backward};
@@ -31,7 +31,7 @@ pub(crate) struct Block<'p> {
 pub(crate) struct Scratch {
     pub(crate) gathered: Vec<f32>,
     pub(crate) products: Vec<f32>,
-    lanes: Vec<f32>,
+    packed: Vec<f32>,
 }
 
 /// The non-local block's intermediate values; empty for other operations.
@@ -39,8 +39,20 @@ pub(crate) struct Scratch {
 struct Kept {
     embedded: Vec<f32>,
     pooled: Vec<f32>,
-    weights: Vec<f32>,
     mixed: Vec<f32>,
+}
+
+impl Scratch {
+    fn for_products<const N: usize>(&mut self, matrices: [&Packed; N], columns: usize) {
+        for matrix in matrices {
+            grow(&mut self.packed, Product::scratch(matrix.depth, columns));
+        }
+    }
+
+    /// For a product of `depth` with rows `columns` apart.
+    fn packed(&mut self, depth: usize, columns: usize) -> &mut [f32] {
+        &mut self.packed[..Product::scratch(depth, columns)]
+    }
 }
 
 impl<'p> Block<'p> {
@@ -50,10 +62,7 @@ impl<'p> Block<'p> {
         let values = (0..plan.shapes.len())
             .map(|index| vec![0.0; plan.size(index) * lanes])
             .collect();
-        let mut scratch = Scratch {
-            lanes: vec![0.0; 2 * lanes],
-            ..Scratch::default()
-        };
+        let mut scratch = Scratch::default();
         let mut kept = Vec::new();
         for (index, operation) in plan.operations.iter().enumerate() {
             let shape = plan.shapes[index];
@@ -69,14 +78,25 @@ impl<'p> Block<'p> {
                     let sizes = attention_sizes(block, shape, lanes);
                     keep.embedded = vec![0.0; 3 * sizes.inner * sizes.queries * lanes];
                     keep.pooled = vec![0.0; 2 * sizes.inner * sizes.keys * lanes];
-                    keep.weights = vec![0.0; sizes.queries * sizes.keys * lanes];
                     keep.mixed = vec![0.0; sizes.inner * sizes.queries * lanes];
-                    // Gradients: of scores; of query, keys, values and the pooled ones.
-                    grow(&mut scratch.gathered, keep.weights.len());
+                    // Scores; gradients of query, keys, values and the pooled ones.
+                    grow(&mut scratch.gathered, sizes.scratch());
+                    scratch.for_products(
+                        [
+                            &block.embed,
+                            &block.embed_backward,
+                            &block.output,
+                            &block.output_backward,
+                        ],
+                        sizes.queries * lanes,
+                    );
                     let products = keep.embedded.len() + keep.pooled.len() + keep.mixed.len();
                     grow(&mut scratch.products, products);
                 }
-                Operation::Dense(_) | Operation::Activation(_) | Operation::MaxPool(_) => {}
+                Operation::Dense(dense) => {
+                    scratch.for_products([&dense.forward, &dense.backward], dense.pixels * lanes);
+                }
+                Operation::Activation(_) | Operation::MaxPool(_) => {}
             }
             kept.push(keep);
         }
@@ -93,16 +113,14 @@ impl<'p> Block<'p> {
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let kept = |keep: &Kept| {
-            keep.embedded.len() + keep.pooled.len() + keep.weights.len() + keep.mixed.len()
-        };
+        let kept = |keep: &Kept| keep.embedded.len() + keep.pooled.len() + keep.mixed.len();
         let values = self.values.iter().map(Vec::len).sum::<usize>()
             + self.kept.iter().map(kept).sum::<usize>()
             + self.gradient.len()
             + self.next_gradient.len()
             + self.scratch.gathered.len()
             + self.scratch.products.len()
-            + self.scratch.lanes.len();
+            + self.scratch.packed.len();
         values * size_of::<f32>()
     }
 
@@ -124,6 +142,7 @@ impl<'p> Block<'p> {
                         c_stride: columns,
                         columns,
                         epilogue: activated(&dense.bias, dense.slope),
+                        scratch: self.scratch.packed(dense.forward.depth, columns),
                     });
                 }
                 Operation::Convolution(convolution) => {
@@ -249,6 +268,7 @@ impl<'p> Block<'p> {
                         c_stride: columns,
                         columns,
                         epilogue,
+                        scratch: self.scratch.packed(dense.backward.depth, columns),
                     });
                 }
                 Operation::Convolution(convolution) => {
@@ -366,6 +386,7 @@ fn mix(
         c_stride: columns,
         columns,
         epilogue: Epilogue::Bias(&block.embed_bias),
+        scratch: scratch.packed(block.embed.depth, columns),
     });
     let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
     max_pool(
@@ -375,16 +396,14 @@ fn mix(
         &mut kept.pooled,
     );
     let (key, value) = kept.pooled.split_at(sizes.inner * sizes.keys * lanes);
-    attend(
-        arch,
+    arch.dispatch(Attend {
         sizes,
         query,
         key,
         value,
-        &mut kept.weights,
-        &mut kept.mixed,
-        &mut scratch.lanes,
-    );
+        mixed: &mut kept.mixed,
+        scratch: &mut scratch.gathered,
+    });
     arch.dispatch(Product {
         a: &block.output,
         b: &kept.mixed,
@@ -393,6 +412,7 @@ fn mix(
         c_stride: columns,
         columns,
         epilogue: Epilogue::Bias(&block.output_bias),
+        scratch: scratch.packed(block.output.depth, columns),
     });
     add(arch, output, input);
 }
@@ -412,7 +432,12 @@ fn mix_backward(
     let arch = plan.arch;
     let lanes = sizes.lanes;
     let columns = sizes.queries * lanes;
-    let (embedded, rest) = scratch.products.split_at_mut(kept.embedded.len());
+    let Scratch {
+        gathered,
+        products,
+        packed: far,
+    } = scratch;
+    let (embedded, rest) = products.split_at_mut(kept.embedded.len());
     let (pooled, mixed) = rest.split_at_mut(kept.pooled.len());
     let mixed = &mut mixed[..kept.mixed.len()];
     arch.dispatch(Product {
@@ -423,26 +448,24 @@ fn mix_backward(
         c_stride: columns,
         columns,
         epilogue: Epilogue::None,
+        scratch: &mut far[..Product::scratch(block.output_backward.depth, columns)],
     });
     let half = sizes.inner * sizes.keys * lanes;
     let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
     let (key, value) = kept.pooled.split_at(half);
     let (query_gradient, key_value_gradient) = embedded.split_at_mut(sizes.inner * columns);
     let (key_gradient, value_gradient) = pooled.split_at_mut(half);
-    attend_backward(
-        arch,
+    arch.dispatch(AttendBackward {
         sizes,
         query,
         key,
         value,
-        &kept.weights,
-        mixed,
-        &mut scratch.gathered,
+        mixed_gradient: mixed,
         query_gradient,
         key_gradient,
         value_gradient,
-        &mut scratch.lanes,
-    );
+        scratch: gathered,
+    });
     max_pool_backward(
         arch,
         windows([2 * sizes.inner, height, width], 2, lanes),
@@ -459,6 +482,7 @@ fn mix_backward(
         c_stride: columns,
         columns,
         epilogue: Epilogue::None,
+        scratch: &mut far[..Product::scratch(block.embed_backward.depth, columns)],
     });
     let length = block.channels * columns;
     add(arch, &mut input_gradient[..length], &gradient[..length]);

@@ -8,7 +8,7 @@ use super::winograd::{Direction, Tiling, Transfer};
 use pulp::Arch;
 
 /// Columns of a product that are transformed together; more reuse weights better, fewer stay in the cache.
-const COLUMNS: usize = 64;
+const COLUMNS: usize = 48;
 
 /// The pieces a convolution is done in, and their strides. Pieces of tiles for Winograd, of output rows for columns.
 pub(crate) struct Pieces {
@@ -113,6 +113,7 @@ impl<'a> TilePiece<'a> {
                 c_stride: columns,
                 columns,
                 epilogue: Epilogue::None,
+                scratch: &mut [],
             });
         }
     }
@@ -125,9 +126,10 @@ pub(crate) fn convolution_scratch(
     lanes: usize,
 ) -> (usize, usize) {
     match &convolution.method {
-        Method::Columns { forward, .. } => {
+        // Only parameter gradients copy windows to columns.
+        Method::Direct { forward, .. } => {
             let columns = row_pieces(height, width, lanes).size * width * lanes;
-            (forward.depth * columns, 0)
+            (forward.weights.depth * columns, 0)
         }
         Method::Winograd {
             tiling, forward, ..
@@ -157,21 +159,9 @@ pub(crate) fn convolve(
         gathered, products, ..
     } = scratch;
     match &convolution.method {
-        Method::Columns { forward, .. } => {
-            for rows in row_pieces(height, width, lanes).ranges() {
-                let columns = rows.len() * width * lanes;
-                let first = rows.start * width * lanes;
-                gather_columns(plan, index, convolution, lanes, rows, input, gathered);
-                arch.dispatch(Product {
-                    a: forward,
-                    b: gathered,
-                    b_stride: columns,
-                    c: &mut output[first..],
-                    c_stride: height * width * lanes,
-                    columns,
-                    epilogue: activated(&convolution.bias, convolution.slope),
-                });
-            }
+        Method::Direct { forward, .. } => {
+            let epilogue = activated(&convolution.bias, convolution.slope);
+            forward.run(arch, lanes, input, output, epilogue);
         }
         Method::Winograd {
             tiling, forward, ..
@@ -209,29 +199,8 @@ pub(crate) fn convolve_backward(
         gathered, products, ..
     } = scratch;
     match &convolution.method {
-        Method::Columns { backward, .. } => {
-            for rows in row_pieces(height, width, lanes).ranges() {
-                let columns = rows.len() * width * lanes;
-                let first = rows.start * width * lanes;
-                arch.dispatch(Product {
-                    a: backward,
-                    b: &gradient[first..],
-                    b_stride: height * width * lanes,
-                    c: gathered,
-                    c_stride: columns,
-                    columns,
-                    epilogue: Epilogue::None,
-                });
-                scatter_columns(
-                    plan,
-                    index,
-                    convolution,
-                    lanes,
-                    rows,
-                    gathered,
-                    input_gradient,
-                );
-            }
+        Method::Direct { backward, .. } => {
+            backward.run(arch, lanes, gradient, input_gradient, Epilogue::None);
         }
         Method::Winograd {
             tiling, backward, ..
@@ -251,7 +220,10 @@ pub(crate) fn convolve_backward(
 
 /// Whether the backward pass writes every pixel instead of adding to what is there.
 pub(crate) fn writes_all(convolution: &Convolution) -> bool {
-    matches!(&convolution.method, Method::Winograd { tiling, .. } if tiling.covers_input())
+    match &convolution.method {
+        Method::Direct { .. } => true,
+        Method::Winograd { tiling, .. } => tiling.covers_input(),
+    }
 }
 
 /// Calls `with(row of the columns, output row and column, input offset or none for padding)` for each entry.
@@ -307,30 +279,4 @@ pub(crate) fn gather_columns(
             None => target.fill(0.0),
         }
     });
-}
-
-fn scatter_columns(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    lanes: usize,
-    rows: std::ops::Range<usize>,
-    columns: &[f32],
-    input_gradient: &mut [f32],
-) {
-    let count = rows.len() * plan.shapes[index + 1][2];
-    plan.arch.dispatch(
-        #[inline(always)]
-        || {
-            each_window(plan, index, convolution, rows, |entry, pixel, place| {
-                if let Some(place) = place {
-                    let target = &mut input_gradient[place * lanes..][..lanes];
-                    let source = &columns[(entry * count + pixel) * lanes..][..lanes];
-                    for (target, source) in target.iter_mut().zip(source) {
-                        *target += source;
-                    }
-                }
-            });
-        },
-    );
 }

@@ -4,9 +4,11 @@
 //! contiguous. A tile of rows × vectors of accumulators stays in registers over the whole sum, so that the two
 //! FMA units see independent work. The order of the sum never depends on where the columns are cut.
 
+use std::ops::Range;
+
 use pulp::{Arch, Simd, WithSimd};
 
-use super::vector::{check, load, prefetch, scalar, starts, store};
+use super::vector::{LANES, check, load, prefetch, scalar, starts, store, unrolled};
 
 /// Rows of a panel on machines with 32 vector registers and with 16.
 const ROWS: [usize; 2] = [8, 4];
@@ -28,12 +30,19 @@ pub(crate) fn tile_rows(arch: Arch) -> usize {
     arch.dispatch(Registers)
 }
 
-/// A matrix in panels: of `tile_rows` rows, then of 4, 2 and 1 for what is left; each panel column by column.
+/// Entries of a column of B that are used together: what three vectors of them take leaves half of the nearest
+/// cache to the weights.
+const DEPTH: usize = 128;
+
+/// A matrix in panels: blocks of at most [`DEPTH`] columns; in each, panels of `tile_rows` rows, then of 4, 2 and 1 for
+/// what is left; in each, column by column.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
     pub(crate) rows: usize,
     pub(crate) depth: usize,
     tile_rows: usize,
+    /// Columns of a block; the last has what is left.
+    block: usize,
     values: Vec<f32>,
 }
 
@@ -45,24 +54,72 @@ impl Packed {
         depth: usize,
         entry: impl Fn(usize, usize) -> f32,
     ) -> Self {
+        let block = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1);
+        Self::in_blocks(arch, rows, depth, block, entry)
+    }
+
+    /// Packs in a single block, however deep.
+    pub(crate) fn whole(
+        arch: Arch,
+        rows: usize,
+        depth: usize,
+        entry: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        Self::in_blocks(arch, rows, depth, depth.max(1), entry)
+    }
+
+    fn in_blocks(
+        arch: Arch,
+        rows: usize,
+        depth: usize,
+        block: usize,
+        entry: impl Fn(usize, usize) -> f32,
+    ) -> Self {
         let tile_rows = tile_rows(arch);
         let mut values = Vec::with_capacity(rows * depth);
-        let mut row = 0;
-        while row < rows {
-            let height = panel_height(rows - row, tile_rows);
-            for k in 0..depth {
-                for i in 0..height {
-                    values.push(entry(row + i, k));
+        for start in (0..depth).step_by(block) {
+            let mut row = 0;
+            while row < rows {
+                let height = panel_height(rows - row, tile_rows);
+                for k in start..(start + block).min(depth) {
+                    for i in 0..height {
+                        values.push(entry(row + i, k));
+                    }
                 }
+                row += height;
             }
-            row += height;
         }
         Self {
             rows,
             depth,
             tile_rows,
+            block,
             values,
         }
+    }
+
+    /// First row, height and entries of each panel of a matrix packed as a whole.
+    pub(crate) fn panels(&self) -> impl Iterator<Item = (usize, usize, &[f32])> {
+        let mut row = 0;
+        std::iter::from_fn(move || {
+            let first = row;
+            let height =
+                (first < self.rows).then(|| panel_height(self.rows - first, self.tile_rows))?;
+            row += height;
+            Some((
+                first,
+                height,
+                &self.values[first * self.depth..row * self.depth],
+            ))
+        })
+    }
+
+    /// The blocks, as ranges of columns.
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (depth, block) = (self.depth, self.block);
+        (0..depth)
+            .step_by(block)
+            .map(move |start| start..(start + block).min(depth))
     }
 
     /// Bytes held.
@@ -106,6 +163,24 @@ pub(crate) struct Product<'a> {
     pub(crate) c_stride: usize,
     pub(crate) columns: usize,
     pub(crate) epilogue: Epilogue<'a>,
+    /// Where columns of B whose rows lie far apart are brought together, [`Product::scratch`] values; else empty.
+    pub(crate) scratch: &'a mut [f32],
+}
+
+/// Vectors of columns that a tile has at most.
+const WIDEST: usize = 3;
+
+impl Product<'_> {
+    /// Values of scratch for a product of `depth` with rows `b_stride` apart. Rows that are a page or more apart
+    /// fall into the same few places of the nearest cache and would push each other out between panels.
+    pub(crate) fn scratch(depth: usize, b_stride: usize) -> usize {
+        const PAGE: usize = 1024;
+        if b_stride < PAGE {
+            0
+        } else {
+            depth.min(DEPTH) * WIDEST * LANES
+        }
+    }
 }
 
 impl WithSimd for Product<'_> {
@@ -118,17 +193,17 @@ impl WithSimd for Product<'_> {
         let extent = |rows: usize, stride: usize| (rows - 1) * stride + columns;
         let c_extent = extent(self.a.rows, self.c_stride);
         check(extent(self.a.depth, self.b_stride) <= self.b.len() && c_extent <= self.c.len());
-        match self.epilogue {
-            Epilogue::Bias(bias) | Epilogue::BiasLeaky(bias, _) => check(bias.len() >= self.a.rows),
-            Epilogue::Mask(stored, _) => check(stored.len() >= c_extent),
-            Epilogue::None => {}
-        }
+        self.epilogue.check(self.a.rows, c_extent);
         let vectors = starts::<S>(columns).count();
         let mut first = 0;
         while first < vectors {
             let left = vectors - first;
             // Three vectors at a time, but four as two and two: a lone vector leaves the FMA units waiting.
-            let width = if left == 4 { 2 } else { left.min(3) };
+            let width = if left == WIDEST + 1 {
+                2
+            } else {
+                left.min(WIDEST)
+            };
             let start = |vector: usize| (vector * S::F32_LANES).min(columns - S::F32_LANES);
             match width {
                 3 => self.panels::<S, 3>(simd, [start(first), start(first + 1), start(first + 2)]),
@@ -143,15 +218,53 @@ impl WithSimd for Product<'_> {
 impl Product<'_> {
     #[inline(always)]
     fn panels<S: Simd, const N: usize>(&mut self, simd: S, columns: [usize; N]) {
+        let scratch = std::mem::take(&mut self.scratch);
+        for block in self.a.blocks() {
+            if scratch.is_empty() {
+                let b = Columns {
+                    values: self.b,
+                    stride: self.b_stride,
+                    first: columns.map(|column| block.start * self.b_stride + column),
+                };
+                self.from_b::<S, N>(simd, block, b, columns);
+                continue;
+            }
+            let first: [usize; N] = std::array::from_fn(|vector| vector * S::F32_LANES);
+            let stride = N * S::F32_LANES;
+            check(scratch.len() >= block.len() * stride);
+            for (local, k) in block.clone().enumerate() {
+                for (to, column) in first.iter().zip(columns) {
+                    let value = load::<S>(self.b, k * self.b_stride + column);
+                    store::<S>(scratch, local * stride + to, value);
+                }
+            }
+            let b = Columns {
+                values: scratch,
+                stride,
+                first,
+            };
+            self.from_b::<S, N>(simd, block, b, columns);
+        }
+        self.scratch = scratch;
+    }
+
+    #[inline(always)]
+    fn from_b<S: Simd, const N: usize>(
+        &mut self,
+        simd: S,
+        block: Range<usize>,
+        b: Columns<'_, N>,
+        columns: [usize; N],
+    ) {
         let rows = self.a.rows;
         let mut row = 0;
         while row < rows {
             let height = panel_height(rows - row, self.a.tile_rows);
             match height {
-                8 => self.tile::<S, 8, N>(simd, row, columns),
-                4 => self.tile::<S, 4, N>(simd, row, columns),
-                2 => self.tile::<S, 2, N>(simd, row, columns),
-                _ => self.tile::<S, 1, N>(simd, row, columns),
+                8 => self.tile::<S, 8, N>(simd, row, &block, b, columns),
+                4 => self.tile::<S, 4, N>(simd, row, &block, b, columns),
+                2 => self.tile::<S, 2, N>(simd, row, &block, b, columns),
+                _ => self.tile::<S, 1, N>(simd, row, &block, b, columns),
             }
             row += height;
         }
@@ -162,45 +275,85 @@ impl Product<'_> {
         &mut self,
         simd: S,
         row: usize,
+        block: &Range<usize>,
+        b: Columns<'_, N>,
         columns: [usize; N],
     ) {
-        let depth = self.a.depth;
-        let panel = &self.a.values[row * depth..(row + M) * depth];
+        let first = block.start * self.a.rows + row * block.len();
+        let panel = &self.a.values[first..first + M * block.len()];
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
+        if block.start > 0 {
+            unrolled!(I < M, {
+                unrolled!(J < N, {
+                    sums[I][J] = load::<S>(self.c, (row + I) * self.c_stride + columns[J]);
+                });
+            });
+        }
         let mut at = 0usize;
         for weights in panel.chunks_exact(M) {
             prefetch(weights, AHEAD);
-            let vectors = columns.map(|column| load::<S>(self.b, at.wrapping_add(column)));
-            at = at.wrapping_add(self.b_stride);
-            for i in 0..M {
-                let weight = simd.splat_f32s(weights[i]);
-                for j in 0..N {
-                    sums[i][j] = simd.mul_add_e_f32s(weight, vectors[j], sums[i][j]);
-                }
-            }
+            let vectors = b
+                .first
+                .map(|first| load::<S>(b.values, at.wrapping_add(first)));
+            at = at.wrapping_add(b.stride);
+            unrolled!(I < M, {
+                let weight = simd.splat_f32s(weights[I]);
+                unrolled!(J < N, {
+                    sums[I][J] = simd.mul_add_e_f32s(weight, vectors[J], sums[I][J]);
+                });
+            });
         }
-        let zero = simd.splat_f32s(0.0);
-        for i in 0..M {
-            for j in 0..N {
-                let at = (row + i) * self.c_stride + columns[j];
-                let sum = sums[i][j];
-                let value = match self.epilogue {
-                    Epilogue::None => sum,
-                    Epilogue::Bias(bias) => {
-                        simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row + i)))
-                    }
-                    Epilogue::BiasLeaky(bias, slope) => {
-                        let sum = simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row + i)));
-                        let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
-                        simd.select_f32s(simd.greater_than_f32s(sum, zero), sum, scaled)
-                    }
-                    Epilogue::Mask(stored, slope) => {
-                        let positive = simd.greater_than_f32s(load::<S>(stored, at), zero);
-                        let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
-                        simd.select_f32s(positive, sum, scaled)
-                    }
-                };
+        let is_last = block.end == self.a.depth;
+        unrolled!(I < M, {
+            unrolled!(J < N, {
+                let at = (row + I) * self.c_stride + columns[J];
+                let mut value = sums[I][J];
+                if is_last {
+                    value = self.epilogue.apply::<S>(simd, value, row + I, at);
+                }
                 store::<S>(self.c, at, value);
+            });
+        });
+    }
+}
+
+/// Some vectors of columns of B.
+#[derive(Clone, Copy)]
+struct Columns<'a, const N: usize> {
+    values: &'a [f32],
+    /// From one row to the next.
+    stride: usize,
+    /// Where each vector starts in the first row.
+    first: [usize; N],
+}
+
+impl Epilogue<'_> {
+    /// Whether it fits `rows` rows and offsets below `extent`.
+    #[inline(always)]
+    pub(crate) fn check(&self, rows: usize, extent: usize) {
+        match self {
+            Epilogue::Bias(bias) | Epilogue::BiasLeaky(bias, _) => check(bias.len() >= rows),
+            Epilogue::Mask(stored, _) => check(stored.len() >= extent),
+            Epilogue::None => {}
+        }
+    }
+
+    /// What is written for the sum of `row` that goes to offset `at`.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(&self, simd: S, sum: S::f32s, row: usize, at: usize) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        match *self {
+            Epilogue::None => sum,
+            Epilogue::Bias(bias) => simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row))),
+            Epilogue::BiasLeaky(bias, slope) => {
+                let sum = simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row)));
+                let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
+                simd.select_f32s(simd.greater_than_f32s(sum, zero), sum, scaled)
+            }
+            Epilogue::Mask(stored, slope) => {
+                let positive = simd.greater_than_f32s(load::<S>(stored, at), zero);
+                let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
+                simd.select_f32s(positive, sum, scaled)
             }
         }
     }

@@ -77,8 +77,8 @@ impl Gradients {
         let all = height * width * lanes;
         self.bias(convolution.ids, outputs, all, gradient);
         let weight = match &convolution.method {
-            Method::Columns { forward, .. } => {
-                let depth = forward.depth;
+            Method::Direct { forward, .. } => {
+                let depth = forward.weights.depth;
                 let mut sum = vec![0.0; outputs * depth];
                 for rows in row_pieces(height, width, lanes).ranges() {
                     let columns = rows.len() * width * lanes;

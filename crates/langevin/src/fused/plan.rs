@@ -4,6 +4,7 @@ use burn::module::ParamId;
 use ebm_core::{Activation, LayerDescription, ParameterValues};
 use pulp::Arch;
 
+use super::direct::Direct;
 use super::gemm::Packed;
 use super::winograd::{Tile, Tiling};
 use crate::LangevinError;
@@ -65,8 +66,8 @@ pub(crate) struct Convolution {
 /// How a convolution becomes products.
 #[derive(Debug)]
 pub(crate) enum Method {
-    /// Windows copied to columns; `[inputs · kernel²]` of them for each output pixel.
-    Columns { forward: Packed, backward: Packed },
+    /// Sums over shifted images.
+    Direct { forward: Direct, backward: Direct },
     /// Minimal filtering; one product for each of the transform's places.
     Winograd {
         tiling: Tiling,
@@ -137,7 +138,9 @@ impl Plan {
         let of = |operation: &Operation| match operation {
             Operation::Dense(dense) => dense.forward.bytes() + dense.backward.bytes(),
             Operation::Convolution(convolution) => match &convolution.method {
-                Method::Columns { forward, backward } => forward.bytes() + backward.bytes(),
+                Method::Direct { forward, backward } => {
+                    forward.weights.bytes() + backward.weights.bytes()
+                }
                 Method::Winograd {
                     forward, backward, ..
                 } => bytes(forward) + bytes(backward),
@@ -309,12 +312,12 @@ impl Plan {
         weight: &[f32],
     ) -> Method {
         let Some(tile) = choose_tile(inputs, kernel, stride, output) else {
-            let depth = inputs * kernel * kernel;
-            let entry = |row: usize, k: usize| weight[row * depth + k];
-            return Method::Columns {
-                forward: Packed::new(self.arch, outputs, depth, entry),
-                backward: Packed::new(self.arch, depth, outputs, |k, row| entry(row, k)),
-            };
+            return self.direct(
+                [inputs, outputs, kernel, stride, padding],
+                input,
+                output,
+                weight,
+            );
         };
         let tiling = Tiling {
             tile,
@@ -336,6 +339,45 @@ impl Plan {
             backward: (0..places)
                 .map(|place| Packed::new(self.arch, depth, outputs, |k, row| entry(place, row, k)))
                 .collect(),
+        }
+    }
+
+    fn direct(
+        &self,
+        [inputs, outputs, kernel, stride, padding]: [usize; 5],
+        input: [usize; 2],
+        output: [usize; 2],
+        weight: &[f32],
+    ) -> Method {
+        let taps = kernel * kernel;
+        let forward = Packed::whole(self.arch, outputs, inputs * taps, |row, k| {
+            weight[row * inputs * taps + k]
+        });
+        let backward = Packed::whole(self.arch, inputs, outputs * taps, |row, k| {
+            weight[(k / taps * inputs + row) * taps + k % taps]
+        });
+        let each_tap = |place: &dyn Fn(usize, usize) -> Option<[usize; 2]>| {
+            (0..taps)
+                .filter_map(|tap| Some((tap, place(tap / kernel, tap % kernel)?)))
+                .collect::<Vec<_>>()
+        };
+        // Along one axis: where the tap of an output reads, and which output reads an input with the tap.
+        let reads = |axis: usize, output: usize, tap: usize| {
+            let place = (output * stride + tap).checked_sub(padding)?;
+            (place < input[axis]).then_some(place)
+        };
+        let read_by = |axis: usize, place: usize, tap: usize| {
+            let shifted = (place + padding).checked_sub(tap)?;
+            let is_read = shifted.is_multiple_of(stride) && shifted / stride < output[axis];
+            is_read.then(|| shifted / stride)
+        };
+        Method::Direct {
+            forward: Direct::new(forward, taps, input, output, |y, x| {
+                each_tap(&|a, b| Some([reads(0, y, a)?, reads(1, x, b)?]))
+            }),
+            backward: Direct::new(backward, taps, output, input, |y, x| {
+                each_tap(&|a, b| Some([read_by(0, y, a)?, read_by(1, x, b)?]))
+            }),
         }
     }
 

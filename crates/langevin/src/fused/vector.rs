@@ -75,3 +75,18 @@ pub(crate) fn starts<S: Simd>(length: usize) -> impl Iterator<Item = usize> + Cl
     let width = S::F32_LANES;
     (0..length.div_ceil(width)).map(move |vector| (vector * width).min(length - width))
 }
+
+/// Repeats a block for 0, 1, … below a constant of at most 8, without a loop: values indexed by `$i` stay in registers
+/// whatever the compiler thinks of the length of the code.
+macro_rules! unrolled {
+    ($i:ident < $count:ident, $body:block) => {
+        unrolled!(@ $i, $count, $body, 0, 1, 2, 3, 4, 5, 6, 7)
+    };
+    (@ $i:ident, $count:ident, $body:block, $($value:literal),*) => {
+        $(if $value < $count {
+            const $i: usize = $value;
+            $body
+        })*
+    };
+}
+pub(crate) use unrolled;

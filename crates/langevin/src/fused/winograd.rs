@@ -7,7 +7,7 @@
 use pulp::{Simd, WithSimd};
 
 use super::transform::{F22, F23, F42, F43, Transform};
-use super::vector::{check, load, starts, store};
+use super::vector::{check, load, starts, store, unrolled};
 
 /// Which transform.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -156,19 +156,6 @@ impl WithSimd for Transfer<'_> {
             Tile::F43 => self.walk::<S, F43, 6, 4>(simd),
         }
     }
-}
-
-/// Repeats a block for 0, 1, … below a constant of at most 6, without a loop: values indexed by `$i` stay in registers.
-macro_rules! unrolled {
-    ($i:ident < $count:ident, $body:block) => {
-        unrolled!(@ $i, $count, $body, 0, 1, 2, 3, 4, 5)
-    };
-    (@ $i:ident, $count:ident, $body:block, $($value:literal),*) => {
-        $(if $value < $count {
-            const $i: usize = $value;
-            $body
-        })*
-    };
 }
 
 impl Transfer<'_> {
