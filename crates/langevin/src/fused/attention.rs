@@ -23,7 +23,8 @@ pub(crate) struct Sizes {
 impl Sizes {
     /// Values of scratch that [`Attend`] and [`AttendBackward`] need.
     pub(crate) fn scratch(self) -> usize {
-        2 * QUERIES * self.keys * LANES
+        let [keys, queries] = [self.keys, QUERIES].map(|pixels| self.inner * (pixels + 1));
+        (4 * keys + 3 * queries + 2 * QUERIES * (self.keys + 1)) * LANES
     }
 
     /// The places of pixel and channel in `[inner][pixels][lanes]`.
@@ -53,6 +54,58 @@ impl Strides {
     fn at(self, row: usize, column: usize) -> usize {
         row * self.row + column * self.column
     }
+
+    /// Stops when a matrix of this size does not fit into `length` values.
+    #[inline(always)]
+    #[track_caller]
+    fn check<S: Simd>(self, rows: usize, columns: usize, length: usize) {
+        check(self.at(rows - 1, columns - 1) + S::F32_LANES <= length);
+    }
+}
+
+/// A matrix of vectors in scratch. Its rows are one vector longer than they need be: matrices whose sides are powers of
+/// two would have all of a column in the same few places of the nearest cache.
+struct Local<'a> {
+    values: &'a mut [f32],
+    strides: Strides,
+}
+
+impl<'a> Local<'a> {
+    /// `[columns][rows]` vectors from the start of `scratch`, which loses them.
+    fn take<S: Simd>(scratch: &mut &'a mut [f32], rows: usize, columns: usize) -> Self {
+        let strides = Strides {
+            row: S::F32_LANES,
+            column: (rows + 1) * S::F32_LANES,
+        };
+        let (values, rest) = std::mem::take(scratch).split_at_mut(columns * strides.column);
+        *scratch = rest;
+        Self { values, strides }
+    }
+
+    fn view(&self) -> (&[f32], Strides) {
+        (self.values, self.strides)
+    }
+
+    fn transposed(&self) -> (&[f32], Strides) {
+        (self.values, self.strides.transposed())
+    }
+
+    fn view_mut(&mut self) -> (&mut [f32], Strides) {
+        (self.values, self.strides)
+    }
+
+    fn transposed_mut(&mut self) -> (&mut [f32], Strides) {
+        (self.values, self.strides.transposed())
+    }
+
+    /// The first vectors of the column, contiguous.
+    fn column<S: Simd>(&self, column: usize, rows: usize) -> &[f32] {
+        &self.values[column * self.strides.column..][..rows * S::F32_LANES]
+    }
+
+    fn column_mut<S: Simd>(&mut self, column: usize, rows: usize) -> &mut [f32] {
+        &mut self.values[column * self.strides.column..][..rows * S::F32_LANES]
+    }
 }
 
 /// weights[i][j] = softmaxⱼ Σₕ query[h][i] key[h][j]; mixed[h][i] = Σⱼ weights[i][j] value[h][j].
@@ -71,21 +124,30 @@ impl WithSimd for Attend<'_> {
     #[inline(always)]
     fn with_simd<S: Simd>(self, simd: S) {
         let sizes = self.sizes;
-        let [pixel, key_pixel] = [sizes.queries, sizes.keys].map(|pixels| sizes.pixels(pixels));
-        let (weights, _) = split::<S>(self.scratch, sizes);
+        let Sizes { keys, inner, .. } = sizes;
+        let [pixel, key_pixel] = [sizes.queries, keys].map(|pixels| sizes.pixels(pixels));
+        let mut scratch = self.scratch;
+        let mut key = Local::take::<S>(&mut scratch, keys, inner);
+        let mut value = Local::take::<S>(&mut scratch, keys, inner);
+        let mut query = Local::take::<S>(&mut scratch, QUERIES, inner);
+        let mut mixed = Local::take::<S>(&mut scratch, QUERIES, inner);
+        let mut weights = Local::take::<S>(&mut scratch, keys, QUERIES);
         for start in starts::<S>(sizes.lanes) {
-            let [key, value] = [self.key, self.value].map(|values| &values[start..]);
+            copy::<S>((&self.key[start..], key_pixel), key.view_mut(), [keys, inner]);
+            copy::<S>((&self.value[start..], key_pixel), value.view_mut(), [keys, inner]);
             for first in (0..sizes.queries).step_by(QUERIES) {
                 let count = QUERIES.min(sizes.queries - first);
                 let at = first * sizes.lanes + start;
-                attention_weights::<S>(simd, sizes, count, &self.query[at..], key, weights);
+                copy::<S>((&self.query[at..], pixel), query.view_mut(), [count, inner]);
+                attention_weights::<S>(simd, sizes, count, &query, &key, &mut weights);
                 product::<S, false>(
                     simd,
-                    (weights, weight_strides::<S>(sizes)),
-                    (value, key_pixel),
-                    (&mut self.mixed[at..], pixel),
-                    [count, sizes.keys, sizes.inner],
+                    weights.transposed(),
+                    value.view(),
+                    mixed.view_mut(),
+                    [count, keys, inner],
                 );
+                copy::<S>(mixed.view(), (&mut self.mixed[at..], pixel), [count, inner]);
             }
         }
     }
@@ -112,88 +174,106 @@ impl WithSimd for AttendBackward<'_> {
         let sizes = self.sizes;
         let Sizes { keys, inner, .. } = sizes;
         let [pixel, key_pixel] = [sizes.queries, keys].map(|pixels| sizes.pixels(pixels));
-        let weight = weight_strides::<S>(sizes);
-        let (weights, scores) = split::<S>(self.scratch, sizes);
-        self.key_gradient.fill(0.0);
-        self.value_gradient.fill(0.0);
+        let mut scratch = self.scratch;
+        let mut key = Local::take::<S>(&mut scratch, keys, inner);
+        let mut value = Local::take::<S>(&mut scratch, keys, inner);
+        let mut key_gradient = Local::take::<S>(&mut scratch, keys, inner);
+        let mut value_gradient = Local::take::<S>(&mut scratch, keys, inner);
+        let mut query = Local::take::<S>(&mut scratch, QUERIES, inner);
+        let mut gradient = Local::take::<S>(&mut scratch, QUERIES, inner);
+        let mut query_gradient = Local::take::<S>(&mut scratch, QUERIES, inner);
+        let mut weights = Local::take::<S>(&mut scratch, keys, QUERIES);
+        let mut scores = Local::take::<S>(&mut scratch, keys, QUERIES);
         for start in starts::<S>(sizes.lanes) {
-            let [key, value] = [self.key, self.value].map(|values| &values[start..]);
+            copy::<S>((&self.key[start..], key_pixel), key.view_mut(), [keys, inner]);
+            copy::<S>((&self.value[start..], key_pixel), value.view_mut(), [keys, inner]);
+            key_gradient.values.fill(0.0);
+            value_gradient.values.fill(0.0);
             for first in (0..sizes.queries).step_by(QUERIES) {
                 let count = QUERIES.min(sizes.queries - first);
                 let at = first * sizes.lanes + start;
-                let (query, gradient) = (&self.query[at..], &self.mixed_gradient[at..]);
-                attention_weights::<S>(simd, sizes, count, query, key, weights);
+                let size = [count, inner];
+                copy::<S>((&self.query[at..], pixel), query.view_mut(), size);
+                copy::<S>((&self.mixed_gradient[at..], pixel), gradient.view_mut(), size);
+                attention_weights::<S>(simd, sizes, count, &query, &key, &mut weights);
                 product::<S, false>(
                     simd,
-                    (gradient, pixel),
-                    (value, key_pixel.transposed()),
-                    (scores, weight),
+                    gradient.view(),
+                    value.transposed(),
+                    scores.transposed_mut(),
                     [count, inner, keys],
                 );
                 for query in 0..count {
-                    let row = query * weight.row..(query + 1) * weight.row;
-                    softmax_backward(simd, &mut scores[row.clone()], &weights[row]);
+                    let weights = weights.column::<S>(query, keys);
+                    softmax_backward(simd, scores.column_mut::<S>(query, keys), weights);
                 }
                 product::<S, false>(
                     simd,
-                    (scores, weight),
-                    (key, key_pixel),
-                    (&mut self.query_gradient[at..], pixel),
+                    scores.transposed(),
+                    key.view(),
+                    query_gradient.view_mut(),
                     [count, keys, inner],
                 );
+                copy::<S>(query_gradient.view(), (&mut self.query_gradient[at..], pixel), size);
                 product::<S, true>(
                     simd,
-                    (scores, weight.transposed()),
-                    (query, pixel),
-                    (&mut self.key_gradient[start..], key_pixel),
+                    scores.view(),
+                    query.view(),
+                    key_gradient.view_mut(),
                     [keys, count, inner],
                 );
                 product::<S, true>(
                     simd,
-                    (weights, weight.transposed()),
-                    (gradient, pixel),
-                    (&mut self.value_gradient[start..], key_pixel),
+                    weights.view(),
+                    gradient.view(),
+                    value_gradient.view_mut(),
                     [keys, count, inner],
                 );
             }
+            let to = (&mut self.key_gradient[start..], key_pixel);
+            copy::<S>(key_gradient.view(), to, [keys, inner]);
+            let to = (&mut self.value_gradient[start..], key_pixel);
+            copy::<S>(value_gradient.view(), to, [keys, inner]);
         }
     }
 }
 
-/// Scratch for weights and for their gradient.
-fn split<S: Simd>(scratch: &mut [f32], sizes: Sizes) -> (&mut [f32], &mut [f32]) {
-    let length = QUERIES * sizes.keys * S::F32_LANES;
-    scratch[..2 * length].split_at_mut(length)
-}
-
-/// Of `[queries][keys][one vector]`.
-fn weight_strides<S: Simd>(sizes: Sizes) -> Strides {
-    Strides {
-        row: sizes.keys * S::F32_LANES,
-        column: S::F32_LANES,
-    }
-}
-
-/// The softmax over the keys for `count` queries.
+/// Of each of `count` queries the softmax over the keys.
 #[inline(always)]
 fn attention_weights<S: Simd>(
     simd: S,
     sizes: Sizes,
     count: usize,
-    query: &[f32],
-    key: &[f32],
-    weights: &mut [f32],
+    query: &Local<'_>,
+    key: &Local<'_>,
+    weights: &mut Local<'_>,
 ) {
-    let strides = weight_strides::<S>(sizes);
     product::<S, false>(
         simd,
-        (query, sizes.pixels(sizes.queries)),
-        (key, sizes.pixels(sizes.keys).transposed()),
-        (weights, strides),
+        query.view(),
+        key.transposed(),
+        weights.transposed_mut(),
         [count, sizes.inner, sizes.keys],
     );
-    for row in weights.chunks_exact_mut(strides.row).take(count) {
-        softmax(simd, row);
+    for query in 0..count {
+        softmax(simd, weights.column_mut::<S>(query, sizes.keys));
+    }
+}
+
+/// Copies `rows` × `columns` vectors.
+#[inline(always)]
+fn copy<S: Simd>(
+    from: (&[f32], Strides),
+    to: (&mut [f32], Strides),
+    [rows, columns]: [usize; 2],
+) {
+    from.1.check::<S>(rows, columns, from.0.len());
+    to.1.check::<S>(rows, columns, to.0.len());
+    for column in 0..columns {
+        for row in 0..rows {
+            let value = load::<S>(from.0, from.1.at(row, column));
+            store::<S>(to.0, to.1.at(row, column), value);
+        }
     }
 }
 
@@ -206,12 +286,9 @@ fn product<S: Simd, const ADD: bool>(
     c: (&mut [f32], Strides),
     size @ [rows, depth, columns]: [usize; 3],
 ) {
-    let fits = |strides: Strides, rows: usize, columns: usize, length: usize| {
-        check(strides.at(rows - 1, columns - 1) + S::F32_LANES <= length);
-    };
-    fits(a.1, rows, depth, a.0.len());
-    fits(b.1, depth, columns, b.0.len());
-    fits(c.1, rows, columns, c.0.len());
+    a.1.check::<S>(rows, depth, a.0.len());
+    b.1.check::<S>(depth, columns, b.0.len());
+    c.1.check::<S>(rows, columns, c.0.len());
     // Columns outside: what a tile of B fetches from afar serves all rows.
     let whole = [rows / 4 * 4, columns / 4 * 4];
     for j in (0..whole[1]).step_by(4) {

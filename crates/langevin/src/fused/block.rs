@@ -5,7 +5,7 @@
 
 use super::attention::{Attend, AttendBackward, Sizes};
 use super::convolution::{convolution_scratch, convolve, convolve_backward, writes_all};
-use super::elementwise::{activate, activate_backward, add, mask};
+use super::elementwise::{activate, activate_backward, mask};
 use super::gemm::{Epilogue, Packed, Product};
 use super::parameters::Gradients;
 use super::plan::{Convolution, Method, NonLocal, Operation, Plan};
@@ -247,18 +247,18 @@ impl<'p> Block<'p> {
                 }
             }
             let next = &mut self.next_gradient;
+            // The activation fused to the operation before, which some operations can do in passing.
+            let slope_before = index
+                .checked_sub(1)
+                .map_or(1.0, |before| fused_slope(&self.plan.operations[before]));
             match operation {
                 Operation::Dense(dense) => {
                     let columns = dense.pixels * self.lanes;
-                    let before = index
-                        .checked_sub(1)
-                        .map(|before| fused_slope(&self.plan.operations[before]));
-                    let epilogue = match before {
-                        Some(slope) if slope != 1.0 => {
-                            is_masked = true;
-                            Epilogue::Mask(input, slope)
-                        }
-                        _ => Epilogue::None,
+                    is_masked = slope_before != 1.0;
+                    let epilogue = if is_masked {
+                        Epilogue::Mask(input, slope_before)
+                    } else {
+                        Epilogue::None
                     };
                     arch.dispatch(Product {
                         a: &dense.backward,
@@ -291,9 +291,11 @@ impl<'p> Block<'p> {
                     continue;
                 }
                 Operation::MaxPool(size) => {
+                    is_masked = slope_before != 1.0;
                     max_pool_backward(
                         arch,
                         windows(shape, *size, self.lanes),
+                        slope_before,
                         input,
                         output,
                         &self.gradient,
@@ -411,10 +413,9 @@ fn mix(
         c: output,
         c_stride: columns,
         columns,
-        epilogue: Epilogue::Bias(&block.output_bias),
+        epilogue: Epilogue::BiasPlus(&block.output_bias, input),
         scratch: scratch.packed(block.output.depth, columns),
     });
-    add(arch, output, input);
 }
 
 /// Leaves the gradient with respect to query, key and value before pooling at the start of `scratch.products`.
@@ -469,6 +470,7 @@ fn mix_backward(
     max_pool_backward(
         arch,
         windows([2 * sizes.inner, height, width], 2, lanes),
+        1.0,
         key_value,
         &kept.pooled,
         pooled,
@@ -481,9 +483,7 @@ fn mix_backward(
         c: input_gradient,
         c_stride: columns,
         columns,
-        epilogue: Epilogue::None,
+        epilogue: Epilogue::Plus(gradient),
         scratch: &mut far[..Product::scratch(block.embed_backward.depth, columns)],
     });
-    let length = block.channels * columns;
-    add(arch, &mut input_gradient[..length], &gradient[..length]);
 }

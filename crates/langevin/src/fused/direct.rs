@@ -149,6 +149,7 @@ impl Kernel<'_> {
             match height {
                 8 => self.tile::<S, 8, N>(simd, group, row, panel, from, to),
                 4 => self.tile::<S, 4, N>(simd, group, row, panel, from, to),
+                3 => self.tile::<S, 3, N>(simd, group, row, panel, from, to),
                 2 => self.tile::<S, 2, N>(simd, group, row, panel, from, to),
                 _ => self.tile::<S, 1, N>(simd, group, row, panel, from, to),
             }

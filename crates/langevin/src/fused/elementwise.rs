@@ -33,16 +33,6 @@ impl<F: Pairwise> WithSimd for Zip<'_, F> {
     }
 }
 
-#[derive(Clone, Copy)]
-struct Sum;
-
-impl Pairwise for Sum {
-    #[inline(always)]
-    fn apply<S: Simd>(self, simd: S, to: S::f32s, from: S::f32s) -> S::f32s {
-        simd.add_f32s(to, from)
-    }
-}
-
 /// The activation of the second argument.
 #[derive(Clone, Copy)]
 struct Value(Activation);
@@ -92,15 +82,6 @@ fn is_positive<S: Simd>(simd: S, x: S::f32s) -> S::m32s {
 /// gradient ← gradient · (1 where the stored leaky ReLU's output is positive, the slope elsewhere).
 pub(crate) fn mask(arch: Arch, gradient: &mut [f32], stored: &[f32], slope: f32) {
     activate_backward(arch, Activation::LeakyRelu { slope }, stored, gradient);
-}
-
-/// a ← a + b.
-pub(crate) fn add(arch: Arch, a: &mut [f32], b: &[f32]) {
-    arch.dispatch(Zip {
-        to: a,
-        from: b,
-        with: Sum,
-    });
 }
 
 /// output ← activation(input).

@@ -34,8 +34,8 @@ pub(crate) fn tile_rows(arch: Arch) -> usize {
 /// cache to the weights.
 const DEPTH: usize = 128;
 
-/// A matrix in panels: blocks of at most [`DEPTH`] columns; in each, panels of `tile_rows` rows, then of 4, 2 and 1 for
-/// what is left; in each, column by column.
+/// A matrix in panels: blocks of at most [`DEPTH`] columns; in each, panels of `tile_rows` rows, then of 4 and
+/// of what is left; in each, column by column.
 #[derive(Debug, Clone)]
 pub(crate) struct Packed {
     pub(crate) rows: usize,
@@ -132,11 +132,7 @@ fn panel_height(left: usize, tile_rows: usize) -> usize {
     if left >= tile_rows {
         return tile_rows;
     }
-    match left {
-        4.. => 4,
-        2..=3 => 2,
-        _ => 1,
-    }
+    left.clamp(1, 4)
 }
 
 /// What happens to a sum before it is written.
@@ -148,6 +144,10 @@ pub(crate) enum Epilogue<'a> {
     Bias(&'a [f32]),
     /// Bias, then leaky ReLU of the slope.
     BiasLeaky(&'a [f32], f32),
+    /// Plus the values laid out as C.
+    Plus(&'a [f32]),
+    /// Row i gets bias i added, and the values laid out as C.
+    BiasPlus(&'a [f32], &'a [f32]),
     /// Times 1 where the stored activation (laid out as C) is positive, times the slope elsewhere.
     Mask(&'a [f32], f32),
 }
@@ -263,6 +263,7 @@ impl Product<'_> {
             match height {
                 8 => self.tile::<S, 8, N>(simd, row, &block, b, columns),
                 4 => self.tile::<S, 4, N>(simd, row, &block, b, columns),
+                3 => self.tile::<S, 3, N>(simd, row, &block, b, columns),
                 2 => self.tile::<S, 2, N>(simd, row, &block, b, columns),
                 _ => self.tile::<S, 1, N>(simd, row, &block, b, columns),
             }
@@ -333,7 +334,10 @@ impl Epilogue<'_> {
     pub(crate) fn check(&self, rows: usize, extent: usize) {
         match self {
             Epilogue::Bias(bias) | Epilogue::BiasLeaky(bias, _) => check(bias.len() >= rows),
-            Epilogue::Mask(stored, _) => check(stored.len() >= extent),
+            Epilogue::Mask(stored, _) | Epilogue::Plus(stored) => check(stored.len() >= extent),
+            Epilogue::BiasPlus(bias, stored) => {
+                check(bias.len() >= rows && stored.len() >= extent);
+            }
             Epilogue::None => {}
         }
     }
@@ -345,6 +349,11 @@ impl Epilogue<'_> {
         match *self {
             Epilogue::None => sum,
             Epilogue::Bias(bias) => simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row))),
+            Epilogue::Plus(values) => simd.add_f32s(sum, load::<S>(values, at)),
+            Epilogue::BiasPlus(bias, values) => {
+                let sum = simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row)));
+                simd.add_f32s(sum, load::<S>(values, at))
+            }
             Epilogue::BiasLeaky(bias, slope) => {
                 let sum = simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row)));
                 let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));

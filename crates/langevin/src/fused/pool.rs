@@ -63,10 +63,12 @@ pub(crate) fn max_pool(arch: Arch, windows: Windows, input: &[f32], output: &mut
     });
 }
 
-/// `input_gradient` ← the gradient of [`max_pool`]: it goes to the first place of the window that holds the maximum.
+/// `input_gradient` ← the gradient of [`max_pool`]: it goes to the first place of the window that holds the maximum,
+/// times `slope` where the input is not positive: the leaky ReLU before it, done in passing.
 pub(crate) fn max_pool_backward(
     arch: Arch,
     windows: Windows,
+    slope: f32,
     input: &[f32],
     output: &[f32],
     gradient: &[f32],
@@ -77,6 +79,7 @@ pub(crate) fn max_pool_backward(
     }
     arch.dispatch(Backward {
         windows,
+        slope,
         input,
         output,
         gradient,
@@ -116,6 +119,7 @@ impl WithSimd for Forward<'_> {
 
 struct Backward<'a> {
     windows: Windows,
+    slope: f32,
     input: &'a [f32],
     output: &'a [f32],
     gradient: &'a [f32],
@@ -130,6 +134,7 @@ impl WithSimd for Backward<'_> {
         let Windows { size, lanes, .. } = self.windows;
         check(self.input.len().min(self.input_gradient.len()) >= self.windows.values());
         check(self.output.len().min(self.gradient.len()) >= self.windows.count() * lanes);
+        let slope = simd.splat_f32s(self.slope);
         let zero = simd.splat_f32s(0.0);
         self.windows.each(|window, first| {
             for start in starts::<S>(lanes) {
@@ -138,9 +143,13 @@ impl WithSimd for Backward<'_> {
                 for down in 0..size {
                     for right in 0..size {
                         let place = first + self.windows.place(down, right) + start;
-                        let is_peak = simd.equal_f32s(load::<S>(self.input, place), peak);
+                        let value = load::<S>(self.input, place);
+                        let is_peak = simd.equal_f32s(value, peak);
                         let gradient = simd.select_f32s(is_peak, rest, zero);
-                        store::<S>(self.input_gradient, place, gradient);
+                        let is_positive = simd.greater_than_f32s(value, zero);
+                        let scaled = simd.mul_f32s(gradient, slope);
+                        let masked = simd.select_f32s(is_positive, gradient, scaled);
+                        store::<S>(self.input_gradient, place, masked);
                         rest = simd.select_f32s(is_peak, zero, rest);
                     }
                 }

@@ -225,27 +225,21 @@ impl Transfer<'_> {
         }
     }
 
-    /// Offset of a window's place.
+    /// Offset of a window's first place, and the steps down and across.
     #[inline(always)]
-    fn input_place(&self, image: usize, window: Window, j: usize, i: usize) -> usize {
-        let [_, width] = self.tiling.input;
-        let place = window
-            .corner
-            .wrapping_add(self.tiling.stride * (j * width + i));
-        image.wrapping_add(place.wrapping_mul(self.lanes))
+    fn input_places(&self, image: usize, window: Window) -> [usize; 3] {
+        let across = self.tiling.stride * self.lanes;
+        let corner = window.corner.wrapping_mul(self.lanes);
+        let first = image.wrapping_add(corner);
+        [first, across * self.tiling.input[1], across]
     }
 
-    /// Offset of a tile's output pixel.
+    /// Offset of a tile's first output pixel, and the steps down and across.
     #[inline(always)]
-    fn output_place<const O: usize>(
-        &self,
-        image: usize,
-        at: [usize; 2],
-        j: usize,
-        i: usize,
-    ) -> usize {
+    fn output_places<const O: usize>(&self, image: usize, at: [usize; 2]) -> [usize; 3] {
         let [_, width] = self.tiling.output;
-        image + ((at[0] * O + j) * width + at[1] * O + i) * self.lanes
+        let first = image + (at[0] * width + at[1]) * O * self.lanes;
+        [first, width * self.lanes, self.lanes]
     }
 
     #[inline(always)]
@@ -262,6 +256,7 @@ impl Transfer<'_> {
         window: Window,
         plane: usize,
     ) {
+        let [first, down, across] = self.input_places(image, window);
         let zero = simd.splat_f32s(0.0);
         let mut half = [[zero; I]; I];
         unrolled!(J < I, {
@@ -269,24 +264,23 @@ impl Transfer<'_> {
                 let mut row = [zero; I];
                 unrolled!(K < I, {
                     if INTERIOR || window.inside[1] >> K & 1 == 1 {
-                        row[K] = load::<S>(self.pixels, self.input_place(image, window, J, K));
+                        let place = first.wrapping_add(J * down + K * across);
+                        row[K] = load::<S>(self.pixels, place);
                     }
                 });
                 half[J] = T::input(simd, row);
             }
         });
         unrolled!(K < I, {
-            let mut down = [zero; I];
+            let mut place = plane + K * self.plane_stride;
+            let mut column = [zero; I];
             unrolled!(J < I, {
-                down[J] = half[J][K];
+                column[J] = half[J][K];
             });
-            let done = T::input(simd, down);
+            let done = T::input(simd, column);
             unrolled!(J < I, {
-                store::<S>(
-                    self.planes,
-                    (J * I + K) * self.plane_stride + plane,
-                    done[J],
-                );
+                store::<S>(self.planes, place, done[J]);
+                place += I * self.plane_stride;
             });
         });
     }
@@ -306,14 +300,17 @@ impl Transfer<'_> {
         window: Window,
         plane: usize,
     ) {
+        let [first, down, across] = self.input_places(image, window);
         let zero = simd.splat_f32s(0.0);
         let mut half = [[zero; I]; I];
         unrolled!(K < I, {
-            let mut down = [zero; I];
+            let mut place = plane + K * self.plane_stride;
+            let mut column = [zero; I];
             unrolled!(J < I, {
-                down[J] = load::<S>(self.planes, (J * I + K) * self.plane_stride + plane);
+                column[J] = load::<S>(self.planes, place);
+                place += I * self.plane_stride;
             });
-            let done = T::input_transposed(simd, down);
+            let done = T::input_transposed(simd, column);
             unrolled!(J < I, {
                 half[J][K] = done[J];
             });
@@ -323,7 +320,7 @@ impl Transfer<'_> {
                 let row = T::input_transposed(simd, half[J]);
                 unrolled!(K < I, {
                     if INTERIOR || window.inside[1] >> K & 1 == 1 {
-                        let place = self.input_place(image, window, J, K);
+                        let place = first.wrapping_add(J * down + K * across);
                         let is_written = if INTERIOR {
                             J + O < I || K + O < I
                         } else {
@@ -350,16 +347,19 @@ impl Transfer<'_> {
         image: usize,
         plane: usize,
     ) {
+        let [first, down, across] = self.output_places::<O>(image, at);
         let zero = simd.splat_f32s(0.0);
         let slope = simd.splat_f32s(self.slope);
         let bias = simd.splat_f32s(self.bias[channel]);
         let mut half = [[zero; I]; O];
         unrolled!(K < I, {
-            let mut down = [zero; I];
+            let mut place = plane + K * self.plane_stride;
+            let mut column = [zero; I];
             unrolled!(J < I, {
-                down[J] = load::<S>(self.planes, (J * I + K) * self.plane_stride + plane);
+                column[J] = load::<S>(self.planes, place);
+                place += I * self.plane_stride;
             });
-            let done = T::output(simd, down);
+            let done = T::output(simd, column);
             unrolled!(J < O, {
                 half[J][K] = done[J];
             });
@@ -372,7 +372,7 @@ impl Transfer<'_> {
                     let scaled = simd.mul_f32s(sum, slope);
                     let positive = simd.greater_than_f32s(sum, zero);
                     let value = simd.select_f32s(positive, sum, scaled);
-                    store::<S>(self.pixels, self.output_place::<O>(image, at, J, K), value);
+                    store::<S>(self.pixels, first + J * down + K * across, value);
                 }
             });
         });
@@ -386,6 +386,7 @@ impl Transfer<'_> {
         image: usize,
         plane: usize,
     ) {
+        let [first, down, across] = self.output_places::<O>(image, at);
         let zero = simd.splat_f32s(0.0);
         let slope = simd.splat_f32s(self.slope);
         let mut half = [[zero; I]; O];
@@ -393,7 +394,7 @@ impl Transfer<'_> {
             let mut row = [zero; O];
             unrolled!(K < O, {
                 if WHOLE || self.is_output::<O>(at, J, K) {
-                    let place = self.output_place::<O>(image, at, J, K);
+                    let place = first + J * down + K * across;
                     row[K] = load::<S>(self.pixels, place);
                     if let Some(mask) = self.mask {
                         let positive = simd.greater_than_f32s(load::<S>(mask, place), zero);
@@ -405,17 +406,15 @@ impl Transfer<'_> {
             half[J] = T::output_transposed(simd, row);
         });
         unrolled!(K < I, {
-            let mut down = [zero; O];
+            let mut place = plane + K * self.plane_stride;
+            let mut column = [zero; O];
             unrolled!(J < O, {
-                down[J] = half[J][K];
+                column[J] = half[J][K];
             });
-            let done = T::output_transposed(simd, down);
+            let done = T::output_transposed(simd, column);
             unrolled!(J < I, {
-                store::<S>(
-                    self.planes,
-                    (J * I + K) * self.plane_stride + plane,
-                    done[J],
-                );
+                store::<S>(self.planes, place, done[J]);
+                place += I * self.plane_stride;
             });
         });
     }
