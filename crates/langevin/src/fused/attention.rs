@@ -3,7 +3,7 @@
 //! A few queries at a time, so that their scores stay in the nearest cache; the gradient computes them again, which
 //! costs less than to store and fetch them.
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
 use super::exponential::{softmax, softmax_backward};
 use super::vector::{LANES, check, load, starts, store};
@@ -133,8 +133,16 @@ impl WithSimd for Attend<'_> {
         let mut mixed = Local::take::<S>(&mut scratch, QUERIES, inner);
         let mut weights = Local::take::<S>(&mut scratch, keys, QUERIES);
         for start in starts::<S>(sizes.lanes) {
-            copy::<S>((&self.key[start..], key_pixel), key.view_mut(), [keys, inner]);
-            copy::<S>((&self.value[start..], key_pixel), value.view_mut(), [keys, inner]);
+            copy::<S>(
+                (&self.key[start..], key_pixel),
+                key.view_mut(),
+                [keys, inner],
+            );
+            copy::<S>(
+                (&self.value[start..], key_pixel),
+                value.view_mut(),
+                [keys, inner],
+            );
             for first in (0..sizes.queries).step_by(QUERIES) {
                 let count = QUERIES.min(sizes.queries - first);
                 let at = first * sizes.lanes + start;
@@ -185,8 +193,16 @@ impl WithSimd for AttendBackward<'_> {
         let mut weights = Local::take::<S>(&mut scratch, keys, QUERIES);
         let mut scores = Local::take::<S>(&mut scratch, keys, QUERIES);
         for start in starts::<S>(sizes.lanes) {
-            copy::<S>((&self.key[start..], key_pixel), key.view_mut(), [keys, inner]);
-            copy::<S>((&self.value[start..], key_pixel), value.view_mut(), [keys, inner]);
+            copy::<S>(
+                (&self.key[start..], key_pixel),
+                key.view_mut(),
+                [keys, inner],
+            );
+            copy::<S>(
+                (&self.value[start..], key_pixel),
+                value.view_mut(),
+                [keys, inner],
+            );
             key_gradient.values.fill(0.0);
             value_gradient.values.fill(0.0);
             for first in (0..sizes.queries).step_by(QUERIES) {
@@ -194,7 +210,11 @@ impl WithSimd for AttendBackward<'_> {
                 let at = first * sizes.lanes + start;
                 let size = [count, inner];
                 copy::<S>((&self.query[at..], pixel), query.view_mut(), size);
-                copy::<S>((&self.mixed_gradient[at..], pixel), gradient.view_mut(), size);
+                copy::<S>(
+                    (&self.mixed_gradient[at..], pixel),
+                    gradient.view_mut(),
+                    size,
+                );
                 attention_weights::<S>(simd, sizes, count, &query, &key, &mut weights);
                 product::<S, false>(
                     simd,
@@ -214,7 +234,11 @@ impl WithSimd for AttendBackward<'_> {
                     query_gradient.view_mut(),
                     [count, keys, inner],
                 );
-                copy::<S>(query_gradient.view(), (&mut self.query_gradient[at..], pixel), size);
+                copy::<S>(
+                    query_gradient.view(),
+                    (&mut self.query_gradient[at..], pixel),
+                    size,
+                );
                 product::<S, true>(
                     simd,
                     scores.view(),
@@ -262,11 +286,7 @@ fn attention_weights<S: Simd>(
 
 /// Copies `rows` × `columns` vectors.
 #[inline(always)]
-fn copy<S: Simd>(
-    from: (&[f32], Strides),
-    to: (&mut [f32], Strides),
-    [rows, columns]: [usize; 2],
-) {
+fn copy<S: Simd>(from: (&[f32], Strides), to: (&mut [f32], Strides), [rows, columns]: [usize; 2]) {
     from.1.check::<S>(rows, columns, from.0.len());
     to.1.check::<S>(rows, columns, to.0.len());
     for column in 0..columns {

@@ -147,8 +147,7 @@ impl<'p> Block<'p> {
                 }
                 Operation::Convolution(convolution) => {
                     convolve(
-                        self.plan,
-                        index,
+                        arch,
                         convolution,
                         self.lanes,
                         input,
@@ -276,8 +275,7 @@ impl<'p> Block<'p> {
                         next[..input.len()].fill(0.0);
                     }
                     convolve_backward(
-                        self.plan,
-                        index,
+                        arch,
                         convolution,
                         self.lanes,
                         &mut self.gradient,

@@ -18,54 +18,84 @@ pub(crate) struct BlockOutcome {
     pub(crate) energies: Vec<f32>,
 }
 
-/// Runs chains `first..` from `initial`, row by row, to their last step.
-pub(crate) fn run_block(
-    plan: &Plan,
+/// A block of chains on its way.
+pub(crate) struct Chains<'p> {
+    block: Block<'p>,
+    /// The number of the first chain in the batch.
     first: usize,
-    initial: &[f32],
-    run: &ChainRun,
-    cancel: Option<&AtomicBool>,
-) -> Result<BlockOutcome, LangevinError> {
-    let per_chain = plan.size(0);
-    let chains = initial.len() / per_chain;
-    let mut block = Block::new(plan, chains);
-    load_states(&mut block, initial);
-    let mut norms = vec![0.0f64; chains];
-    let mut squares = vec![0.0f32; block.lanes];
-    for step in run.first_step..run.first_step + run.steps {
-        if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
-            return Err(LangevinError::Cancelled);
+    norms: Vec<f64>,
+    /// ‖∇F‖² of each lane, for one step.
+    squares: Vec<f32>,
+    /// Steps done.
+    done: u64,
+}
+
+impl<'p> Chains<'p> {
+    /// Chains `first..`, whose states lie in `initial` row by row.
+    pub(crate) fn new(plan: &'p Plan, first: usize, initial: &[f32]) -> Self {
+        let chains = initial.len() / plan.size(0);
+        let mut block = Block::new(plan, chains);
+        load_states(&mut block, initial);
+        Self {
+            first,
+            norms: vec![0.0; chains],
+            squares: vec![0.0; block.lanes],
+            done: 0,
+            block,
         }
+    }
+
+    /// Runs `steps` steps or what is left of the run; says whether some still are.
+    pub(crate) fn advance(
+        &mut self,
+        run: &ChainRun,
+        steps: u64,
+        cancel: Option<&AtomicBool>,
+    ) -> Result<bool, LangevinError> {
+        let end = run.steps.min(self.done.saturating_add(steps));
+        while self.done < end {
+            if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(LangevinError::Cancelled);
+            }
+            self.step(run);
+            self.done += 1;
+        }
+        Ok(self.done < run.steps)
+    }
+
+    fn step(&mut self, run: &ChainRun) {
+        let block = &mut self.block;
         block.forward();
         block.backward(None, None);
-        squares.fill(0.0);
-        let lanes = block.lanes;
-        let (states, gradient) = (&mut block.values[0], &block.gradient);
+        self.squares.fill(0.0);
         langevin_step(
-            plan.arch,
-            states,
-            gradient,
-            &mut squares,
-            lanes,
-            first,
-            step,
+            block.plan.arch,
+            &mut block.values[0],
+            &block.gradient,
+            &mut self.squares,
+            block.lanes,
+            self.first,
+            run.first_step + self.done,
             run,
         );
-        for (norm, square) in norms.iter_mut().zip(&squares) {
+        for (norm, square) in self.norms.iter_mut().zip(&self.squares) {
             *norm += f64::from(square.sqrt());
         }
     }
-    let energies = if run.final_energies {
-        block.forward();
-        block.energies()[..chains].to_vec()
-    } else {
-        Vec::new()
-    };
-    Ok(BlockOutcome {
-        states: store_states(&block, chains),
-        norms,
-        energies,
-    })
+
+    pub(crate) fn finish(mut self, run: &ChainRun) -> BlockOutcome {
+        let chains = self.norms.len();
+        let mut energies = Vec::new();
+        if run.final_energies {
+            self.block.forward();
+            energies.extend(&self.block.energies()[..chains]);
+        }
+        BlockOutcome {
+            states: store_states(&self.block, chains),
+            norms: self.norms,
+            energies,
+        }
+    }
 }
 
 /// Puts row-major states into the lanes of the block; lanes without a chain stay as they are.

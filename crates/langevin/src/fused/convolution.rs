@@ -142,16 +142,13 @@ pub(crate) fn convolution_scratch(
 }
 
 pub(crate) fn convolve(
-    plan: &Plan,
-    index: usize,
+    arch: Arch,
     convolution: &Convolution,
     lanes: usize,
     input: &mut [f32],
     output: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let [_, height, width] = plan.shapes[index + 1];
-    let arch = plan.arch;
     let Convolution {
         inputs, outputs, ..
     } = *convolution;
@@ -181,8 +178,7 @@ pub(crate) fn convolve(
 
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn convolve_backward(
-    plan: &Plan,
-    index: usize,
+    arch: Arch,
     convolution: &Convolution,
     lanes: usize,
     gradient: &mut [f32],
@@ -190,8 +186,6 @@ pub(crate) fn convolve_backward(
     input_gradient: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let [_, height, width] = plan.shapes[index + 1];
-    let arch = plan.arch;
     let Convolution {
         inputs, outputs, ..
     } = *convolution;

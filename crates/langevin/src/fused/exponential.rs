@@ -49,21 +49,20 @@ pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// The softmax over a row of vectors, lane by lane, in place.
 #[inline(always)]
 pub(crate) fn softmax<S: Simd>(simd: S, row: &mut [f32]) {
-    let places = || (0..row.len()).step_by(S::F32_LANES);
-    let (even, odd) = (places(), places());
+    let length = row.len();
     let mut peak = load::<S>(row, 0);
-    for at in even {
+    for at in (0..length).step_by(S::F32_LANES) {
         let value = load::<S>(row, at);
         peak = simd.select_f32s(simd.greater_than_f32s(value, peak), value, peak);
     }
     let mut total = simd.splat_f32s(0.0);
-    for at in odd {
+    for at in (0..length).step_by(S::F32_LANES) {
         let value = exp(simd, simd.sub_f32s(load::<S>(row, at), peak));
         store::<S>(row, at, value);
         total = simd.add_f32s(total, value);
     }
     let factor = simd.div_f32s(simd.splat_f32s(1.0), total);
-    for at in (0..row.len()).step_by(S::F32_LANES) {
+    for at in (0..length).step_by(S::F32_LANES) {
         let value = load::<S>(row, at);
         store::<S>(row, at, simd.mul_f32s(value, factor));
     }

@@ -226,7 +226,7 @@ impl Product<'_> {
                     stride: self.b_stride,
                     first: columns.map(|column| block.start * self.b_stride + column),
                 };
-                self.from_b::<S, N>(simd, block, b, columns);
+                self.all_rows::<S, N>(simd, block, b, columns);
                 continue;
             }
             let first: [usize; N] = std::array::from_fn(|vector| vector * S::F32_LANES);
@@ -243,13 +243,13 @@ impl Product<'_> {
                 stride,
                 first,
             };
-            self.from_b::<S, N>(simd, block, b, columns);
+            self.all_rows::<S, N>(simd, block, b, columns);
         }
         self.scratch = scratch;
     }
 
     #[inline(always)]
-    fn from_b<S: Simd, const N: usize>(
+    fn all_rows<S: Simd, const N: usize>(
         &mut self,
         simd: S,
         block: Range<usize>,

@@ -14,6 +14,7 @@ mod gemm;
 mod parameters;
 mod plan;
 mod pool;
+mod schedule;
 mod transform;
 mod vector;
 mod winograd;
@@ -26,9 +27,10 @@ use ebm_core::{Energy, Layered};
 use rayon::prelude::*;
 
 use self::block::Block;
-use self::chains::{BlockOutcome, load_states, run_block};
+use self::chains::load_states;
 use self::parameters::Gradients;
 use self::plan::Plan;
+use self::schedule::{blocks, run_all};
 use crate::{ChainOutcome, ChainRun, Engine, LangevinError, ParameterGradient};
 
 /// Vector instructions of a processor.
@@ -129,7 +131,10 @@ impl FusedEngine {
         chains: usize,
     ) -> Result<WorkingSet, LangevinError> {
         let plan = self.compile(energy, state_shape)?;
-        let largest = blocks(chains).into_iter().map(|block| block.len()).max();
+        let largest = blocks(&plan, chains)
+            .into_iter()
+            .map(|block| block.len())
+            .max();
         let chains = largest.unwrap_or_default();
         Ok(WorkingSet {
             weights: plan.weight_bytes(),
@@ -143,23 +148,6 @@ impl FusedEngine {
         let arch = self.instructions.and_then(Instructions::arch);
         Plan::compile(arch.unwrap_or_default(), &layers, shape)
     }
-}
-
-/// Cuts a batch: as many blocks as there are workers, or a multiple of that when blocks would outgrow the cache.
-fn blocks(chains: usize) -> Vec<std::ops::Range<usize>> {
-    const MOST: usize = 64;
-    let workers = rayon::current_num_threads();
-    let mut count = chains.div_ceil(MOST);
-    if count < workers {
-        count = workers.min(chains.div_ceil(vector::LANES));
-    } else {
-        count = count.next_multiple_of(workers);
-    }
-    let count = count.max(1);
-    (0..count)
-        .map(|block| block * chains / count..(block + 1) * chains / count)
-        .filter(|block| !block.is_empty())
-        .collect()
 }
 
 /// Chains whose parameter gradients are summed before they are added to those of others: never the machine's choice,
@@ -181,14 +169,8 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
         let device = initial.device();
         let plan = self.compile(energy, [channels, height, width])?;
         let states = host(initial)?;
+        let outcomes = run_all(&plan, &states, run, self.cancel.as_deref())?;
         let per_chain = plan.size(0);
-        let outcomes: Vec<BlockOutcome> = blocks(chains)
-            .into_par_iter()
-            .map(|block| {
-                let initial = &states[block.start * per_chain..block.end * per_chain];
-                run_block(&plan, block.start, initial, run, self.cancel.as_deref())
-            })
-            .collect::<Result<_, _>>()?;
         let mut states = Vec::with_capacity(chains * per_chain);
         let mut energies = Vec::with_capacity(chains);
         let mut norm_sum = 0.0;

@@ -6,6 +6,7 @@ use pulp::Arch;
 
 use super::direct::Direct;
 use super::gemm::Packed;
+use super::vector::LANES;
 use super::winograd::{Tile, Tiling};
 use crate::LangevinError;
 
@@ -130,6 +131,15 @@ impl Plan {
             .map(|index| self.size(index))
             .max()
             .unwrap_or(0)
+    }
+
+    /// Vectors of chains in a block. Three fill the registers of a product best, which pays while the block's values
+    /// stay in a core's own cache; the products of an image have columns enough from its pixels.
+    pub(crate) fn block_vectors(&self) -> usize {
+        const CACHE: usize = 512 << 10;
+        let values: usize = (0..self.shapes.len()).map(|index| self.size(index)).sum();
+        let vectors = CACHE / (values * LANES * size_of::<f32>()).max(1);
+        vectors.clamp(1, 3)
     }
 
     /// Bytes of packed weights.
