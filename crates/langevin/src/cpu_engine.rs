@@ -46,8 +46,9 @@ impl CpuEngine {
         if choice == EngineChoice::Tensor {
             return Ok((tensor(), None));
         }
-        match FusedEngine::supports(energy, state_shape) {
-            Ok(()) => Ok((Self::Fused(FusedEngine::default()), None)),
+        let fused = FusedEngine::default();
+        match fused.supports(energy, state_shape) {
+            Ok(()) => Ok((Self::Fused(fused), None)),
             Err(error) if choice == EngineChoice::Fused => Err(error),
             Err(error) => Ok((tensor(), Some(error.to_string()))),
         }

@@ -409,7 +409,8 @@ fn wrong_descriptions_are_refused() {
     );
     let layers = linear.unwrap().layers().unwrap();
     let refuse = |layers, shape| {
-        FusedEngine::supports(&Wrong(layers), shape)
+        FusedEngine::default()
+            .supports(&Wrong(layers), shape)
             .unwrap_err()
             .to_string()
     };
@@ -418,7 +419,8 @@ fn wrong_descriptions_are_refused() {
     assert!(refuse(vec![], [3, 2, 2]).contains("one energy"));
     struct Unknown;
     impl Layered for Unknown {}
-    let message = FusedEngine::supports(&Unknown, [1, 1, 1])
+    let message = FusedEngine::default()
+        .supports(&Unknown, [1, 1, 1])
         .unwrap_err()
         .to_string();
     assert!(message.contains("tensor engine"), "{message}");

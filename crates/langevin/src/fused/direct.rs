@@ -108,7 +108,8 @@ impl WithSimd for Kernel<'_> {
         let extent = direct.weights.rows * direct.written * self.lanes;
         check(self.to.len() >= extent);
         self.epilogue.check(direct.weights.rows, extent);
-        let is_low = direct.weights.rows < 8;
+        // AVX2 has half the registers of the others.
+        let is_low = direct.weights.rows < 8 && S::F32_LANES != 8;
         for group in &direct.groups {
             let count = group.pixels.len() * (self.lanes / S::F32_LANES);
             let mut first = 0;

@@ -19,11 +19,11 @@ mod transform;
 mod vector;
 mod winograd;
 
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
-use ebm_core::{Energy, Layered};
+use ebm_core::{Energy, LayerDescription, Layered};
 use rayon::prelude::*;
 
 use self::block::Block;
@@ -93,6 +93,16 @@ pub struct WorkingSet {
 pub struct FusedEngine {
     cancel: Option<Arc<AtomicBool>>,
     instructions: Option<Instructions>,
+    /// The net last seen: chains and the parameter gradient of a learning iteration ask for the same.
+    known: Arc<Mutex<Option<Arc<KnownNet>>>>,
+}
+
+/// A net and its plan.
+#[derive(Debug)]
+struct KnownNet {
+    layers: Vec<LayerDescription>,
+    shape: [usize; 3],
+    plan: Plan,
 }
 
 impl FusedEngine {
@@ -100,16 +110,20 @@ impl FusedEngine {
     ///
     /// # Errors
     /// [`LangevinError::NotFused`] names what it lacks, [`LangevinError::Description`] what does not fit.
-    pub fn supports<E: Layered>(energy: &E, state_shape: [usize; 3]) -> Result<(), LangevinError> {
-        Self::default().compile(energy, state_shape).map(|_| ())
+    pub fn supports<E: Layered>(
+        &self,
+        energy: &E,
+        state_shape: [usize; 3],
+    ) -> Result<(), LangevinError> {
+        self.compile(energy, state_shape).map(|_| ())
     }
 
     /// Uses other instructions than the best, for tests and comparisons; `None` when the processor lacks them.
     #[must_use]
     pub fn with_instructions(instructions: Instructions) -> Option<Self> {
         instructions.arch().map(|_| Self {
-            cancel: None,
             instructions: Some(instructions),
+            ..Self::default()
         })
     }
 
@@ -130,23 +144,41 @@ impl FusedEngine {
         state_shape: [usize; 3],
         chains: usize,
     ) -> Result<WorkingSet, LangevinError> {
-        let plan = self.compile(energy, state_shape)?;
-        let largest = blocks(&plan, chains)
+        let plan = &self.compile(energy, state_shape)?.plan;
+        let largest = blocks(plan, chains)
             .into_iter()
             .map(|block| block.len())
             .max();
         let chains = largest.unwrap_or_default();
         Ok(WorkingSet {
             weights: plan.weight_bytes(),
-            block: Block::new(&plan, chains).bytes(),
+            block: Block::new(plan, chains).bytes(),
             chains,
         })
     }
 
-    fn compile<E: Layered>(&self, energy: &E, shape: [usize; 3]) -> Result<Plan, LangevinError> {
+    fn compile<E: Layered>(
+        &self,
+        energy: &E,
+        shape: [usize; 3],
+    ) -> Result<Arc<KnownNet>, LangevinError> {
         let layers = energy.layers().map_err(LangevinError::NotFused)?;
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = known.as_ref()
+            && known.shape == shape
+            && known.layers == layers
+        {
+            return Ok(Arc::clone(known));
+        }
         let arch = self.instructions.and_then(Instructions::arch);
-        Plan::compile(arch.unwrap_or_default(), &layers, shape)
+        let plan = Plan::compile(arch.unwrap_or_default(), &layers, shape)?;
+        let net = Arc::new(KnownNet {
+            layers,
+            shape,
+            plan,
+        });
+        *known = Some(Arc::clone(&net));
+        Ok(net)
     }
 }
 
@@ -167,9 +199,9 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
     ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
         let shape @ [chains, channels, height, width] = initial.dims();
         let device = initial.device();
-        let plan = self.compile(energy, [channels, height, width])?;
+        let plan = &self.compile(energy, [channels, height, width])?.plan;
         let states = host(initial)?;
-        let outcomes = run_all(&plan, &states, run, self.cancel.as_deref())?;
+        let outcomes = run_all(plan, &states, run, self.cancel.as_deref())?;
         let per_chain = plan.size(0);
         let mut states = Vec::with_capacity(chains * per_chain);
         let mut energies = Vec::with_capacity(chains);
@@ -202,13 +234,13 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
                 chains,
             });
         }
-        let plan = self.compile(energy, [channels, height, width])?;
+        let plan = &self.compile(energy, [channels, height, width])?.plan;
         let states = host(states.clone())?;
         let blocks: Vec<_> = states
             .par_chunks(plan.size(0) * GRADIENT_BLOCK)
             .zip(weights.par_chunks(GRADIENT_BLOCK))
             .map(|(states, weights)| {
-                let mut block = Block::new(&plan, GRADIENT_BLOCK);
+                let mut block = Block::new(plan, GRADIENT_BLOCK);
                 load_states(&mut block, states);
                 block.forward();
                 let mut seed = weights.to_vec();

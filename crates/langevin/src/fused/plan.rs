@@ -3,6 +3,7 @@
 use burn::module::ParamId;
 use ebm_core::{Activation, LayerDescription, ParameterValues};
 use pulp::Arch;
+use rayon::prelude::*;
 
 use super::direct::Direct;
 use super::gemm::Packed;
@@ -339,16 +340,23 @@ impl Plan {
         let places = tile.inputs() * tile.inputs();
         let depth = inputs * stride * stride;
         let transformed = transform_weight(tile, [inputs, outputs, kernel, stride], weight);
-        let entry =
-            |place: usize, row: usize, k: usize| transformed[(row * depth + k) * places + place];
+        let entry = |place: usize, row: usize, k: usize| transformed[row][place * depth + k];
+        // Two products a place; they are packed side by side because that takes longer than the transforms.
+        let (forward, backward) = (0..places)
+            .into_par_iter()
+            .map(|place| {
+                let forward = |row: usize, k: usize| entry(place, row, k);
+                let backward = |k: usize, row: usize| entry(place, row, k);
+                (
+                    Packed::new(self.arch, outputs, depth, forward),
+                    Packed::new(self.arch, depth, outputs, backward),
+                )
+            })
+            .unzip();
         Method::Winograd {
             tiling,
-            forward: (0..places)
-                .map(|place| Packed::new(self.arch, outputs, depth, |row, k| entry(place, row, k)))
-                .collect(),
-            backward: (0..places)
-                .map(|place| Packed::new(self.arch, depth, outputs, |k, row| entry(place, row, k)))
-                .collect(),
+            forward,
+            backward,
         }
     }
 
@@ -442,39 +450,40 @@ fn choose_tile(inputs: usize, kernel: usize, stride: usize, output: [usize; 2]) 
     }
 }
 
-/// G w Gᵀ of every pair of channels and phase: `[outputs][input, phase][places]`, computed in f64.
+/// G w Gᵀ of every pair of channels and phase: for each output channel `[places][input, phase]`, computed in f64.
 fn transform_weight(
     tile: Tile,
     [inputs, outputs, kernel, stride]: [usize; 4],
     weight: &[f32],
-) -> Vec<f32> {
+) -> Vec<Vec<f32>> {
     let matrix = tile.weight();
     let side = tile.inputs();
     let taps = kernel / stride;
-    let mut transformed = Vec::with_capacity(outputs * inputs * stride * stride * side * side);
-    for output in 0..outputs {
-        for input in 0..inputs {
-            for phase in 0..stride * stride {
-                let mut half = [[0.0; 3]; 6];
-                let tap = |a: usize, b: usize| {
-                    let [y, x] = [stride * a + phase / stride, stride * b + phase % stride];
-                    f64::from(weight[((output * inputs + input) * kernel + y) * kernel + x])
-                };
-                for j in 0..side {
-                    for (b, value) in half[j].iter_mut().enumerate().take(taps) {
-                        *value = (0..taps).map(|a| matrix[j][a] * tap(a, b)).sum();
-                    }
+    let depth = inputs * stride * stride;
+    let of_output = |output: usize| {
+        let mut transformed = vec![0.0; side * side * depth];
+        for k in 0..depth {
+            let (input, phase) = (k / (stride * stride), k % (stride * stride));
+            let tap = |a: usize, b: usize| {
+                let [y, x] = [stride * a + phase / stride, stride * b + phase % stride];
+                f64::from(weight[((output * inputs + input) * kernel + y) * kernel + x])
+            };
+            let mut half = [[0.0; 3]; 6];
+            for j in 0..side {
+                for (b, value) in half[j].iter_mut().enumerate().take(taps) {
+                    *value = (0..taps).map(|a| matrix[j][a] * tap(a, b)).sum();
                 }
-                for row in half.iter().take(side) {
-                    for column in matrix.iter().take(side) {
-                        let sum: f64 = (0..taps).map(|b| row[b] * column[b]).sum();
-                        transformed.push(sum as f32);
-                    }
+            }
+            for (j, row) in half.iter().enumerate().take(side) {
+                for (i, column) in matrix.iter().enumerate() {
+                    let sum: f64 = (0..taps).map(|b| row[b] * column[b]).sum();
+                    transformed[(j * side + i) * depth + k] = sum as f32;
                 }
             }
         }
-    }
-    transformed
+        transformed
+    };
+    (0..outputs).into_par_iter().map(of_output).collect()
 }
 
 fn expect(parameter: &ParameterValues, count: usize, what: &str) -> Result<(), String> {
