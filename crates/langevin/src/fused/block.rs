@@ -3,98 +3,113 @@
 //! Every buffer is `[channels][height][width][lanes]`: the chains of the block lie side by side, one to a SIMD lane.
 //! What happens to a chain therefore never depends on its neighbours, nor on how the batch was cut into blocks.
 
+use std::sync::Arc;
+
 use super::attention::{Attend, AttendBackward, Sizes};
+use super::buffer::{Buffer, Spare};
 use super::convolution::{convolution_scratch, convolve, convolve_backward, writes_all};
 use super::elementwise::{activate, activate_backward, mask};
 use super::gemm::{Epilogue, Packed, Product};
-use super::parameters::Gradients;
+use super::parameters::Records;
 use super::plan::{Convolution, Method, NonLocal, Operation, Plan};
 use super::pool::{Windows, max_pool, max_pool_backward};
-use super::vector::LANES;
+use super::vector::{HALF, LANES, Vectors};
 
 /// Buffers for `lanes` chains, allocated once.
 pub(crate) struct Block<'p> {
     pub(crate) plan: &'p Plan,
     pub(crate) lanes: usize,
+    pub(crate) vectors: Vectors,
     /// What goes into each operation, and at the end the energies.
-    pub(crate) values: Vec<Vec<f32>>,
+    pub(crate) values: Vec<Buffer>,
     /// What an operation keeps for its gradient.
     kept: Vec<Kept>,
     /// The gradient with respect to an operation's output, and to its input; after `backward` the first holds ∇F.
-    pub(crate) gradient: Vec<f32>,
-    next_gradient: Vec<f32>,
+    pub(crate) gradient: Buffer,
+    next_gradient: Buffer,
     pub(crate) scratch: Scratch,
 }
 
 /// Memory whose contents do not outlive an operation.
-#[derive(Default)]
 pub(crate) struct Scratch {
-    pub(crate) gathered: Vec<f32>,
-    pub(crate) products: Vec<f32>,
-    packed: Vec<f32>,
+    pub(crate) gathered: Buffer,
+    pub(crate) products: Buffer,
+    packed: Buffer,
 }
 
 /// The non-local block's intermediate values; empty for other operations.
 #[derive(Default)]
 struct Kept {
-    embedded: Vec<f32>,
-    pooled: Vec<f32>,
-    mixed: Vec<f32>,
+    embedded: Buffer,
+    pooled: Buffer,
+    mixed: Buffer,
 }
 
 impl Scratch {
-    fn for_products<const N: usize>(&mut self, matrices: [&Packed; N], columns: usize) {
-        for matrix in matrices {
-            grow(&mut self.packed, Product::scratch(matrix.depth, columns));
-        }
-    }
-
     /// For a product of `depth` with rows `columns` apart.
     fn packed(&mut self, depth: usize, columns: usize) -> &mut [f32] {
         &mut self.packed[..Product::scratch(depth, columns)]
     }
 }
 
+/// How long the buffers of a [`Scratch`] have to be.
+#[derive(Default)]
+struct Needs {
+    gathered: usize,
+    products: usize,
+    packed: usize,
+}
+
+impl Needs {
+    /// For a product with rows `columns` apart.
+    fn packed(&mut self, matrix: &Packed, columns: usize) {
+        self.packed = self.packed.max(Product::scratch(matrix.depth, columns));
+    }
+}
+
 impl<'p> Block<'p> {
-    /// Memory for `chains` chains of the plan.
-    pub(crate) fn new(plan: &'p Plan, chains: usize) -> Self {
-        let lanes = chains.next_multiple_of(LANES).max(LANES);
+    /// Memory for `chains` chains of the plan, with arbitrary values.
+    pub(crate) fn new(plan: &'p Plan, chains: usize, spare: &Arc<Spare>) -> Self {
+        let lanes = if chains <= HALF {
+            HALF
+        } else {
+            chains.next_multiple_of(LANES)
+        };
+        let lend = |values: usize| spare.lend(values);
         let values = (0..plan.shapes.len())
-            .map(|index| vec![0.0; plan.size(index) * lanes])
+            .map(|index| lend(plan.size(index) * lanes))
             .collect();
-        let mut scratch = Scratch::default();
+        let mut needs = Needs::default();
         let mut kept = Vec::new();
         for (index, operation) in plan.operations.iter().enumerate() {
             let shape = plan.shapes[index];
             let mut keep = Kept::default();
             match operation {
                 Operation::Convolution(convolution) => {
-                    let (gathered, products) =
-                        convolution_scratch(convolution, plan.shapes[index + 1], lanes);
-                    grow(&mut scratch.gathered, gathered);
-                    grow(&mut scratch.products, products);
+                    let (gathered, products) = convolution_scratch(convolution, lanes);
+                    needs.gathered = needs.gathered.max(gathered);
+                    needs.products = needs.products.max(products);
                 }
                 Operation::NonLocal(block) => {
                     let sizes = attention_sizes(block, shape, lanes);
-                    keep.embedded = vec![0.0; 3 * sizes.inner * sizes.queries * lanes];
-                    keep.pooled = vec![0.0; 2 * sizes.inner * sizes.keys * lanes];
-                    keep.mixed = vec![0.0; sizes.inner * sizes.queries * lanes];
+                    keep = Kept {
+                        embedded: lend(3 * sizes.inner * sizes.queries * lanes),
+                        pooled: lend(2 * sizes.inner * sizes.keys * lanes),
+                        mixed: lend(sizes.inner * sizes.queries * lanes),
+                    };
                     // Scores; gradients of query, keys, values and the pooled ones.
-                    grow(&mut scratch.gathered, sizes.scratch());
-                    scratch.for_products(
-                        [
-                            &block.embed,
-                            &block.embed_backward,
-                            &block.output,
-                            &block.output_backward,
-                        ],
-                        sizes.queries * lanes,
-                    );
+                    needs.gathered = needs.gathered.max(sizes.scratch());
+                    let columns = sizes.queries * lanes;
+                    needs.packed(&block.embed, columns);
+                    needs.packed(&block.embed_backward, columns);
+                    needs.packed(&block.output, columns);
+                    needs.packed(&block.output_backward, columns);
                     let products = keep.embedded.len() + keep.pooled.len() + keep.mixed.len();
-                    grow(&mut scratch.products, products);
+                    needs.products = needs.products.max(products);
                 }
                 Operation::Dense(dense) => {
-                    scratch.for_products([&dense.forward, &dense.backward], dense.pixels * lanes);
+                    needs.packed(&dense.forward, dense.pixels * lanes);
+                    needs.packed(&dense.backward, dense.pixels * lanes);
                 }
                 Operation::Activation(_) | Operation::MaxPool(_) => {}
             }
@@ -103,18 +118,23 @@ impl<'p> Block<'p> {
         Self {
             plan,
             lanes,
+            vectors: Vectors::new(plan.arch, lanes),
             values,
             kept,
-            gradient: vec![0.0; plan.largest() * lanes],
-            next_gradient: vec![0.0; plan.largest() * lanes],
-            scratch,
+            gradient: lend(plan.largest() * lanes),
+            next_gradient: lend(plan.largest() * lanes),
+            scratch: Scratch {
+                gathered: lend(needs.gathered),
+                products: lend(needs.products),
+                packed: lend(needs.packed),
+            },
         }
     }
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
         let kept = |keep: &Kept| keep.embedded.len() + keep.pooled.len() + keep.mixed.len();
-        let values = self.values.iter().map(Vec::len).sum::<usize>()
+        let values = self.values.iter().map(|values| values.len()).sum::<usize>()
             + self.kept.iter().map(kept).sum::<usize>()
             + self.gradient.len()
             + self.next_gradient.len()
@@ -130,11 +150,12 @@ impl<'p> Block<'p> {
             let (before, after) = self.values.split_at_mut(index + 1);
             let (input, output) = (&mut before[index], &mut after[0]);
             let shape = self.plan.shapes[index];
-            let arch = self.plan.arch;
+            let vectors = self.vectors;
+            let arch = vectors.lanes;
             match &self.plan.operations[index] {
                 Operation::Dense(dense) => {
                     let columns = dense.pixels * self.lanes;
-                    arch.dispatch(Product {
+                    vectors.product(columns).dispatch(Product {
                         a: &dense.forward,
                         b: input,
                         b_stride: columns,
@@ -147,7 +168,7 @@ impl<'p> Block<'p> {
                 }
                 Operation::Convolution(convolution) => {
                     convolve(
-                        arch,
+                        vectors,
                         convolution,
                         self.lanes,
                         input,
@@ -162,7 +183,7 @@ impl<'p> Block<'p> {
                 Operation::NonLocal(block) => {
                     let sizes = attention_sizes(block, shape, self.lanes);
                     mix(
-                        self.plan,
+                        vectors,
                         block,
                         shape,
                         sizes,
@@ -178,21 +199,18 @@ impl<'p> Block<'p> {
 
     /// The energies after `forward`; lanes beyond the block's chains hold energies of unused states.
     pub(crate) fn energies(&self) -> &[f32] {
-        self.values.last().map_or(&[], Vec::as_slice)
+        self.values.last().map_or(&[], |values| values)
     }
 
     /// After `forward`: ∇F of every chain, times `seed` (one factor a lane, 1 for the gradient itself), into
-    /// `gradient`; and the gradient with respect to the parameters, added to `parameters` where they are wanted.
-    pub(crate) fn backward(
-        &mut self,
-        seed: Option<&[f32]>,
-        mut parameters: Option<&mut Gradients>,
-    ) {
+    /// `gradient`; and what the gradient with respect to the parameters is made of, where `records` wants it.
+    pub(crate) fn backward(&mut self, seed: Option<&[f32]>, mut records: Option<&mut Records>) {
         match seed {
             Some(seed) => self.gradient[..self.lanes].copy_from_slice(seed),
             None => self.gradient[..self.lanes].fill(1.0),
         }
-        let arch = self.plan.arch;
+        let vectors = self.vectors;
+        let arch = vectors.lanes;
         // Whether `gradient` has already passed the fused activation of the operation at hand.
         let mut is_masked = false;
         for index in (0..self.plan.operations.len()).rev() {
@@ -209,38 +227,32 @@ impl<'p> Block<'p> {
                 })
             );
             // Winograd's first transform can do it in passing, but sums for parameters need it done.
-            let masks_itself = transforms && parameters.is_none();
+            let masks_itself = transforms && records.is_none();
             if slope != 1.0 && !is_masked && !masks_itself {
                 let length = output.len();
                 mask(arch, &mut self.gradient[..length], output, slope);
             }
-            let apply = (masks_itself && !is_masked && slope != 1.0).then_some(output.as_slice());
+            let apply = (masks_itself && !is_masked && slope != 1.0).then_some(&output[..]);
             is_masked = false;
-            if let Some(parameters) = &mut parameters {
+            let columns = shape[1] * shape[2] * self.lanes;
+            if let Some(records) = &mut records {
                 match operation {
                     Operation::Dense(dense) => {
-                        parameters.dense(arch, dense, self.lanes, &self.gradient, input);
+                        records.dense(index, dense, self.lanes, &self.gradient, input);
                     }
                     Operation::Convolution(convolution) => {
-                        parameters.convolution(
+                        records.convolution(
                             self.plan,
                             index,
                             convolution,
                             self.lanes,
                             &mut self.gradient,
                             input,
-                            &mut self.scratch,
                         );
                     }
                     Operation::NonLocal(block) => {
-                        parameters.non_local_output(
-                            arch,
-                            block,
-                            &self.gradient,
-                            &self.kept[index].mixed,
-                            shape,
-                            self.lanes,
-                        );
+                        let mixed = &self.kept[index].mixed;
+                        records.non_local_output(index, block, &self.gradient, mixed, columns);
                     }
                     Operation::Activation(_) | Operation::MaxPool(_) => {}
                 }
@@ -259,7 +271,7 @@ impl<'p> Block<'p> {
                     } else {
                         Epilogue::None
                     };
-                    arch.dispatch(Product {
+                    vectors.product(columns).dispatch(Product {
                         a: &dense.backward,
                         b: &self.gradient,
                         b_stride: columns,
@@ -275,7 +287,7 @@ impl<'p> Block<'p> {
                         next[..input.len()].fill(0.0);
                     }
                     convolve_backward(
-                        arch,
+                        vectors,
                         convolution,
                         self.lanes,
                         &mut self.gradient,
@@ -303,7 +315,7 @@ impl<'p> Block<'p> {
                 Operation::NonLocal(block) => {
                     let sizes = attention_sizes(block, shape, self.lanes);
                     mix_backward(
-                        self.plan,
+                        vectors,
                         block,
                         shape,
                         sizes,
@@ -312,15 +324,8 @@ impl<'p> Block<'p> {
                         next,
                         &mut self.scratch,
                     );
-                    if let Some(parameters) = &mut parameters {
-                        parameters.non_local_embed(
-                            arch,
-                            block,
-                            &self.scratch.products,
-                            input,
-                            shape,
-                            self.lanes,
-                        );
+                    if let Some(records) = &mut records {
+                        records.non_local_embed(index, block, &self.scratch, input, columns);
                     }
                 }
             }
@@ -331,12 +336,6 @@ impl<'p> Block<'p> {
 
 fn windows(shape: [usize; 3], size: usize, lanes: usize) -> Windows {
     Windows { shape, size, lanes }
-}
-
-fn grow(buffer: &mut Vec<f32>, length: usize) {
-    if buffer.len() < length {
-        buffer.resize(length, 0.0);
-    }
 }
 
 fn fused_slope(operation: &Operation) -> f32 {
@@ -366,7 +365,7 @@ fn attention_sizes(block: &NonLocal, [_, height, width]: [usize; 3], lanes: usiz
 
 #[allow(clippy::too_many_arguments)]
 fn mix(
-    plan: &Plan,
+    vectors: Vectors,
     block: &NonLocal,
     [_, height, width]: [usize; 3],
     sizes: Sizes,
@@ -375,10 +374,11 @@ fn mix(
     kept: &mut Kept,
     scratch: &mut Scratch,
 ) {
-    let arch = plan.arch;
+    let arch = vectors.lanes;
     let lanes = sizes.lanes;
     let columns = sizes.queries * lanes;
-    arch.dispatch(Product {
+    let product = vectors.product(columns);
+    product.dispatch(Product {
         a: &block.embed,
         b: input,
         b_stride: columns,
@@ -404,7 +404,7 @@ fn mix(
         mixed: &mut kept.mixed,
         scratch: &mut scratch.gathered,
     });
-    arch.dispatch(Product {
+    product.dispatch(Product {
         a: &block.output,
         b: &kept.mixed,
         b_stride: columns,
@@ -419,7 +419,7 @@ fn mix(
 /// Leaves the gradient with respect to query, key and value before pooling at the start of `scratch.products`.
 #[allow(clippy::too_many_arguments)]
 fn mix_backward(
-    plan: &Plan,
+    vectors: Vectors,
     block: &NonLocal,
     [_, height, width]: [usize; 3],
     sizes: Sizes,
@@ -428,9 +428,10 @@ fn mix_backward(
     input_gradient: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let arch = plan.arch;
+    let arch = vectors.lanes;
     let lanes = sizes.lanes;
     let columns = sizes.queries * lanes;
+    let product = vectors.product(columns);
     let Scratch {
         gathered,
         products,
@@ -439,7 +440,7 @@ fn mix_backward(
     let (embedded, rest) = products.split_at_mut(kept.embedded.len());
     let (pooled, mixed) = rest.split_at_mut(kept.pooled.len());
     let mixed = &mut mixed[..kept.mixed.len()];
-    arch.dispatch(Product {
+    product.dispatch(Product {
         a: &block.output_backward,
         b: gradient,
         b_stride: columns,
@@ -474,7 +475,7 @@ fn mix_backward(
         pooled,
         key_value_gradient,
     );
-    arch.dispatch(Product {
+    product.dispatch(Product {
         a: &block.embed_backward,
         b: embedded,
         b_stride: columns,

@@ -1,10 +1,12 @@
 //! Langevin steps of a block of chains.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use pulp::Arch;
 
 use super::block::Block;
+use super::buffer::Spare;
 use super::plan::Plan;
 use super::vector::LANES;
 use crate::{ChainRun, LangevinError};
@@ -32,9 +34,9 @@ pub(crate) struct Chains<'p> {
 
 impl<'p> Chains<'p> {
     /// Chains `first..`, whose states lie in `initial` row by row.
-    pub(crate) fn new(plan: &'p Plan, first: usize, initial: &[f32]) -> Self {
+    pub(crate) fn new(plan: &'p Plan, first: usize, initial: &[f32], spare: &Arc<Spare>) -> Self {
         let chains = initial.len() / plan.size(0);
-        let mut block = Block::new(plan, chains);
+        let mut block = Block::new(plan, chains, spare);
         load_states(&mut block, initial);
         Self {
             first,
@@ -69,7 +71,7 @@ impl<'p> Chains<'p> {
         block.backward(None, None);
         self.squares.fill(0.0);
         langevin_step(
-            block.plan.arch,
+            block.vectors.lanes,
             &mut block.values[0],
             &block.gradient,
             &mut self.squares,
@@ -98,10 +100,13 @@ impl<'p> Chains<'p> {
     }
 }
 
-/// Puts row-major states into the lanes of the block; lanes without a chain stay as they are.
+/// Puts row-major states into the lanes of the block; lanes without a chain start at zero.
 pub(crate) fn load_states(block: &mut Block<'_>, states: &[f32]) {
     let per_chain = block.plan.size(0);
     let lanes = block.lanes;
+    if states.len() < per_chain * lanes {
+        block.values[0].fill(0.0);
+    }
     for (lane, state) in states.chunks_exact(per_chain).enumerate() {
         for (element, value) in state.iter().enumerate() {
             block.values[0][element * lanes + lane] = *value;

@@ -3,15 +3,14 @@
 use super::block::{Scratch, activated};
 use super::gemm::{Epilogue, Packed, Product};
 use super::plan::{Convolution, Method, Plan};
-use super::vector::LANES;
+use super::vector::{LANES, Vectors};
 use super::winograd::{Direction, Tiling, Transfer};
-use pulp::Arch;
 
 /// Columns of a product that are transformed together; more reuse weights better, fewer stay in the cache.
 const COLUMNS: usize = 48;
 
-/// The pieces a convolution is done in, and their strides. Pieces of tiles for Winograd, of output rows for columns.
-pub(crate) struct Pieces {
+/// The pieces of tiles that a convolution is done in.
+struct Pieces {
     count: usize,
     size: usize,
 }
@@ -24,7 +23,7 @@ impl Pieces {
         Self { count, size }
     }
 
-    pub(crate) fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+    fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
         let (count, size) = (self.count, self.size);
         (0..count)
             .step_by(size)
@@ -37,12 +36,8 @@ fn tile_pieces(tiling: &Tiling, lanes: usize) -> Pieces {
     Pieces::new(down * across, lanes)
 }
 
-pub(crate) fn row_pieces(rows: usize, columns: usize, lanes: usize) -> Pieces {
-    Pieces::new(rows, columns * lanes)
-}
-
 /// Values between the matrices of a transform; odd in cache lines, so that they do not all fall into one cache set.
-pub(crate) fn plane_stride(rows: usize, columns: usize) -> usize {
+fn plane_stride(rows: usize, columns: usize) -> usize {
     (rows * columns).next_multiple_of(2 * LANES) + LANES
 }
 
@@ -64,6 +59,27 @@ impl<'a> TilePiece<'a> {
         })
     }
 
+    /// All tiles at once.
+    pub(crate) fn whole(tiling: &'a Tiling, lanes: usize) -> Self {
+        let [down, across] = tiling.grid();
+        Self {
+            tiling,
+            lanes,
+            tiles: 0..down * across,
+        }
+    }
+
+    /// Rows of each matrix of a transform of so many channels, and values from one matrix to the next.
+    pub(crate) fn extent(&self, direction: Direction, channels: usize) -> (usize, usize) {
+        let rows = match direction {
+            Direction::Gather | Direction::Scatter => {
+                channels * self.tiling.stride * self.tiling.stride
+            }
+            Direction::Finish | Direction::Spread => channels,
+        };
+        (rows, plane_stride(rows, self.columns()))
+    }
+
     /// Columns of the products.
     pub(crate) fn columns(&self) -> usize {
         self.tiles.len() * self.lanes
@@ -80,19 +96,14 @@ impl<'a> TilePiece<'a> {
     where
         'a: 'b,
     {
-        let rows = match direction {
-            Direction::Gather | Direction::Scatter => {
-                channels * self.tiling.stride * self.tiling.stride
-            }
-            Direction::Finish | Direction::Spread => channels,
-        };
+        let (_, plane_stride) = self.extent(direction, channels);
         Transfer {
             tiling: self.tiling,
             direction,
             channels,
             lanes: self.lanes,
             tiles: self.tiles.clone(),
-            plane_stride: plane_stride(rows, self.columns()),
+            plane_stride,
             pixels,
             planes,
             bias: &[],
@@ -102,8 +113,9 @@ impl<'a> TilePiece<'a> {
     }
 
     /// The product of every place of the transform.
-    fn multiply(&self, arch: Arch, weights: &[Packed], from: &[f32], to: &mut [f32]) {
+    fn multiply(&self, vectors: Vectors, weights: &[Packed], from: &[f32], to: &mut [f32]) {
         let columns = self.columns();
+        let arch = vectors.product(columns);
         for (place, weights) in weights.iter().enumerate() {
             arch.dispatch(Product {
                 a: weights,
@@ -120,17 +132,9 @@ impl<'a> TilePiece<'a> {
 }
 
 /// Values of scratch that a convolution to `output` needs: gathered, and products.
-pub(crate) fn convolution_scratch(
-    convolution: &Convolution,
-    [_, height, width]: [usize; 3],
-    lanes: usize,
-) -> (usize, usize) {
+pub(crate) fn convolution_scratch(convolution: &Convolution, lanes: usize) -> (usize, usize) {
     match &convolution.method {
-        // Only parameter gradients copy windows to columns.
-        Method::Direct { forward, .. } => {
-            let columns = row_pieces(height, width, lanes).size * width * lanes;
-            (forward.weights.depth * columns, 0)
-        }
+        Method::Direct { .. } => (0, 0),
         Method::Winograd {
             tiling, forward, ..
         } => {
@@ -142,7 +146,7 @@ pub(crate) fn convolution_scratch(
 }
 
 pub(crate) fn convolve(
-    arch: Arch,
+    vectors: Vectors,
     convolution: &Convolution,
     lanes: usize,
     input: &mut [f32],
@@ -155,6 +159,7 @@ pub(crate) fn convolve(
     let Scratch {
         gathered, products, ..
     } = scratch;
+    let arch = vectors.lanes;
     match &convolution.method {
         Method::Direct { forward, .. } => {
             let epilogue = activated(&convolution.bias, convolution.slope);
@@ -165,7 +170,7 @@ pub(crate) fn convolve(
         } => {
             for piece in TilePiece::all(tiling, lanes) {
                 arch.dispatch(piece.transfer(Direction::Gather, inputs, input, gathered));
-                piece.multiply(arch, forward, gathered, products);
+                piece.multiply(vectors, forward, gathered, products);
                 arch.dispatch(Transfer {
                     bias: &convolution.bias,
                     slope: convolution.slope,
@@ -178,7 +183,7 @@ pub(crate) fn convolve(
 
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn convolve_backward(
-    arch: Arch,
+    vectors: Vectors,
     convolution: &Convolution,
     lanes: usize,
     gradient: &mut [f32],
@@ -192,6 +197,7 @@ pub(crate) fn convolve_backward(
     let Scratch {
         gathered, products, ..
     } = scratch;
+    let arch = vectors.lanes;
     match &convolution.method {
         Method::Direct { backward, .. } => {
             backward.run(arch, lanes, gradient, input_gradient, Epilogue::None);
@@ -205,7 +211,7 @@ pub(crate) fn convolve_backward(
                     mask,
                     ..piece.transfer(Direction::Spread, outputs, gradient, products)
                 });
-                piece.multiply(arch, backward, products, gathered);
+                piece.multiply(vectors, backward, products, gathered);
                 arch.dispatch(piece.transfer(Direction::Scatter, inputs, input_gradient, gathered));
             }
         }
@@ -220,57 +226,35 @@ pub(crate) fn writes_all(convolution: &Convolution) -> bool {
     }
 }
 
-/// Calls `with(row of the columns, output row and column, input offset or none for padding)` for each entry.
-#[inline(always)]
-fn each_window(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    rows: std::ops::Range<usize>,
-    mut with: impl FnMut(usize, usize, Option<usize>),
-) {
-    let Convolution {
-        kernel,
-        stride,
-        padding,
-        inputs,
-        ..
-    } = *convolution;
-    let [_, height, width] = plan.shapes[index];
-    let across = plan.shapes[index + 1][2];
-    for entry in 0..inputs * kernel * kernel {
-        let [channel, down, right] = [
-            entry / (kernel * kernel),
-            entry / kernel % kernel,
-            entry % kernel,
-        ];
-        for (local, row) in rows.clone().enumerate() {
-            let y = (row * stride + down).wrapping_sub(padding);
-            for column in 0..across {
-                let x = (column * stride + right).wrapping_sub(padding);
-                let is_inside = y < height && x < width;
-                let place = is_inside.then(|| (channel * height + y) * width + x);
-                with(entry, local * across + column, place);
-            }
-        }
-    }
-}
-
+/// The windows of every output pixel as columns, `[input, tap][output pixels][lanes]`; zeros for the padding.
 pub(crate) fn gather_columns(
     plan: &Plan,
     index: usize,
     convolution: &Convolution,
     lanes: usize,
-    rows: std::ops::Range<usize>,
     input: &[f32],
     columns: &mut [f32],
 ) {
-    let count = rows.len() * plan.shapes[index + 1][2];
-    each_window(plan, index, convolution, rows, |entry, pixel, place| {
-        let target = &mut columns[(entry * count + pixel) * lanes..][..lanes];
-        match place {
-            Some(place) => target.copy_from_slice(&input[place * lanes..][..lanes]),
-            None => target.fill(0.0),
+    let Convolution {
+        kernel,
+        stride,
+        padding,
+        ..
+    } = *convolution;
+    let [_, height, width] = plan.shapes[index];
+    let [_, down, across] = plan.shapes[index + 1];
+    let rows = columns.chunks_exact_mut(down * across * lanes);
+    for (entry, row) in rows.enumerate() {
+        let (channel, tap) = (entry / (kernel * kernel), entry % (kernel * kernel));
+        for (pixel, to) in row.chunks_exact_mut(lanes).enumerate() {
+            let y = (pixel / across * stride + tap / kernel).wrapping_sub(padding);
+            let x = (pixel % across * stride + tap % kernel).wrapping_sub(padding);
+            if y < height && x < width {
+                let place = (channel * height + y) * width + x;
+                to.copy_from_slice(&input[place * lanes..][..lanes]);
+            } else {
+                to.fill(0.0);
+            }
         }
-    });
+    }
 }

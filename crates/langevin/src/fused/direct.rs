@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use pulp::{Arch, Simd, WithSimd};
 
-use super::gemm::{Epilogue, Packed};
+use super::gemm::{Epilogue, Packed, has_few_registers};
 use super::vector::{check, load, store, unrolled};
 
 /// What is read for each pixel that is written.
@@ -108,8 +108,7 @@ impl WithSimd for Kernel<'_> {
         let extent = direct.weights.rows * direct.written * self.lanes;
         check(self.to.len() >= extent);
         self.epilogue.check(direct.weights.rows, extent);
-        // AVX2 has half the registers of the others.
-        let is_low = direct.weights.rows < 8 && S::F32_LANES != 8;
+        let is_low = direct.weights.rows < 8 && !has_few_registers::<S>();
         for group in &direct.groups {
             let count = group.pixels.len() * (self.lanes / S::F32_LANES);
             let mut first = 0;
@@ -148,18 +147,23 @@ impl Kernel<'_> {
         let weights = &self.direct.weights;
         for (row, height, panel) in weights.panels() {
             match height {
-                8 => self.tile::<S, 8, N>(simd, group, row, panel, from, to),
-                4 => self.tile::<S, 4, N>(simd, group, row, panel, from, to),
-                3 => self.tile::<S, 3, N>(simd, group, row, panel, from, to),
-                2 => self.tile::<S, 2, N>(simd, group, row, panel, from, to),
-                _ => self.tile::<S, 1, N>(simd, group, row, panel, from, to),
+                8 if has_few_registers::<S>() => {
+                    self.tile::<S, 8, 0, 4, N>(simd, group, row, panel, from, to);
+                    self.tile::<S, 8, 4, 4, N>(simd, group, row, panel, from, to);
+                }
+                8 => self.tile::<S, 8, 0, 8, N>(simd, group, row, panel, from, to),
+                4 => self.tile::<S, 4, 0, 4, N>(simd, group, row, panel, from, to),
+                3 => self.tile::<S, 3, 0, 3, N>(simd, group, row, panel, from, to),
+                2 => self.tile::<S, 2, 0, 2, N>(simd, group, row, panel, from, to),
+                _ => self.tile::<S, 1, 0, 1, N>(simd, group, row, panel, from, to),
             }
         }
     }
 
+    /// Rows `FIRST..FIRST + M` of the panel of `P` rows from `row` on.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    fn tile<S: Simd, const M: usize, const N: usize>(
+    fn tile<S: Simd, const P: usize, const FIRST: usize, const M: usize, const N: usize>(
         &mut self,
         simd: S,
         group: &Group,
@@ -169,13 +173,14 @@ impl Kernel<'_> {
         to: [usize; N],
     ) {
         let direct = self.direct;
+        let row = row + FIRST;
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
-        for (channel, weights) in panel.chunks_exact(direct.taps * M).enumerate() {
+        for (channel, weights) in panel.chunks_exact(direct.taps * P).enumerate() {
             let image = channel * direct.read * self.lanes;
             for &(tap, distance) in &group.taps {
                 let at = image + distance * self.lanes;
                 let vectors = from.map(|from| load::<S>(self.from, at + from));
-                let weights = &weights[tap * M..(tap + 1) * M];
+                let weights = &weights[tap * P + FIRST..][..M];
                 unrolled!(I < M, {
                     let weight = simd.splat_f32s(weights[I]);
                     unrolled!(J < N, {

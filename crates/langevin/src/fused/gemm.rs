@@ -6,93 +6,107 @@
 
 use std::ops::Range;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Simd, WithSimd};
 
+use super::buffer::Buffer;
 use super::vector::{LANES, check, load, prefetch, scalar, starts, store, unrolled};
 
-/// Rows of a panel on machines with 32 vector registers and with 16.
-const ROWS: [usize; 2] = [8, 4];
+/// Rows of a panel. Instructions with 16 registers instead of 32 take it in two halves.
+const PANEL: usize = 8;
 
 /// How far ahead weights are asked for: hardware stops at the end of each page.
 const AHEAD: usize = 768;
 
-/// How many rows a tile has on this machine.
-pub(crate) fn tile_rows(arch: Arch) -> usize {
-    struct Registers;
-    impl WithSimd for Registers {
-        type Output = usize;
-        #[inline(always)]
-        fn with_simd<S: Simd>(self, _simd: S) -> usize {
-            // AVX-512 and NEON have 32 registers, AVX2 16; scalar code spills either way.
-            if S::F32_LANES == 8 { ROWS[1] } else { ROWS[0] }
-        }
-    }
-    arch.dispatch(Registers)
+/// Whether the instructions have too few registers for a tile of a whole panel: AVX2 does; AVX-512 and NEON have 32,
+/// and scalar code spills either way.
+pub(crate) fn has_few_registers<S: Simd>() -> bool {
+    S::F32_LANES == 8
 }
 
 /// Entries of a column of B that are used together: what three vectors of them take leaves half of the nearest
 /// cache to the weights.
 const DEPTH: usize = 128;
 
-/// A matrix in panels: blocks of at most [`DEPTH`] columns; in each, panels of `tile_rows` rows, then of 4 and
+/// A matrix in panels: blocks of at most [`DEPTH`] columns; in each, panels of [`PANEL`] rows, then of 4 and
 /// of what is left; in each, column by column.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(crate) struct Packed {
     pub(crate) rows: usize,
     pub(crate) depth: usize,
-    tile_rows: usize,
     /// Columns of a block; the last has what is left.
     block: usize,
-    values: Vec<f32>,
+    values: Buffer,
 }
 
 impl Packed {
     /// Packs the matrix whose entries `entry(row, k)` gives.
-    pub(crate) fn new(
-        arch: Arch,
-        rows: usize,
-        depth: usize,
-        entry: impl Fn(usize, usize) -> f32,
-    ) -> Self {
-        let block = depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1);
-        Self::in_blocks(arch, rows, depth, block, entry)
+    pub(crate) fn new(rows: usize, depth: usize, entry: impl Fn(usize, usize) -> f32) -> Self {
+        let values = Buffer::zeros(rows * depth);
+        Self::in_blocks(rows, depth, block_of(depth), values, by_entry(entry))
     }
 
     /// Packs in a single block, however deep.
-    pub(crate) fn whole(
-        arch: Arch,
-        rows: usize,
-        depth: usize,
-        entry: impl Fn(usize, usize) -> f32,
+    pub(crate) fn whole(rows: usize, depth: usize, entry: impl Fn(usize, usize) -> f32) -> Self {
+        let values = Buffer::zeros(rows * depth);
+        Self::in_blocks(rows, depth, depth.max(1), values, by_entry(entry))
+    }
+
+    /// Packs the matrix whose rows `row` gives into `values`.
+    pub(crate) fn from_rows<'r>(
+        [rows, depth]: [usize; 2],
+        values: Buffer,
+        row: impl Fn(usize) -> &'r [f32],
     ) -> Self {
-        Self::in_blocks(arch, rows, depth, depth.max(1), entry)
+        Self::in_blocks(rows, depth, block_of(depth), values, |panel| {
+            let height = panel.rows.len();
+            for (i, index) in panel.rows.enumerate() {
+                let to = panel.values[i..].iter_mut().step_by(height);
+                let from = &row(index)[panel.columns.clone()];
+                to.zip(from).for_each(|(to, from)| *to = *from);
+            }
+        })
+    }
+
+    /// Packs the matrix whose columns `column` gives into `values`.
+    pub(crate) fn from_columns<'r>(
+        [rows, depth]: [usize; 2],
+        values: Buffer,
+        column: impl Fn(usize) -> &'r [f32],
+    ) -> Self {
+        Self::in_blocks(rows, depth, block_of(depth), values, |panel| {
+            let height = panel.rows.len();
+            for (to, k) in panel.values.chunks_exact_mut(height).zip(panel.columns) {
+                to.copy_from_slice(&column(k)[panel.rows.clone()]);
+            }
+        })
     }
 
     fn in_blocks(
-        arch: Arch,
         rows: usize,
         depth: usize,
         block: usize,
-        entry: impl Fn(usize, usize) -> f32,
+        mut values: Buffer,
+        fill: impl Fn(Panel<'_>),
     ) -> Self {
-        let tile_rows = tile_rows(arch);
-        let mut values = Vec::with_capacity(rows * depth);
+        let mut rest = &mut values[..];
         for start in (0..depth).step_by(block) {
+            let columns = start..(start + block).min(depth);
             let mut row = 0;
             while row < rows {
-                let height = panel_height(rows - row, tile_rows);
-                for k in start..(start + block).min(depth) {
-                    for i in 0..height {
-                        values.push(entry(row + i, k));
-                    }
-                }
+                let height = panel_height(rows - row);
+                let (panel, others) = rest.split_at_mut(height * columns.len());
+                fill(Panel {
+                    values: panel,
+                    rows: row..row + height,
+                    columns: columns.clone(),
+                });
+                rest = others;
                 row += height;
             }
         }
         Self {
             rows,
             depth,
-            tile_rows,
             block,
             values,
         }
@@ -103,8 +117,7 @@ impl Packed {
         let mut row = 0;
         std::iter::from_fn(move || {
             let first = row;
-            let height =
-                (first < self.rows).then(|| panel_height(self.rows - first, self.tile_rows))?;
+            let height = (first < self.rows).then(|| panel_height(self.rows - first))?;
             row += height;
             Some((
                 first,
@@ -128,11 +141,34 @@ impl Packed {
     }
 }
 
-fn panel_height(left: usize, tile_rows: usize) -> usize {
-    if left >= tile_rows {
-        return tile_rows;
+/// A panel to be filled, `[columns][rows]`.
+struct Panel<'a> {
+    values: &'a mut [f32],
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+fn by_entry(entry: impl Fn(usize, usize) -> f32) -> impl Fn(Panel<'_>) {
+    move |panel| {
+        let places = panel
+            .columns
+            .flat_map(|k| panel.rows.clone().map(move |row| (row, k)));
+        let values = panel.values.iter_mut().zip(places);
+        values.for_each(|(value, (row, k))| *value = entry(row, k));
     }
-    left.clamp(1, 4)
+}
+
+/// Columns of a block: as even as can be, at most [`DEPTH`].
+fn block_of(depth: usize) -> usize {
+    depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1)
+}
+
+fn panel_height(left: usize) -> usize {
+    if left >= PANEL {
+        PANEL
+    } else {
+        left.clamp(1, 4)
+    }
 }
 
 /// What happens to a sum before it is written.
@@ -259,20 +295,25 @@ impl Product<'_> {
         let rows = self.a.rows;
         let mut row = 0;
         while row < rows {
-            let height = panel_height(rows - row, self.a.tile_rows);
+            let height = panel_height(rows - row);
             match height {
-                8 => self.tile::<S, 8, N>(simd, row, &block, b, columns),
-                4 => self.tile::<S, 4, N>(simd, row, &block, b, columns),
-                3 => self.tile::<S, 3, N>(simd, row, &block, b, columns),
-                2 => self.tile::<S, 2, N>(simd, row, &block, b, columns),
-                _ => self.tile::<S, 1, N>(simd, row, &block, b, columns),
+                8 if has_few_registers::<S>() => {
+                    self.tile::<S, 8, 0, 4, N>(simd, row, &block, b, columns);
+                    self.tile::<S, 8, 4, 4, N>(simd, row, &block, b, columns);
+                }
+                8 => self.tile::<S, 8, 0, 8, N>(simd, row, &block, b, columns),
+                4 => self.tile::<S, 4, 0, 4, N>(simd, row, &block, b, columns),
+                3 => self.tile::<S, 3, 0, 3, N>(simd, row, &block, b, columns),
+                2 => self.tile::<S, 2, 0, 2, N>(simd, row, &block, b, columns),
+                _ => self.tile::<S, 1, 0, 1, N>(simd, row, &block, b, columns),
             }
             row += height;
         }
     }
 
+    /// Rows `FIRST..FIRST + M` of the panel of `P` rows from `row` on.
     #[inline(always)]
-    fn tile<S: Simd, const M: usize, const N: usize>(
+    fn tile<S: Simd, const P: usize, const FIRST: usize, const M: usize, const N: usize>(
         &mut self,
         simd: S,
         row: usize,
@@ -281,7 +322,8 @@ impl Product<'_> {
         columns: [usize; N],
     ) {
         let first = block.start * self.a.rows + row * block.len();
-        let panel = &self.a.values[first..first + M * block.len()];
+        let panel = &self.a.values[first..first + P * block.len()];
+        let row = row + FIRST;
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
         if block.start > 0 {
             unrolled!(I < M, {
@@ -291,14 +333,14 @@ impl Product<'_> {
             });
         }
         let mut at = 0usize;
-        for weights in panel.chunks_exact(M) {
+        for weights in panel.chunks_exact(P) {
             prefetch(weights, AHEAD);
             let vectors = b
                 .first
                 .map(|first| load::<S>(b.values, at.wrapping_add(first)));
             at = at.wrapping_add(b.stride);
             unrolled!(I < M, {
-                let weight = simd.splat_f32s(weights[I]);
+                let weight = simd.splat_f32s(weights[FIRST + I]);
                 unrolled!(J < N, {
                     sums[I][J] = simd.mul_add_e_f32s(weight, vectors[J], sums[I][J]);
                 });
@@ -363,83 +405,6 @@ impl Epilogue<'_> {
                 let positive = simd.greater_than_f32s(load::<S>(stored, at), zero);
                 let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
                 simd.select_f32s(positive, sum, scaled)
-            }
-        }
-    }
-}
-
-/// D[i][j] += Σₙ A[i][n] B[j][n]: the sums over states and pixels of parameter gradients. `columns` is a multiple of 16.
-pub(crate) struct Outer<'a> {
-    /// `[rows][columns]`, rows `a_stride` apart.
-    pub(crate) a: &'a [f32],
-    pub(crate) a_stride: usize,
-    /// `[depth][columns]`, rows `b_stride` apart.
-    pub(crate) b: &'a [f32],
-    pub(crate) b_stride: usize,
-    /// `[rows][depth]`.
-    pub(crate) d: &'a mut [f32],
-    pub(crate) rows: usize,
-    pub(crate) depth: usize,
-    pub(crate) columns: usize,
-}
-
-impl WithSimd for Outer<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
-        check(self.columns.is_multiple_of(S::F32_LANES));
-        check((self.rows - 1) * self.a_stride + self.columns <= self.a.len());
-        check((self.depth - 1) * self.b_stride + self.columns <= self.b.len());
-        check(self.rows * self.depth <= self.d.len());
-        let mut j = 0;
-        while j < self.depth {
-            if j + 4 <= self.depth {
-                self.rows::<S, 4>(simd, j);
-                j += 4;
-            } else {
-                self.rows::<S, 1>(simd, j);
-                j += 1;
-            }
-        }
-    }
-}
-
-impl Outer<'_> {
-    #[inline(always)]
-    fn rows<S: Simd, const N: usize>(&mut self, simd: S, j: usize) {
-        let mut i = 0;
-        while i < self.rows {
-            if i + 4 <= self.rows {
-                self.tile::<S, 4, N>(simd, i, j);
-                i += 4;
-            } else {
-                self.tile::<S, 1, N>(simd, i, j);
-                i += 1;
-            }
-        }
-    }
-
-    #[inline(always)]
-    fn tile<S: Simd, const M: usize, const N: usize>(&mut self, simd: S, i: usize, j: usize) {
-        let mut sums = [[simd.splat_f32s(0.0); N]; M];
-        let mut n = 0;
-        while n < self.columns {
-            let mut right = [simd.splat_f32s(0.0); N];
-            for (q, value) in right.iter_mut().enumerate() {
-                *value = load::<S>(self.b, (j + q) * self.b_stride + n);
-            }
-            for p in 0..M {
-                let left = load::<S>(self.a, (i + p) * self.a_stride + n);
-                for q in 0..N {
-                    sums[p][q] = simd.mul_add_e_f32s(left, right[q], sums[p][q]);
-                }
-            }
-            n += S::F32_LANES;
-        }
-        for p in 0..M {
-            for q in 0..N {
-                self.d[(i + p) * self.depth + j + q] += simd.reduce_sum_f32s(sums[p][q]);
             }
         }
     }

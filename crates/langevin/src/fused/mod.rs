@@ -5,12 +5,14 @@
 
 mod attention;
 mod block;
+mod buffer;
 mod chains;
 mod convolution;
 mod direct;
 mod elementwise;
 mod exponential;
 mod gemm;
+mod outer;
 mod parameters;
 mod plan;
 mod pool;
@@ -27,8 +29,9 @@ use ebm_core::{Energy, LayerDescription, Layered};
 use rayon::prelude::*;
 
 use self::block::Block;
+use self::buffer::Spare;
 use self::chains::load_states;
-use self::parameters::Gradients;
+use self::parameters::{Records, Sums};
 use self::plan::Plan;
 use self::schedule::{blocks, run_all};
 use crate::{ChainOutcome, ChainRun, Engine, LangevinError, ParameterGradient};
@@ -93,6 +96,7 @@ pub struct WorkingSet {
 pub struct FusedEngine {
     cancel: Option<Arc<AtomicBool>>,
     instructions: Option<Instructions>,
+    spare: Arc<Spare>,
     /// The net last seen: chains and the parameter gradient of a learning iteration ask for the same.
     known: Arc<Mutex<Option<Arc<KnownNet>>>>,
 }
@@ -152,7 +156,7 @@ impl FusedEngine {
         let chains = largest.unwrap_or_default();
         Ok(WorkingSet {
             weights: plan.weight_bytes(),
-            block: Block::new(plan, chains).bytes(),
+            block: Block::new(plan, chains, &self.spare).bytes(),
             chains,
         })
     }
@@ -171,7 +175,7 @@ impl FusedEngine {
             return Ok(Arc::clone(known));
         }
         let arch = self.instructions.and_then(Instructions::arch);
-        let plan = Plan::compile(arch.unwrap_or_default(), &layers, shape)?;
+        let plan = Plan::compile(arch.unwrap_or_default(), &layers, shape, &self.spare)?;
         let net = Arc::new(KnownNet {
             layers,
             shape,
@@ -182,9 +186,16 @@ impl FusedEngine {
     }
 }
 
-/// Chains whose parameter gradients are summed before they are added to those of others: never the machine's choice,
-/// because sums in another order round differently.
-const GRADIENT_BLOCK: usize = 32;
+/// Chains of a block whose parameter gradients are taken: never the machine's choice, because sums in another order
+/// round differently.
+const GRADIENT_BLOCK: usize = 16;
+
+/// Blocks whose operands are held at a time. They take about four times the values of their chains.
+fn gradient_blocks(plan: &Plan) -> usize {
+    const BYTES: usize = 256 << 20;
+    let values: usize = (0..plan.shapes.len()).map(|index| plan.size(index)).sum();
+    (BYTES / (4 * size_of::<f32>() * values * GRADIENT_BLOCK)).clamp(4, 256)
+}
 
 impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEngine {
     fn name(&self) -> &'static str {
@@ -201,7 +212,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
         let device = initial.device();
         let plan = &self.compile(energy, [channels, height, width])?.plan;
         let states = host(initial)?;
-        let outcomes = run_all(plan, &states, run, self.cancel.as_deref())?;
+        let outcomes = run_all(plan, &states, run, self.cancel.as_deref(), &self.spare)?;
         let per_chain = plan.size(0);
         let mut states = Vec::with_capacity(chains * per_chain);
         let mut energies = Vec::with_capacity(chains);
@@ -236,30 +247,34 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
         }
         let plan = &self.compile(energy, [channels, height, width])?.plan;
         let states = host(states.clone())?;
-        let blocks: Vec<_> = states
-            .par_chunks(plan.size(0) * GRADIENT_BLOCK)
-            .zip(weights.par_chunks(GRADIENT_BLOCK))
-            .map(|(states, weights)| {
-                let mut block = Block::new(plan, GRADIENT_BLOCK);
-                load_states(&mut block, states);
-                block.forward();
-                let mut seed = weights.to_vec();
-                // Lanes without a state count nothing.
-                seed.resize(block.lanes, 0.0);
-                let mut gradients = Gradients::default();
-                block.backward(Some(&seed), Some(&mut gradients));
-                (block.energies()[..weights.len()].to_vec(), gradients)
-            })
-            .collect();
+        let run = |(states, weights): (&[f32], &[f32])| {
+            let mut block = Block::new(plan, GRADIENT_BLOCK, &self.spare);
+            load_states(&mut block, states);
+            block.forward();
+            let energies = block.energies()[..weights.len()].to_vec();
+            // Lanes without a state count nothing.
+            let mut seed = weights.to_vec();
+            seed.resize(block.lanes, 0.0);
+            let mut records = Records::new(&self.spare);
+            block.backward(Some(&seed), Some(&mut records));
+            (energies, records)
+        };
         let mut energies = Vec::with_capacity(chains);
-        let mut sum = Gradients::default();
-        for (block_energies, gradients) in blocks {
-            energies.extend(block_energies);
-            sum.add(gradients);
+        let mut sums = Sums::default();
+        let wave = GRADIENT_BLOCK * gradient_blocks(plan);
+        for (states, weights) in states.chunks(wave * plan.size(0)).zip(weights.chunks(wave)) {
+            let (of_blocks, records): (Vec<_>, Vec<_>) = states
+                .par_chunks(GRADIENT_BLOCK * plan.size(0))
+                .zip(weights.par_chunks(GRADIENT_BLOCK))
+                .with_max_len(1)
+                .map(run)
+                .unzip();
+            energies.extend(of_blocks.into_iter().flatten());
+            sums.add(plan.arch, &records);
         }
         Ok(Some(ParameterGradient {
             energies,
-            gradients: sum.0,
+            gradients: sums.finish(plan),
         }))
     }
 }

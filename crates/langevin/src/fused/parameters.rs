@@ -1,50 +1,98 @@
-//! Gradients with respect to the parameters, summed over the chains of a block.
+//! Gradients with respect to the parameters: what blocks of chains record on their way back, and the sums of it.
+//!
+//! Every gradient is a sum of outer products over states and pixels; for Winograd convolutions one for each place of
+//! the transform. Blocks only record the operands. The sums then run over all blocks, one worker for each place: no
+//! block has sums of its own that would have to be added up, and the order of every sum is that of the blocks,
+//! whatever the number of workers.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use burn::module::ParamId;
 use pulp::Arch;
+use rayon::prelude::*;
 
 use super::block::Scratch;
-use super::convolution::{TilePiece, gather_columns, plane_stride, row_pieces};
-use super::gemm::Outer;
-use super::plan::{Convolution, Dense, Ids, Method, NonLocal, Plan};
-use super::winograd::Direction;
+use super::buffer::{Buffer, Spare};
+use super::convolution::{TilePiece, gather_columns};
+use super::outer::{Operand, Outer, padded};
+use super::plan::{Convolution, Dense, Ids, Method, NonLocal, Operation, Plan};
+use super::vector::HALF;
+use super::winograd::{Direction, Tiling};
 
-/// Gradients by parameter, in burn's layouts.
-#[derive(Default)]
-pub(crate) struct Gradients(pub(crate) HashMap<ParamId, Vec<f32>>);
+/// Which parameters of an operation a sum is for.
+#[derive(Debug, Clone, Copy)]
+enum Part {
+    /// The weight of a dense operation or a convolution.
+    Weight,
+    /// The output map of a non-local block.
+    Output,
+    /// Query, key and value of a non-local block, one below the other.
+    Embed,
+}
 
-impl Gradients {
-    /// Adds those of another block.
-    pub(crate) fn add(&mut self, other: Self) {
-        for (id, values) in other.0 {
-            self.accumulate(id, values);
+/// What a block of chains adds to one sum: D[i][j] += Σₙ A[i][n] B[j][n] at every place.
+pub(crate) struct Operands {
+    operation: usize,
+    part: Part,
+    places: usize,
+    columns: usize,
+    /// `[places][rows][columns]`.
+    a: Planes,
+    b: Planes,
+    /// Σₙ of the gradient of each output.
+    bias: Vec<f32>,
+}
+
+struct Planes {
+    values: Buffer,
+    rows: usize,
+    /// From one place to the next.
+    stride: usize,
+}
+
+impl Planes {
+    fn place(&self, place: usize, rows: std::ops::Range<usize>, columns: usize) -> Operand<'_> {
+        Operand {
+            values: &self.values[place * self.stride + rows.start * columns..],
+            stride: columns,
+            rows: rows.len(),
+        }
+    }
+}
+
+/// The operands that a block records, in the order of its way back.
+pub(crate) struct Records {
+    operands: Vec<Operands>,
+    spare: Arc<Spare>,
+}
+
+impl Records {
+    /// None yet; memory for them comes from `spare`.
+    pub(crate) fn new(spare: &Arc<Spare>) -> Self {
+        Self {
+            operands: Vec::new(),
+            spare: Arc::clone(spare),
         }
     }
 
-    fn accumulate(&mut self, id: ParamId, values: Vec<f32>) {
-        match self.0.get_mut(&id) {
-            Some(sum) => sum
-                .iter_mut()
-                .zip(&values)
-                .for_each(|(sum, value)| *sum += value),
-            None => {
-                self.0.insert(id, values);
-            }
+    fn planes(&self, places: usize, rows: usize, stride: usize) -> Planes {
+        Planes {
+            values: self.spare.lend(places * stride),
+            rows,
+            stride,
         }
     }
 
-    fn bias(&mut self, ids: Ids, outputs: usize, columns: usize, gradient: &[f32]) {
-        if let Some(id) = ids.bias {
-            let rows = gradient.chunks_exact(columns).take(outputs);
-            self.accumulate(id, rows.map(|row| row.iter().sum()).collect());
-        }
+    fn copy(&self, values: &[f32], rows: usize, columns: usize) -> Planes {
+        let mut copy = self.planes(1, rows, rows * columns);
+        copy.values.copy_from_slice(&values[..rows * columns]);
+        copy
     }
 
     pub(crate) fn dense(
         &mut self,
-        arch: Arch,
+        operation: usize,
         dense: &Dense,
         lanes: usize,
         gradient: &[f32],
@@ -52,184 +100,304 @@ impl Gradients {
     ) {
         let columns = dense.pixels * lanes;
         let (outputs, inputs) = (dense.forward.rows, dense.forward.depth);
-        self.bias(dense.ids, outputs, columns, gradient);
+        let gradient = self.copy(gradient, outputs, columns);
+        let bias = row_sums(&gradient.values, columns);
+        let input = self.copy(input, inputs, columns);
         // burn keeps a linear layer's weight as [inputs, outputs] and a convolution's the other way round.
-        let (rows, depth, a, b) = if dense.is_transposed {
-            (inputs, outputs, input, gradient)
+        let (a, b) = if dense.is_transposed {
+            (input, gradient)
         } else {
-            (outputs, inputs, gradient, input)
+            (gradient, input)
         };
-        self.accumulate(dense.ids.weight, outer(arch, a, b, rows, depth, columns));
+        self.push(operation, Part::Weight, columns, [a, b], bias);
     }
 
-    #[allow(clippy::too_many_arguments)]
     pub(crate) fn convolution(
         &mut self,
         plan: &Plan,
-        index: usize,
+        operation: usize,
         convolution: &Convolution,
         lanes: usize,
         gradient: &mut [f32],
         input: &mut [f32],
-        scratch: &mut Scratch,
     ) {
-        let [outputs, height, width] = plan.shapes[index + 1];
+        let Convolution {
+            inputs, outputs, ..
+        } = *convolution;
+        let [_, height, width] = plan.shapes[operation + 1];
         let all = height * width * lanes;
-        self.bias(convolution.ids, outputs, all, gradient);
-        let weight = match &convolution.method {
+        let bias = row_sums(&gradient[..outputs * all], all);
+        match &convolution.method {
             Method::Direct { forward, .. } => {
                 let depth = forward.weights.depth;
-                let mut sum = vec![0.0; outputs * depth];
-                for rows in row_pieces(height, width, lanes).ranges() {
-                    let columns = rows.len() * width * lanes;
-                    let first = rows.start * width * lanes;
-                    gather_columns(
-                        plan,
-                        index,
-                        convolution,
-                        lanes,
-                        rows,
-                        input,
-                        &mut scratch.gathered,
-                    );
-                    plan.arch.dispatch(Outer {
-                        a: &gradient[first..],
-                        a_stride: all,
-                        b: &scratch.gathered,
-                        b_stride: columns,
-                        d: &mut sum,
-                        rows: outputs,
-                        depth,
-                        columns,
-                    });
-                }
-                sum
+                let mut windows = self.planes(1, depth, depth * all);
+                gather_columns(
+                    plan,
+                    operation,
+                    convolution,
+                    lanes,
+                    input,
+                    &mut windows.values,
+                );
+                let gradient = self.copy(gradient, outputs, all);
+                self.push(operation, Part::Weight, all, [gradient, windows], bias);
             }
-            Method::Winograd { .. } => {
-                winograd_weight(plan, convolution, lanes, gradient, input, scratch)
+            Method::Winograd { tiling, .. } => {
+                // The same transforms as forward, the products over columns instead of channels.
+                let piece = TilePiece::whole(tiling, lanes);
+                let places = tiling.tile.inputs() * tiling.tile.inputs();
+                let transform = |direction, channels, pixels: &mut [f32]| {
+                    let (rows, stride) = piece.extent(direction, channels);
+                    let mut planes = self.planes(places, rows, stride);
+                    plan.arch.dispatch(piece.transfer(
+                        direction,
+                        channels,
+                        pixels,
+                        &mut planes.values,
+                    ));
+                    planes
+                };
+                let operands = [
+                    transform(Direction::Spread, outputs, gradient),
+                    transform(Direction::Gather, inputs, input),
+                ];
+                self.push(operation, Part::Weight, piece.columns(), operands, bias);
             }
-        };
-        self.accumulate(convolution.ids.weight, weight);
+        }
     }
 
     /// W of a non-local block; to be called before its backward pass.
     pub(crate) fn non_local_output(
         &mut self,
-        arch: Arch,
+        operation: usize,
         block: &NonLocal,
         gradient: &[f32],
         mixed: &[f32],
-        [_, height, width]: [usize; 3],
-        lanes: usize,
+        columns: usize,
     ) {
-        let columns = height * width * lanes;
-        self.bias(block.ids[3], block.channels, columns, gradient);
-        let weight = outer(arch, gradient, mixed, block.channels, block.inner, columns);
-        self.accumulate(block.ids[3].weight, weight);
+        let gradient = self.copy(gradient, block.channels, columns);
+        let bias = row_sums(&gradient.values, columns);
+        let mixed = self.copy(mixed, block.inner, columns);
+        self.push(operation, Part::Output, columns, [gradient, mixed], bias);
     }
 
-    /// Query, key and value of a non-local block, from the gradient that its backward pass left.
+    /// Query, key and value of a non-local block, from the gradient that its backward pass left in the scratch.
     pub(crate) fn non_local_embed(
         &mut self,
-        arch: Arch,
+        operation: usize,
         block: &NonLocal,
-        embedded_gradient: &[f32],
+        scratch: &Scratch,
         input: &[f32],
-        [_, height, width]: [usize; 3],
-        lanes: usize,
+        columns: usize,
     ) {
-        let columns = height * width * lanes;
-        let each = block.inner * columns;
-        for (map, gradient) in embedded_gradient.chunks_exact(each).take(3).enumerate() {
-            self.bias(block.ids[map], block.inner, columns, gradient);
-            let weight = outer(arch, gradient, input, block.inner, block.channels, columns);
-            self.accumulate(block.ids[map].weight, weight);
-        }
+        let gradient = self.copy(&scratch.products, 3 * block.inner, columns);
+        let bias = row_sums(&gradient.values, columns);
+        let input = self.copy(input, block.channels, columns);
+        self.push(operation, Part::Embed, columns, [gradient, input], bias);
+    }
+
+    fn push(
+        &mut self,
+        operation: usize,
+        part: Part,
+        columns: usize,
+        [a, b]: [Planes; 2],
+        bias: Vec<f32>,
+    ) {
+        self.operands.push(Operands {
+            operation,
+            part,
+            places: a.values.len() / a.stride.max(1),
+            columns,
+            a,
+            b,
+            bias,
+        });
     }
 }
 
-fn outer(arch: Arch, a: &[f32], b: &[f32], rows: usize, depth: usize, columns: usize) -> Vec<f32> {
-    let mut d = vec![0.0; rows * depth];
-    arch.dispatch(Outer {
-        a,
-        a_stride: columns,
-        b,
-        b_stride: columns,
-        d: &mut d,
-        rows,
-        depth,
-        columns,
-    });
-    d
-}
-
-/// dW = Gᵀ (Σ (A g Aᵀ) ∘ (Bᵀ x B)) G: the same transforms as forward, the products over columns instead of channels.
-fn winograd_weight(
-    plan: &Plan,
-    convolution: &Convolution,
-    lanes: usize,
-    gradient: &mut [f32],
-    input: &mut [f32],
-    scratch: &mut Scratch,
-) -> Vec<f32> {
-    let Convolution {
-        inputs,
-        outputs,
-        kernel,
-        stride,
-        ..
-    } = *convolution;
-    let Method::Winograd {
-        tiling, forward, ..
-    } = &convolution.method
-    else {
-        return Vec::new();
+/// Σ of each row, whose length is a multiple of the lanes of a block.
+fn row_sums(values: &[f32], columns: usize) -> Vec<f32> {
+    let sum = |row: &[f32]| {
+        let mut lanes = [0.0; HALF];
+        for values in row.chunks_exact(HALF) {
+            lanes.iter_mut().zip(values).for_each(|(sum, x)| *sum += x);
+        }
+        lanes.iter().sum()
     };
-    let depth = inputs * stride * stride;
-    let places = forward.len();
-    let mut sums = vec![0.0; places * outputs * depth];
-    let Scratch {
-        gathered, products, ..
-    } = scratch;
-    for piece in TilePiece::all(tiling, lanes) {
-        let columns = piece.columns();
-        let [from, to] = [depth, outputs].map(|rows| plane_stride(rows, columns));
-        let arch = plan.arch;
-        arch.dispatch(piece.transfer(Direction::Gather, inputs, input, gathered));
-        arch.dispatch(piece.transfer(Direction::Spread, outputs, gradient, products));
-        for place in 0..places {
-            arch.dispatch(Outer {
-                a: &products[place * to..],
-                a_stride: columns,
-                b: &gathered[place * from..],
-                b_stride: columns,
-                d: &mut sums[place * outputs * depth..][..outputs * depth],
-                rows: outputs,
-                depth,
-                columns,
-            });
+    values.chunks_exact(columns).map(sum).collect()
+}
+
+/// One sum over all blocks so far.
+struct Sum {
+    operation: usize,
+    part: Part,
+    rows: usize,
+    depth: usize,
+    /// `[places][rows][padded depth]`.
+    d: Buffer,
+    bias: Vec<f32>,
+}
+
+/// The sums of a net.
+#[derive(Default)]
+pub(crate) struct Sums(Vec<Sum>);
+
+/// Rows of a sum that a worker takes at a time, where there is but one place.
+const ROWS_AT_ONCE: usize = 64;
+
+impl Sums {
+    /// Adds the operands of some blocks, in their order.
+    pub(crate) fn add(&mut self, arch: Arch, blocks: &[Records]) {
+        let Some(first) = blocks.first() else {
+            return;
+        };
+        if self.0.is_empty() {
+            self.0 = first
+                .operands
+                .iter()
+                .map(|operands| Sum::zero(operands, &first.spare))
+                .collect();
         }
-    }
-    let matrix = tiling.tile.weight();
-    let side = tiling.tile.inputs();
-    let mut weight = vec![0.0; outputs * inputs * kernel * kernel];
-    for output in 0..outputs {
-        for k in 0..depth {
-            let (channel, phase) = (k / (stride * stride), k % (stride * stride));
-            for j in 0..side {
-                for i in 0..side {
-                    let sum = sums[((j * side + i) * outputs + output) * depth + k];
-                    for a in 0..kernel / stride {
-                        for b in 0..kernel / stride {
-                            let y = stride * a + phase / stride;
-                            let x = stride * b + phase % stride;
-                            let at = ((output * inputs + channel) * kernel + y) * kernel + x;
-                            weight[at] += (matrix[j][a] * matrix[i][b]) as f32 * sum;
-                        }
-                    }
+        let mut tasks = Vec::new();
+        for (number, sum) in self.0.iter_mut().enumerate() {
+            for block in blocks {
+                let bias = sum.bias.iter_mut().zip(&block.operands[number].bias);
+                bias.for_each(|(sum, bias)| *sum += bias);
+            }
+            let stride = padded(sum.depth);
+            let at_once = if first.operands[number].places > 1 {
+                sum.rows
+            } else {
+                ROWS_AT_ONCE
+            };
+            for (place, d) in sum.d.chunks_mut(sum.rows * stride).enumerate() {
+                for (part, d) in d.chunks_mut(at_once * stride).enumerate() {
+                    tasks.push((number, place, part * at_once, d));
                 }
             }
         }
+        tasks
+            .into_par_iter()
+            .with_max_len(1)
+            .for_each(|(number, place, row, d)| {
+                let columns = first.operands[number].columns;
+                let rows = d.len() / padded(first.operands[number].b.rows);
+                let operands = blocks.iter().map(|block| {
+                    let Operands { a, b, .. } = &block.operands[number];
+                    [
+                        a.place(place, row..row + rows, columns),
+                        b.place(place, 0..b.rows, columns),
+                    ]
+                });
+                let operands: Vec<_> = operands.collect();
+                arch.dispatch(Outer {
+                    blocks: &operands,
+                    d,
+                    columns,
+                });
+            });
     }
-    weight
+
+    /// The gradients by parameter, in burn's layouts.
+    pub(crate) fn finish(self, plan: &Plan) -> HashMap<ParamId, Vec<f32>> {
+        let finished = self.0.into_par_iter().map(|sum| sum.finish(plan));
+        finished.flatten_iter().collect()
+    }
+}
+
+impl Sum {
+    fn zero(operands: &Operands, spare: &Arc<Spare>) -> Self {
+        let (rows, depth) = (operands.a.rows, operands.b.rows);
+        Self {
+            operation: operands.operation,
+            part: operands.part,
+            rows,
+            depth,
+            d: spare.lend_zeros(operands.places * rows * padded(depth)),
+            bias: vec![0.0; operands.bias.len()],
+        }
+    }
+
+    fn finish(self, plan: &Plan) -> Vec<(ParamId, Vec<f32>)> {
+        let pair = |ids: Ids, weight, bias: &[f32]| {
+            let bias = ids.bias.map(|id| (id, bias.to_vec()));
+            std::iter::once((ids.weight, weight)).chain(bias)
+        };
+        match &plan.operations[self.operation] {
+            Operation::Dense(dense) => pair(dense.ids, self.compact(), &self.bias).collect(),
+            Operation::Convolution(convolution) => {
+                let weight = match &convolution.method {
+                    Method::Direct { .. } => self.compact(),
+                    Method::Winograd { tiling, .. } => self.winograd(plan, convolution, tiling),
+                };
+                pair(convolution.ids, weight, &self.bias).collect()
+            }
+            Operation::NonLocal(block) => {
+                let values = self.compact();
+                let maps = match self.part {
+                    Part::Embed => &block.ids[..3],
+                    _ => &block.ids[3..],
+                };
+                let rows = self.rows / maps.len();
+                let weights = values.chunks_exact(rows * self.depth);
+                maps.iter()
+                    .zip(weights)
+                    .zip(self.bias.chunks_exact(rows))
+                    .flat_map(|((ids, weight), bias)| pair(*ids, weight.to_vec(), bias))
+                    .collect()
+            }
+            Operation::Activation(_) | Operation::MaxPool(_) => Vec::new(),
+        }
+    }
+
+    /// D without padding.
+    fn compact(&self) -> Vec<f32> {
+        let rows = self.d.chunks_exact(padded(self.depth));
+        rows.flat_map(|row| &row[..self.depth]).copied().collect()
+    }
+
+    /// dW = Gᵀ D G of every pair of channels and phase.
+    fn winograd(&self, plan: &Plan, convolution: &Convolution, tiling: &Tiling) -> Vec<f32> {
+        let Convolution {
+            inputs,
+            kernel,
+            stride,
+            ..
+        } = *convolution;
+        let (matrix, side) = (tiling.tile.weight(), tiling.tile.inputs());
+        let taps = kernel / stride;
+        let padded = padded(self.depth);
+        let of_output = |(output, weight): (usize, &mut [f32])| {
+            let mut sum = vec![0.0; self.depth];
+            for tap in 0..taps * taps {
+                let (a, b) = (tap / taps, tap % taps);
+                plan.arch.dispatch(
+                    #[inline(always)]
+                    || {
+                        sum.fill(0.0);
+                        for place in 0..side * side {
+                            let factor = matrix[place / side][a] * matrix[place % side][b];
+                            let d = &self.d[(place * self.rows + output) * padded..][..self.depth];
+                            for (sum, d) in sum.iter_mut().zip(d) {
+                                *sum += factor as f32 * d;
+                            }
+                        }
+                    },
+                );
+                for (k, sum) in sum.iter().enumerate() {
+                    let (channel, phase) = (k / (stride * stride), k % (stride * stride));
+                    let [y, x] = [stride * a + phase / stride, stride * b + phase % stride];
+                    weight[(channel * kernel + y) * kernel + x] = *sum;
+                }
+            }
+        };
+        let each = inputs * kernel * kernel;
+        let mut weight = vec![0.0; self.rows * each];
+        weight
+            .par_chunks_exact_mut(each)
+            .enumerate()
+            .for_each(of_output);
+        weight
+    }
 }

@@ -1,10 +1,13 @@
 //! From a net's description to operations with packed weights.
 
+use std::sync::Arc;
+
 use burn::module::ParamId;
 use ebm_core::{Activation, LayerDescription, ParameterValues};
 use pulp::Arch;
 use rayon::prelude::*;
 
+use super::buffer::{Buffer, Spare};
 use super::direct::Direct;
 use super::gemm::Packed;
 use super::vector::LANES;
@@ -14,6 +17,7 @@ use crate::LangevinError;
 /// A net, ready to run on blocks of chains.
 #[derive(Debug)]
 pub(crate) struct Plan {
+    spare: Arc<Spare>,
     pub(crate) arch: Arch,
     pub(crate) operations: Vec<Operation>,
     /// Shape before each operation and at the end.
@@ -101,8 +105,10 @@ impl Plan {
         arch: Arch,
         layers: &[LayerDescription],
         shape: [usize; 3],
+        spare: &Arc<Spare>,
     ) -> Result<Self, LangevinError> {
         let mut plan = Self {
+            spare: Arc::clone(spare),
             arch,
             operations: Vec::new(),
             shapes: vec![shape],
@@ -304,10 +310,8 @@ impl Plan {
         };
         Dense {
             ids,
-            forward: Packed::new(self.arch, outputs, inputs, entry),
-            backward: Packed::new(self.arch, inputs, outputs, |input, output| {
-                entry(output, input)
-            }),
+            forward: Packed::new(outputs, inputs, entry),
+            backward: Packed::new(inputs, outputs, |input, output| entry(output, input)),
             bias,
             slope: 1.0,
             pixels,
@@ -339,17 +343,22 @@ impl Plan {
         };
         let places = tile.inputs() * tile.inputs();
         let depth = inputs * stride * stride;
-        let transformed = transform_weight(tile, [inputs, outputs, kernel, stride], weight);
-        let entry = |place: usize, row: usize, k: usize| transformed[row][place * depth + k];
+        let transformed = transform_weight(
+            &self.spare,
+            self.arch,
+            tile,
+            [inputs, outputs, kernel, stride],
+            weight,
+        );
         // Two products a place; they are packed side by side because that takes longer than the transforms.
         let (forward, backward) = (0..places)
             .into_par_iter()
             .map(|place| {
-                let forward = |row: usize, k: usize| entry(place, row, k);
-                let backward = |k: usize, row: usize| entry(place, row, k);
+                let of_output = |row: usize| &transformed[row][place * depth..][..depth];
+                let lend = || self.spare.lend(outputs * depth);
                 (
-                    Packed::new(self.arch, outputs, depth, forward),
-                    Packed::new(self.arch, depth, outputs, backward),
+                    Packed::from_rows([outputs, depth], lend(), of_output),
+                    Packed::from_columns([depth, outputs], lend(), of_output),
                 )
             })
             .unzip();
@@ -368,10 +377,10 @@ impl Plan {
         weight: &[f32],
     ) -> Method {
         let taps = kernel * kernel;
-        let forward = Packed::whole(self.arch, outputs, inputs * taps, |row, k| {
+        let forward = Packed::whole(outputs, inputs * taps, |row, k| {
             weight[row * inputs * taps + k]
         });
-        let backward = Packed::whole(self.arch, inputs, outputs * taps, |row, k| {
+        let backward = Packed::whole(inputs, outputs * taps, |row, k| {
             weight[(k / taps * inputs + row) * taps + k % taps]
         });
         let each_tap = |place: &dyn Fn(usize, usize) -> Option<[usize; 2]>| {
@@ -411,9 +420,8 @@ impl Plan {
         }
         let embed = |row: usize, k: usize| maps[row / inner][0].values[row % inner * channels + k];
         let output = |row: usize, k: usize| maps[3][0].values[row * inner + k];
-        let pack = |rows, depth, entry: &dyn Fn(usize, usize) -> f32| {
-            Packed::new(self.arch, rows, depth, entry)
-        };
+        let pack =
+            |rows, depth, entry: &dyn Fn(usize, usize) -> f32| Packed::new(rows, depth, entry);
         Ok(NonLocal {
             ids: [0, 1, 2, 3].map(|map| Ids {
                 weight: maps[map][0].id,
@@ -452,35 +460,47 @@ fn choose_tile(inputs: usize, kernel: usize, stride: usize, output: [usize; 2]) 
 
 /// G w Gᵀ of every pair of channels and phase: for each output channel `[places][input, phase]`, computed in f64.
 fn transform_weight(
+    spare: &Arc<Spare>,
+    arch: Arch,
     tile: Tile,
     [inputs, outputs, kernel, stride]: [usize; 4],
     weight: &[f32],
-) -> Vec<Vec<f32>> {
-    let matrix = tile.weight();
-    let side = tile.inputs();
+) -> Vec<Buffer> {
+    let (matrix, side) = (tile.weight(), tile.inputs());
     let taps = kernel / stride;
     let depth = inputs * stride * stride;
     let of_output = |output: usize| {
-        let mut transformed = vec![0.0; side * side * depth];
-        for k in 0..depth {
-            let (input, phase) = (k / (stride * stride), k % (stride * stride));
-            let tap = |a: usize, b: usize| {
-                let [y, x] = [stride * a + phase / stride, stride * b + phase % stride];
-                f64::from(weight[((output * inputs + input) * kernel + y) * kernel + x])
-            };
-            let mut half = [[0.0; 3]; 6];
-            for j in 0..side {
-                for (b, value) in half[j].iter_mut().enumerate().take(taps) {
-                    *value = (0..taps).map(|a| matrix[j][a] * tap(a, b)).sum();
-                }
-            }
-            for (j, row) in half.iter().enumerate().take(side) {
-                for (i, column) in matrix.iter().enumerate() {
-                    let sum: f64 = (0..taps).map(|b| row[b] * column[b]).sum();
-                    transformed[(j * side + i) * depth + k] = sum as f32;
-                }
+        let weight = &weight[output * inputs * kernel * kernel..][..inputs * kernel * kernel];
+        // `[tap][input, phase]`, so that the sums run along memory.
+        let mut of_taps = vec![0.0; taps * taps * depth];
+        for (tap, row) in of_taps.chunks_exact_mut(depth).enumerate() {
+            for (k, value) in row.iter_mut().enumerate() {
+                let (input, phase) = (k / (stride * stride), k % (stride * stride));
+                let y = stride * (tap / taps) + phase / stride;
+                let x = stride * (tap % taps) + phase % stride;
+                *value = f64::from(weight[(input * kernel + y) * kernel + x]);
             }
         }
+        let mut transformed = spare.lend(side * side * depth);
+        let mut sum = vec![0.0; depth];
+        arch.dispatch(
+            #[inline(always)]
+            || {
+                for (place, row) in transformed.chunks_exact_mut(depth).enumerate() {
+                    sum.fill(0.0);
+                    for (tap, values) in of_taps.chunks_exact(depth).enumerate() {
+                        let factor =
+                            matrix[place / side][tap / taps] * matrix[place % side][tap % taps];
+                        for (sum, value) in sum.iter_mut().zip(values) {
+                            *sum += factor * value;
+                        }
+                    }
+                    for (to, sum) in row.iter_mut().zip(&sum) {
+                        *to = *sum as f32;
+                    }
+                }
+            },
+        );
         transformed
     };
     (0..outputs).into_par_iter().map(of_output).collect()

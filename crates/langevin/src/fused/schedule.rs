@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::buffer::Spare;
 use super::chains::{BlockOutcome, Chains};
 use super::plan::Plan;
 use super::vector::LANES;
@@ -32,12 +33,13 @@ pub(crate) fn run_all(
     states: &[f32],
     run: &ChainRun,
     cancel: Option<&AtomicBool>,
+    spare: &Arc<Spare>,
 ) -> Result<Vec<BlockOutcome>, LangevinError> {
     let per_chain = plan.size(0);
     let blocks = blocks(plan, states.len() / per_chain);
     let start = |block: &Range<usize>| {
         let initial = &states[block.start * per_chain..block.end * per_chain];
-        Chains::new(plan, block.start, initial)
+        Chains::new(plan, block.start, initial, spare)
     };
     // A worker takes a block through all its steps alone; only the last blocks, if they cannot be shared out evenly,
     // take turns.

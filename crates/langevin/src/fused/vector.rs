@@ -4,10 +4,53 @@
 //! bounds by construction and not checked again, because a check a load would cost as much as the arithmetic.
 #![allow(unsafe_code)]
 
-use pulp::Simd;
+use pulp::{Arch, Simd};
 
-/// Every buffer of chains is at least this long in its last dimension, so that the widest vector fits.
+/// Values of the widest vector. A block of chains has a multiple of it, or [`HALF`].
 pub(crate) const LANES: usize = 16;
+
+/// Lanes of the smallest block: a few chains that fill no whole vector would pay for all of it.
+pub(crate) const HALF: usize = LANES / 2;
+
+/// The instructions for a block of chains.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Vectors {
+    widest: Arch,
+    /// For what goes lane by lane: the widest whose vectors fill the block's lanes.
+    pub(crate) lanes: Arch,
+}
+
+impl Vectors {
+    /// For a block of so many lanes.
+    pub(crate) fn new(widest: Arch, lanes: usize) -> Self {
+        let is_half = !lanes.is_multiple_of(LANES);
+        Self {
+            widest,
+            lanes: if is_half {
+                at_most_half(widest)
+            } else {
+                widest
+            },
+        }
+    }
+
+    /// For a product of so many columns: few chains still make many columns of pixels and tiles.
+    pub(crate) fn product(self, columns: usize) -> Arch {
+        if columns >= LANES {
+            self.widest
+        } else {
+            self.lanes
+        }
+    }
+}
+
+fn at_most_half(arch: Arch) -> Arch {
+    match arch {
+        #[cfg(target_arch = "x86_64")]
+        Arch::V4(_) => pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3),
+        narrow => narrow,
+    }
+}
 
 /// Stops with a message when a kernel's extents are wrong; a defect of the engine, never of its input.
 #[inline(always)]
