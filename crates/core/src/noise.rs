@@ -78,7 +78,7 @@ impl NoiseKey {
     }
 
     /// The N(0, 1) numbers of elements 4 `block`..4 `block` + 4 of `LANES` neighbouring chains from `first_chain` on:
-    /// row e holds element 4 `block` + e of every chain. The same numbers as [`Self::normals`], for engines that lay
+    /// row e holds element 4 `block` + e of every chain. Only the first `wanted` rows are sure to be filled. The same numbers as [`Self::normals`], for engines that lay
     /// chains side by side; inlined, so that it becomes vector code of the caller's instruction set.
     #[inline(always)]
     #[must_use]
@@ -87,6 +87,7 @@ impl NoiseKey {
         step: u64,
         first_chain: u32,
         block: u32,
+        wanted: usize,
     ) -> [[f32; LANES]; BLOCK] {
         let [step_low, step_high] = split(step);
         let chains = std::array::from_fn(|lane| first_chain.wrapping_add(lane as u32));
@@ -98,7 +99,7 @@ impl NoiseKey {
         ];
         let words = philox4x32_lanes(counter, self.0);
         let mut rows = [[0.0; LANES]; BLOCK];
-        for pair in [0, 2] {
+        for pair in (0..wanted.min(BLOCK)).step_by(2) {
             for lane in 0..LANES {
                 let (first, second) = normal_pair(words[pair][lane], words[pair + 1][lane]);
                 rows[pair][lane] = first;
@@ -236,7 +237,8 @@ mod tests {
         let mut expected = vec![0.0; chains * per_chain];
         key.normals(step, 7, per_chain, &mut expected);
         for element in 0..per_chain {
-            let rows = key.normal_rows::<16>(step, 7, element as u32 / 4);
+            let wanted = element % 4 + 1;
+            let rows = key.normal_rows::<16>(step, 7, element as u32 / 4, wanted);
             for chain in 0..chains {
                 assert_eq!(
                     rows[element % 4][chain],

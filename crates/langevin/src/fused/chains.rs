@@ -8,7 +8,7 @@ use pulp::Arch;
 use super::block::Block;
 use super::buffer::Spare;
 use super::plan::Plan;
-use super::vector::LANES;
+use super::vector::{HALF, LANES};
 use crate::{ChainRun, LangevinError};
 
 /// A block's chains after their steps, row by row.
@@ -136,37 +136,56 @@ fn langevin_step(
     step: u64,
     run: &ChainRun,
 ) {
-    let drift = run.kernel.drift() as f32;
-    let epsilon = run.kernel.step_size().get() as f32;
     arch.dispatch(
         #[inline(always)]
         || {
-            for (number, rows) in states.chunks_mut(4 * lanes).enumerate() {
-                let slopes = &gradient[number * 4 * lanes..][..rows.len()];
-                for lane in (0..lanes).step_by(LANES) {
-                    let noise = if epsilon > 0.0 {
-                        let chain = (first + lane) as u32;
-                        run.noise.normal_rows::<LANES>(step, chain, number as u32)
-                    } else {
-                        [[0.0; LANES]; 4]
-                    };
-                    let end = (lane + LANES).min(lanes);
-                    let squares = &mut squares[lane..end];
-                    for ((row, slopes), noise) in rows
-                        .chunks_exact_mut(lanes)
-                        .zip(slopes.chunks_exact(lanes))
-                        .zip(&noise)
-                    {
-                        let values = row[lane..end].iter_mut().zip(&slopes[lane..end]);
-                        for (((value, &slope), &noise), square) in
-                            values.zip(noise).zip(squares.iter_mut())
-                        {
-                            *square += slope * slope;
-                            *value = *value - slope * drift + noise * epsilon;
-                        }
-                    }
-                }
+            if lanes == HALF {
+                step_rows::<HALF>(states, gradient, squares, lanes, first, step, run);
+            } else {
+                step_rows::<LANES>(states, gradient, squares, lanes, first, step, run);
             }
         },
     );
+}
+
+/// The step, `N` lanes at a time.
+#[inline(always)]
+fn step_rows<const N: usize>(
+    states: &mut [f32],
+    gradient: &[f32],
+    squares: &mut [f32],
+    lanes: usize,
+    first: usize,
+    step: u64,
+    run: &ChainRun,
+) {
+    let drift = run.kernel.drift() as f32;
+    let epsilon = run.kernel.step_size().get() as f32;
+    for (number, rows) in states.chunks_mut(4 * lanes).enumerate() {
+        let slopes = &gradient[number * 4 * lanes..][..rows.len()];
+        for lane in (0..lanes).step_by(N) {
+            let noise = if epsilon > 0.0 {
+                let chain = (first + lane) as u32;
+                let wanted = rows.len() / lanes;
+                run.noise
+                    .normal_rows::<N>(step, chain, number as u32, wanted)
+            } else {
+                [[0.0; N]; 4]
+            };
+            let end = lane + N;
+            let squares = &mut squares[lane..end];
+            for ((row, slopes), noise) in rows
+                .chunks_exact_mut(lanes)
+                .zip(slopes.chunks_exact(lanes))
+                .zip(&noise)
+            {
+                let values = row[lane..end].iter_mut().zip(&slopes[lane..end]);
+                for (((value, &slope), &noise), square) in values.zip(noise).zip(squares.iter_mut())
+                {
+                    *square += slope * slope;
+                    *value = *value - slope * drift + noise * epsilon;
+                }
+            }
+        }
+    }
 }

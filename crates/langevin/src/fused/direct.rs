@@ -147,7 +147,7 @@ impl Kernel<'_> {
         let weights = &self.direct.weights;
         for (row, height, panel) in weights.panels() {
             match height {
-                8 if has_few_registers::<S>() => {
+                8 if N > 1 && has_few_registers::<S>() => {
                     self.tile::<S, 8, 0, 4, N>(simd, group, row, panel, from, to);
                     self.tile::<S, 8, 4, 4, N>(simd, group, row, panel, from, to);
                 }

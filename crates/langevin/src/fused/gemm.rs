@@ -297,7 +297,7 @@ impl Product<'_> {
         while row < rows {
             let height = panel_height(rows - row);
             match height {
-                8 if has_few_registers::<S>() => {
+                8 if N > 1 && has_few_registers::<S>() => {
                     self.tile::<S, 8, 0, 4, N>(simd, row, &block, b, columns);
                     self.tile::<S, 8, 4, 4, N>(simd, row, &block, b, columns);
                 }
