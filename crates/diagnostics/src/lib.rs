@@ -17,17 +17,24 @@
 //! ```
 
 mod atomic_write;
+mod chains;
+mod check;
 mod correlation;
 mod density;
+mod distribution;
+mod effective_size;
 mod error;
 mod html;
 mod image_grid;
 mod kernel_density;
+mod ljung_box;
 mod metrics;
 mod number_format;
 pub mod plot;
 mod report;
+mod split_rhat;
 mod summary;
+pub mod verdict;
 
 pub use atomic_write::write_atomically;
 pub use correlation::{
@@ -35,15 +42,20 @@ pub use correlation::{
     white_noise_band,
 };
 pub use density::{DensityGrid, kl_divergence, total_variation};
+pub use effective_size::{
+    MeanEstimate, bulk_effective_size, chain_mean, series_mean, tail_effective_size,
+};
 pub use error::DiagnosticsError;
 pub use html::Table;
 pub use image_grid::{image_grid, png_bytes, write_png};
 pub use kernel_density::{kernel_density, points_from_flat, scott_factor};
+pub use ljung_box::{LjungBox, ljung_box};
 pub use metrics::{
     IterationMetrics, MetricsFile, read_complete_metrics, read_metrics, settled_window,
 };
 pub use plot::Figure;
 pub use report::Report;
+pub use split_rhat::split_rhat;
 pub use summary::{RunSummary, SeriesSummary, SummaryOptions};
 
 /// The image type that [`image_grid`] returns.
