@@ -50,8 +50,11 @@ pub(crate) fn split<C: AsRef<[f64]>>(chains: &[C]) -> Result<Vec<&[f64]>> {
     Ok(halves)
 }
 
-/// Mean and variance (divisor n − 1) of a series of at least 2 values.
+/// Mean and variance (divisor n − 1) of a series of at least 2 values; exact for a constant one.
 pub(crate) fn mean_and_variance(series: &[f64]) -> (f64, f64) {
+    if is_constant(series) {
+        return (series[0], 0.0);
+    }
     let n = series.len() as f64;
     let mean = series.iter().map(|x| x / n).sum::<f64>();
     let squares: f64 = series.iter().map(|x| (x - mean).powi(2)).sum();

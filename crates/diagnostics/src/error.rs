@@ -55,7 +55,7 @@ pub enum DiagnosticsError {
     },
 
     /// A record could not be turned into JSON.
-    #[error("cannot write a metrics record as JSON: {0}")]
+    #[error("cannot write a record as JSON: {0}")]
     Encode(#[source] serde_json::Error),
 
     /// A series has too few values.

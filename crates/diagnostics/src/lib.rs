@@ -24,11 +24,15 @@ mod density;
 mod distribution;
 mod effective_size;
 mod error;
+mod features;
+mod frechet;
 mod html;
 mod image_grid;
 mod kernel_density;
 mod ljung_box;
 mod metrics;
+mod mode_coverage;
+mod neighbours;
 mod number_format;
 pub mod plot;
 mod report;
@@ -46,6 +50,8 @@ pub use effective_size::{
     MeanEstimate, bulk_effective_size, chain_mean, series_mean, tail_effective_size,
 };
 pub use error::DiagnosticsError;
+pub use features::FeatureMatrix;
+pub use frechet::{FrechetDistance, frechet_distance};
 pub use html::Table;
 pub use image_grid::{image_grid, png_bytes, write_png};
 pub use kernel_density::{kernel_density, points_from_flat, scott_factor};
@@ -53,6 +59,8 @@ pub use ljung_box::{LjungBox, ljung_box};
 pub use metrics::{
     IterationMetrics, MetricsFile, read_complete_metrics, read_metrics, settled_window,
 };
+pub use mode_coverage::{CoverageOptions, ModeCoverage, mode_coverage, ring_coverage};
+pub use neighbours::{DEFAULT_NEIGHBOURS, NeighbourQuality, neighbour_quality};
 pub use plot::Figure;
 pub use report::Report;
 pub use split_rhat::split_rhat;
