@@ -121,7 +121,7 @@ fn sample_quality_matches_scipy_and_brute_force() {
 
 /// The size of Inception features; run with `--ignored` for the time.
 #[test]
-#[ignore = "takes most of a minute"]
+#[ignore = "takes half a minute"]
 fn two_thousand_features_are_manageable() {
     let mut state = 1_u64;
     let mut features = |rows: usize| -> Vec<f32> {
