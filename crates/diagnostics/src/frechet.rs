@@ -27,9 +27,9 @@ pub struct FrechetDistance {
     pub rank_deficient: bool,
 }
 
-/// The squared Fréchet (2-Wasserstein) distance between Gaussians fitted to two sets of features, with covariances of divisor
-/// n − 1 (Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter, "GANs trained by a two time-scale update rule converge to a
-/// local Nash equilibrium", 2017, equation 6).
+/// The squared Fréchet (2-Wasserstein) distance between Gaussians fitted to two sets of features, with covariances of
+/// divisor n − 1 (Heusel, Ramsauer, Unterthiner, Nessler and Hochreiter, "GANs trained by a two time-scale update rule
+/// converge to a local Nash equilibrium", 2017, equation 6).
 ///
 /// The trace of (Σ₁Σ₂)^½ is the sum of the singular values of R₁R₂ᵀ, where Σᵢ = RᵢᵀRᵢ and Rᵢ is the triangular factor
 /// of the centred features. No covariance is formed, squared or inverted, so singular ones lose no digits. Features of
@@ -37,7 +37,8 @@ pub struct FrechetDistance {
 ///
 /// # Errors
 /// [`DiagnosticsError::LengthsDiffer`] for features of different dimensions, [`DiagnosticsError::SeriesTooShort`] for
-/// fewer than 2 samples in a set and [`DiagnosticsError::NotFinite`] when the features are so large that squares overflow.
+/// fewer than 2 samples in a set and [`DiagnosticsError::NotFinite`] when the features are so large that squares
+/// overflow.
 pub fn frechet_distance<T: Copy + Into<f64> + Sync>(
     real: &FeatureMatrix<'_, T>,
     fake: &FeatureMatrix<'_, T>,

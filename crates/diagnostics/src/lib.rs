@@ -7,6 +7,12 @@
 //! their correlations, draws the diagnostic and landscape figures and binds everything into one
 //! HTML page. It works on plain slices, without a tensor library.
 //!
+//! The paper tells outcomes of learning apart along two axes. [`verdict`] decides both by tests with
+//! stated error rates: stability and oscillation from `d` and `r`, convergence from long chains.
+//! Beside it stand the statistics of chains ([`split_rhat`], [`bulk_effective_size`],
+//! [`chain_mean`]) and measures of sample quality ([`frechet_distance`], [`neighbour_quality`],
+//! [`mode_coverage`]).
+//!
 //! ```
 //! use ebm_diagnostics::{autocorrelation, white_noise_band};
 //!

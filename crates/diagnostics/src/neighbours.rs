@@ -16,8 +16,8 @@ pub struct NeighbourQuality {
     /// Mean number of real neighbourhoods that a generated sample lies in, over k. 1 in expectation when the sets come
     /// from one distribution, and more for samples in the densest places. Unlike precision, not fooled by one outlier.
     pub density: f64,
-    /// Share of real neighbourhoods with a generated sample inside: is everything generated? Unlike recall, not fooled by
-    /// generated outliers.
+    /// Share of real neighbourhoods with a generated sample inside: is everything generated? Unlike recall, not fooled
+    /// by generated outliers.
     pub coverage: f64,
     /// k, the neighbour whose distance is the radius of a neighbourhood.
     pub neighbours: usize,
@@ -28,9 +28,9 @@ pub struct NeighbourQuality {
 /// The usual k.
 pub const DEFAULT_NEIGHBOURS: usize = 5;
 
-/// Density and coverage (Naeem, Oh, Uh, Choi and Yoo, "Reliable fidelity and diversity metrics for generative models", 2020,
-/// equations 3 and 4), precision and recall (Kynkäänniemi et al., "Improved precision and recall metric", 2019), with
-/// neighbourhoods as open balls that reach to the `neighbours`-th nearest other sample of the same set.
+/// Density and coverage (Naeem, Oh, Uh, Choi and Yoo, "Reliable fidelity and diversity metrics for generative models",
+/// 2020, equations 3 and 4), precision and recall (Kynkäänniemi et al., "Improved precision and recall metric", 2019),
+/// with neighbourhoods as open balls that reach to the `neighbours`-th nearest other sample of the same set.
 ///
 /// All distances are computed exactly, in time (n + m)²·dimension for n and m samples.
 ///

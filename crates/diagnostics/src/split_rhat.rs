@@ -7,10 +7,11 @@ use crate::distribution::normal_quantile;
 /// The rank-normalised, folded split R̂ of `chains`, each `[draws]` long: how much wider all draws together spread than
 /// the draws of a half chain. 1 for chains that agree; Vehtari et al. ask for less than 1.01.
 ///
-/// The larger of two values: R̂ of the normal scores of the ranks, which sees different locations, and of the same after
-/// folding at the median, which sees different spreads (Vehtari, Gelman, Simpson, Carpenter and Bürkner, "Rank-normalization,
-/// folding, and localization", Bayesian Analysis 16, 2021, equations 3, 4 and 14). Ranks make it indifferent to heavy
-/// tails and to any rising transformation of the draws. Infinite when each half chain stands still at a value of its own.
+/// The larger of two values: R̂ of the normal scores of the ranks, which sees different locations, and of the same
+/// after folding at the median, which sees different spreads (Vehtari, Gelman, Simpson, Carpenter and Bürkner,
+/// "Rank-normalization, folding, and localization", Bayesian Analysis 16, 2021, equations 3, 4 and 14). Ranks make it
+/// indifferent to heavy tails and to any rising transformation of the draws. Infinite when each half chain stands still
+/// at a value of its own.
 ///
 /// # Errors
 /// [`DiagnosticsError::SeriesTooShort`](crate::DiagnosticsError::SeriesTooShort) for no chain or fewer than 4 draws,

@@ -38,8 +38,8 @@ struct Bands {
     high: Vec<f64>,
 }
 
-/// Draws the median energy of each group over a logarithmic axis of steps, with the band from the 10 % to the 90 % quantile over its
-/// chains, on 1600 × 900 units.
+/// Draws the median energy of each group over a logarithmic axis of steps, with the band from the 10 % to the 90 %
+/// quantile over its chains, on 1600 × 900 units.
 ///
 /// A record at step 0 has no place on the axis and is left out and counted. The energy axis follows the bulk of the
 /// values, as in [`line_figure`](super::line_figure).

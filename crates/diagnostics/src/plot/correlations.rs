@@ -138,8 +138,8 @@ impl Default for CorrelationOptions {
     }
 }
 
-/// Draws the autocorrelation and the partial autocorrelation of d, the autocorrelation of r and the cross-correlation of
-/// both over the [`settled_window`], on 1600 × 1200 units.
+/// Draws the autocorrelation and the partial autocorrelation of d, the autocorrelation of r and the cross-correlation
+/// of both over the [`settled_window`], on 1600 × 1200 units.
 ///
 /// d is scaled to unit mean square and not centred, r is standardised; the grey band is ±1.96/√n, within which 95 % of
 /// the correlations of white noise lie.

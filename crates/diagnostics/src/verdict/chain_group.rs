@@ -42,8 +42,8 @@ pub struct ChainSummary {
 
 /// Chains of one start, recorded at several Langevin steps.
 ///
-/// The chains are independent of each other and each stays in its column. Steps are counted from the start of the chain, so a short-run sample of
-/// training length L is the record at step L.
+/// The chains are independent of each other and each stays in its column. Steps are counted from the start of the
+/// chain, so a short-run sample of training length L is the record at step L.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChainGroup {
     /// Where the chains start.
@@ -65,9 +65,9 @@ impl ChainGroup {
     /// Checks shapes and values.
     ///
     /// # Errors
-    /// [`DiagnosticsError::SeriesTooShort`] for no record, [`DiagnosticsError::Parameter`] for fewer than 4 chains, for steps that do not rise or
-    /// for two summaries of one name, [`DiagnosticsError::LengthsDiffer`] for values that are not `[records, chains]` and
-    /// [`DiagnosticsError::NotFinite`] for NaN or infinite ones.
+    /// [`DiagnosticsError::SeriesTooShort`] for no record, [`DiagnosticsError::Parameter`] for fewer than 4 chains, for
+    /// steps that do not rise or for two summaries of one name, [`DiagnosticsError::LengthsDiffer`] for values that are
+    /// not `[records, chains]` and [`DiagnosticsError::NotFinite`] for NaN or infinite ones.
     pub fn check(&self) -> Result<()> {
         if self.steps.is_empty() {
             return Err(DiagnosticsError::SeriesTooShort {

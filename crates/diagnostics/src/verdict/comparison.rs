@@ -166,7 +166,8 @@ fn standardised(
     let value = difference / spread;
     let variance = (error / spread).powi(2) + value * value * spread_error;
     let standard_error = variance.sqrt();
-    if !(value.is_finite() && standard_error.is_finite()) {
+    // A spread that overflows would make every change vanish.
+    if !(value.is_finite() && standard_error.is_finite() && spread.is_finite()) {
         return Err(DiagnosticsError::NotFinite {
             what: "the change of a summary in spreads",
             index: 0,

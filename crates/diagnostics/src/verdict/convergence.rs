@@ -90,15 +90,15 @@ pub struct ConvergenceTest {
 /// - each summary of each pair of groups at the largest multiple.
 ///
 /// The two-sided Student intervals of all K comparisons hold together at `error_rate` (Bonferroni: each at
-/// `error_rate`/K), and the error of the spread itself is part of them. [`Convergence::Convergent`] needs every interval
-/// wholly within ±`tolerance`, [`Convergence::NotConvergent`] one wholly beyond; each is wrong with probability
-/// `error_rate` at most. The rest is [`Convergence::Undecided`].
+/// `error_rate`/K), and the error of the spread itself is part of them. [`Convergence::Convergent`] needs every
+/// interval wholly within ±`tolerance`, [`Convergence::NotConvergent`] one wholly beyond; each is wrong with
+/// probability `error_rate` at most. The rest is [`Convergence::Undecided`].
 ///
 /// # Errors
-/// [`DiagnosticsError::SeriesTooShort`] for no group, [`DiagnosticsError::MissingRecord`] for a group without one of the
-/// steps, [`DiagnosticsError::NoSpread`] for a summary that is the same in all chains at both steps but not the same at
-/// one as at the other, [`DiagnosticsError::Parameter`] for options out of range or two groups of one start, and those
-/// of [`ChainGroup::check`].
+/// [`DiagnosticsError::SeriesTooShort`] for no group, [`DiagnosticsError::MissingRecord`] for a group without one of
+/// the steps, [`DiagnosticsError::NoSpread`] for a summary that is the same in all chains at both steps but not the
+/// same at one as at the other, [`DiagnosticsError::Parameter`] for options out of range or two groups of one start,
+/// and those of [`ChainGroup::check`].
 pub fn test_convergence(
     groups: &[ChainGroup],
     options: &ConvergenceOptions,
@@ -235,8 +235,8 @@ fn check_input(groups: &[ChainGroup], options: &ConvergenceOptions) -> Result<u6
 }
 
 impl ConvergenceTest {
-    /// The change that speaks the clearest: of the energy where that lies beyond the tolerance, else the largest, with its size
-    /// and the half width of its interval added.
+    /// The change that speaks the clearest: of the energy where that lies beyond the tolerance, else the largest, with
+    /// its size and the half width of its interval added.
     fn clearest_change(&self) -> Option<&Change> {
         let reach = |c: &Change| c.spreads.value.abs() + c.spreads.half_width();
         let beyond = |c: &&Change| c.spreads.place(self.options.tolerance) == Place::Outside;

@@ -1,8 +1,9 @@
 //! Which outcome of learning is it? Both axes of the paper, decided by tests.
 //!
 //! The first axis is read from the window of `d` and `r` in which learning has settled: is it stable, do expansion and
-//! contraction balance, and is the oscillation weak or strong? The second needs long chains: are the samples of training
-//! length near the steady state? Tests with stated error rates decide, and say "undecided" where the data do not.
+//! contraction balance, and is the oscillation weak or strong? The second needs long chains: are the samples of
+//! training length near the steady state? Tests with stated error rates decide, and say "undecided" where the data do
+//! not.
 
 mod chain_group;
 mod comparison;

@@ -1,8 +1,8 @@
 //! Does learning oscillate? The first axis of the paper, from the correlations of `d` and `r`.
 //!
 //! Weak oscillation: d does not depend on its past. Strong: an expansion is followed by contractions within a few
-//! iterations, so that d is negatively autocorrelated at short lags (arXiv 1903.12370, section 3). What the paper reads off its
-//! plots is decided here by a test with a known rate of false alarms and a least size of effect.
+//! iterations, so that d is negatively autocorrelated at short lags (arXiv 1903.12370, section 3). What the paper reads
+//! off its plots is decided here by a test with a known rate of false alarms and a least size of effect.
 
 use std::fmt;
 
@@ -135,8 +135,8 @@ impl fmt::Display for OscillationTest {
 /// Tests d (in any unit) for oscillation over one window, with r of the same iterations beside it.
 ///
 /// The autocorrelations ρ_k of the centred d are compared with one-sided Šidák bands over the lags, which white noise
-/// leaves with probability `false_alarm_rate`. Each band is z·√((1 + 2·Σ_{j<k} ρ_j²)/n), Bartlett's standard error of ρ_k
-/// when only the lags before k are correlated, so that wandering alone does not pass for a swing at some far lag.
+/// leaves with probability `false_alarm_rate`. Each band is z·√((1 + 2·Σ_{j<k} ρ_j²)/n), Bartlett's standard error of
+/// ρ_k when only the lags before k are correlated, so that wandering alone does not pass for a swing at some far lag.
 /// - a ρ_k below both −band and −floor: [`Oscillation::Strong`];
 /// - otherwise one above both: [`Oscillation::Wandering`] (a swing with a period of more than twice `max_lag` looks so);
 /// - otherwise [`Oscillation::Weak`] if the band is narrow enough, and [`Oscillation::Undecided`] if not.

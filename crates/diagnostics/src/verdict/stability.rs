@@ -180,11 +180,12 @@ impl fmt::Display for StabilityTest {
 /// Tests whether d and r of one window have settled. A NaN or an infinity is an outcome here, not an error.
 ///
 /// Four intervals, simultaneously valid at `error_rate` (Bonferroni), are compared with their tolerances: the drift of
-/// the mean of d and its growth between the halves, the share of expansions and the drift of the mean of r. All within: stable. One wholly beyond: unstable. So where nothing drifts, learning is called
-/// unstable at most at that rate, and where something does, stable at most at that rate.
+/// the mean of d and its growth between the halves, the share of expansions and the drift of the mean of r. All within:
+/// stable. One wholly beyond: unstable. So where nothing drifts, learning is called unstable at most at that rate, and
+/// where something does, stable at most at that rate.
 ///
-/// Standard errors allow for autocorrelation (Geyer's initial monotone sequence) after the linear trend within each half
-/// is taken out: a drift shall not widen its own interval.
+/// Standard errors allow for autocorrelation (Geyer's initial monotone sequence) after the linear trend within each
+/// half is taken out: a drift shall not widen its own interval.
 ///
 /// # Errors
 /// [`DiagnosticsError::LengthsDiffer`] for series of different lengths, [`DiagnosticsError::SeriesTooShort`] for fewer
