@@ -193,6 +193,37 @@ fn a_mean_at_the_tolerance_is_called_unstable_at_the_stated_rate() {
 }
 
 #[test]
+fn intervals_of_drift_and_growth_cover_zero_at_the_stated_rate() {
+    // Nominal 95 % each: four intervals share 20 %. 500 series; the estimated autocorrelation may cost 2.5 %.
+    let r = gradient(1000);
+    let options = StabilityOptions {
+        error_rate: 0.2,
+        ..StabilityOptions::default()
+    };
+    for coefficient in [-0.5, 0.0, 0.7] {
+        let mut noise = Noise(71);
+        let mut covered = [0; 3];
+        for _ in 0..500 {
+            let d = noise.autoregression(coefficient, 1000);
+            let measures = test_stability(&d, &r, &options).unwrap().measures.unwrap();
+            let share = measures.expanding_share;
+            for (count, inside) in covered.iter_mut().zip([
+                measures.drift.low <= 0.0 && measures.drift.high >= 0.0,
+                measures.log_growth.low <= 0.0 && measures.log_growth.high >= 0.0,
+                share.low <= 0.5 && share.high >= 0.5,
+            ]) {
+                *count += usize::from(inside);
+            }
+        }
+        println!("coefficient {coefficient}: drift, growth, share cover {covered:?} of 500");
+        assert!(
+            covered.iter().all(|count| (462..=495).contains(count)),
+            "{covered:?}"
+        );
+    }
+}
+
+#[test]
 fn unusable_series_are_errors() {
     let options = StabilityOptions::default();
     let wave: Vec<f64> = (0..100).map(|t| f64::from(t % 7) - 3.0).collect();
@@ -370,6 +401,28 @@ fn intervals_of_changes_cover_the_truth() {
         println!("{chains} chains, drift {drift}: {covered} of 1,000 covered");
         assert!(covered >= 925, "{chains} chains, drift {drift}: {covered}");
     }
+}
+
+#[test]
+fn intervals_of_distances_cover_the_truth() {
+    // Nominal 95 % for the distance, which shares 25 % with four changes; 1,000 pairs of groups of unequal size. The
+    // means differ by 5 standard deviations of the first group; both spreads are the same.
+    let options = ConvergenceOptions {
+        error_rate: 0.25,
+        ..ConvergenceOptions::default()
+    };
+    let mut noise = Noise(43);
+    let mut covered = 0;
+    for _ in 0..1000 {
+        let [mut a, mut b] = [(ChainStart::Noise, 12, 5.0), (ChainStart::Data, 40, 0.0)]
+            .map(|(start, chains, shift)| group(&mut noise, start, chains, |_| shift));
+        a.state_summaries.clear();
+        b.state_summaries.clear();
+        let interval = test_convergence(&[a, b], &options).unwrap().distances[0].spreads;
+        covered += usize::from(interval.low <= 5.0 && 5.0 <= interval.high);
+    }
+    println!("distance: {covered} of 1,000 covered");
+    assert!((925..=985).contains(&covered), "{covered}");
 }
 
 #[test]
