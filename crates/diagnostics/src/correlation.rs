@@ -7,6 +7,7 @@
 //! the length n of the series, not by the n − k overlapping pairs; this keeps every value within
 //! [−1, 1].
 
+use crate::check::{check_series, is_constant};
 use crate::{DiagnosticsError, Result};
 
 /// Scales a series to unit mean square, without centring it; used for `d`.
@@ -17,7 +18,7 @@ use crate::{DiagnosticsError, Result};
 /// [`DiagnosticsError::SeriesTooShort`] for an empty series and [`DiagnosticsError::NotFinite`]
 /// for NaN or infinite values.
 pub fn unit_mean_square(series: &[f64]) -> Result<Vec<f64>> {
-    check(series, 1)?;
+    check_series("the series", series, 1)?;
     // Dividing by the largest magnitude first keeps the squares from overflowing.
     let largest = series.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     if largest == 0.0 {
@@ -35,9 +36,8 @@ pub fn unit_mean_square(series: &[f64]) -> Result<Vec<f64>> {
 /// # Errors
 /// As [`unit_mean_square`].
 pub fn standardise(series: &[f64]) -> Result<Vec<f64>> {
-    check(series, 1)?;
-    // Compared exactly: the rounding of a mean must not turn a constant into noise.
-    if series.iter().all(|x| *x == series[0]) {
+    check_series("the series", series, 1)?;
+    if is_constant(series) {
         return Ok(vec![0.0; series.len()]);
     }
     let largest = series.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
@@ -55,7 +55,7 @@ pub fn standardise(series: &[f64]) -> Result<Vec<f64>> {
 /// [`DiagnosticsError::SeriesTooShort`] unless the series is longer than `max_lag`, and
 /// [`DiagnosticsError::NotFinite`] for NaN or infinite values.
 pub fn autocorrelation(series: &[f64], max_lag: usize) -> Result<Vec<f64>> {
-    check(series, max_lag.saturating_add(1))?;
+    check_series("the series", series, max_lag.saturating_add(1))?;
     let scaled = unit_mean_square(series)?;
     let at_zero = lagged_mean(&scaled, &scaled, 0);
     if at_zero == 0.0 {
@@ -84,8 +84,8 @@ pub fn cross_correlation(x: &[f64], y: &[f64], max_lag: usize) -> Result<Vec<f64
             right: y.len(),
         });
     }
-    check(x, max_lag.saturating_add(1))?;
-    check(y, 1)?;
+    check_series("the series", x, max_lag.saturating_add(1))?;
+    check_series("the series", y, 1)?;
     let (x, y) = (unit_mean_square(x)?, unit_mean_square(y)?);
     let before = (1..=max_lag).rev().map(|lag| lagged_mean(&y, &x, lag));
     let after = (0..=max_lag).map(|lag| lagged_mean(&x, &y, lag));
@@ -140,23 +140,6 @@ pub fn white_noise_band(length: usize) -> f64 {
 /// (1/n) Σ_t a_t·b_{t+lag}, with lag ≤ n.
 fn lagged_mean(a: &[f64], b: &[f64], lag: usize) -> f64 {
     a.iter().zip(&b[lag..]).map(|(a, b)| a * b).sum::<f64>() / a.len() as f64
-}
-
-fn check(series: &[f64], needed: usize) -> Result<()> {
-    if series.len() < needed {
-        return Err(DiagnosticsError::SeriesTooShort {
-            what: "the series",
-            length: series.len(),
-            needed,
-        });
-    }
-    match series.iter().position(|x| !x.is_finite()) {
-        None => Ok(()),
-        Some(index) => Err(DiagnosticsError::NotFinite {
-            what: "the series",
-            index,
-        }),
-    }
 }
 
 #[cfg(test)]

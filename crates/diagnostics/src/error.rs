@@ -55,7 +55,7 @@ pub enum DiagnosticsError {
     },
 
     /// A record could not be turned into JSON.
-    #[error("cannot write a metrics record as JSON: {0}")]
+    #[error("cannot write a record as JSON: {0}")]
     Encode(#[source] serde_json::Error),
 
     /// A series has too few values.
@@ -89,6 +89,28 @@ pub enum DiagnosticsError {
         what: &'static str,
         /// 0-based position of the first such value.
         index: usize,
+    },
+
+    /// All values of a series are the same where a test needs them to vary.
+    #[error(
+        "{what} are all the same, so there is no spread to measure by; check that the right series was given"
+    )]
+    NoSpread {
+        /// Which values.
+        what: &'static str,
+    },
+
+    /// A group of chains was not recorded at a step that the judgement needs.
+    #[error(
+        "the group \"{group}\" has no record at step {step}, {multiple} times the training length; record its chains at that step, or ask for other multiples"
+    )]
+    MissingRecord {
+        /// Name of the group.
+        group: String,
+        /// The Langevin step.
+        step: u64,
+        /// How many times the training length that is.
+        multiple: u64,
     },
 
     /// A parameter is outside its range.

@@ -7,6 +7,12 @@
 //! their correlations, draws the diagnostic and landscape figures and binds everything into one
 //! HTML page. It works on plain slices, without a tensor library.
 //!
+//! The paper tells outcomes of learning apart along two axes. [`verdict`] decides both by tests with
+//! stated error rates: stability and oscillation from `d` and `r`, convergence from long chains.
+//! Beside it stand the statistics of chains ([`split_rhat`], [`bulk_effective_size`],
+//! [`chain_mean`]) and measures of sample quality ([`frechet_distance`], [`neighbour_quality`],
+//! [`mode_coverage`]).
+//!
 //! ```
 //! use ebm_diagnostics::{autocorrelation, white_noise_band};
 //!
@@ -17,17 +23,28 @@
 //! ```
 
 mod atomic_write;
+mod chains;
+mod check;
 mod correlation;
 mod density;
+mod distribution;
+mod effective_size;
 mod error;
+mod features;
+mod frechet;
 mod html;
 mod image_grid;
 mod kernel_density;
+mod ljung_box;
 mod metrics;
+mod mode_coverage;
+mod neighbours;
 mod number_format;
 pub mod plot;
 mod report;
+mod split_rhat;
 mod summary;
+pub mod verdict;
 
 pub use atomic_write::write_atomically;
 pub use correlation::{
@@ -35,15 +52,24 @@ pub use correlation::{
     white_noise_band,
 };
 pub use density::{DensityGrid, kl_divergence, total_variation};
+pub use effective_size::{
+    MeanEstimate, bulk_effective_size, chain_mean, series_mean, tail_effective_size,
+};
 pub use error::DiagnosticsError;
+pub use features::FeatureMatrix;
+pub use frechet::{FrechetDistance, frechet_distance};
 pub use html::Table;
 pub use image_grid::{image_grid, png_bytes, write_png};
 pub use kernel_density::{kernel_density, points_from_flat, scott_factor};
+pub use ljung_box::{LjungBox, ljung_box};
 pub use metrics::{
     IterationMetrics, MetricsFile, read_complete_metrics, read_metrics, settled_window,
 };
+pub use mode_coverage::{CoverageOptions, ModeCoverage, mode_coverage, ring_coverage};
+pub use neighbours::{DEFAULT_NEIGHBOURS, NeighbourQuality, neighbour_quality};
 pub use plot::Figure;
 pub use report::Report;
+pub use split_rhat::split_rhat;
 pub use summary::{RunSummary, SeriesSummary, SummaryOptions};
 
 /// The image type that [`image_grid`] returns.

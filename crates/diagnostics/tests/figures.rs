@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used)]
 
 use ebm_diagnostics::plot::{
-    DiagnosticOptions, Landscape, LineFigure, LineSeries, Reference, diagnostic_figure,
-    landscape_figure, line_figure,
+    ChainEnergies, CorrelationOptions, DiagnosticOptions, Landscape, LineFigure, LineSeries,
+    Reference, chain_energy_figure, correlation_figure, diagnostic_figure, landscape_figure,
+    line_figure,
 };
+use ebm_diagnostics::verdict::{ChainGroup, ChainStart};
 use ebm_diagnostics::{
     DensityGrid, Figure, IterationMetrics, Report, RunSummary, SummaryOptions, Table, image_grid,
     kernel_density,
@@ -131,6 +133,104 @@ fn diagnostic_figure_takes_any_series() {
         ..options
     };
     assert!(diagnostic_figure(&same, &no_window).is_err());
+}
+
+#[test]
+fn correlation_figure_has_its_four_panels() {
+    let run = metrics(
+        3000,
+        |t| wave(t) * if t % 2 == 0 { 1.0 } else { -1.0 },
+        |t| 0.8 + 0.01 * wave(t / 9),
+    );
+    let options = CorrelationOptions {
+        title: "strong oscillation".to_owned(),
+        ..CorrelationOptions::default()
+    };
+    let figure = correlation_figure(&run, &options).unwrap();
+    let svg = figure.to_svg();
+    for part in [
+        ">\nautocorrelation of d",
+        "partial autocorrelation of d",
+        "autocorrelation of r",
+        "cross-correlation of d and r",
+        "last 1,500 iterations",
+    ] {
+        assert!(svg.contains(part), "{part}");
+    }
+    assert_eq!(png_size(&figure.to_png().unwrap()), (1600, 1200));
+    keep(&figure, "correlations");
+
+    for run in [metrics(50, |_| 0.0, |_| 0.0), metrics(3, wave, wave)] {
+        correlation_figure(&run, &options)
+            .unwrap()
+            .to_png()
+            .unwrap();
+    }
+    assert!(correlation_figure(&[], &options).is_err());
+    assert!(correlation_figure(&metrics(50, |_| f64::NAN, wave), &options).is_err());
+}
+
+#[test]
+fn chain_energy_figure_shows_bands_over_decades() {
+    let group = |start, level: f64, sinks: f64| {
+        let steps: Vec<u64> = (0..=40)
+            .map(|k| 10_f64.powf(f64::from(k) * 0.1).round() as u64)
+            .collect();
+        let mut steps = [vec![0], steps].concat();
+        steps.dedup();
+        let energies = steps
+            .iter()
+            .enumerate()
+            .flat_map(|(record, step)| {
+                let sunk = sinks * (*step as f64).ln_1p();
+                (0..20).map(move |chain| level - sunk + wave(31 * record + 7 * chain))
+            })
+            .collect();
+        ChainGroup {
+            start,
+            chains: 20,
+            steps,
+            energies,
+            state_summaries: Vec::new(),
+        }
+    };
+    let groups = [
+        group(ChainStart::Noise, 20.0, 4.0),
+        group(ChainStart::Data, 0.0, 0.3),
+        group(ChainStart::Bank, -4.0, 0.0),
+    ];
+    let mut energies = ChainEnergies {
+        title: "energy U of long chains (nats)".to_owned(),
+        groups: &groups,
+        training_steps: Some(100),
+        data_energy: Some(0.5),
+    };
+    let figure = chain_energy_figure(&energies).unwrap();
+    let svg = figure.to_svg();
+    for part in [
+        "from noise (20 chains)",
+        "from the bank (20 chains)",
+        "upright: training length 100",
+        "3 starts at step 0 not shown",
+        ">\n10,000\n<",
+    ] {
+        assert!(svg.contains(part), "{part}");
+    }
+    assert_eq!(png_size(&figure.to_png().unwrap()), (1600, 900));
+    keep(&figure, "chain-energies");
+
+    energies.groups = &[];
+    assert!(chain_energy_figure(&energies).is_err());
+    let mut broken = groups[0].clone();
+    broken.energies[3] = f64::NAN;
+    let broken = [broken];
+    energies.groups = &broken;
+    assert!(chain_energy_figure(&energies).is_err());
+    let mut huge = groups[0].clone();
+    huge.energies.iter_mut().for_each(|e| *e *= 1e306);
+    let huge = [huge];
+    energies.groups = &huge;
+    chain_energy_figure(&energies).unwrap().to_png().unwrap();
 }
 
 /// Eight Gaussians on a circle, sharper or wider.

@@ -4,6 +4,7 @@
 //! so both show the same picture, smooth and independent of the fonts of the machine.
 
 mod canvas;
+mod chain_energies;
 mod correlations;
 mod diagnostic;
 mod fonts;
@@ -16,6 +17,8 @@ mod style;
 
 use std::path::Path;
 
+pub use chain_energies::{ChainEnergies, chain_energy_figure};
+pub use correlations::{CorrelationOptions, correlation_figure};
 pub use diagnostic::{DiagnosticOptions, diagnostic_figure};
 pub use landscape::{Landscape, landscape_figure};
 pub use line::{LineFigure, LineSeries, Reference, line_figure};

@@ -38,6 +38,20 @@ pub(crate) struct Panel<'t> {
 impl Panel<'_> {
     /// Draws the title, the grid and the axes.
     pub(crate) fn draw<'a, 'b>(&self, area: &'a Area<'b>) -> Result<Chart<'a, 'b>> {
+        self.draw_with(area, 7, count_label)
+    }
+
+    /// The same with common logarithms along x, labelled by what they are the logarithms of.
+    pub(crate) fn draw_over_decades<'a, 'b>(&self, area: &'a Area<'b>) -> Result<Chart<'a, 'b>> {
+        self.draw_with(area, 12, decade_label)
+    }
+
+    fn draw_with<'a, 'b>(
+        &self,
+        area: &'a Area<'b>,
+        x_labels: usize,
+        x_label: impl Fn(f64) -> String,
+    ) -> Result<Chart<'a, 'b>> {
         write(
             area,
             self.title,
@@ -68,9 +82,9 @@ impl Panel<'_> {
             .label_style(style::text(style::LABEL, INK))
             .axis_desc_style(style::text(style::LABEL, INK))
             .x_desc(self.x_label)
-            .x_labels(7)
+            .x_labels(x_labels)
             .y_labels(6)
-            .x_label_formatter(&|value| count_label(*value))
+            .x_label_formatter(&|value| x_label(*value))
             .y_label_formatter(&|value| tick_label(*value, y_span))
             .draw()
             .map_err(drawing_error)?;
@@ -89,6 +103,14 @@ fn count_label(value: f64) -> String {
     } else {
         digits
     }
+}
+
+/// Powers of ten only: a tick between two decades has no label.
+fn decade_label(place: f64) -> String {
+    if (place - place.round()).abs() > 1e-6 || !(-0.5..18.5).contains(&place) {
+        return String::new();
+    }
+    thousands(10_u64.pow(place.round() as u32))
 }
 
 /// Draws a line of text at a place in the area.
