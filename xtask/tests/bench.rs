@@ -49,6 +49,7 @@ fn a_table_and_a_file() {
     let blocks = cases[0]["rounds_ms"][0].as_array().unwrap();
     assert_eq!(blocks.len(), 5);
     blocks.iter().for_each(is_positive);
+    assert_eq!(cases[0]["working_set"], Value::Null);
     is_positive(&record["peak_gflops"]);
     is_positive(&record["machine"]["cores"]);
     assert!(
@@ -155,6 +156,10 @@ fn ratios_to_peers() {
     let ratios = record["ratios"].as_array().unwrap();
     let cases = record["cases"].as_array().unwrap();
     assert_eq!(ratios.len(), 2 * cases.len());
+    let fused = cases.iter().find(|case| case["engine"] == "fused-flex");
+    for key in ["weights_bytes", "block_bytes", "block_chains"] {
+        is_positive(&fused.unwrap()["working_set"][key]);
+    }
     for (case, ratios) in cases.iter().zip(ratios.chunks(2)) {
         assert_eq!(case["rounds_ms"].as_array().unwrap().len(), 2);
         let ours = case["ms_per_step"].as_f64().unwrap();

@@ -12,7 +12,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A net, chains and data so small that an iteration takes about a millisecond, and a rate at which they stay sound.
-pub(crate) const TINY: [&str; 14] = [
+pub(crate) const TINY: [&str; 16] = [
+    "--set",
+    "data.size=16",
     "--set",
     "langevin.steps=3",
     "--set",

@@ -5,6 +5,7 @@ use std::time::Instant;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
 use ebm_benches::Chains;
+use ebm_langevin::{CpuEngine, WorkingSet};
 
 use super::plan::Planned;
 use crate::backend::{BackendName, BackendTask, dispatch};
@@ -13,11 +14,19 @@ use crate::error::DriverError;
 /// Timed blocks of a measurement; their median counts.
 const BLOCKS: u32 = 5;
 
-/// Measures a case for about so many seconds; returns the milliseconds of a step of the batch in each timed block.
+/// What a case took.
+pub(crate) struct Measured {
+    /// Milliseconds of a step of the batch in each timed block.
+    pub(crate) blocks: Vec<f64>,
+    /// Memory beside the states, where the engine tells.
+    pub(crate) working_set: Option<WorkingSet>,
+}
+
+/// Measures a case for about so many seconds.
 ///
 /// # Errors
 /// Those of the backend, the net and the engine.
-pub(crate) fn measure(planned: &Planned, seconds: f64) -> Result<Vec<f64>, DriverError> {
+pub(crate) fn measure(planned: &Planned, seconds: f64) -> Result<Measured, DriverError> {
     let block = seconds / f64::from(BLOCKS);
     dispatch(planned.backend, MeasureChains { planned, block })
 }
@@ -41,9 +50,9 @@ struct MeasureChains<'a> {
 }
 
 impl BackendTask for MeasureChains<'_> {
-    type Output = Vec<f64>;
+    type Output = Measured;
 
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Vec<f64>, DriverError> {
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Measured, DriverError> {
         let Planned {
             engine,
             backend,
@@ -52,6 +61,10 @@ impl BackendTask for MeasureChains<'_> {
         } = self.planned;
         let net = case.init::<B>(&device)?;
         let engine = backend.engine((*engine).into(), &net, case.state_shape)?;
+        let working_set = match &engine {
+            CpuEngine::Fused(engine) => Some(engine.working_set(&net, case.state_shape, *batch)?),
+            CpuEngine::Tensor(_) => None,
+        };
         let mut chains = Chains::<B>::new(case, *batch, net, engine, &device)?;
         let mut seconds_of = |steps| -> Result<f64, DriverError> {
             let start = Instant::now();
@@ -67,9 +80,11 @@ impl BackendTask for MeasureChains<'_> {
             elapsed = seconds_of(steps)?;
         }
         let steps = (steps as f64 * self.block / elapsed).round().max(1.0) as u64;
-        (0..BLOCKS)
-            .map(|_| Ok(1e3 * seconds_of(steps)? / steps as f64))
-            .collect()
+        let blocks = (0..BLOCKS).map(|_| Ok(1e3 * seconds_of(steps)? / steps as f64));
+        Ok(Measured {
+            blocks: blocks.collect::<Result<_, DriverError>>()?,
+            working_set,
+        })
     }
 }
 

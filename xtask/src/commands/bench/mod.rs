@@ -108,7 +108,10 @@ fn measure_round(
         let name = format!("{}/{}/{}", case.engine, case.net, case.batch);
         progress.say(&format!("{name}, round {round} of {rounds}"));
         match measure(planned, arguments.seconds) {
-            Ok(blocks) => case.rounds_ms.push(blocks),
+            Ok(measured) => {
+                case.rounds_ms.push(measured.blocks);
+                case.working_set = measured.working_set.map(Into::into);
+            }
             Err(DriverError::Langevin(error @ LangevinError::NotFused(_))) => {
                 let left = Skipped {
                     what: name,
@@ -197,6 +200,7 @@ fn empty_record(planned: &Planned) -> CaseRecord {
         chain_steps_per_s: f64::NAN,
         gflops: f64::NAN,
         share_of_peak: None,
+        working_set: None,
         rounds_ms: Vec::new(),
     }
 }

@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use ebm_langevin::WorkingSet;
+
 use super::machine::Machine;
 use super::measure::median;
 use super::plan::Skipped;
@@ -52,8 +54,31 @@ pub(crate) struct CaseRecord {
     pub(crate) gflops: f64,
     /// `gflops` by the machine's peak, on the CPU.
     pub(crate) share_of_peak: Option<f64>,
+    /// Memory beside the states, where the engine tells.
+    pub(crate) working_set: Option<WorkingSetRecord>,
     /// Milliseconds a step of every timed block, round by round.
     pub(crate) rounds_ms: Vec<Vec<f64>>,
+}
+
+/// What the chains of a case need in memory beside their states, however many steps they go.
+#[derive(Debug, Serialize)]
+pub(crate) struct WorkingSetRecord {
+    /// Packed weights, shared by all workers.
+    pub(crate) weights_bytes: usize,
+    /// Buffers of one block of chains; a worker has one block at a time.
+    pub(crate) block_bytes: usize,
+    /// Chains in the largest block.
+    pub(crate) block_chains: usize,
+}
+
+impl From<WorkingSet> for WorkingSetRecord {
+    fn from(set: WorkingSet) -> Self {
+        Self {
+            weights_bytes: set.weights,
+            block_bytes: set.block,
+            block_chains: set.chains,
+        }
+    }
 }
 
 impl CaseRecord {

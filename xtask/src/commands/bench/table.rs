@@ -24,6 +24,11 @@ pub(crate) fn describe(record: &Record) -> String {
     text += &aligned(&measured(record));
     text += "\nGFLOP/s: forward and input gradient with every convolution counted as its definition has it; the share is of the\n\
              matrix product above. Winograd transforms need fewer multiplications, so a share may pass 100 %.\n";
+    let memory = memory(record);
+    if memory.len() > 1 {
+        text += "\nMemory beside the states, however many steps (a worker has one block of chains at a time):\n\n";
+        text += &aligned(&memory);
+    }
     if !record.ratios.is_empty() {
         text += "\nHow many times as fast as the peers:\n\n";
         text += &aligned(&compared(record));
@@ -130,6 +135,28 @@ fn compared(record: &Record) -> Vec<Vec<String>> {
         rows.push(row);
     }
     rows
+}
+
+fn memory(record: &Record) -> Vec<Vec<String>> {
+    let header = ["net", "batch", "engine", "weights", "a block", "chains"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for case in &record.cases {
+        if let Some(set) = &case.working_set {
+            rows.push(vec![
+                case.net.clone(),
+                case.batch.to_string(),
+                case.engine.clone(),
+                megabytes(set.weights_bytes),
+                megabytes(set.block_bytes),
+                set.block_chains.to_string(),
+            ]);
+        }
+    }
+    rows
+}
+
+fn megabytes(bytes: usize) -> String {
+    format!("{} MB", digits(bytes as f64 / 1e6))
 }
 
 /// Three significant digits, and never an exponent.

@@ -1,0 +1,138 @@
+//! What a learning iteration costs beside its Langevin steps, with the fused engine on this machine:
+//! `cargo run -p ebm-benches --example learning_iteration`.
+
+use std::time::Instant;
+
+use burn::backend::{Autodiff, Flex};
+use burn::module::Module;
+use burn::tensor::Tensor;
+use ebm_core::{NoiseKey, StepSize, Stream};
+use ebm_data::{DataConfig, Dataset, Gmm, Toy};
+use ebm_energy_net::{Architecture, NetConfig};
+use ebm_langevin::{ChainRun, ChainStart, Engine, FusedEngine, NoiseStart, Ula};
+use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig};
+
+type B = Autodiff<Flex>;
+type Failure = Box<dyn std::error::Error>;
+
+/// Name, net, chains, L, ε, optimiser, timed iterations.
+const CASES: [(&str, Architecture, usize, u64, f64, Method, usize); 4] = [
+    (
+        "gmm_convergent",
+        Architecture::Toy,
+        100,
+        500,
+        0.125,
+        Method::Sgd,
+        101,
+    ),
+    (
+        "vanilla, published sizes",
+        Architecture::Vanilla,
+        100,
+        150,
+        0.01,
+        Method::Adam,
+        5,
+    ),
+    (
+        "nonlocal, published sizes",
+        Architecture::Nonlocal,
+        100,
+        500,
+        0.0075,
+        Method::Sgd,
+        3,
+    ),
+    (
+        "short-run",
+        Architecture::Vanilla,
+        32,
+        30,
+        0.01,
+        Method::Adam,
+        21,
+    ),
+];
+
+fn main() -> Result<(), Failure> {
+    for (name, architecture, batch_size, steps, epsilon, method, repeats) in CASES {
+        let data = match architecture {
+            Architecture::Toy => Dataset::Toy(Toy::Gmm(Gmm::default())),
+            _ => {
+                serde_json::from_str::<DataConfig>(r#"{"source": "embedded-digits", "size": 32}"#)?
+                    .load(".".as_ref())?
+            }
+        };
+        let epsilon = StepSize::new(epsilon)?;
+        let config = LearningConfig {
+            seed: 1,
+            iterations: repeats as u64,
+            batch_size,
+            data_noise: if data.len().is_some() { 0.1 } else { 0.0 },
+            langevin: LangevinConfig {
+                steps,
+                epsilon,
+                start: ChainStart::Uniform,
+                start_factor: 1.0,
+                bank_size: None,
+            },
+            optimizer: OptimizerConfig {
+                method,
+                learning_rate: 1e-5,
+                minimum_learning_rate: 0.0,
+                decay: 1.0,
+            },
+            divergence_limit: 1e9,
+        };
+        let (shape, device) = (data.shape(), Default::default());
+        let net = NetConfig::published(architecture).init::<B>(shape, 3, &device)?;
+        let frozen = net.clone().no_grad();
+        let engine = FusedEngine::default();
+        let mut learner = Learner::new(config, net, engine, data, device)?;
+
+        let [channels, height, width] = shape;
+        let start = NoiseStart::Uniform.draw(
+            1.0,
+            NoiseKey::new(0, Stream::WatchStart, 0),
+            batch_size,
+            channels * height * width,
+        )?;
+        let start = Tensor::<_, 1>::from_floats(start.as_slice(), &device)
+            .reshape([batch_size, channels, height, width]);
+        let run = |steps| ChainRun {
+            kernel: Ula::learned(epsilon),
+            steps,
+            first_step: 0,
+            noise: NoiseKey::new(0, Stream::Watch, 0),
+            final_energies: false,
+        };
+        // An engine of its own, which knows the net: only the steps are timed.
+        let engine: &dyn Engine<B, _> = &FusedEngine::default();
+        engine.run(&frozen, start.clone(), &run(0))?;
+        let (mut iterations, mut chains) = (Vec::new(), Vec::new());
+        for _ in 0..repeats {
+            iterations.push(milliseconds(|| Ok(drop(learner.iterate()?)))?);
+            chains.push(milliseconds(|| {
+                Ok(drop(engine.run(&frozen, start.clone(), &run(steps))?))
+            })?);
+        }
+        let (iteration, chains) = (median(iterations), median(chains));
+        println!(
+            "{name}: iteration {iteration:.2} ms, its {steps} steps {chains:.2} ms, ratio {:.3}",
+            iteration / chains
+        );
+    }
+    Ok(())
+}
+
+fn milliseconds(mut what: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
+    let start = Instant::now();
+    what()?;
+    Ok(1e3 * start.elapsed().as_secs_f64())
+}
+
+fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
