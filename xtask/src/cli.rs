@@ -46,7 +46,7 @@ pub(crate) enum Command {
   cargo xtask experiment short-run --set langevin.steps=60 --seed 7 --out runs/sixty-steps
   cargo xtask experiment gmm_convergent --iterations 2000
   cargo xtask experiment --config my-experiment.json --dry-run
-  cargo xtask experiment --resume runs/short-run --iterations 8000")]
+  cargo xtask experiment --resume runs/short-run --iterations 2000")]
 pub(crate) struct ExperimentArguments {
     /// A named experiment; `--list` shows them.
     #[arg(conflicts_with_all = ["config", "resume"])]
