@@ -157,7 +157,7 @@ fn ratios_to_peers() {
     let cases = record["cases"].as_array().unwrap();
     assert_eq!(ratios.len(), 2 * cases.len());
     let fused = cases.iter().find(|case| case["engine"] == "fused-flex");
-    for key in ["weights_bytes", "block_bytes", "block_chains"] {
+    for key in ["weights_bytes", "block_bytes", "block_chains", "blocks"] {
         is_positive(&fused.unwrap()["working_set"][key]);
     }
     for (case, ratios) in cases.iter().zip(ratios.chunks(2)) {

@@ -78,8 +78,9 @@ impl NoiseKey {
     }
 
     /// The N(0, 1) numbers of elements 4 `block`..4 `block` + 4 of `LANES` neighbouring chains from `first_chain` on:
-    /// row e holds element 4 `block` + e of every chain. Only the first `wanted` rows are sure to be filled. The same numbers as [`Self::normals`], for engines that lay
-    /// chains side by side; inlined, so that it becomes vector code of the caller's instruction set.
+    /// row e holds element 4 `block` + e of every chain. Only the first `wanted` rows are sure to be filled. The same
+    /// numbers as [`Self::normals`], for engines that lay chains side by side; inlined, so that it becomes vector code of
+    /// the caller's instruction set.
     #[inline(always)]
     #[must_use]
     pub fn normal_rows<const LANES: usize>(

@@ -239,28 +239,29 @@ fn compare_gradients<N: Energy<B> + Layered + Sync + Module<B>>(net: &N, initial
     let weights: Vec<f32> = (0..chains)
         .map(|chain| (chain as f32 * 0.7 + 1.0).sin())
         .collect();
-    let engine: &dyn Engine<B, N> = &FusedEngine::default();
-    let by_engine = engine
-        .parameter_gradient(net, initial, &weights)
-        .unwrap()
-        .unwrap();
     let energies = net.energy(Tensor::from_inner(initial.clone()));
     let expected: Vec<f32> = energies.clone().into_data().to_vec().unwrap();
-    assert!(distance(&by_engine.energies, &expected) < 1e-5);
     let factors = Tensor::<B, 1>::from_floats(weights.as_slice(), &Default::default());
     let automatic = (energies * factors).sum().backward();
-    let mut compare = Compare {
-        automatic: &automatic,
-        engine: &by_engine.gradients,
-        largest: by_engine
-            .gradients
-            .values()
-            .flatten()
-            .fold(0.0, |peak, g| peak.max(g.abs())),
-        compared: 0,
-    };
-    net.visit(&mut compare);
-    assert_eq!(compare.compared, by_engine.gradients.len());
+    for instructions in Instructions::available() {
+        let engine = FusedEngine::with_instructions(instructions).unwrap();
+        let engine: &dyn Engine<B, N> = &engine;
+        let by_engine = engine.parameter_gradient(net, initial, &weights);
+        let by_engine = by_engine.unwrap().unwrap();
+        assert!(distance(&by_engine.energies, &expected) < 1e-5);
+        let mut compare = Compare {
+            automatic: &automatic,
+            engine: &by_engine.gradients,
+            largest: by_engine
+                .gradients
+                .values()
+                .flatten()
+                .fold(0.0, |peak, g| peak.max(g.abs())),
+            compared: 0,
+        };
+        net.visit(&mut compare);
+        assert_eq!(compare.compared, by_engine.gradients.len());
+    }
 }
 
 /// ∂/∂θ Σ w F against automatic differentiation, every parameter, to 1e-4 of its largest entry.
@@ -270,6 +271,84 @@ fn parameter_gradients_are_those_of_automatic_differentiation() {
         let net = net(architecture, shape);
         for chains in [1, 32, 45] {
             compare_gradients(&net, &noise(NoiseStart::Uniform, chains, shape));
+        }
+    }
+    // More states than the engine takes at a time.
+    let shape = [2, 1, 1];
+    let many = noise(NoiseStart::Uniform, 4500, shape);
+    compare_gradients(&net(Architecture::Toy, shape), &many);
+}
+
+/// A layer that is listed twice has the sum of both gradients.
+#[test]
+fn shared_parameters_share_their_gradient() {
+    struct Tied {
+        layer: burn::nn::Linear<B>,
+    }
+    impl Energy<B> for Tied {
+        fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
+            let once = self.layer.forward(states.flatten::<2>(1, 3));
+            self.layer.forward(once).sum_dim(1).squeeze_dim::<1>(1)
+        }
+    }
+    impl Layered for Tied {
+        fn layers(&self) -> Result<Vec<ebm_core::LayerDescription>, String> {
+            let sequential = LayerConfig::Linear {
+                inputs: 2,
+                outputs: 1,
+            };
+            let last = Sequential::<B>::new(&[sequential], [2, 1, 1], 0, &Default::default());
+            let mut layers = last.map_err(|error| error.to_string())?.layers()?;
+            if let ebm_core::LayerDescription::Linear { weight, bias, .. } = &mut layers[0] {
+                weight.values.fill(1.0);
+                bias.iter_mut().for_each(|bias| bias.values.fill(0.0));
+            }
+            let tied = ebm_core::LayerDescription::Linear {
+                inputs: 2,
+                outputs: 2,
+                weight: ebm_core::ParameterValues::read(&self.layer.weight),
+                bias: self.layer.bias.as_ref().map(ebm_core::ParameterValues::read),
+            };
+            Ok([vec![tied.clone(), tied], layers].concat())
+        }
+    }
+    let net = Tied {
+        layer: burn::nn::LinearConfig::new(2, 2).init(&Default::default()),
+    };
+    let states = noise(NoiseStart::Gaussian, 20, [2, 1, 1]);
+    let weights = vec![0.5; 20];
+    let engine: &dyn Engine<B, Tied> = &FusedEngine::default();
+    let by_engine = engine.parameter_gradient(&net, &states, &weights);
+    let by_engine = by_engine.unwrap().unwrap().gradients;
+    let energies = net.energy(Tensor::from_inner(states));
+    let automatic = (energies * 0.5).sum().backward();
+    let expected = net.layer.weight.val().grad(&automatic).unwrap();
+    let expected: Vec<f32> = expected.into_data().to_vec().unwrap();
+    assert!(distance(&by_engine[&net.layer.weight.id], &expected) < 1e-5);
+}
+
+/// Memory that was used for other nets, other batches and chains that ran away changes no bit.
+#[test]
+fn used_engines_are_as_good_as_new() {
+    let used = FusedEngine::default();
+    for round in 0..2 {
+        for (architecture, shape, epsilon) in cases() {
+            let net = net(architecture, shape);
+            for chains in [40, 5] {
+                let initial = noise(NoiseStart::Uniform, chains, shape);
+                let request = run_of(epsilon, 3);
+                let weights = vec![0.1; chains];
+                let of = |engine: &FusedEngine| {
+                    let outcome = run(engine, &net, &initial, &request);
+                    let engine: &dyn Engine<B, Net<B>> = engine;
+                    let gradient = engine.parameter_gradient(&net, &initial, &weights);
+                    (values(&outcome.states), outcome.energies, gradient.unwrap())
+                };
+                let what = format!("{architecture:?}, {chains} chains, round {round}");
+                assert_eq!(of(&used), of(&FusedEngine::default()), "{what}");
+            }
+            let lost = noise(NoiseStart::Uniform, 40, shape) * f32::NAN;
+            run(&used, &net, &lost, &run_of(epsilon, 2));
         }
     }
 }

@@ -18,8 +18,8 @@ pub(crate) struct Buffer {
     home: Option<Arc<Spare>>,
 }
 
-/// Memory between two uses, by its length. A learning iteration needs the same buffers as the one before; fresh ones would cost the
-/// time to have every page mapped and cleared.
+/// Memory between two uses, by its length. A learning iteration needs the same buffers as the one before; fresh ones
+/// would cost the time to have every page mapped and cleared.
 #[derive(Default)]
 pub(crate) struct Spare(Mutex<BTreeMap<usize, Vec<Aligned>>>);
 
@@ -66,7 +66,7 @@ impl Drop for Buffer {
 }
 
 impl Spare {
-    /// A buffer of finite but otherwise arbitrary values.
+    /// A buffer of arbitrary values, NaN included.
     pub(crate) fn lend(self: &Arc<Self>, length: usize) -> Buffer {
         // Not much longer than asked for: long ones are kept for those who need them.
         let fits = length..=length + length / 4;
@@ -80,6 +80,11 @@ impl Spare {
             length,
             home: Some(Arc::clone(self)),
         }
+    }
+
+    /// Gives up what is not lent at the moment.
+    pub(crate) fn clear(&self) {
+        self.lock().clear();
     }
 
     /// A buffer of zeros.

@@ -131,7 +131,7 @@ impl<'a> TilePiece<'a> {
     }
 }
 
-/// Values of scratch that a convolution to `output` needs: gathered, and products.
+/// Values of scratch that a convolution needs: gathered, and products.
 pub(crate) fn convolution_scratch(convolution: &Convolution, lanes: usize) -> (usize, usize) {
     match &convolution.method {
         Method::Direct { .. } => (0, 0),

@@ -1,4 +1,4 @@
-//! Element by element over buffers, whose lengths are multiples of [`LANES`](super::vector::LANES).
+//! Element by element over buffers, whose lengths are multiples of a block's lanes.
 
 use ebm_core::Activation;
 use pulp::{Arch, Simd, WithSimd};

@@ -204,7 +204,17 @@ pub(crate) struct Product<'a> {
 }
 
 /// Vectors of columns that a tile has at most.
-const WIDEST: usize = 3;
+pub(crate) const WIDEST: usize = 3;
+
+/// How many of the vectors that are left the next tile takes: three at a time, but four as two and two, because a lone
+/// vector leaves the FMA units waiting.
+pub(crate) fn tile_width(left: usize) -> usize {
+    if left == WIDEST + 1 {
+        2
+    } else {
+        left.min(WIDEST)
+    }
+}
 
 impl Product<'_> {
     /// Values of scratch for a product of `depth` with rows `b_stride` apart. Rows that are a page or more apart
@@ -234,12 +244,7 @@ impl WithSimd for Product<'_> {
         let mut first = 0;
         while first < vectors {
             let left = vectors - first;
-            // Three vectors at a time, but four as two and two: a lone vector leaves the FMA units waiting.
-            let width = if left == WIDEST + 1 {
-                2
-            } else {
-                left.min(WIDEST)
-            };
+            let width = tile_width(left);
             let start = |vector: usize| (vector * S::F32_LANES).min(columns - S::F32_LANES);
             match width {
                 3 => self.panels::<S, 3>(simd, [start(first), start(first + 1), start(first + 2)]),

@@ -22,7 +22,7 @@ mod vector;
 mod winograd;
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
 use ebm_core::{Energy, LayerDescription, Layered};
@@ -31,9 +31,9 @@ use rayon::prelude::*;
 use self::block::Block;
 use self::buffer::Spare;
 use self::chains::load_states;
-use self::parameters::{Records, Sums};
+use self::parameters::{Records, Sums, recorded_values};
 use self::plan::Plan;
-use self::schedule::{blocks, run_all};
+use self::schedule::{blocks, held_at_once, run_all};
 use crate::{ChainOutcome, ChainRun, Engine, LangevinError, ParameterGradient};
 
 /// Vector instructions of a processor.
@@ -74,15 +74,18 @@ impl Instructions {
     }
 }
 
-/// Bytes that a run needs beside its states.
+/// Bytes that a run needs beside its states, however many steps it has. While learning, the engine also keeps the memory
+/// to pack the next weights and up to 256 MiB (for a net of larger layers, what 16 states need) for parameter gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkingSet {
     /// Packed weights, shared by all workers.
     pub weights: usize,
-    /// Buffers of one block of chains; a worker has one block at a time.
+    /// Buffers of one block of chains.
     pub block: usize,
     /// Chains in the largest block.
     pub chains: usize,
+    /// Blocks held at once: one a worker, and some more where blocks that cannot be shared out evenly take turns.
+    pub blocks: usize,
 }
 
 /// Runs every net whose layers it has: convolutions, linear layers, (leaky) ReLU, SiLU, ELU, max-pooling and the
@@ -153,8 +156,10 @@ impl FusedEngine {
             .into_iter()
             .map(|block| block.len())
             .max();
+        let blocks = held_at_once(plan, chains);
         let chains = largest.unwrap_or_default();
         Ok(WorkingSet {
+            blocks,
             weights: plan.weight_bytes(),
             block: Block::new(plan, chains, &self.spare).bytes(),
             chains,
@@ -167,22 +172,32 @@ impl FusedEngine {
         shape: [usize; 3],
     ) -> Result<Arc<KnownNet>, LangevinError> {
         let layers = energy.layers().map_err(LangevinError::NotFused)?;
-        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = known.as_ref()
-            && known.shape == shape
-            && known.layers == layers
-        {
+        let is_same = |known: &Arc<KnownNet>| known.shape == shape && known.layers == layers;
+        let before = self.known().clone();
+        if let Some(known) = before.as_ref().filter(|known| is_same(known)) {
             return Ok(Arc::clone(known));
         }
         let arch = self.instructions.and_then(Instructions::arch);
+        // Not under the lock: worker threads that wait for the packing may be asked for another run.
         let plan = Plan::compile(arch.unwrap_or_default(), &layers, shape, &self.spare)?;
+        let is_alike = |known: &Arc<KnownNet>| {
+            known.plan.shapes == plan.shapes && known.plan.weight_bytes() == plan.weight_bytes()
+        };
+        if !before.as_ref().is_some_and(is_alike) {
+            // Another net needs other buffers.
+            self.spare.clear();
+        }
         let net = Arc::new(KnownNet {
             layers,
             shape,
             plan,
         });
-        *known = Some(Arc::clone(&net));
+        *self.known() = Some(Arc::clone(&net));
         Ok(net)
+    }
+
+    fn known(&self) -> MutexGuard<'_, Option<Arc<KnownNet>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -190,11 +205,11 @@ impl FusedEngine {
 /// round differently.
 const GRADIENT_BLOCK: usize = 16;
 
-/// Blocks whose operands are held at a time. They take about four times the values of their chains.
+/// Blocks whose operands are held at a time: what fits into a fixed amount of memory, and not the machine's choice.
 fn gradient_blocks(plan: &Plan) -> usize {
     const BYTES: usize = 256 << 20;
-    let values: usize = (0..plan.shapes.len()).map(|index| plan.size(index)).sum();
-    (BYTES / (4 * size_of::<f32>() * values * GRADIENT_BLOCK)).clamp(4, 256)
+    let of_block = recorded_values(plan, GRADIENT_BLOCK) * size_of::<f32>();
+    (BYTES / of_block.max(1)).clamp(1, 256)
 }
 
 impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEngine {

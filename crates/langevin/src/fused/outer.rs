@@ -8,14 +8,11 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use super::buffer::Buffer;
-use super::gemm::has_few_registers;
+use super::gemm::{WIDEST, has_few_registers, tile_width};
 use super::vector::{LANES, check, load, store, unrolled};
 
 /// Columns that are turned round together.
 const DEPTH: usize = 128;
-
-/// Vectors of D that a tile has at most.
-const WIDEST: usize = 3;
 
 /// An operand of one block, `[rows][columns]`, rows `stride` apart.
 #[derive(Clone, Copy)]
@@ -67,13 +64,7 @@ impl WithSimd for Outer<'_> {
             }
             let mut first = 0;
             while first < vectors {
-                let left = vectors - first;
-                // Four as two and two: a lone vector leaves the FMA units waiting.
-                let width = if left == WIDEST + 1 {
-                    2
-                } else {
-                    left.min(WIDEST)
-                };
+                let width = tile_width(vectors - first);
                 let from = first * S::F32_LANES;
                 let panel = &mut b[..width * S::F32_LANES * columns.len()];
                 let rows = from..from + width * S::F32_LANES;

@@ -6,6 +6,7 @@
 //! whatever the number of workers.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use burn::module::ParamId;
@@ -228,6 +229,35 @@ fn row_sums(values: &[f32], columns: usize) -> Vec<f32> {
     values.chunks_exact(columns).map(sum).collect()
 }
 
+/// Values that a block of so many lanes records.
+pub(crate) fn recorded_values(plan: &Plan, lanes: usize) -> usize {
+    let of = |(index, operation): (usize, &Operation)| {
+        let pixels = |shape: [usize; 3]| shape[1] * shape[2] * lanes;
+        match operation {
+            Operation::Dense(dense) => {
+                (dense.forward.rows + dense.forward.depth) * dense.pixels * lanes
+            }
+            Operation::Convolution(convolution) => match &convolution.method {
+                Method::Direct { forward, .. } => {
+                    let rows = forward.weights.rows + forward.weights.depth;
+                    rows * pixels(plan.shapes[index + 1])
+                }
+                Method::Winograd { tiling, .. } => {
+                    let piece = TilePiece::whole(tiling, lanes);
+                    let (_, gathered) = piece.extent(Direction::Gather, convolution.inputs);
+                    let (_, spread) = piece.extent(Direction::Spread, convolution.outputs);
+                    tiling.tile.inputs().pow(2) * (gathered + spread)
+                }
+            },
+            Operation::NonLocal(block) => {
+                (2 * block.channels + 4 * block.inner) * pixels(plan.shapes[index])
+            }
+            Operation::Activation(_) | Operation::MaxPool(_) => 0,
+        }
+    };
+    plan.operations.iter().enumerate().map(of).sum()
+}
+
 /// One sum over all blocks so far.
 struct Sum {
     operation: usize,
@@ -301,8 +331,23 @@ impl Sums {
 
     /// The gradients by parameter, in burn's layouts.
     pub(crate) fn finish(self, plan: &Plan) -> HashMap<ParamId, Vec<f32>> {
-        let finished = self.0.into_par_iter().map(|sum| sum.finish(plan));
-        finished.flatten_iter().collect()
+        let finished: Vec<_> = self.0.into_par_iter().map(|sum| sum.finish(plan)).collect();
+        let mut gradients = HashMap::new();
+        for (id, values) in finished.into_iter().flatten() {
+            match gradients.entry(id) {
+                Entry::Vacant(place) => {
+                    place.insert(values);
+                }
+                // Layers that share a parameter share its gradient.
+                Entry::Occupied(mut sum) => {
+                    let sums: &mut Vec<f32> = sum.get_mut();
+                    sums.iter_mut()
+                        .zip(values)
+                        .for_each(|(sum, value)| *sum += value);
+                }
+            }
+        }
+        gradients
     }
 }
 

@@ -27,6 +27,21 @@ pub(crate) fn blocks(plan: &Plan, chains: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// How many of the blocks take turns at the end, because there is not one for every worker.
+fn taking_turns(blocks: usize) -> usize {
+    let workers = rayon::current_num_threads();
+    match blocks % workers {
+        0 => 0,
+        uneven => blocks.min(workers + uneven),
+    }
+}
+
+/// How many blocks of a batch are in memory at once, at most.
+pub(crate) fn held_at_once(plan: &Plan, chains: usize) -> usize {
+    let blocks = blocks(plan, chains).len();
+    taking_turns(blocks).max(blocks.min(rayon::current_num_threads()))
+}
+
 /// Runs the chains of `states`, row by row, to their last step. The outcomes come in the order of the chains.
 pub(crate) fn run_all(
     plan: &Plan,
@@ -43,10 +58,7 @@ pub(crate) fn run_all(
     };
     // A worker takes a block through all its steps alone; only the last blocks, if they cannot be shared out evenly,
     // take turns.
-    let workers = rayon::current_num_threads();
-    let uneven = blocks.len() % workers;
-    let sharing = if uneven == 0 { 0 } else { workers + uneven };
-    let (whole, last) = blocks.split_at(blocks.len().saturating_sub(sharing));
+    let (whole, last) = blocks.split_at(blocks.len().saturating_sub(taking_turns(blocks.len())));
     let mut outcomes: Vec<BlockOutcome> = whole
         .par_iter()
         .with_max_len(1)

@@ -47,7 +47,7 @@ impl Vectors {
 fn at_most_half(arch: Arch) -> Arch {
     match arch {
         #[cfg(target_arch = "x86_64")]
-        Arch::V4(_) => pulp::x86::V3::try_new().map_or(Arch::Scalar, Arch::V3),
+        Arch::V4(simd) => Arch::V3(*simd),
         narrow => narrow,
     }
 }
@@ -116,6 +116,7 @@ pub(crate) fn prefetch(slice: &[f32], offset: usize) {
 #[inline(always)]
 pub(crate) fn starts<S: Simd>(length: usize) -> impl Iterator<Item = usize> + Clone {
     let width = S::F32_LANES;
+    check(length >= width);
     (0..length.div_ceil(width)).map(move |vector| (vector * width).min(length - width))
 }
 

@@ -65,10 +65,12 @@ pub(crate) struct CaseRecord {
 pub(crate) struct WorkingSetRecord {
     /// Packed weights, shared by all workers.
     pub(crate) weights_bytes: usize,
-    /// Buffers of one block of chains; a worker has one block at a time.
+    /// Buffers of one block of chains.
     pub(crate) block_bytes: usize,
     /// Chains in the largest block.
     pub(crate) block_chains: usize,
+    /// Blocks held at once.
+    pub(crate) blocks: usize,
 }
 
 impl From<WorkingSet> for WorkingSetRecord {
@@ -77,6 +79,7 @@ impl From<WorkingSet> for WorkingSetRecord {
             weights_bytes: set.weights,
             block_bytes: set.block,
             block_chains: set.chains,
+            blocks: set.blocks,
         }
     }
 }

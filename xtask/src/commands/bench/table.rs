@@ -26,7 +26,7 @@ pub(crate) fn describe(record: &Record) -> String {
              matrix product above. Winograd transforms need fewer multiplications, so a share may pass 100 %.\n";
     let memory = memory(record);
     if memory.len() > 1 {
-        text += "\nMemory beside the states, however many steps (a worker has one block of chains at a time):\n\n";
+        text += "\nMemory beside the states, however many steps:\n\n";
         text += &aligned(&memory);
     }
     if !record.ratios.is_empty() {
@@ -138,7 +138,15 @@ fn compared(record: &Record) -> Vec<Vec<String>> {
 }
 
 fn memory(record: &Record) -> Vec<Vec<String>> {
-    let header = ["net", "batch", "engine", "weights", "a block", "chains"];
+    let header = [
+        "net",
+        "batch",
+        "engine",
+        "weights",
+        "blocks",
+        "of chains",
+        "each",
+    ];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for case in &record.cases {
         if let Some(set) = &case.working_set {
@@ -147,8 +155,9 @@ fn memory(record: &Record) -> Vec<Vec<String>> {
                 case.batch.to_string(),
                 case.engine.clone(),
                 megabytes(set.weights_bytes),
-                megabytes(set.block_bytes),
+                set.blocks.to_string(),
                 set.block_chains.to_string(),
+                megabytes(set.block_bytes),
             ]);
         }
     }
