@@ -307,7 +307,11 @@ fn shared_parameters_share_their_gradient() {
                 inputs: 2,
                 outputs: 2,
                 weight: ebm_core::ParameterValues::read(&self.layer.weight),
-                bias: self.layer.bias.as_ref().map(ebm_core::ParameterValues::read),
+                bias: self
+                    .layer
+                    .bias
+                    .as_ref()
+                    .map(ebm_core::ParameterValues::read),
             };
             Ok([vec![tied.clone(), tied], layers].concat())
         }
