@@ -88,7 +88,7 @@ impl<B: AutodiffBackend> Chains<B> {
     /// [`LangevinError`] of the engine.
     pub fn run(&mut self, steps: u64) -> Result<(), LangevinError> {
         let run = ChainRun {
-            kernel: self.kernel,
+            kernel: self.kernel.into(),
             steps,
             first_step: self.step,
             noise: NoiseKey::new(0, Stream::Watch, 0),

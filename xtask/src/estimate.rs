@@ -37,7 +37,7 @@ impl BackendTask for MeasureStep<'_> {
         let mut states = start;
         let mut take_steps = |first_step, steps| -> Result<(), DriverError> {
             let run = ChainRun {
-                kernel: Ula::learned(self.config.langevin.epsilon),
+                kernel: Ula::learned(self.config.langevin.epsilon).into(),
                 steps,
                 first_step,
                 noise: NoiseKey::new(self.config.seed, Stream::Watch, 0),

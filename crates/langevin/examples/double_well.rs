@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let initial = Tensor::<Flex, 1>::from_floats(start.as_slice(), &Default::default())
         .reshape([chains, 1, 1, 1]);
     let run = ChainRun {
-        kernel: Ula::new(StepSize::new(0.1)?, Temperature::ONE),
+        kernel: Ula::new(StepSize::new(0.1)?, Temperature::ONE).into(),
         steps: 2_000,
         first_step: 0,
         noise: NoiseKey::new(1, Stream::Watch, 0),

@@ -6,13 +6,13 @@ use burn::module::ParamId;
 use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
 use ebm_core::NoiseKey;
 
-use crate::{LangevinError, Ula};
+use crate::{Kernel, LangevinError};
 
 /// A number of Langevin steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ChainRun {
     /// The kernel.
-    pub kernel: Ula,
+    pub kernel: Kernel,
     /// L, how many steps.
     pub steps: u64,
     /// The number of the first step in the noise stream. Chains that are run in pieces, each starting where the last
@@ -24,14 +24,30 @@ pub struct ChainRun {
     pub final_energies: bool,
 }
 
+impl ChainRun {
+    /// The mean over steps and chains of what sums up to `sum`; 0 without steps.
+    pub(crate) fn mean(&self, sum: f64, chains: usize) -> f64 {
+        sum / (self.steps as f64 * chains as f64).max(1.0)
+    }
+
+    /// The acceptance rate, if anything was proposed.
+    pub(crate) fn acceptance_rate(&self, accepted: u64, chains: usize) -> Option<f64> {
+        let proposed = matches!(self.kernel, Kernel::Mala(_)) && self.steps > 0 && chains > 0;
+        proposed.then(|| self.mean(accepted as f64, chains))
+    }
+}
+
 /// Chains after their steps.
 #[derive(Debug, Clone)]
 pub struct ChainOutcome<B: Backend> {
     /// Final states, `[chains, channels, height, width]`.
     pub states: Tensor<B, 4>,
     /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain, taken before each step
-    /// (arXiv 1903.12370, section 3). With no steps it is 0.
+    /// (arXiv 1903.12370, section 3), so where a step starts or is proposed from. With no steps it is 0.
     pub gradient_magnitude: f64,
+    /// The fraction of proposals that were accepted, over steps and chains. `None` where nothing was proposed: for
+    /// [`Kernel::Ula`], and without steps.
+    pub acceptance_rate: Option<f64>,
     /// F of each final state, where the run asked for it.
     pub energies: Option<Vec<f32>>,
 }

@@ -48,6 +48,34 @@ pub enum LangevinError {
         /// States given.
         chains: usize,
     },
+    /// MALA with ε = 0.
+    #[error(
+        "MALA was given the step size 0, with which it proposes no noise and cannot decide: give ε > 0, or take ULA to descend F"
+    )]
+    StillProposal,
+    /// A search for a step size with impossible settings.
+    #[error("the search for a step size cannot start: {0}")]
+    StepSizeSearch(String),
+    /// No step size that was tried is accepted as often as wanted.
+    #[error(
+        "no step size from {low} to {high} has an acceptance rate within {tolerance} of {target}: the closest tried is {closest} with the rate {acceptance_rate}; {advice}"
+    )]
+    AcceptanceNotReached {
+        /// Smallest ε of the search.
+        low: f64,
+        /// Largest ε of the search.
+        high: f64,
+        /// Acceptance rate wanted.
+        target: f64,
+        /// How far from it would have been near enough.
+        tolerance: f64,
+        /// The ε whose rate came closest.
+        closest: f64,
+        /// That rate.
+        acceptance_rate: f64,
+        /// What to change.
+        advice: &'static str,
+    },
     /// The caller asked to stop.
     #[error("the chains were stopped before their last step")]
     Cancelled,

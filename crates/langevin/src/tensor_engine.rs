@@ -8,7 +8,8 @@ use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend, backend::Backen
 use ebm_core::{Energy, check_energies, energy_and_gradient};
 use rayon::prelude::*;
 
-use crate::{ChainOutcome, ChainRun, Engine, LangevinError};
+use crate::tensor_mala;
+use crate::{ChainOutcome, ChainRun, Engine, Kernel, LangevinError, Ula};
 
 /// Runs chains with tensor operations; the gradient is taken with respect to the states alone, provided that the
 /// parameters of the energy do not require gradients (`module.no_grad()`).
@@ -19,6 +20,26 @@ use crate::{ChainOutcome, ChainRun, Engine, LangevinError};
 pub struct TensorEngine {
     block: Option<NonZeroUsize>,
     cancel: Option<Arc<AtomicBool>>,
+}
+
+/// A block of chains after their steps.
+pub(crate) struct Walked<B: Backend> {
+    pub(crate) states: Tensor<B, 4>,
+    /// The sum over steps and chains of ‖∇F‖₂.
+    pub(crate) norm_sum: f64,
+    /// Proposals accepted.
+    pub(crate) accepted: u64,
+}
+
+impl<B: Backend> From<Tensor<B, 4>> for Walked<B> {
+    /// No steps.
+    fn from(states: Tensor<B, 4>) -> Self {
+        Self {
+            states,
+            norm_sum: 0.0,
+            accepted: 0,
+        }
+    }
 }
 
 impl TensorEngine {
@@ -55,15 +76,30 @@ impl TensorEngine {
             .is_some_and(|cancel| cancel.load(Ordering::Relaxed))
     }
 
-    /// Runs a block of chains; returns their final states and the sum over steps and chains of ‖∇F‖₂.
-    #[allow(clippy::type_complexity)]
     fn run_block<B: AutodiffBackend, E: Energy<B>>(
         &self,
         energy: &E,
         first_chain: usize,
         initial: Tensor<B::InnerBackend, 4>,
         run: &ChainRun,
-    ) -> Result<(Tensor<B::InnerBackend, 4>, f64), LangevinError> {
+    ) -> Result<Walked<B::InnerBackend>, LangevinError> {
+        match run.kernel {
+            Kernel::Ula(ula) => self.run_ula::<B, E>(energy, ula, first_chain, initial, run),
+            Kernel::Mala(mala) => {
+                let is_cancelled = || self.is_cancelled();
+                tensor_mala::walk::<B, E>(energy, mala, first_chain, initial, run, is_cancelled)
+            }
+        }
+    }
+
+    fn run_ula<B: AutodiffBackend, E: Energy<B>>(
+        &self,
+        energy: &E,
+        ula: Ula,
+        first_chain: usize,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<Walked<B::InnerBackend>, LangevinError> {
         let mut states = initial;
         // Norms are summed on the device, so that no step waits for the host.
         let mut norm_sum: Option<Tensor<B::InnerBackend, 1>> = None;
@@ -77,12 +113,15 @@ impl TensorEngine {
                 Some(sum) => sum + norm,
                 None => norm,
             });
-            let has_noise = run.kernel.step_size().get() > 0.0;
+            let has_noise = ula.step_size().get() > 0.0;
             let noise = has_noise.then(|| noise_like(&states, first_chain, run, step));
-            states = run.kernel.step(states, gradient, noise);
+            states = ula.step(states, gradient, noise);
         }
         let norm_sum = norm_sum.map_or(Ok(0.0), scalar)?;
-        Ok((states, norm_sum))
+        Ok(Walked {
+            norm_sum,
+            ..Walked::from(states)
+        })
     }
 }
 
@@ -99,7 +138,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Sync> Engine<B, E> for TensorEngine {
     ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
         let chains = initial.dims()[0];
         let block = self.block.map_or(chains, NonZeroUsize::get).max(1);
-        let (states, norm_sum) = if block >= chains {
+        let walked = if block >= chains {
             self.run_block::<B, E>(energy, 0, initial, run)?
         } else {
             let firsts: Vec<usize> = (0..chains).step_by(block).collect();
@@ -111,18 +150,22 @@ impl<B: AutodiffBackend, E: Energy<B> + Sync> Engine<B, E> for TensorEngine {
                     self.run_block::<B, E>(energy, first, states, run)
                 })
                 .collect::<Result<_, _>>()?;
-            let (states, norm_sums): (Vec<_>, Vec<f64>) = blocks.into_iter().unzip();
-            (Tensor::cat(states, 0), norm_sums.iter().sum())
+            Walked {
+                norm_sum: blocks.iter().map(|block| block.norm_sum).sum(),
+                accepted: blocks.iter().map(|block| block.accepted).sum(),
+                states: Tensor::cat(blocks.into_iter().map(|block| block.states).collect(), 0),
+            }
         };
         let energies = if run.final_energies {
-            Some(final_energies::<B, E>(energy, &states)?)
+            Some(final_energies::<B, E>(energy, &walked.states)?)
         } else {
             None
         };
         Ok(ChainOutcome {
-            states,
+            gradient_magnitude: run.mean(walked.norm_sum, chains),
+            acceptance_rate: run.acceptance_rate(walked.accepted, chains),
+            states: walked.states,
             energies,
-            gradient_magnitude: norm_sum / (run.steps as f64 * chains as f64).max(1.0),
         })
     }
 }
@@ -152,7 +195,7 @@ fn chain_norms<B: Backend>(tensor: Tensor<B, 4>) -> Tensor<B, 1> {
         .sqrt()
 }
 
-fn noise_like<B: Backend>(
+pub(crate) fn noise_like<B: Backend>(
     states: &Tensor<B, 4>,
     first_chain: usize,
     run: &ChainRun,

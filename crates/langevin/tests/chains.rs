@@ -34,7 +34,7 @@ fn row_sums<B: Backend>(states: Tensor<B, 4>) -> Tensor<B, 1> {
 
 fn run_of(kernel: Ula, steps: u64) -> ChainRun {
     ChainRun {
-        kernel,
+        kernel: kernel.into(),
         steps,
         first_step: 0,
         noise: NoiseKey::new(20, Stream::Langevin, 3),

@@ -263,7 +263,7 @@ where
 
     fn chain_run(&self, stream: Stream, iteration: u64, first_step: u64, steps: u64) -> ChainRun {
         ChainRun {
-            kernel: Ula::learned(self.config.langevin.epsilon),
+            kernel: Ula::learned(self.config.langevin.epsilon).into(),
             steps,
             first_step,
             noise: self.key(stream, iteration),

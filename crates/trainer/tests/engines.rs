@@ -28,7 +28,7 @@ fn noise(start: NoiseStart, chains: usize, shape: [usize; 3]) -> States {
 
 fn run_of(epsilon: f64, steps: u64) -> ChainRun {
     ChainRun {
-        kernel: Ula::learned(StepSize::new(epsilon).unwrap()),
+        kernel: Ula::learned(StepSize::new(epsilon).unwrap()).into(),
         steps,
         first_step: 3,
         noise: NoiseKey::new(2, Stream::Langevin, 5),

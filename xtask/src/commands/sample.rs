@@ -167,7 +167,7 @@ impl BackendTask for SampleJob<'_> {
         )?;
         let data = TensorData::new(start, [self.count, channels, height, width]);
         let run = ChainRun {
-            kernel: self.kernel,
+            kernel: self.kernel.into(),
             steps: self.steps,
             first_step: 0,
             noise: NoiseKey::new(self.seed, Stream::Watch, 0),

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use ebm_core::NoiseKey;
 use pulp::Arch;
 
 use super::block::Block;
 use super::buffer::Spare;
+use super::metropolis::Metropolis;
 use super::plan::Plan;
 use super::vector::{HALF, LANES};
-use crate::{ChainRun, LangevinError};
+use crate::{ChainRun, Kernel, LangevinError, Ula};
 
 /// A block's chains after their steps, row by row.
 pub(crate) struct BlockOutcome {
@@ -18,6 +20,23 @@ pub(crate) struct BlockOutcome {
     pub(crate) norms: Vec<f64>,
     /// F of the final states, if asked for.
     pub(crate) energies: Vec<f32>,
+    /// Proposals accepted, in all chains together.
+    pub(crate) accepted: u64,
+}
+
+/// A kernel and what it keeps from step to step.
+enum Walk {
+    Ula(Ula),
+    Mala(Metropolis),
+}
+
+/// Which numbers a step of a block draws.
+#[derive(Clone, Copy)]
+pub(crate) struct StepNoise {
+    pub(crate) key: NoiseKey,
+    pub(crate) step: u64,
+    /// The number of the first chain in the batch.
+    pub(crate) first: usize,
 }
 
 /// A block of chains on its way.
@@ -28,13 +47,20 @@ pub(crate) struct Chains<'p> {
     norms: Vec<f64>,
     /// ‖∇F‖² of each lane, for one step.
     squares: Vec<f32>,
+    walk: Walk,
     /// Steps done.
     done: u64,
 }
 
 impl<'p> Chains<'p> {
     /// Chains `first..`, whose states lie in `initial` row by row.
-    pub(crate) fn new(plan: &'p Plan, first: usize, initial: &[f32], spare: &Arc<Spare>) -> Self {
+    pub(crate) fn new(
+        plan: &'p Plan,
+        first: usize,
+        initial: &[f32],
+        kernel: Kernel,
+        spare: &Arc<Spare>,
+    ) -> Self {
         let chains = initial.len() / plan.size(0);
         let mut block = Block::new(plan, chains, spare);
         load_states(&mut block, initial);
@@ -42,6 +68,10 @@ impl<'p> Chains<'p> {
             first,
             norms: vec![0.0; chains],
             squares: vec![0.0; block.lanes],
+            walk: match kernel {
+                Kernel::Ula(ula) => Walk::Ula(ula),
+                Kernel::Mala(mala) => Walk::Mala(Metropolis::new(mala, &block, chains, spare)),
+            },
             done: 0,
             block,
         }
@@ -67,19 +97,27 @@ impl<'p> Chains<'p> {
 
     fn step(&mut self, run: &ChainRun) {
         let block = &mut self.block;
-        block.forward();
-        block.backward(None, None);
+        let noise = StepNoise {
+            key: run.noise,
+            step: run.first_step + self.done,
+            first: self.first,
+        };
         self.squares.fill(0.0);
-        langevin_step(
-            block.vectors.lanes,
-            &mut block.values[0],
-            &block.gradient,
-            &mut self.squares,
-            block.lanes,
-            self.first,
-            run.first_step + self.done,
-            run,
-        );
+        match &mut self.walk {
+            Walk::Ula(ula) => {
+                block.forward();
+                block.backward(None, None);
+                langevin_step(
+                    block.vectors.lanes,
+                    *ula,
+                    noise,
+                    &mut block.values[0],
+                    &block.gradient,
+                    &mut self.squares,
+                );
+            }
+            Walk::Mala(metropolis) => metropolis.step(block, noise, &mut self.squares),
+        }
         for (norm, square) in self.norms.iter_mut().zip(&self.squares) {
             *norm += f64::from(square.sqrt());
         }
@@ -87,6 +125,13 @@ impl<'p> Chains<'p> {
 
     pub(crate) fn finish(mut self, run: &ChainRun) -> BlockOutcome {
         let chains = self.norms.len();
+        let accepted = match &self.walk {
+            Walk::Ula(_) => 0,
+            Walk::Mala(metropolis) => {
+                self.block.values[0].copy_from_slice(&metropolis.states);
+                metropolis.accepted
+            }
+        };
         let mut energies = Vec::new();
         if run.final_energies {
             self.block.forward();
@@ -96,6 +141,7 @@ impl<'p> Chains<'p> {
             states: store_states(&self.block, chains),
             norms: self.norms,
             energies,
+            accepted,
         }
     }
 }
@@ -123,26 +169,23 @@ fn store_states(block: &Block<'_>, chains: usize) -> Vec<f32> {
         .collect()
 }
 
-/// X ← X − drift · ∇F(X) + ε Z and the squares of ∇F, in one pass. A Philox block is four elements of one chain, so a
-/// vector of blocks is four rows of the block's chains.
-#[allow(clippy::too_many_arguments)]
-fn langevin_step(
+/// X ← X − drift · ∇F(X) + ε Z and, added to `squares`, those of ∇F, in one pass: one of them for each of the block's lanes.
+/// A Philox block is four elements of one chain, so a vector of blocks is four rows of the block's chains.
+pub(crate) fn langevin_step(
     arch: Arch,
+    ula: Ula,
+    noise: StepNoise,
     states: &mut [f32],
     gradient: &[f32],
     squares: &mut [f32],
-    lanes: usize,
-    first: usize,
-    step: u64,
-    run: &ChainRun,
 ) {
     arch.dispatch(
         #[inline(always)]
         || {
-            if lanes == HALF {
-                step_rows::<HALF>(states, gradient, squares, lanes, first, step, run);
+            if squares.len() == HALF {
+                step_rows::<HALF>(ula, noise, states, gradient, squares);
             } else {
-                step_rows::<LANES>(states, gradient, squares, lanes, first, step, run);
+                step_rows::<LANES>(ula, noise, states, gradient, squares);
             }
         },
     );
@@ -151,24 +194,24 @@ fn langevin_step(
 /// The step, `N` lanes at a time.
 #[inline(always)]
 fn step_rows<const N: usize>(
+    ula: Ula,
+    numbers: StepNoise,
     states: &mut [f32],
     gradient: &[f32],
     squares: &mut [f32],
-    lanes: usize,
-    first: usize,
-    step: u64,
-    run: &ChainRun,
 ) {
-    let drift = run.kernel.drift() as f32;
-    let epsilon = run.kernel.step_size().get() as f32;
+    let lanes = squares.len();
+    let drift = ula.drift() as f32;
+    let epsilon = ula.step_size().get() as f32;
     for (number, rows) in states.chunks_mut(4 * lanes).enumerate() {
         let slopes = &gradient[number * 4 * lanes..][..rows.len()];
         for lane in (0..lanes).step_by(N) {
             let noise = if epsilon > 0.0 {
-                let chain = (first + lane) as u32;
+                let chain = (numbers.first + lane) as u32;
                 let wanted = rows.len() / lanes;
-                run.noise
-                    .normal_rows::<N>(step, chain, number as u32, wanted)
+                numbers
+                    .key
+                    .normal_rows::<N>(numbers.step, chain, number as u32, wanted)
             } else {
                 [[0.0; N]; 4]
             };

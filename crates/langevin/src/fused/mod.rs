@@ -12,6 +12,7 @@ mod direct;
 mod elementwise;
 mod exponential;
 mod gemm;
+mod metropolis;
 mod outer;
 mod parameters;
 mod plan;
@@ -94,7 +95,7 @@ pub struct WorkingSet {
 /// Chains of a fixed net never talk to each other, so each worker thread takes a block of them through all its
 /// steps alone, with no barrier and no allocation on the way. Chains lie across SIMD lanes; convolutions become
 /// matrix products by small Winograd transforms. The numbers of a chain depend neither on the thread count nor on the
-/// other chains. All arithmetic is f32.
+/// other chains. All arithmetic is f32, but for the sums that MALA decides with, which are f64.
 #[derive(Debug, Clone, Default)]
 pub struct FusedEngine {
     cancel: Option<Arc<AtomicBool>>,
@@ -141,7 +142,8 @@ impl FusedEngine {
         self
     }
 
-    /// What a run of `chains` chains needs in memory, however many steps it has.
+    /// What a run of `chains` chains needs in memory, however many steps it has. With MALA a block keeps its states and
+    /// their gradients beside that.
     ///
     /// # Errors
     /// As [`Self::supports`].
@@ -232,9 +234,11 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
         let mut states = Vec::with_capacity(chains * per_chain);
         let mut energies = Vec::with_capacity(chains);
         let mut norm_sum = 0.0;
+        let mut accepted = 0;
         for outcome in outcomes {
             states.extend(outcome.states);
             energies.extend(outcome.energies);
+            accepted += outcome.accepted;
             // Chain by chain, so that the sum is the same however the batch was cut.
             for norm in outcome.norms {
                 norm_sum += norm;
@@ -242,7 +246,8 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
         }
         Ok(ChainOutcome {
             states: Tensor::from_data(TensorData::new(states, shape), &device),
-            gradient_magnitude: norm_sum / (run.steps as f64 * chains as f64).max(1.0),
+            gradient_magnitude: run.mean(norm_sum, chains),
+            acceptance_rate: run.acceptance_rate(accepted, chains),
             energies: run.final_energies.then_some(energies),
         })
     }

@@ -54,7 +54,7 @@ pub(crate) fn run_all(
     let blocks = blocks(plan, states.len() / per_chain);
     let start = |block: &Range<usize>| {
         let initial = &states[block.start * per_chain..block.end * per_chain];
-        Chains::new(plan, block.start, initial, spare)
+        Chains::new(plan, block.start, initial, run.kernel, spare)
     };
     // A worker takes a block through all its steps alone; only the last blocks, if they cannot be shared out evenly,
     // take turns.

@@ -1,0 +1,87 @@
+//! The Metropolis-adjusted Langevin algorithm.
+
+use ebm_core::{StepSize, Temperature};
+
+use crate::{LangevinError, Ula};
+
+/// Langevin proposals with a Metropolis-Hastings decision, which leave p(x) ∝ exp(−F(x)/T) exactly invariant for any ε
+/// (Roberts and Tweedie, "Exponential convergence of Langevin distributions and their discrete approximations",
+/// Bernoulli 2, 1996).
+///
+/// The proposal X' = X − (ε²/2T)∇F(X) + εZ, Z ~ N(0, I), is the step of [`Ula`]; it is accepted with probability
+/// min(1, exp(−(F(X') − F(X))/T) · q(X|X')/q(X'|X)), where q is the density of the proposal; otherwise the chain stays.
+///
+/// For a net trained with noise ε₀, T is its own temperature ε₀²/2 ([`StepSize::learned_temperature`]); ε is free, and has to
+/// be smaller than ε₀ for proposals to be accepted. [`crate::find_step_size`] looks for it.
+///
+/// # Precision
+/// Differences of energies, of states and of gradients are taken and summed in f64, but engines compute F in f32. An error of
+/// F by n units in the last place is n · 2⁻²³ · |F|/T nats of the logarithm of the acceptance ratio, at most. This costs
+/// accuracy of the density and no validity: the chain is exact for exp(−F̃/T) with F̃ the function as computed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Mala {
+    proposal: Ula,
+    temperature: Temperature,
+}
+
+/// A proposal X → X' of one chain, as far as its acceptance depends on it. All in units of F.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Move {
+    /// F(X') − F(X).
+    pub energy_change: f64,
+    /// (X' − X) · (∇F(X) + ∇F(X')), twice the trapezoidal rule for the same difference.
+    pub work: f64,
+    /// ‖∇F(X')‖² − ‖∇F(X)‖².
+    pub square_change: f64,
+}
+
+impl Mala {
+    /// Proposals of size ε for the density exp(−F/T).
+    ///
+    /// # Errors
+    /// [`LangevinError::StillProposal`] for ε = 0: the proposal would have no density.
+    pub fn new(step_size: StepSize, temperature: Temperature) -> Result<Self, LangevinError> {
+        if step_size.get() == 0.0 {
+            return Err(LangevinError::StillProposal);
+        }
+        Ok(Self {
+            proposal: Ula::new(step_size, temperature),
+            temperature,
+        })
+    }
+
+    /// The step that proposes.
+    #[must_use]
+    pub fn proposal(&self) -> Ula {
+        self.proposal
+    }
+
+    /// T.
+    #[must_use]
+    pub fn temperature(&self) -> Temperature {
+        self.temperature
+    }
+
+    /// The logarithm of exp(−(F(X') − F(X))/T) · q(X|X')/q(X'|X), in nats.
+    ///
+    /// With q(X'|X) ∝ exp(−‖X' − X + (ε²/2T)∇F(X)‖²/2ε²) the squares of X' − X cancel, which leaves
+    /// −(F(X') − F(X) − ½(X' − X)·(∇F(X) + ∇F(X')))/T − (ε²/8T²)(‖∇F(X')‖² − ‖∇F(X)‖²). The move back has the negative of it, to the
+    /// last bit, and it needs no Z: X' counts as it is, rounded.
+    #[must_use]
+    pub fn log_ratio(&self, to: Move) -> f64 {
+        let temperature = self.temperature.get();
+        let drift = self.proposal.drift();
+        let bend = to.energy_change - 0.5 * to.work;
+        // ε²/8T² is the drift over 4T.
+        -(bend + 0.25 * drift * to.square_change) / temperature
+    }
+
+    /// Whether a move is made, for a `decision` uniform in (0, 1). A ratio that is not a number, as from a state where F has
+    /// none, is no.
+    #[must_use]
+    pub fn accepts(&self, to: Move, decision: f64) -> bool {
+        let log_ratio = self.log_ratio(to);
+        // Most of the time the logarithm can be spared.
+        log_ratio >= 0.0 || decision.ln() <= log_ratio
+    }
+}
