@@ -104,7 +104,7 @@ fn main() -> Result<(), Failure> {
         let start = Tensor::<_, 1>::from_floats(start.as_slice(), &device)
             .reshape([batch_size, channels, height, width]);
         let run = |steps| ChainRun {
-            kernel: Ula::learned(epsilon),
+            kernel: Ula::learned(epsilon).into(),
             steps,
             first_step: 0,
             noise: NoiseKey::new(0, Stream::Watch, 0),

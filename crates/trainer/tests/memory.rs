@@ -84,7 +84,7 @@ fn growth_of_learning<E: Engine<B, Net<B>>>(learners: &mut [Learner<B, Net<B>, E
 /// How much memory grows over a million steps of 100 chains, after a thousand.
 fn growth_of_chains() -> f64 {
     let run = |steps| ChainRun {
-        kernel: Ula::learned(StepSize::new(0.1).unwrap()),
+        kernel: Ula::learned(StepSize::new(0.1).unwrap()).into(),
         steps,
         first_step: 0,
         noise: NoiseKey::new(7, Stream::Watch, 0),
