@@ -91,6 +91,17 @@ impl Report {
         self
     }
 
+    /// Puts the last `count` pictures side by side, as far as the page is wide enough.
+    pub fn side_by_side(mut self, count: usize) -> Self {
+        let first = self.pictures.len().saturating_sub(count);
+        let row = self.pictures.split_off(first).concat();
+        if !row.is_empty() {
+            self.pictures
+                .push(format!("<div class=\"row\">\n{row}</div>\n"));
+        }
+        self
+    }
+
     /// Adds a table.
     pub fn table(mut self, table: Table) -> Self {
         self.tables.push(table);
@@ -243,6 +254,21 @@ mod tests {
             page.matches("http").count(),
             page.matches("http://www.w3.org/2000/svg").count()
         );
+    }
+
+    #[test]
+    fn the_last_pictures_stand_in_a_row() {
+        let page = Report::new("runs")
+            .png(b"png", "alone")
+            .png(b"png", "left")
+            .png(b"png", "right")
+            .side_by_side(2)
+            .to_html();
+        let row = page.find("<div class=\"row\">").unwrap();
+        assert!(page.find("alone").unwrap() < row && row < page.find("left").unwrap());
+        assert_eq!(page.matches("<figure>").count(), 3);
+        let none = Report::new("").side_by_side(2).to_html();
+        assert!(!none.contains("class=\"row\""));
     }
 
     #[test]

@@ -67,7 +67,9 @@ impl Gmm {
         super::validate(self.groups, self.sd, self.radius)
     }
 
-    fn mean(&self, group: usize) -> [f64; 2] {
+    /// The mean of a Gaussian.
+    #[must_use]
+    pub fn mean(&self, group: usize) -> [f64; 2] {
         let angle = TAU * group as f64 / self.groups as f64;
         [self.radius * angle.cos(), self.radius * angle.sin()]
     }

@@ -57,27 +57,22 @@ impl Default for VerdictOptions {
     }
 }
 
-/// Both axes of one run; its [`Display`](fmt::Display) is one sentence.
+/// The first axis of one run: what d and r say about its learning. Its [`Display`](fmt::Display) is half a sentence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Verdict {
+pub struct LearningVerdict {
     /// Whether learning is stable.
     pub stability: StabilityTest,
     /// How it oscillates; `None` when d or r is not finite somewhere in the window.
     pub oscillation: Option<OscillationTest>,
-    /// Whether the model converges; `None` without long chains.
-    pub convergence: Option<ConvergenceTest>,
 }
 
-impl Verdict {
-    /// Judges the [`settled_window`] of a run, and `groups` of long chains of its net where there are any.
+impl LearningVerdict {
+    /// Judges the [`settled_window`] of a run.
     ///
     /// # Errors
-    /// Those of [`test_stability`], [`test_oscillation`] and, with groups, [`test_convergence`].
-    pub fn new(
-        metrics: &[IterationMetrics],
-        groups: &[ChainGroup],
-        options: &VerdictOptions,
-    ) -> Result<Self> {
+    /// Those of [`test_stability`] and [`test_oscillation`]: with the default options a run needs at least 119
+    /// iterations.
+    pub fn new(metrics: &[IterationMetrics], options: &VerdictOptions) -> Result<Self> {
         let (d, r): (Vec<f64>, Vec<f64>) = settled_window(metrics, options.window)
             .iter()
             .map(|m| (m.energy_difference, m.gradient_magnitude))
@@ -88,28 +83,14 @@ impl Verdict {
         } else {
             None
         };
-        let convergence = if groups.is_empty() {
-            None
-        } else {
-            Some(test_convergence(groups, &options.convergence)?)
-        };
         Ok(Self {
             stability,
             oscillation,
-            convergence,
         })
-    }
-
-    /// The verdict with all its numbers as indented JSON.
-    ///
-    /// # Errors
-    /// [`DiagnosticsError::Encode`] when the JSON writer fails.
-    pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(self).map_err(DiagnosticsError::Encode)
     }
 }
 
-impl fmt::Display for Verdict {
+impl fmt::Display for LearningVerdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self.stability.conclusion {
             Stability::Stable => "Stable learning",
@@ -126,14 +107,60 @@ impl fmt::Display for Verdict {
             write!(f, " ({})", reasons.join(", "))?;
         }
         match self.oscillation.map(|test| test.conclusion) {
-            Some(Oscillation::Weak) => f.write_str(" with weak oscillation")?,
-            Some(Oscillation::Strong) => f.write_str(" with strong oscillation")?,
-            Some(Oscillation::Wandering) => f.write_str(", correlated but not oscillating")?,
+            Some(Oscillation::Weak) => f.write_str(" with weak oscillation"),
+            Some(Oscillation::Strong) => f.write_str(" with strong oscillation"),
+            Some(Oscillation::Wandering) => f.write_str(", correlated but not oscillating"),
             Some(Oscillation::Undecided) => {
-                f.write_str(", oscillation undecided in so short a window")?;
+                f.write_str(", oscillation undecided in so short a window")
             }
-            None => {}
+            None => Ok(()),
         }
+    }
+}
+
+/// Both axes of one run; its [`Display`](fmt::Display) is one sentence.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Verdict {
+    /// What d and r say about learning.
+    pub learning: LearningVerdict,
+    /// Whether the model converges; `None` without long chains.
+    pub convergence: Option<ConvergenceTest>,
+}
+
+impl Verdict {
+    /// Judges the [`settled_window`] of a run, and `groups` of long chains of its net where there are any.
+    ///
+    /// # Errors
+    /// Those of [`LearningVerdict::new`] and, with groups, [`test_convergence`].
+    pub fn new(
+        metrics: &[IterationMetrics],
+        groups: &[ChainGroup],
+        options: &VerdictOptions,
+    ) -> Result<Self> {
+        let learning = LearningVerdict::new(metrics, options)?;
+        let convergence = if groups.is_empty() {
+            None
+        } else {
+            Some(test_convergence(groups, &options.convergence)?)
+        };
+        Ok(Self {
+            learning,
+            convergence,
+        })
+    }
+
+    /// The verdict with all its numbers as indented JSON.
+    ///
+    /// # Errors
+    /// [`DiagnosticsError::Encode`] when the JSON writer fails.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).map_err(DiagnosticsError::Encode)
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.learning)?;
         match &self.convergence {
             Some(test) => write!(f, "; {test}."),
             None => f.write_str("; convergence not judged, which takes long chains."),
