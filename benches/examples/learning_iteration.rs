@@ -115,9 +115,9 @@ fn main() -> Result<(), Failure> {
         engine.run(&frozen, start.clone(), &run(0))?;
         let (mut iterations, mut chains) = (Vec::new(), Vec::new());
         for _ in 0..repeats {
-            iterations.push(milliseconds(|| Ok(drop(learner.iterate()?)))?);
+            iterations.push(milliseconds(|| Ok(learner.iterate()?))?);
             chains.push(milliseconds(|| {
-                Ok(drop(engine.run(&frozen, start.clone(), &run(steps))?))
+                Ok(engine.run(&frozen, start.clone(), &run(steps))?)
             })?);
         }
         let (iteration, chains) = (median(iterations), median(chains));
@@ -129,7 +129,7 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
-fn milliseconds(mut what: impl FnMut() -> Result<(), Failure>) -> Result<f64, Failure> {
+fn milliseconds<T>(mut what: impl FnMut() -> Result<T, Failure>) -> Result<f64, Failure> {
     let start = Instant::now();
     what()?;
     Ok(1e3 * start.elapsed().as_secs_f64())

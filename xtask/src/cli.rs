@@ -7,6 +7,8 @@ use ebm_langevin::{EngineChoice, NoiseStart};
 
 use crate::backend::BackendName;
 use crate::commands::bench::BenchArguments;
+use crate::commands::compare::CompareArguments;
+use crate::commands::diagnose::DiagnoseArguments;
 use crate::error::DriverError;
 use crate::run_folder::RunInfo;
 
@@ -33,6 +35,10 @@ pub(crate) enum Command {
     Experiment(ExperimentArguments),
     /// Draw samples from a learned energy, from noise.
     Sample(SampleArguments),
+    /// Judge a run on both axes of the paper: d and r, and long chains.
+    Diagnose(DiagnoseArguments),
+    /// Put several runs side by side on one page.
+    Compare(CompareArguments),
     /// Download data sets.
     Data(DataArguments),
     /// Measure Langevin steps on this machine, and compare with PyTorch and JAX.
@@ -159,12 +165,13 @@ pub(crate) struct DataDirectory {
 /// What computes.
 #[derive(Debug, Args)]
 pub(crate) struct BackendArguments {
-    /// The backend that computes: flex, ndarray, cuda or wgpu, where the build has them [default: flex, or with
-    /// --resume that of the run].
+    /// The backend that computes: flex, ndarray, cuda or wgpu, where the build has them [default: flex, or that of
+    /// the run that is resumed or diagnosed].
     #[arg(long, value_name = "NAME")]
     pub(crate) backend: Option<BackendName>,
     /// How chains are run: fused (hand-written CPU code), tensor (burn's operations), or auto, which is fused on the
-    /// CPU where it has all the net's layers [default: auto, or with --resume that of the run].
+    /// CPU where it has all the net's layers [default: auto, or that of the run that is resumed or
+    /// diagnosed].
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) engine: Option<EngineName>,
 }

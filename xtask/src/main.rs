@@ -4,9 +4,12 @@ mod advice;
 mod backend;
 mod cli;
 mod commands;
+mod comparison;
 mod config;
+mod diagnosis;
 mod error;
 mod estimate;
+mod landscape;
 mod learning;
 mod logging;
 mod observers;
@@ -27,6 +30,8 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Experiment(arguments) => commands::experiment::run(arguments, &screen),
         Command::Sample(arguments) => commands::sample::run(&arguments, &screen),
+        Command::Diagnose(arguments) => commands::diagnose::run(&arguments, &screen),
+        Command::Compare(arguments) => commands::compare::run(&arguments, &screen),
         Command::Data(arguments) => commands::data::run(&arguments, &screen),
         Command::Bench(arguments) => commands::bench::run(&arguments, &screen),
     };

@@ -2,12 +2,15 @@
 
 use ebm_core::{NoiseKey, Stream};
 use ebm_data::Dataset;
-use ebm_diagnostics::plot::{DiagnosticOptions, Figure, diagnostic_figure};
+use ebm_diagnostics::plot::{
+    CorrelationOptions, DiagnosticOptions, Figure, correlation_figure, diagnostic_figure,
+};
 use ebm_diagnostics::{Report, RunSummary, SummaryOptions, Table, write_png};
 use ebm_trainer::LearnerView;
 
 use crate::advice::shell_word;
 use crate::config::ExperimentConfig;
+use crate::diagnosis::Learning;
 use crate::error::DriverError;
 use crate::observers::{LandscapePlots, grid};
 use crate::run_folder::{RunFolder, RunInfo};
@@ -48,9 +51,12 @@ impl ReportMaker<'_> {
         };
         // Too few iterations for a summary are no reason to have no report.
         let summary = RunSummary::from_metrics(&metrics, &options).ok();
-        let text = summary.map(|summary| summary.to_string());
+        let learning = Learning::of(&metrics);
         let mut report = Report::new(format!("{} — {}", self.info.experiment, config.description))
-            .verdict(self.headline(learner, ending), text.unwrap_or_default());
+            .verdict(
+                self.headline(learner, ending),
+                self.verdict(&learning, summary.as_ref()),
+            );
         report = self.pictures(report, learner)?;
         if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
             self.save_figure(&landscape.figure, "landscape")?;
@@ -77,6 +83,18 @@ impl ReportMaker<'_> {
             report = report.figure(
                 &figure,
                 "d: energy difference between data and samples; below 0 the update expands the gap, above it contracts. r: mean norm of the gradient that moves a chain.",
+            );
+        }
+        let options = CorrelationOptions {
+            title: learning.sentence(),
+            ..CorrelationOptions::default()
+        };
+        // Missing only where a single iteration, or none, has finite numbers.
+        if let Ok(figure) = correlation_figure(&metrics, &options) {
+            self.save_figure(&figure, "correlations")?;
+            report = report.figure(
+                &figure,
+                "Correlations between iterations. Strong oscillation: d is negatively correlated with itself a few iterations before.",
             );
         }
         report = self.long_runs(report)?;
@@ -111,6 +129,21 @@ impl ReportMaker<'_> {
                 format!("Ran away after {done} of {total} iterations: {cause}")
             }
         }
+    }
+
+    /// The first axis with its numbers, and where the second comes from.
+    fn verdict(&self, learning: &Learning, summary: Option<&RunSummary>) -> String {
+        let mut lines = Vec::new();
+        if let Learning::Judged(verdict) = learning {
+            lines.push(format!("{verdict}."));
+        }
+        lines.extend(learning.details());
+        lines.extend(summary.map(ToString::to_string));
+        lines.push(format!(
+            "Whether the samples are near the steady state of the net takes long chains: cargo xtask diagnose --run {}",
+            shell_word(self.folder.root())
+        ));
+        lines.join("\n")
     }
 
     fn pictures(&self, report: Report, learner: &dyn LearnerView) -> Result<Report, DriverError> {

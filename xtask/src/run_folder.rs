@@ -75,27 +75,7 @@ impl RunFolder {
                 create(out)?;
                 out.to_owned()
             }
-            None => {
-                let runs = Path::new("runs");
-                create(runs)?;
-                let mut number = 1;
-                loop {
-                    let suffix = if number == 1 {
-                        String::new()
-                    } else {
-                        format!("-{number}")
-                    };
-                    let candidate = runs.join(format!("{name}{suffix}"));
-                    // Creating, not asking: two runs that start together get two folders.
-                    match fs::create_dir(&candidate) {
-                        Ok(()) => break candidate,
-                        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                            number += 1;
-                        }
-                        Err(error) => return Err(DriverError::io(candidate, error)),
-                    }
-                }
-            }
+            None => create_free(Path::new("runs"), name)?,
         };
         Self { root, lock: None }.locked()
     }
@@ -234,6 +214,26 @@ impl RunFolder {
             })?;
         text.push(b'\n');
         ebm_core::write_atomically(&path, &text).map_err(|error| DriverError::io(path, error))
+    }
+}
+
+/// Creates the first free of NAME, NAME-2, ... in a folder, which is made where it is missing.
+pub(crate) fn create_free(parent: &Path, name: &str) -> Result<PathBuf, DriverError> {
+    create(parent)?;
+    let mut number = 1;
+    loop {
+        let suffix = if number == 1 {
+            String::new()
+        } else {
+            format!("-{number}")
+        };
+        let candidate = parent.join(format!("{name}{suffix}"));
+        // Creating, not asking: two runs that start together get two folders.
+        match fs::create_dir(&candidate) {
+            Ok(()) => return Ok(candidate),
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
+            Err(error) => return Err(DriverError::io(candidate, error)),
+        }
     }
 }
 

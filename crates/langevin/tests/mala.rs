@@ -326,11 +326,9 @@ fn a_step_is_reversible() {
             counts[bin(from)][bin(to)] += 1.0;
         }
         let mut statistic = 0.0;
-        for i in 0..6 {
-            for j in 0..i {
-                let (there, back) = (counts[i][j], counts[j][i]);
-                statistic += (there - back).powi(2) / (there + back).max(1.0);
-            }
+        for (i, j) in (0..6).flat_map(|i| (0..i).map(move |j| (i, j))) {
+            let (there, back): (f64, f64) = (counts[i][j], counts[j][i]);
+            statistic += (there - back).powi(2) / (there + back).max(1.0);
         }
         statistic
     };

@@ -1,6 +1,8 @@
 //! One module for each command.
 
 pub(crate) mod bench;
+pub(crate) mod compare;
 pub(crate) mod data;
+pub(crate) mod diagnose;
 pub(crate) mod experiment;
 pub(crate) mod sample;

@@ -1,0 +1,12 @@
+//! Several runs on one page.
+//!
+//! [`ComparedRun`] reads what a run folder says of itself, [`differing_settings`] keeps the settings in which the runs
+//! differ, [`page`] puts everything side by side.
+
+mod page;
+mod run;
+mod settings;
+
+pub(crate) use page::{PAGE, write_page};
+pub(crate) use run::ComparedRun;
+pub(crate) use settings::differing_settings;

@@ -1,0 +1,82 @@
+//! What a run folder says of itself.
+
+use std::path::{Path, PathBuf};
+
+use ebm_diagnostics::{IterationMetrics, RunSummary, SummaryOptions};
+
+use crate::config::{ExperimentConfig, Source};
+use crate::diagnosis::{Diagnosis, Learning, read_diagnosis};
+use crate::error::DriverError;
+use crate::run_folder::{RunFolder, RunInfo};
+
+/// A run to compare.
+pub(crate) struct ComparedRun {
+    /// The folder as it was given.
+    pub(crate) name: String,
+    pub(crate) root: PathBuf,
+    pub(crate) config: ExperimentConfig,
+    /// How it was made, where the folder still says so.
+    pub(crate) info: Option<RunInfo>,
+    pub(crate) metrics: Vec<IterationMetrics>,
+    /// Means and spreads of d and r, where there are enough iterations.
+    pub(crate) summary: Option<RunSummary>,
+    /// Its diagnosis, if there is one.
+    pub(crate) diagnosis: Option<Diagnosis>,
+}
+
+impl ComparedRun {
+    /// Reads a run folder; a run that still goes on counts as far as it has come.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] names a folder that is no run; others name a damaged file.
+    pub(crate) fn open(root: &Path) -> Result<Self, DriverError> {
+        let folder = RunFolder::open(root)?;
+        let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &[])?;
+        let metrics = folder.read_metrics()?;
+        let options = SummaryOptions {
+            noise: config.langevin.epsilon.get(),
+            state_dimension: Some(config.data.shape().iter().product()),
+            ..SummaryOptions::default()
+        };
+        Ok(Self {
+            name: root.display().to_string(),
+            root: root.to_owned(),
+            info: folder.read_info().ok(),
+            summary: RunSummary::from_metrics(&metrics, &options).ok(),
+            diagnosis: read_diagnosis(&root.join("diagnosis"))?,
+            config,
+            metrics,
+        })
+    }
+
+    /// Iterations done.
+    pub(crate) fn iterations(&self) -> u64 {
+        self.metrics.last().map_or(0, |metrics| metrics.iteration)
+    }
+
+    /// The verdict of the diagnosis, or else the first axis, judged anew.
+    pub(crate) fn verdict(&self) -> String {
+        let Some(diagnosis) = &self.diagnosis else {
+            let learning = Learning::of(&self.metrics);
+            let reason = match &learning {
+                Learning::NotJudged(problem) => format!(" ({problem})"),
+                Learning::Judged(_) => String::new(),
+            };
+            return format!(
+                "{}{reason}; convergence not judged, which `cargo xtask diagnose --run {}` does.",
+                learning.sentence(),
+                crate::advice::shell_word(&self.root)
+            );
+        };
+        if diagnosis.iteration == self.iterations() {
+            return diagnosis.sentence.clone();
+        }
+        // A run that went on since has a net that nobody has judged.
+        format!(
+            "{} (Diagnosed after iteration {}; the run has {} now.)",
+            diagnosis.sentence,
+            diagnosis.iteration,
+            self.iterations()
+        )
+    }
+}

@@ -1,0 +1,91 @@
+//! What only toy densities allow: the learned density itself, and which modes samples reach.
+
+use ebm_data::Toy;
+use ebm_diagnostics::plot::Figure;
+use ebm_diagnostics::{
+    CoverageOptions, ModeCoverage, mode_coverage, points_from_flat, ring_coverage,
+};
+use serde::{Deserialize, Serialize};
+
+use super::{NetChains, Starts, Subject};
+use crate::config::LandscapeConfig;
+use crate::error::DriverError;
+use crate::landscape::LearnedDensity;
+
+/// The quality of a net for a toy density. Distances are taken on the plot grid.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct PlaneQuality {
+    /// KL(q‖p_θ) in nats; none when it is infinite.
+    pub(crate) kl_divergence: Option<f64>,
+    /// Total variation between q and p_θ, from 0 to 1.
+    pub(crate) learned_total_variation: f64,
+    /// Total variation between q and the density estimate of short-run samples.
+    pub(crate) sampled_total_variation: f64,
+    /// Short-run samples, from where learning starts its chains.
+    pub(crate) samples: usize,
+    /// How these samples are spread over the Gaussians, by their centres, or the rings, by their radius.
+    pub(crate) modes: ModeCoverage,
+}
+
+/// The family of noise of the short-run samples; groups of chains have 0, 1 and 2.
+const FAMILY: u64 = 3;
+
+/// How many short-run samples [`judge_plane`] draws.
+pub(crate) fn sample_count(subject: &Subject) -> usize {
+    let wanted = settings(subject).samples;
+    subject
+        .bank
+        .as_ref()
+        .map_or(wanted, |bank| wanted.min(bank.len()))
+}
+
+/// Compares the learned density and short-run samples with the truth.
+pub(crate) fn judge_plane(
+    toy: &Toy,
+    subject: &Subject,
+    starts: &Starts<'_>,
+    net: NetChains<'_>,
+) -> Result<(PlaneQuality, Figure), DriverError> {
+    let key = starts.steps_key(FAMILY);
+    let initial = starts.draw(Starts::of_learning(subject), FAMILY, sample_count(subject))?;
+    let samples = net(initial, key, 0, subject.config.langevin.steps)?.states;
+    let learned = LearnedDensity {
+        toy,
+        temperature: subject.config.langevin.epsilon.learned_temperature(),
+        iteration: subject.iteration,
+    };
+    let energies = |points: &[f32]| Ok(net(points.to_vec(), key, 0, 0)?.energies);
+    let landscape = learned.compare(&settings(subject), energies, &samples)?;
+    let points = points_from_flat(&samples)?;
+    let quality = PlaneQuality {
+        kl_divergence: Some(landscape.learned_divergence).filter(|kl| kl.is_finite()),
+        learned_total_variation: landscape.learned_distance,
+        sampled_total_variation: landscape.sampled_distance,
+        samples: points.len(),
+        modes: coverage(toy, &points)?,
+    };
+    Ok((quality, landscape.figure))
+}
+
+fn settings(subject: &Subject) -> LandscapeConfig {
+    subject.config.landscape.unwrap_or_default()
+}
+
+fn coverage(toy: &Toy, points: &[[f64; 2]]) -> Result<ModeCoverage, DriverError> {
+    let options = |standard_deviation| CoverageOptions {
+        standard_deviation,
+        ..CoverageOptions::default()
+    };
+    Ok(match toy {
+        Toy::Gmm(gmm) => {
+            let centres: Vec<_> = (0..gmm.groups).map(|group| gmm.mean(group)).collect();
+            mode_coverage(points, &centres, &options(gmm.sd))?
+        }
+        Toy::Rings(rings) => {
+            let radii: Vec<_> = (1..=rings.groups)
+                .map(|ring| ring as f64 * rings.radius)
+                .collect();
+            ring_coverage(points, &radii, &options(rings.sd))?
+        }
+    })
+}

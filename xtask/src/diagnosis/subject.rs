@@ -1,0 +1,112 @@
+//! The run that is diagnosed: its settings, its newest net with the bank of the same moment, and its metrics.
+
+use std::path::{Path, PathBuf};
+
+use ebm_diagnostics::{IterationMetrics, read_metrics};
+use ebm_energy_net::read_tensors;
+use ebm_langevin::PersistentBank;
+use ebm_trainer::{latest_checkpoint, read_checkpoint_info};
+
+use crate::advice::shell_word;
+use crate::config::{ExperimentConfig, Source};
+use crate::error::DriverError;
+use crate::run_folder::{RunFolder, RunInfo};
+
+/// A run as it lies on disk.
+pub(crate) struct Subject {
+    pub(crate) folder: RunFolder,
+    pub(crate) config: ExperimentConfig,
+    pub(crate) info: RunInfo,
+    /// d and r of every iteration.
+    pub(crate) metrics: Vec<IterationMetrics>,
+    /// The file of the net.
+    pub(crate) weights: PathBuf,
+    /// Learning iterations of the net.
+    pub(crate) iteration: u64,
+    /// The persistent bank of the same iteration, if it has one.
+    pub(crate) bank: Option<PersistentBank>,
+}
+
+impl Subject {
+    /// Reads the folder. The net is that of the newest checkpoint, because the bank beside it belongs to it; a folder
+    /// that kept only its final weights has them and no bank.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] for no run folder; others name the file that is missing or damaged.
+    pub(crate) fn open(root: &Path) -> Result<Self, DriverError> {
+        let folder = RunFolder::open(root)?;
+        let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &[])?;
+        let info = folder.read_info()?;
+        let metrics = read_all_metrics(&folder)?;
+        let last = metrics.last().map_or(0, |m| m.iteration);
+        let (weights, iteration, bank) = match latest_checkpoint(&folder.checkpoints()) {
+            Ok(checkpoint) => {
+                let iteration = read_checkpoint_info(&checkpoint)?.iteration;
+                let bank = read_bank(&checkpoint.join("bank.safetensors"), &config)?;
+                (checkpoint.join("weights.safetensors"), iteration, bank)
+            }
+            Err(_) if folder.weights().is_file() => (folder.weights(), last, None),
+            Err(_) => {
+                return Err(DriverError::RunFolder {
+                    path: root.to_owned(),
+                    problem: format!(
+                        "has neither a checkpoint nor weights.safetensors, so there is no net to diagnose; learn one with `cargo xtask experiment --config {}`",
+                        shell_word(&folder.config())
+                    ),
+                });
+            }
+        };
+        if last < iteration {
+            tracing::warn!(
+                "{}: ends at iteration {last}, the net is of iteration {iteration}; lines are missing, and the first axis is judged without them",
+                folder.metrics().display()
+            );
+        }
+        Ok(Self {
+            folder,
+            config,
+            info,
+            metrics,
+            weights,
+            iteration,
+            bank,
+        })
+    }
+
+    /// Elements of a state.
+    pub(crate) fn per_chain(&self) -> usize {
+        self.config.data.shape().iter().product()
+    }
+}
+
+fn read_all_metrics(folder: &RunFolder) -> Result<Vec<IterationMetrics>, DriverError> {
+    let path = folder.metrics();
+    let problem = if path.is_file() {
+        let metrics = read_metrics(&path)?;
+        if !metrics.is_empty() {
+            return Ok(metrics);
+        }
+        "holds no iteration yet; diagnose the run when it has learned for a while"
+    } else {
+        "is missing; without it nothing is known of d and r: give a folder as an experiment leaves it"
+    };
+    Err(DriverError::RunFolder {
+        path,
+        problem: problem.into(),
+    })
+}
+
+fn read_bank(
+    path: &Path,
+    config: &ExperimentConfig,
+) -> Result<Option<PersistentBank>, DriverError> {
+    if config.langevin.start != ebm_langevin::ChainStart::Persistent {
+        return Ok(None);
+    }
+    let per_chain = config.data.shape().iter().product();
+    let states = read_tensors(path)?.pop().map(|tensor| tensor.values);
+    Ok(Some(PersistentBank::from_states(
+        states.unwrap_or_default(),
+        per_chain,
+    )?))
+}
