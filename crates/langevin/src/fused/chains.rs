@@ -27,7 +27,7 @@ pub(crate) struct BlockOutcome {
 /// A kernel and what it keeps from step to step.
 enum Walk {
     Ula(Ula),
-    Mala(Metropolis),
+    Mala(Box<Metropolis>),
 }
 
 /// Which numbers a step of a block draws.
@@ -70,7 +70,9 @@ impl<'p> Chains<'p> {
             squares: vec![0.0; block.lanes],
             walk: match kernel {
                 Kernel::Ula(ula) => Walk::Ula(ula),
-                Kernel::Mala(mala) => Walk::Mala(Metropolis::new(mala, &block, chains, spare)),
+                Kernel::Mala(mala) => {
+                    Walk::Mala(Box::new(Metropolis::new(mala, &block, chains, spare)))
+                }
             },
             done: 0,
             block,
