@@ -16,8 +16,11 @@ use crate::{LangevinError, Ula};
 ///
 /// # Precision
 /// Differences of energies, of states and of gradients are taken and summed in f64, but engines compute F in f32. An error of
-/// F by n units in the last place is n · 2⁻²³ · |F|/T nats of the logarithm of the acceptance ratio, at most. This costs
-/// accuracy of the density and no validity: the chain is exact for exp(−F̃/T) with F̃ the function as computed.
+/// F by n units in its last place is up to n · 2⁻²³ · |F|/T nats of the logarithm of the acceptance ratio. Measured for the vanilla net
+/// on 3×32×32 states with ε = 2e-3 and T = 5e-5, against f64: n is about 10 for tensor operations and 35 for the fused engine, in the root
+/// mean square, so 0.004 and 0.02 nats at |F| = 0.2, 0.04 and 0.14 at |F| = 1.6, and whole nats where |F| is a hundred. Such errors
+/// lower the acceptance rate, because rough energies are harder to follow, but cost no validity: the chain is exact for
+/// exp(−F̃/T), F̃ being F as computed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Mala {
     proposal: Ula,

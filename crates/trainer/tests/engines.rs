@@ -4,11 +4,14 @@
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, TensorData};
-use ebm_core::{Energy, Layered, NoiseKey, StepSize, Stream};
+use ebm_core::{Energy, Layered, NoiseKey, StepSize, Stream, Temperature};
 use ebm_energy_net::{Architecture, LayerConfig, Net, NetConfig, Sequential};
 use ebm_langevin::{
-    ChainOutcome, ChainRun, Engine, FusedEngine, Instructions, NoiseStart, TensorEngine, Ula,
+    ChainOutcome, ChainRun, Engine, FusedEngine, Instructions, Mala, NoiseStart, TensorEngine, Ula,
 };
+
+#[path = "engines/mala.rs"]
+mod mala;
 
 type B = Autodiff<Flex>;
 type States = Tensor<Flex, 4>;
