@@ -30,7 +30,7 @@ fn runs_stand_side_by_side_with_what_differs() {
             .stdout
             .contains(&format!("b: {}", sentence.as_str().unwrap()))
     );
-    assert!(ended.stdout.contains("a: Learning not judged"));
+    assert!(ended.stdout.contains("a: Learning not shown to be stable"));
     assert!(ended.stdout.contains("cargo xtask diagnose --run a"));
     let page = place.text("runs/compare/compare.html");
     assert!(page.contains("langevin.steps") && page.contains("cargo xtask compare a b"));

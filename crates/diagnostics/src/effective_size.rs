@@ -88,10 +88,12 @@ pub fn series_mean(series: &[f64]) -> Result<MeanEstimate> {
 }
 
 fn estimate(values: &[f64], effective_size: f64) -> MeanEstimate {
-    let (mean, variance) = mean_and_variance(values);
+    let (mean, _) = mean_and_variance(values);
+    let (largest, scaled) = scaled(values);
+    let (_, variance) = mean_and_variance(&scaled);
     MeanEstimate {
         mean,
-        standard_error: (variance / effective_size).sqrt(),
+        standard_error: (variance / effective_size).sqrt() * largest,
         effective_size,
     }
 }
@@ -109,10 +111,22 @@ pub(crate) fn effective_size(chains: &[&[f64]]) -> f64 {
     total / autocorrelation_time(chains).max(1.0 / total.log10())
 }
 
+/// The largest magnitude, 1 if all are 0, and the values divided by it: values near 1 have squares that neither overflow
+/// nor vanish.
+fn scaled(values: &[f64]) -> (f64, Vec<f64>) {
+    let largest = values.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
+    if largest == 0.0 {
+        return (1.0, values.to_vec());
+    }
+    (largest, values.iter().map(|x| x / largest).collect())
+}
+
 /// τ = 1 + 2·Σ ρ_t over the chains together.
 fn autocorrelation_time(chains: &[&[f64]]) -> f64 {
     let draws = chains[0].len();
     let n = draws as f64;
+    let (_, all) = scaled(&chains.concat());
+    let chains: Vec<&[f64]> = all.chunks_exact(draws).collect();
     let centred: Vec<Vec<f64>> = chains
         .iter()
         .map(|chain| {
@@ -185,6 +199,19 @@ mod tests {
         let sorted = [0.0, 1.0, 2.0, 4.0];
         for (probability, expected) in [(0.0, 0.0), (0.5, 1.5), (1.0, 4.0), (0.9, 3.4)] {
             assert!((quantile(&sorted, probability) - expected).abs() < 1e-12);
+        }
+    }
+
+    #[test]
+    fn huge_and_tiny_values_do_not_overflow() {
+        let wave: Vec<f64> = (0..50).map(|t| f64::from(t * t % 17) - 8.0).collect();
+        let expected = series_mean(&wave).unwrap();
+        for scale in [1e300, 1e-300] {
+            let scaled: Vec<f64> = wave.iter().map(|x| x * scale).collect();
+            let estimate = series_mean(&scaled).unwrap();
+            let ratio = estimate.standard_error / scale / expected.standard_error;
+            assert!((ratio - 1.0).abs() < 1e-9, "{ratio}");
+            assert!((estimate.effective_size / expected.effective_size - 1.0).abs() < 1e-9);
         }
     }
 

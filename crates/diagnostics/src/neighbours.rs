@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::check::check_series;
 use crate::features::{FeatureMatrix, check_pair};
 use crate::{DiagnosticsError, Result};
 
@@ -50,8 +51,8 @@ pub fn neighbour_quality<T: Copy + Into<f64> + Sync>(
         });
     }
     check_pair(real, fake, neighbours.saturating_add(1))?;
-    let real_radii = radii(real, neighbours);
-    let fake_radii = radii(fake, neighbours);
+    let real_radii = radii(real, neighbours)?;
+    let fake_radii = radii(fake, neighbours)?;
     // One pass over the rows of real samples: hits of generated samples, and whether the real one is hit and hits.
     let (hits, covered, recalled) = (0..real.samples())
         .into_par_iter()
@@ -96,8 +97,14 @@ pub fn neighbour_quality<T: Copy + Into<f64> + Sync>(
 }
 
 /// Squared distance of every sample to its `neighbours`-th nearest other one.
-fn radii<T: Copy + Into<f64> + Sync>(set: &FeatureMatrix<'_, T>, neighbours: usize) -> Vec<f64> {
-    (0..set.samples())
+///
+/// # Errors
+/// [`DiagnosticsError::NotFinite`] where one overflows: no distance would be below it or above it.
+fn radii<T: Copy + Into<f64> + Sync>(
+    set: &FeatureMatrix<'_, T>,
+    neighbours: usize,
+) -> Result<Vec<f64>> {
+    let radii: Vec<f64> = (0..set.samples())
         .into_par_iter()
         .map(|sample| {
             let mut distances: Vec<f64> = (0..set.samples())
@@ -108,7 +115,9 @@ fn radii<T: Copy + Into<f64> + Sync>(set: &FeatureMatrix<'_, T>, neighbours: usi
                 .select_nth_unstable_by(neighbours - 1, f64::total_cmp)
                 .1
         })
-        .collect()
+        .collect();
+    check_series("the squared distance of a sample to a neighbour", &radii, 1)?;
+    Ok(radii)
 }
 
 /// Summed in eight lanes, which the compiler turns into vector instructions.
@@ -162,5 +171,7 @@ mod tests {
         assert!(neighbour_quality(&set, &set, 0).is_err());
         assert!(neighbour_quality(&set, &set, usize::MAX).is_err());
         assert!(neighbour_quality(&set, &other, 1).is_err());
+        let far = FeatureMatrix::new(&[0.0, 1e200, -1e200], 1).unwrap();
+        assert!(neighbour_quality(&far, &far, 1).is_err());
     }
 }

@@ -3,6 +3,7 @@
 use crate::Result;
 use crate::chains::{mean_and_variance, split};
 use crate::distribution::normal_quantile;
+use crate::effective_size::quantile;
 
 /// The rank-normalised, folded split R̂ of `chains`, each `[draws]` long: how much wider all draws together spread than
 /// the draws of a half chain. 1 for chains that agree; Vehtari et al. ask for less than 1.01.
@@ -22,7 +23,9 @@ pub fn split_rhat<C: AsRef<[f64]>>(chains: &[C]) -> Result<f64> {
     let halves = split(chains)?;
     let draws = halves[0].len();
     let values: Vec<f64> = halves.concat();
-    let centre = median(&values);
+    let mut sorted = values.clone();
+    sorted.sort_by(f64::total_cmp);
+    let centre = quantile(&sorted, 0.5);
     let folded: Vec<f64> = values.iter().map(|x| (x - centre).abs()).collect();
     let bulk = potential_scale_reduction(&normal_scores(&values), draws);
     let tail = potential_scale_reduction(&normal_scores(&folded), draws);
@@ -60,18 +63,6 @@ fn potential_scale_reduction(values: &[f64], draws: usize) -> f64 {
     let within = variances.iter().sum::<f64>() / variances.len() as f64;
     let (_, between) = mean_and_variance(&means);
     ((n - 1.0) / n + between / within).sqrt()
-}
-
-/// The middle value, or the mean of the two middle ones.
-pub(crate) fn median(values: &[f64]) -> f64 {
-    let mut sorted = values.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 {
-        sorted[middle]
-    } else {
-        0.5 * sorted[middle - 1] + 0.5 * sorted[middle]
-    }
 }
 
 #[cfg(test)]

@@ -166,6 +166,10 @@ fn correlation_figure_has_its_four_panels() {
             .to_png()
             .unwrap();
     }
+    let mut gap = run;
+    gap[2900].energy_difference = f64::NAN;
+    let svg = correlation_figure(&gap, &options).unwrap().to_svg();
+    assert!(svg.contains("1,499 finite of the last 1,500 iterations"));
     assert!(correlation_figure(&[], &options).is_err());
     assert!(correlation_figure(&metrics(50, |_| f64::NAN, wave), &options).is_err());
 }
@@ -223,9 +227,11 @@ fn chain_energy_figure_shows_bands_over_decades() {
     assert!(chain_energy_figure(&energies).is_err());
     let mut broken = groups[0].clone();
     broken.energies[3] = f64::NAN;
+    broken.energies[20 * 10..20 * 11].fill(f64::INFINITY);
     let broken = [broken];
     energies.groups = &broken;
-    assert!(chain_energy_figure(&energies).is_err());
+    let figure = chain_energy_figure(&energies).unwrap();
+    assert!(figure.to_svg().contains("21 energies not finite"));
     let mut huge = groups[0].clone();
     huge.energies.iter_mut().for_each(|e| *e *= 1e306);
     let huge = [huge];

@@ -4,9 +4,9 @@
 
 use ebm_diagnostics::IterationMetrics;
 use ebm_diagnostics::verdict::{
-    Balance, ChainGroup, ChainStart, ChainSummary, Convergence, ConvergenceOptions, Instability,
-    Oscillation, OscillationOptions, Stability, StabilityOptions, Verdict, VerdictOptions,
-    test_convergence, test_oscillation, test_stability,
+    Balance, ChainGroup, ChainStart, ChainSummary, Convergence, ConvergenceOptions,
+    ConvergenceTest, Instability, Oscillation, OscillationOptions, Stability, StabilityOptions,
+    Verdict, VerdictOptions, test_convergence, test_oscillation, test_stability,
 };
 
 /// Sums of twelve uniforms of a linear congruential generator: close to normal, and the same everywhere.
@@ -103,6 +103,42 @@ fn negative_autoregression_is_strong() {
 }
 
 #[test]
+fn growing_amplitude_is_not_called_strong() {
+    // Independent values whose amplitude grows e⁴-fold over the window: nominal rate 1 % on each side, without the floor.
+    // 1,000 series: more than 22 of them have a probability below 0.1 %.
+    let mut noise = Noise(17);
+    let options = OscillationOptions {
+        floor: 0.0,
+        ..OscillationOptions::default()
+    };
+    let r = gradient(500);
+    let (mut strong, mut wandering) = (0, 0);
+    for _ in 0..1000 {
+        let d: Vec<f64> = (0..500)
+            .map(|t| noise.next() * (4.0 * f64::from(t) / 500.0).exp())
+            .collect();
+        let conclusion = test_oscillation(&d, &r, &options).unwrap().conclusion;
+        strong += usize::from(conclusion == Oscillation::Strong);
+        wandering += usize::from(conclusion == Oscillation::Wandering);
+    }
+    println!("growing amplitude: {strong} strong, {wandering} wandering of 1,000");
+    assert!(strong <= 22 && wandering <= 22, "{strong} {wandering}");
+}
+
+#[test]
+fn a_spike_does_not_hide_a_swing() {
+    // As certain as without the spike.
+    let mut noise = Noise(18);
+    let r = gradient(500);
+    for _ in 0..50 {
+        let mut d = noise.autoregression(-0.5, 500);
+        d[321] = 100.0;
+        let test = test_oscillation(&d, &r, &OscillationOptions::default()).unwrap();
+        assert_eq!(test.conclusion, Oscillation::Strong, "{test}");
+    }
+}
+
+#[test]
 fn settled_learning_is_stable_and_balanced() {
     let r = gradient(2000);
     let options = StabilityOptions::default();
@@ -171,51 +207,100 @@ fn unsettled_learning_is_unstable_for_the_right_reason() {
 }
 
 #[test]
-fn a_mean_at_the_tolerance_is_called_unstable_at_the_stated_rate() {
-    // The hardest case: a step by exactly the tolerance of 0.5 standard deviations. One interval of four has the room
-    // of 1 %/4/2 on this side; 400 series, of which more than 7 have a probability below 0.01 %. Strong correlation
-    // leaves few effective values and so is the harder one.
-    let r = gradient(1000);
-    for coefficient in [-0.5, 0.0, 0.7] {
-        let mut noise = Noise(5);
-        let mut unstable = 0;
-        for _ in 0..400 {
-            // The step itself adds a quarter of its square to the variance: 0.5² = step²/(1 + step²/4).
-            let step = 0.5 / (1.0_f64 - 0.0625).sqrt();
-            let mut d = noise.autoregression(coefficient, 1000);
-            d[500..].iter_mut().for_each(|d| *d += step);
-            let test = test_stability(&d, &r, &StabilityOptions::default()).unwrap();
-            unstable += usize::from(test.conclusion == Stability::Unstable);
-        }
-        println!("coefficient {coefficient}: {unstable} of 400 unstable");
-        assert!(unstable <= 7, "{coefficient}: {unstable}");
+fn a_window_that_rises_and_falls_back_is_not_stable() {
+    // The halves have the same means. The triangle reaches one standard deviation of the noise to both sides; 50 series
+    // of each, all certain by the size of the effect.
+    let triangle = |t: usize| 1.0 - (t as f64 / 1000.0 - 1.0).abs();
+    let mut noise = Noise(23);
+    for _ in 0..50 {
+        let d = noise.autoregression(-0.3, 2000);
+        let hump: Vec<f64> = d
+            .iter()
+            .enumerate()
+            .map(|(t, d)| d + 2.0 * triangle(t) - 1.0)
+            .collect();
+        let test = test_stability(&hump, &gradient(2000), &StabilityOptions::default()).unwrap();
+        assert_ne!(test.conclusion, Stability::Stable, "{test}");
+        let r: Vec<f64> = gradient(2000)
+            .iter()
+            .enumerate()
+            .map(|(t, r)| r * (1.0 + 0.5 * triangle(t)))
+            .collect();
+        let test = test_stability(&d, &r, &StabilityOptions::default()).unwrap();
+        assert_ne!(test.conclusion, Stability::Stable, "{test}");
     }
 }
 
 #[test]
-fn intervals_of_drift_and_growth_cover_zero_at_the_stated_rate() {
-    // Nominal 95 % each: four intervals share 20 %. 500 series; the estimated autocorrelation may cost 2.5 %.
+fn a_few_effective_values_are_not_called_stable() {
+    // A coefficient of 0.95 leaves about 13 of the 500 values of each half.
+    let d = Noise(29).autoregression(0.95, 1000);
+    let generous = StabilityOptions {
+        drift_tolerance: 100.0,
+        growth_tolerance: 1e6,
+        ..StabilityOptions::default()
+    };
+    let test = test_stability(&d, &gradient(1000), &generous).unwrap();
+    assert_eq!(test.conclusion, Stability::Undecided, "{test}");
+}
+
+#[test]
+fn a_mean_at_the_tolerance_is_decided_wrongly_at_the_stated_rate() {
+    // The hardest case: a step by exactly the tolerance of 0.5 standard deviations, where both conclusions are wrong.
+    // One interval of four has the room of 20 %/4: 5 % over both sides. 1,000 series, of which more than 72 have a
+    // probability below 0.1 %. Strong correlation leaves few effective values and so is the harder one.
     let r = gradient(1000);
     let options = StabilityOptions {
         error_rate: 0.2,
         ..StabilityOptions::default()
     };
     for coefficient in [-0.5, 0.0, 0.7] {
+        let mut noise = Noise(5);
+        let mut decided = 0;
+        for _ in 0..1000 {
+            // The step itself adds a quarter of its square to the variance: 0.5² = step²/(1 + step²/4).
+            let step = 0.5 / (1.0_f64 - 0.0625).sqrt();
+            let mut d = noise.autoregression(coefficient, 1000);
+            d[500..].iter_mut().for_each(|d| *d += step);
+            let test = test_stability(&d, &r, &options).unwrap();
+            decided += usize::from(test.conclusion != Stability::Undecided);
+        }
+        println!("coefficient {coefficient}: {decided} of 1,000 decided");
+        assert!(decided <= 72, "{coefficient}: {decided}");
+    }
+}
+
+#[test]
+fn intervals_of_drift_and_growth_cover_zero_at_the_stated_rate() {
+    // Nominal 95 % each: four intervals share 20 %. 500 series; the estimated autocorrelation may cost 2.5 %.
+    let options = StabilityOptions {
+        error_rate: 0.2,
+        ..StabilityOptions::default()
+    };
+    for coefficient in [-0.5, 0.0, 0.7] {
         let mut noise = Noise(71);
-        let mut covered = [0; 3];
+        let mut covered = [0; 4];
         for _ in 0..500 {
             let d = noise.autoregression(coefficient, 1000);
+            let r: Vec<f64> = noise
+                .autoregression(coefficient, 1000)
+                .iter()
+                .map(|x| 0.8 + 0.02 * x)
+                .collect();
             let measures = test_stability(&d, &r, &options).unwrap().measures.unwrap();
             let share = measures.expanding_share;
             for (count, inside) in covered.iter_mut().zip([
                 measures.drift.low <= 0.0 && measures.drift.high >= 0.0,
                 measures.log_growth.low <= 0.0 && measures.log_growth.high >= 0.0,
                 share.low <= 0.5 && share.high >= 0.5,
+                measures.gradient_drift.low <= 0.0 && measures.gradient_drift.high >= 0.0,
             ]) {
                 *count += usize::from(inside);
             }
         }
-        println!("coefficient {coefficient}: drift, growth, share cover {covered:?} of 500");
+        println!(
+            "coefficient {coefficient}: drift, growth, share, drift of r cover {covered:?} of 500"
+        );
         assert!(
             covered.iter().all(|count| (462..=495).contains(count)),
             "{covered:?}"
@@ -233,9 +318,11 @@ fn unusable_series_are_errors() {
     assert!(test_stability(&wave[..39], &r[..39], &options).is_err());
     assert!(test_stability(&[0.3; 100], &r, &options).is_err());
     assert!(test_stability(&wave, &wave, &options).is_err());
-    let mut late = vec![0.0; 100];
-    late[80] = 1.0;
-    assert!(test_stability(&late, &r, &options).is_err());
+    // Nothing at first: an infinite growth.
+    let late = [vec![0.0; 50], wave[..50].to_vec()].concat();
+    let test = test_stability(&late, &r, &options).unwrap();
+    assert!(test.reasons.contains(&Instability::Growth), "{test}");
+    assert!(test.to_string().contains("grows infinitely"), "{test}");
     assert!(test_stability(&wave, &[0.0; 100], &options).is_ok());
     let huge: Vec<f64> = wave.iter().map(|x| x * 1e307).collect();
     assert!(test_stability(&huge, &r, &options).is_ok());
@@ -338,33 +425,213 @@ fn chains_that_stay_converge_and_chains_that_sink_do_not() {
     let few = group(&mut noise, ChainStart::Bank, 8, |step| -1e-4 * step as f64);
     let test = test_convergence(&[few], &options).unwrap();
     assert_eq!(test.conclusion, Convergence::Undecided, "{test}");
+    let text = test.to_string();
+    assert!(text.ends_with("more chains would tell"), "{text}");
 }
 
 #[test]
-fn a_drift_at_the_tolerance_is_decided_wrongly_at_the_stated_rate() {
-    // At a drift of exactly one spread both conclusions are wrong. Two multiples and two summaries share 5 %, and only
-    // one of the four drifts: at most 1.25 % over both sides in expectation. Of 400 groups more than 14 have a
-    // probability below 0.1 %. The smaller the group, the more the error of the spread counts.
-    for chains in [8, 32] {
-        let mut noise = Noise(31);
-        let mut wrong = 0;
-        for _ in 0..400 {
-            let at_tolerance = group(&mut noise, ChainStart::Noise, chains, |step| {
-                if step > 5000 { -1.0 } else { 0.0 }
+fn a_handful_of_chains_shows_a_large_change() {
+    let options = ConvergenceOptions::default();
+    for chains in [4, 5, 6] {
+        let mut noise = Noise(33);
+        for _ in 0..50 {
+            let sink = group(&mut noise, ChainStart::Noise, chains, |step| {
+                if step > 5000 { -40.0 } else { 0.0 }
             });
-            let test = test_convergence(&[at_tolerance], &ConvergenceOptions::default()).unwrap();
-            wrong += usize::from(test.conclusion != Convergence::Undecided);
+            let test = test_convergence(&[sink], &options).unwrap();
+            // Of 4 chains the spread at L is sometimes too small by half to tell.
+            if chains > 4 {
+                assert_eq!(test.conclusion, Convergence::NotConvergent, "{test}");
+            }
+            assert_ne!(test.conclusion, Convergence::Convergent, "{test}");
         }
-        println!("{chains} chains: {wrong} of 400 decided");
-        assert!(wrong <= 14, "{chains}: {wrong}");
+    }
+    // Two groups of five that lie 40 spreads apart.
+    let mut noise = Noise(34);
+    let [a, b] = [(ChainStart::Noise, 40.0), (ChainStart::Data, 0.0)]
+        .map(|(start, shift)| group(&mut noise, start, 5, |_| shift));
+    let test = test_convergence(&[a, b], &options).unwrap();
+    assert_eq!(test.conclusion, Convergence::NotConvergent, "{test}");
+    assert!(test.to_string().contains("still lies"), "{test}");
+}
+
+#[test]
+fn means_that_stay_are_not_enough() {
+    let options = ConvergenceOptions::default();
+    // 4 of 400 chains sink by 40 spreads: the mean by less than half a spread.
+    let mut some = group(&mut Noise(35), ChainStart::Noise, 400, |_| 0.0);
+    let last = some.energies.len() - 400;
+    some.energies[last..last + 4]
+        .iter_mut()
+        .for_each(|energy| *energy -= 80.0);
+    let test = test_convergence(&[some], &options).unwrap();
+    println!("{test}");
+    assert_ne!(test.conclusion, Convergence::Convergent, "{test}");
+    assert!(
+        test.to_string().contains("the spread of their energy"),
+        "{test}"
+    );
+
+    // All chains end in one state that has the mean energy of all, nearly and exactly.
+    for left in [0.01, 0.0] {
+        let mut same = group(&mut Noise(36), ChainStart::Noise, 64, |_| 0.0);
+        let last = same.energies.len() - 64;
+        let mean = same.energies[64..128].iter().sum::<f64>() / 64.0;
+        same.energies[last..]
+            .iter_mut()
+            .for_each(|energy| *energy = mean + left * (*energy - mean));
+        let test = test_convergence(&[same], &options).unwrap();
+        println!("{test}");
+        assert_eq!(test.conclusion, Convergence::NotConvergent, "{test}");
+        assert!(
+            test.to_string().contains("the spread of their energy"),
+            "{test}"
+        );
     }
 }
 
 #[test]
-fn about_thirty_chains_show_convergence() {
+fn intervals_of_spread_changes_cover_the_truth() {
+    // Nominal 95 %, of which one number in two has 97.5 %; 1,000 groups whose spread doubles. The jackknife allows 2.5 %
+    // with few chains.
+    let options = ConvergenceOptions {
+        multiples: vec![100],
+        error_rate: 0.1,
+        ..ConvergenceOptions::default()
+    };
+    for chains in [8, 64] {
+        let mut noise = Noise(45);
+        let mut covered = 0;
+        for _ in 0..1000 {
+            let mut g = group(&mut noise, ChainStart::Noise, chains, |_| 0.0);
+            g.state_summaries.clear();
+            let last = g.energies.len() - chains;
+            g.energies[last..].iter_mut().for_each(|e| *e *= 2.0);
+            let interval = test_convergence(&[g], &options).unwrap().spread_changes[0].log_ratio;
+            let truth = 2.0_f64.ln();
+            covered += usize::from(interval.low <= truth && truth <= interval.high);
+        }
+        println!("{chains} chains, doubled spread: {covered} of 1,000 covered");
+        assert!((915..=985).contains(&covered), "{chains}: {covered}");
+    }
+}
+
+#[test]
+fn chains_that_leave_the_numbers_decide() {
+    let options = ConvergenceOptions::default();
+    let good = group(&mut Noise(37), ChainStart::Noise, 64, |_| 0.0);
+    let mut broken = good.clone();
+    let last = broken.energies.len() - 64;
+    broken.energies[last + 5] = f64::NAN;
+    broken.state_summaries[0].values[last + 5] = f64::INFINITY;
+    let test = test_convergence(&[broken.clone()], &options).unwrap();
+    assert_eq!(test.conclusion, Convergence::NotConvergent);
+    assert_eq!(
+        test.to_string(),
+        "not convergent: 1 of 64 chains from noise do not stay finite"
+    );
+    assert_eq!(test.changes[0].chains, 63);
+    broken.energies[last..].fill(f64::NEG_INFINITY);
+    let test = test_convergence(&[broken], &options).unwrap();
+    assert_eq!(test.not_finite[0].not_finite, 64);
+    assert!(test.changes.is_empty());
+
+    // 0 in all chains at L, 1 in all of them at the end: infinitely many spreads, but in numbers that JSON has.
+    let mut outside = good;
+    outside.state_summaries[0].values[last..].fill(1.0);
+    let test = test_convergence(&[outside], &options).unwrap();
+    assert_eq!(test.conclusion, Convergence::NotConvergent);
+    println!("{test}");
+    assert!(
+        test.to_string().contains("from 0 to 1, all of them alike"),
+        "{test}"
+    );
+    let json = serde_json::to_string(&test).unwrap();
+    let back: ConvergenceTest = serde_json::from_str(&json).unwrap();
+    assert_eq!(back, test);
+}
+
+#[test]
+fn sentences_tell_what_decided() {
+    let options = ConvergenceOptions::default();
+    let mut noise = Noise(38);
+    // The changes are small; the distance of one spread cannot be told.
+    let pair = [(ChainStart::Noise, 1.0), (ChainStart::Data, 0.0)]
+        .map(|(start, shift)| group(&mut noise, start, 200, |_| shift));
+    let test = test_convergence(&pair, &options).unwrap();
+    assert_eq!(test.conclusion, Convergence::Undecided);
+    let text = test.to_string();
+    println!("{text}");
+    assert!(
+        text.contains("still lies") && !text.contains("confidence"),
+        "{text}"
+    );
+    // Convergent, and the largest number is a distance.
+    let pair = [(ChainStart::Noise, 0.6), (ChainStart::Data, 0.0)]
+        .map(|(start, shift)| group(&mut noise, start, 400, |_| shift));
+    let test = test_convergence(&pair, &options).unwrap();
+    assert_eq!(test.conclusion, Convergence::Convergent, "{test}");
+    let text = test.to_string();
+    println!("{text}");
+    assert!(
+        text.contains("still lies") && text.contains("(confidence "),
+        "{text}"
+    );
+}
+
+#[test]
+fn chains_that_burn_in_count_by_their_distance_only() {
+    // Persistent training: chains from noise sink for 2,000 steps and then are where those of the bank are.
+    let mut noise = Noise(39);
+    let sinks = |step: u64| if step < 2000 { 20.0 } else { 0.0 };
+    let from_noise = group(&mut noise, ChainStart::Noise, 64, sinks);
+    let bank = group(&mut noise, ChainStart::Bank, 64, |_| 0.0);
+    let groups = [from_noise, bank];
+    let test = test_convergence(&groups, &ConvergenceOptions::default()).unwrap();
+    assert_eq!(test.conclusion, Convergence::NotConvergent, "{test}");
+    let options = ConvergenceOptions {
+        burning_in: vec![ChainStart::Noise],
+        ..ConvergenceOptions::default()
+    };
+    let test = test_convergence(&groups, &options).unwrap();
+    assert_eq!(test.conclusion, Convergence::Convergent, "{test}");
+    assert!(test.changes.iter().all(|c| c.start == ChainStart::Bank));
+    assert_eq!((test.changes.len(), test.distances.len()), (4, 2));
+    // Alone they tell nothing.
+    let test = test_convergence(&groups[..1], &options).unwrap();
+    assert_eq!(test.conclusion, Convergence::Undecided);
+    assert!(test.to_string().contains("nothing to compare"), "{test}");
+}
+
+#[test]
+fn a_drift_at_the_tolerance_is_decided_wrongly_at_the_stated_rate() {
+    // At a drift of exactly one spread both conclusions are wrong. Means and spreads of two summaries at two multiples
+    // share 40 %, and only one of the eight drifts: at most 5 % over both sides in expectation. Of 1,000 groups more than
+    // 72 have a probability below 0.1 %. The smaller the group, the more the error of the spread counts.
+    let options = ConvergenceOptions {
+        error_rate: 0.4,
+        ..ConvergenceOptions::default()
+    };
+    for chains in [8, 32] {
+        let mut noise = Noise(31);
+        let mut wrong = 0;
+        for _ in 0..1000 {
+            let at_tolerance = group(&mut noise, ChainStart::Noise, chains, |step| {
+                if step > 5000 { -1.0 } else { 0.0 }
+            });
+            let test = test_convergence(&[at_tolerance], &options).unwrap();
+            wrong += usize::from(test.conclusion != Convergence::Undecided);
+        }
+        println!("{chains} chains: {wrong} of 1,000 decided");
+        assert!(wrong <= 72, "{chains}: {wrong}");
+    }
+}
+
+#[test]
+fn some_dozens_of_chains_show_convergence() {
     // Not a rate of errors but the power: how often chains that stay are called convergent. Never the opposite: an
     // interval around zero beyond one spread has a probability below 1e-6.
-    for (chains, least) in [(32, 150), (64, 195)] {
+    for (chains, least) in [(32, 60), (64, 180)] {
         let mut noise = Noise(61);
         let mut convergent = 0;
         for _ in 0..200 {
@@ -381,9 +648,11 @@ fn about_thirty_chains_show_convergence() {
 
 #[test]
 fn intervals_of_changes_cover_the_truth() {
-    // Nominal 95 % for one comparison; 1,000 groups, the delta method allows 92.5 %.
+    // Nominal 95 % for one of two comparisons; 1,000 groups, the delta method allows 92.5 %. The bound towards zero of a
+    // large change is cautious, so that nearly only the other end is missed.
     let options = ConvergenceOptions {
         multiples: vec![100],
+        error_rate: 0.1,
         ..ConvergenceOptions::default()
     };
     for (chains, drift) in [(8, 0.0), (8, -5.0), (64, -5.0), (64, -40.0)] {
@@ -399,16 +668,19 @@ fn intervals_of_changes_cover_the_truth() {
             covered += usize::from(interval.low <= drift && drift <= interval.high);
         }
         println!("{chains} chains, drift {drift}: {covered} of 1,000 covered");
-        assert!(covered >= 925, "{chains} chains, drift {drift}: {covered}");
+        assert!(
+            (925..=995).contains(&covered),
+            "{chains} chains, drift {drift}: {covered}"
+        );
     }
 }
 
 #[test]
 fn intervals_of_distances_cover_the_truth() {
-    // Nominal 95 % for the distance, which shares 25 % with four changes; 1,000 pairs of groups of unequal size. The
-    // means differ by 5 standard deviations of the first group; both spreads are the same.
+    // Nominal 95 % for the distance, which shares 45 % with four changes and four of spreads; 1,000 pairs of groups of
+    // unequal size. The means differ by 5 standard deviations of the first group; both spreads are the same.
     let options = ConvergenceOptions {
-        error_rate: 0.25,
+        error_rate: 0.45,
         ..ConvergenceOptions::default()
     };
     let mut noise = Noise(43);
@@ -422,7 +694,7 @@ fn intervals_of_distances_cover_the_truth() {
         covered += usize::from(interval.low <= 5.0 && 5.0 <= interval.high);
     }
     println!("distance: {covered} of 1,000 covered");
-    assert!((925..=985).contains(&covered), "{covered}");
+    assert!((925..=995).contains(&covered), "{covered}");
 }
 
 #[test]
@@ -436,7 +708,6 @@ fn unusable_groups_are_errors() {
             .unwrap_err()
             .to_string()
     };
-    assert!(bad(&|g| g.energies[5] = f64::NAN).contains("not finite"));
     assert!(
         bad(&|g| {
             g.energies.pop();
@@ -449,8 +720,6 @@ fn unusable_groups_are_errors() {
     assert!(bad(&|g| g.state_summaries[0].name = "energy".to_owned()).contains("twice"));
     assert!(bad(&|g| g.steps.clear()).contains("records"));
     assert!(bad(&|g| g.energies.iter_mut().for_each(|e| *e *= 1e200)).contains("in spreads"));
-    // Constant at both steps, but not the same.
-    assert!(bad(&|g| g.state_summaries[0].values[6 * 20..].fill(1.0)).contains("no spread"));
     assert!(test_convergence(&[], &options).is_err());
     assert!(test_convergence(&[good.clone(), good.clone()], &options).is_err());
     for bad in [
@@ -468,6 +737,10 @@ fn unusable_groups_are_errors() {
         },
         ConvergenceOptions {
             tolerance: 0.0,
+            ..options.clone()
+        },
+        ConvergenceOptions {
+            spread_tolerance: 1.0,
             ..options.clone()
         },
         ConvergenceOptions {
@@ -519,4 +792,61 @@ fn a_verdict_is_one_sentence_and_survives_json() {
         "Unstable learning (d or r is not finite); convergence not judged, which takes long chains."
     );
     assert!(Verdict::new(&[], &[], &options).is_err());
+}
+
+#[test]
+fn what_cannot_be_tested_leaves_the_rest_of_the_verdict() {
+    let options = VerdictOptions::default();
+    let d = Noise(53).autoregression(0.0, 4000);
+    let r = gradient(4000);
+    let sink = [group(&mut Noise(54), ChainStart::Noise, 32, |step| {
+        -4e-3 * step as f64
+    })];
+    // A window of 50, 10 and 5 iterations and a d without spread.
+    for (length, beginning) in [
+        (
+            100,
+            "Learning not shown to be stable, oscillation undecided",
+        ),
+        (
+            20,
+            "Learning not shown to be stable (too few iterations, or d is constant), oscillation",
+        ),
+        (
+            10,
+            "Learning not shown to be stable (too few iterations, or d is constant); not conv",
+        ),
+    ] {
+        let verdict = Verdict::new(&metrics(&d[..length], &r[..length]), &sink, &options).unwrap();
+        let text = verdict.to_string();
+        println!("{text}");
+        assert!(text.starts_with(beginning), "{text}");
+        assert!(text.contains("not convergent"), "{text}");
+    }
+    let verdict = Verdict::new(&metrics(&[0.3; 4000], &r), &sink, &options).unwrap();
+    assert_eq!(verdict.learning.stability.conclusion, Stability::Undecided);
+    assert_eq!(verdict.learning.oscillation, None);
+}
+
+#[test]
+fn a_verdict_tells_which_updates_prevail() {
+    let r = gradient(4000);
+    for (shift, told) in [
+        (-1.0, "% of the updates expand;"),
+        (1.0, "% of the updates contract;"),
+    ] {
+        let d: Vec<f64> = Noise(55)
+            .autoregression(0.0, 4000)
+            .iter()
+            .map(|d| d + shift)
+            .collect();
+        let verdict = Verdict::new(&metrics(&d, &r), &[], &VerdictOptions::default()).unwrap();
+        let text = verdict.to_string();
+        println!("{text}");
+        assert!(
+            text.starts_with("Stable learning with weak oscillation; 8"),
+            "{text}"
+        );
+        assert!(text.contains(told), "{text}");
+    }
 }

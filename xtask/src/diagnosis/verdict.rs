@@ -4,12 +4,12 @@ use std::path::Path;
 
 use ebm_diagnostics::IterationMetrics;
 use ebm_diagnostics::verdict::{
-    ChainGroup, ConvergenceOptions, ConvergenceTest, LearningVerdict, VerdictOptions,
+    ChainGroup, ChainStart, ConvergenceOptions, ConvergenceTest, LearningVerdict, VerdictOptions,
     test_convergence,
 };
 use serde::{Deserialize, Serialize};
 
-use super::{GroupRecord, PlaneQuality, Runaway, Schedule};
+use super::{GroupRecord, PlaneQuality, Runaway, Schedule, StartName};
 use crate::error::DriverError;
 
 /// The file of a diagnosis that other commands read.
@@ -21,7 +21,7 @@ pub(crate) const RECORD: &str = "verdict.json";
 pub(crate) enum Learning {
     /// Judged from d and r.
     Judged(Box<LearningVerdict>),
-    /// Too few iterations, or a d that never moves.
+    /// No iterations.
     NotJudged(String),
 }
 
@@ -77,7 +77,15 @@ impl Chains {
             return Ok(Self::RanAway(runaways));
         }
         let groups: Vec<_> = records.iter().map(|record| record.group.clone()).collect();
+        // Where learning goes on from a bank, chains from noise are still on their way after L steps.
+        let has_bank = records.iter().any(|record| record.start == StartName::Bank);
+        let burning_in = if has_bank {
+            vec![ChainStart::Noise]
+        } else {
+            Vec::new()
+        };
         let options = ConvergenceOptions {
+            burning_in,
             training_steps: schedule.training_steps,
             multiples: schedule.multiples.clone(),
             ..ConvergenceOptions::default()

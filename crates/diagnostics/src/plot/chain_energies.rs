@@ -41,8 +41,8 @@ struct Bands {
 /// Draws the median energy of each group over a logarithmic axis of steps, with the band from the 10 % to the 90 %
 /// quantile over its chains, on 1600 × 900 units.
 ///
-/// A record at step 0 has no place on the axis and is left out and counted. The energy axis follows the bulk of the
-/// values, as in [`line_figure`](super::line_figure).
+/// A record at step 0 has no place on the axis and is left out and counted; so are energies that are not finite. The
+/// energy axis follows the bulk of the values, as in [`line_figure`](super::line_figure).
 ///
 /// # Errors
 /// Those of [`ChainGroup::check`], [`DiagnosticsError::SeriesTooShort`] for no group or when none has 2 records beyond
@@ -61,6 +61,12 @@ pub fn chain_energy_figure(figure: &ChainEnergies<'_>) -> Result<Figure> {
         });
     }
     let at_zero = figure.groups.iter().filter(|g| g.steps[0] == 0).count();
+    let not_finite = figure
+        .groups
+        .iter()
+        .flat_map(|group| &group.energies)
+        .filter(|energy| !energy.is_finite())
+        .count();
     let places = bands.iter().flat_map(|b| &b.places);
     let first = places.clone().fold(f64::INFINITY, |m, x| m.min(*x));
     let last = places.fold(f64::NEG_INFINITY, |m, x| m.max(*x));
@@ -86,6 +92,7 @@ pub fn chain_energy_figure(figure: &ChainEnergies<'_>) -> Result<Figure> {
         }),
         reference.map_or_else(String::new, |_| "dashed: mean over the data".to_owned()),
         counted(at_zero, "starts at step 0 not shown"),
+        counted(not_finite, "energies not finite"),
     ]);
     let title = clean(&figure.title);
     let names: Vec<String> = figure
@@ -158,6 +165,10 @@ impl Bands {
             .filter(|(_, step)| **step > 0)
         {
             let mut sorted = group.at(&group.energies, record).to_vec();
+            sorted.retain(|energy| energy.is_finite());
+            if sorted.is_empty() {
+                continue;
+            }
             sorted.sort_by(f64::total_cmp);
             bands.places.push((*step as f64).log10());
             bands.low.push(quantile(&sorted, 0.1));

@@ -21,8 +21,21 @@ struct Series {
 }
 
 impl Series {
-    /// `None` when fewer than 2 iterations have finite values.
-    fn of(window: &[IterationMetrics], max_lag: usize) -> Result<Option<Self>> {
+    /// d not centred, as the paper draws it. `None` when fewer than 2 iterations have finite values.
+    fn as_drawn(window: &[IterationMetrics], max_lag: usize) -> Result<Option<Self>> {
+        Self::of(window, max_lag, unit_mean_square)
+    }
+
+    /// d centred, so that a swing about a mean shows. `None` when fewer than 2 iterations have finite values.
+    fn centred(window: &[IterationMetrics], max_lag: usize) -> Result<Option<Self>> {
+        Self::of(window, max_lag, standardise)
+    }
+
+    fn of(
+        window: &[IterationMetrics],
+        max_lag: usize,
+        scale_d: impl Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<Option<Self>> {
         // Each lag relates two iterations, so both series keep the same iterations.
         let (d, r): (Vec<f64>, Vec<f64>) = window
             .iter()
@@ -35,7 +48,7 @@ impl Series {
         Ok(Some(Self {
             // The band and the stems of a handful of lags stay readable up to a few hundred.
             max_lag: max_lag.clamp(1, 200).min(d.len() - 1),
-            d: unit_mean_square(&d)?,
+            d: scale_d(&d)?,
             r: standardise(&r)?,
         }))
     }
@@ -101,7 +114,7 @@ pub(crate) fn draw_correlations(
     let over = format!("last {} iterations", thousands(window.len() as u64));
     let cross_title = &format!("cross-correlation of d and r, {over}");
     let auto_title = &format!("autocorrelations, {over}");
-    let Some(series) = Series::of(window, max_lag)? else {
+    let Some(series) = Series::as_drawn(window, max_lag)? else {
         draw_empty(cross_area, cross_title, "too few finite values")?;
         return draw_empty(auto_area, auto_title, "too few finite values");
     };
@@ -141,8 +154,9 @@ impl Default for CorrelationOptions {
 /// Draws the autocorrelation and the partial autocorrelation of d, the autocorrelation of r and the cross-correlation
 /// of both over the [`settled_window`], on 1600 × 1200 units.
 ///
-/// d is scaled to unit mean square and not centred, r is standardised; the grey band is ±1.96/√n, within which 95 % of
-/// the correlations of white noise lie.
+/// Both series are standardised: d is centred here, as in [`test_oscillation`](crate::verdict::test_oscillation), which
+/// tests the correlations of their ranks. The grey band is ±1.96/√n, within which 95 % of the correlations of white noise
+/// lie.
 ///
 /// # Errors
 /// [`DiagnosticsError::SeriesTooShort`] for fewer than 2 records with finite d and r in the window.
@@ -151,14 +165,26 @@ pub fn correlation_figure(
     options: &CorrelationOptions,
 ) -> Result<Figure> {
     let window = settled_window(metrics, options.window);
-    let Some(series) = Series::of(window, options.max_lag)? else {
+    let finite = window
+        .iter()
+        .filter(|m| m.energy_difference.is_finite() && m.gradient_magnitude.is_finite())
+        .count();
+    let Some(series) = Series::centred(window, options.max_lag)? else {
         return Err(DiagnosticsError::SeriesTooShort {
             what: "the window of finite metrics",
-            length: 0,
+            length: finite,
             needed: 2,
         });
     };
-    let iterations = thousands(series.d.len() as u64);
+    let iterations = thousands(finite as u64);
+    let over = if finite == window.len() {
+        format!("last {iterations} iterations")
+    } else {
+        format!(
+            "{iterations} finite of the last {} iterations",
+            thousands(window.len() as u64)
+        )
+    };
     let description = format!(
         "Autocorrelation and partial autocorrelation of d, autocorrelation of r and cross-correlation of both over \
          {iterations} iterations."
@@ -168,19 +194,14 @@ pub fn correlation_figure(
         let title = style::text(style::FIGURE_TITLE, INK);
         write(&head, &clean(&options.title), (40, 20), title)?;
         let place = style::right(style::text(style::LABEL, FAINT_INK));
-        write(
-            &head,
-            &format!("last {iterations} iterations"),
-            (1560, 32),
-            place,
-        )?;
+        write(&head, &over, (1560, 32), place)?;
         let panels = body.margin(0, 10, 10, 10).split_evenly((2, 2));
         let lags = series.max_lag;
         for (panel, title, note, colour, values) in [
             (
                 &panels[0],
                 "autocorrelation of d",
-                "not centred; grey: 95 % band of white noise",
+                "centred; grey: 95 % band of white noise",
                 BLUE,
                 autocorrelation(&series.d, lags)?,
             ),
@@ -207,9 +228,9 @@ pub fn correlation_figure(
 }
 
 /// Stems of a colour, moved sideways by a fraction of a lag.
-pub(crate) type Stems = (RGBColor, f64, Vec<(f64, f64)>);
+type Stems = (RGBColor, f64, Vec<(f64, f64)>);
 
-pub(crate) fn draw_stems(
+fn draw_stems(
     chart: &mut Chart<'_, '_>,
     panel: &Panel<'_>,
     band: f64,

@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DiagnosticsError, Result};
 
-/// Fewest chains of a group whose spread can be judged.
-const FEWEST_CHAINS: usize = 4;
+/// Fewest chains of a group whose spread can be judged. So few show only a large change.
+pub(crate) const FEWEST_CHAINS: usize = 4;
 
 /// Where the chains of a group start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -62,12 +62,12 @@ pub struct ChainGroup {
 pub(crate) const ENERGY: &str = "energy";
 
 impl ChainGroup {
-    /// Checks shapes and values.
+    /// Checks shapes. Values that are not finite are no error: they are what a diverging chain leaves.
     ///
     /// # Errors
     /// [`DiagnosticsError::SeriesTooShort`] for no record, [`DiagnosticsError::Parameter`] for fewer than 4 chains, for
-    /// steps that do not rise or for two summaries of one name, [`DiagnosticsError::LengthsDiffer`] for values that are
-    /// not `[records, chains]` and [`DiagnosticsError::NotFinite`] for NaN or infinite ones.
+    /// steps that do not rise or for two summaries of one name, and [`DiagnosticsError::LengthsDiffer`] for values that
+    /// are not `[records, chains]`.
     pub fn check(&self) -> Result<()> {
         if self.steps.is_empty() {
             return Err(DiagnosticsError::SeriesTooShort {
@@ -108,12 +108,6 @@ impl ChainGroup {
                     what: "the values of a summary and its records times chains",
                     left: values.len(),
                     right: expected,
-                });
-            }
-            if let Some(index) = values.iter().position(|x| !x.is_finite()) {
-                return Err(DiagnosticsError::NotFinite {
-                    what: "a summary of the chains",
-                    index,
                 });
             }
         }

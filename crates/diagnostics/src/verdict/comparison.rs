@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 
 use super::chain_group::{ChainGroup, ChainStart};
 use super::estimate::Estimate;
+use super::standardised::Standardised;
+use crate::Result;
 use crate::chains::mean_and_variance;
-use crate::{DiagnosticsError, Result};
 
 /// How far one summary of one group moves from L to a multiple of L.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,9 +23,10 @@ pub struct Change {
     pub mean_before: f64,
     /// Mean over the chains at the multiple.
     pub mean_after: f64,
-    /// Standard deviation over the chains at L: the unit of the change.
+    /// Standard deviation over the chains at L: the unit of the change. Where all chains are the same at L, that at the
+    /// multiple; 0 where they are the same there too.
     pub spread: f64,
-    /// The change in spreads; negative when the summary falls.
+    /// The change in spreads; negative when the summary falls. [`Estimate::UNBOUNDED`] where there is no spread.
     pub spreads: Estimate,
 }
 
@@ -41,20 +43,20 @@ pub struct Distance {
     pub means: [f64; 2],
     /// Root of the mean variance of both: the unit of the distance.
     pub spread: f64,
-    /// Mean of the first less that of the second, in spreads.
+    /// Mean of the first less that of the second, in spreads; [`Estimate::UNBOUNDED`] where there is no spread.
     pub spreads: Estimate,
 }
 
 /// Changes of every summary of a group from L to `multiple`·L.
 ///
-/// With the mean change Δ of the same m chains, its variance v and the spread s at L, the change is δ = Δ/s with
-/// variance v/(m·s²) + δ²/(2·(m − 1)): the second term is the error of s, which the delta method adds.
+/// With the mean change Δ of the same m chains, its variance v and the spread s at L, the change is Δ/s. The error of
+/// Δ is √(v/m); that of s has m − 1 degrees of freedom.
 pub(crate) fn within_group(
     group: &ChainGroup,
     training_steps: u64,
     multiple: u64,
     rate: f64,
-) -> Result<Vec<Change>> {
+) -> Result<Vec<(Change, Standardised)>> {
     let before = group.record(training_steps, 1)?;
     let after = group.record(training_steps, multiple)?;
     let m = group.chains as f64;
@@ -72,15 +74,14 @@ pub(crate) fn within_group(
             } else {
                 variance_after.sqrt()
             };
-            let spreads = standardised(
-                change,
+            let standardised = Standardised {
+                difference: change,
+                error: (variance / m).sqrt(),
+                degrees: m - 1.0,
                 spread,
-                (variance / m).sqrt(),
-                0.5 / (m - 1.0),
-                m - 1.0,
-                rate,
-            )?;
-            Ok(Change {
+                spread_degrees: m - 1.0,
+            };
+            let change = Change {
                 start: group.start,
                 summary: name.to_owned(),
                 multiple,
@@ -88,8 +89,9 @@ pub(crate) fn within_group(
                 mean_before,
                 mean_after,
                 spread,
-                spreads,
-            })
+                spreads: standardised.interval(rate)?,
+            };
+            Ok((change, standardised))
         })
         .collect()
 }
@@ -100,7 +102,7 @@ pub(crate) fn between_groups(
     training_steps: u64,
     multiple: u64,
     rate: f64,
-) -> Result<Vec<Distance>> {
+) -> Result<Vec<(Distance, Standardised)>> {
     let [first, second] = groups;
     let records = [
         first.record(training_steps, multiple)?,
@@ -118,60 +120,30 @@ pub(crate) fn between_groups(
         let [part_a, part_b] = [a / sizes[0], b / sizes[1]];
         let squares = |x: f64, y: f64| x * x / (sizes[0] - 1.0) + y * y / (sizes[1] - 1.0);
         // Without any spread there is nothing to divide, and no freedom either.
-        let (degrees, spread_error) = if spread > 0.0 {
+        let (degrees, spread_degrees) = if spread > 0.0 {
             (
                 (part_a + part_b).powi(2) / squares(part_a, part_b),
-                squares(a, b) / (2.0 * (a + b).powi(2)),
+                (a + b).powi(2) / squares(a, b),
             )
         } else {
-            (1.0, 0.0)
+            (1.0, 1.0)
         };
-        let spreads = standardised(
-            mean_a - mean_b,
-            spread,
-            (part_a + part_b).sqrt(),
-            spread_error,
+        let standardised = Standardised {
+            difference: mean_a - mean_b,
+            error: (part_a + part_b).sqrt(),
             degrees,
-            rate,
-        )?;
-        distances.push(Distance {
+            spread,
+            spread_degrees,
+        };
+        let distance = Distance {
             starts: [first.start, second.start],
             summary: name.to_owned(),
             multiple,
             means: [mean_a, mean_b],
             spread,
-            spreads,
-        });
+            spreads: standardised.interval(rate)?,
+        };
+        distances.push((distance, standardised));
     }
     Ok(distances)
-}
-
-/// `difference` over `spread`, with the variance `spread_error` of log `spread` added to that of the difference.
-fn standardised(
-    difference: f64,
-    spread: f64,
-    error: f64,
-    spread_error: f64,
-    degrees: f64,
-    rate: f64,
-) -> Result<Estimate> {
-    if spread == 0.0 {
-        if difference == 0.0 {
-            return Ok(Estimate::new(0.0, 0.0, degrees, rate));
-        }
-        return Err(DiagnosticsError::NoSpread {
-            what: "the values of a summary over the chains",
-        });
-    }
-    let value = difference / spread;
-    let variance = (error / spread).powi(2) + value * value * spread_error;
-    let standard_error = variance.sqrt();
-    // A spread that overflows would make every change vanish.
-    if !(value.is_finite() && standard_error.is_finite() && spread.is_finite()) {
-        return Err(DiagnosticsError::NotFinite {
-            what: "the change of a summary in spreads",
-            index: 0,
-        });
-    }
-    Ok(Estimate::new(value, standard_error, degrees, rate))
 }

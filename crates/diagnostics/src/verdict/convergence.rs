@@ -9,16 +9,22 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::chain_group::{ChainGroup, ChainStart, ENERGY};
+use super::chain_group::{ChainGroup, ChainStart, FEWEST_CHAINS};
+use super::compared::{Compared, in_spreads};
 use super::comparison::{Change, Distance, between_groups, within_group};
-use super::estimate::{Estimate, Place};
+use super::estimate::Place;
 use super::mixing::{Mixing, mixing};
+use super::not_finite::{NotFiniteChains, finite_chains};
+use super::pairs::Pairs;
+use super::spread_change::{SpreadChange, spread_changes};
+use super::sureness::Sureness;
 use crate::check::{check_open_unit, check_positive};
-use crate::number_format::{number, thousands};
+use crate::number_format::number;
 use crate::{DiagnosticsError, Result};
 
 /// How to judge convergence.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct ConvergenceOptions {
     /// L, the number of Langevin steps of a training run.
     pub training_steps: u64,
@@ -27,8 +33,14 @@ pub struct ConvergenceOptions {
     /// Largest change that still counts as none, in spreads of the chains at L. Two normal distributions one spread
     /// apart share 62 % of their mass.
     pub tolerance: f64,
+    /// Largest growth or shrinkage of the spread of a summary over the chains that still counts as none, as a factor.
+    pub spread_tolerance: f64,
     /// Probability that any of the intervals misses its true number.
     pub error_rate: f64,
+    /// Starts whose chains at L are no training samples: those from noise of a persistently trained model, whose
+    /// training chains are far older than L. They may still burn in at L, so their change from there says nothing, and
+    /// only their distance from the other groups at the largest multiple counts. They need no record at L.
+    pub burning_in: Vec<ChainStart>,
 }
 
 impl Default for ConvergenceOptions {
@@ -37,7 +49,9 @@ impl Default for ConvergenceOptions {
             training_steps: 100,
             multiples: vec![10, 100],
             tolerance: 1.0,
+            spread_tolerance: 2.0,
             error_rate: 0.05,
+            burning_in: Vec::new(),
         }
     }
 }
@@ -46,9 +60,9 @@ impl Default for ConvergenceOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Convergence {
-    /// Every change and distance is shown to be within the tolerance.
+    /// Every change, change of spread and distance is shown to be within its tolerance.
     Convergent,
-    /// At least one is shown to be beyond it.
+    /// At least one is shown to be beyond it, or a chain does not stay finite.
     NotConvergent,
     /// Neither; more chains would tell.
     Undecided,
@@ -69,129 +83,108 @@ impl fmt::Display for Convergence {
 pub struct ConvergenceTest {
     /// What the test decides.
     pub conclusion: Convergence,
-    /// How sure: the highest confidence of the simultaneous intervals at which the conclusion would still stand. When
-    /// undecided, the highest at which there would have been one. Between 0 and 1.
+    /// How sure: about the highest confidence of the simultaneous intervals at which the conclusion would still stand. When
+    /// undecided, the highest at which there would have been one. Between 0 and 1; 1 when a chain does not stay finite.
     pub confidence: f64,
     /// Change of each summary of each group from L to each multiple.
     pub changes: Vec<Change>,
+    /// Change of the spread of each summary of each group from L to each multiple.
+    #[serde(default)]
+    pub spread_changes: Vec<SpreadChange>,
     /// Distance of each pair of groups at the largest multiple, for the summaries that both have.
     pub distances: Vec<Distance>,
     /// How the chains of each group mix. Does not decide: chains that stay near different modes have a large R̂ also
     /// when nothing drifts.
     pub mixing: Vec<Mixing>,
+    /// The groups with chains that do not stay finite. Such chains decide, and are left out of everything else.
+    #[serde(default)]
+    pub not_finite: Vec<NotFiniteChains>,
     /// The options of the test.
     pub options: ConvergenceOptions,
 }
 
 /// Judges convergence from groups of chains, each recorded at L and at all multiples of L.
 ///
-/// Compared are, in units of the spread over chains:
-/// - each summary of each group at each multiple of L with the same chains at L;
-/// - each summary of each pair of groups at the largest multiple.
+/// Compared are:
+/// - the mean over chains of each summary of each group at each multiple of L with that of the same chains at L, in units
+///   of the spread over chains at L;
+/// - their spreads, by the log of the ratio, because a mean shows neither a few chains that leave nor a collapse;
+/// - the means of each summary of each pair of groups at the largest multiple, in units of the common spread.
 ///
-/// The two-sided Student intervals of all K comparisons hold together at `error_rate` (Bonferroni: each at
+/// Nothing else is: distributions of one mean and one spread count as the same, so give the summaries that matter.
+///
+/// The two-sided intervals of all K comparisons hold together at about `error_rate` (Bonferroni: each at
 /// `error_rate`/K), and the error of the spread itself is part of them. [`Convergence::Convergent`] needs every
-/// interval wholly within ±`tolerance`, [`Convergence::NotConvergent`] one wholly beyond; each is wrong with
-/// probability `error_rate` at most. The rest is [`Convergence::Undecided`].
+/// interval wholly within its tolerance, [`Convergence::NotConvergent`] one wholly beyond; each is wrong with a
+/// probability of about `error_rate` at most: the intervals take means of chains for normal. The rest is
+/// [`Convergence::Undecided`].
+///
+/// A NaN or an infinity in a chain is an outcome and not an error: [`Convergence::NotConvergent`].
 ///
 /// # Errors
 /// [`DiagnosticsError::SeriesTooShort`] for no group, [`DiagnosticsError::MissingRecord`] for a group without one of
-/// the steps, [`DiagnosticsError::NoSpread`] for a summary that is the same in all chains at both steps but not the
-/// same at one as at the other, [`DiagnosticsError::Parameter`] for options out of range or two groups of one start,
-/// and those of [`ChainGroup::check`].
+/// the steps, [`DiagnosticsError::NotFinite`] for values so large that their spread overflows,
+/// [`DiagnosticsError::Parameter`] for options out of range or two groups of one start, and those of
+/// [`ChainGroup::check`].
 pub fn test_convergence(
     groups: &[ChainGroup],
     options: &ConvergenceOptions,
 ) -> Result<ConvergenceTest> {
     let last = check_input(groups, options)?;
-    let comparisons = comparison_count(groups, options.multiples.len());
-    let rate = options.error_rate / comparisons as f64;
-    let (mut changes, mut distances) = (Vec::new(), Vec::new());
-    for (position, group) in groups.iter().enumerate() {
-        for multiple in &options.multiples {
-            changes.extend(within_group(
-                group,
-                options.training_steps,
-                *multiple,
-                rate,
-            )?);
+    let mut not_finite = Vec::new();
+    let mut finite = Vec::new();
+    for group in groups {
+        let (rest, count) = finite_chains(group);
+        if count > 0 {
+            not_finite.push(NotFiniteChains {
+                start: group.start,
+                not_finite: count,
+                chains: group.chains,
+            });
         }
-        for other in &groups[position + 1..] {
-            distances.extend(between_groups(
-                [group, other],
-                options.training_steps,
-                last,
-                rate,
-            )?);
+        if rest.chains >= FEWEST_CHAINS {
+            finite.push(rest);
         }
     }
-    let estimates: Vec<Estimate> = changes
-        .iter()
-        .map(|change| change.spreads)
-        .chain(distances.iter().map(|distance| distance.spreads))
-        .collect();
-    let (conclusion, confidence) = conclude(&estimates, options.tolerance);
-    Ok(ConvergenceTest {
-        conclusion,
-        confidence,
-        changes,
-        distances,
-        mixing: groups.iter().flat_map(mixing).collect(),
+    let pairs = Pairs::of(&finite, options);
+    let comparisons = pairs.count(options.multiples.len());
+    let rate = options.error_rate / comparisons.max(1) as f64;
+    let mut test = ConvergenceTest {
+        conclusion: Convergence::Undecided,
+        confidence: 0.0,
+        changes: Vec::new(),
+        spread_changes: Vec::new(),
+        distances: Vec::new(),
+        mixing: finite.iter().flat_map(|group| mixing(group)).collect(),
+        not_finite,
         options: options.clone(),
-    })
-}
-
-/// Number of comparisons that [`test_convergence`] will make.
-fn comparison_count(groups: &[ChainGroup], multiples: usize) -> usize {
-    let within: usize = groups
-        .iter()
-        .map(|group| multiples * group.summaries().count())
-        .sum();
-    let mut between = 0;
-    for (position, group) in groups.iter().enumerate() {
-        for other in &groups[position + 1..] {
-            between += group
-                .summaries()
-                .filter(|(name, _)| other.summaries().any(|(n, _)| n == *name))
-                .count();
+    };
+    let mut sureness = Sureness::new(options);
+    for (group, multiple) in pairs.within(&options.multiples) {
+        for (change, standardised) in within_group(group, options.training_steps, multiple, rate)? {
+            sureness.add_standardised(&change.spreads, &standardised);
+            test.changes.push(change);
+        }
+        for change in spread_changes(group, options.training_steps, multiple, rate)? {
+            sureness.add_log_ratio(&change.log_ratio);
+            test.spread_changes.push(change);
         }
     }
-    within + between
-}
-
-fn conclude(estimates: &[Estimate], tolerance: f64) -> (Convergence, f64) {
-    let count = estimates.len() as f64;
-    let confidence = |rate: f64| 1.0 - (count * rate).min(1.0);
-    // All have to be inside, so the least sure one counts; one outside is enough, so the surest does.
-    let inside = confidence(
-        estimates
-            .iter()
-            .fold(0.0, |m, e| e.rate_inside(tolerance).max(m)),
-    );
-    let outside = confidence(
-        estimates
-            .iter()
-            .fold(1.0, |m, e| e.rate_outside(tolerance).min(m)),
-    );
-    if estimates
-        .iter()
-        .any(|e| e.place(tolerance) == Place::Outside)
-    {
-        (Convergence::NotConvergent, outside)
-    } else if estimates
-        .iter()
-        .all(|e| e.place(tolerance) == Place::Inside)
-    {
-        (Convergence::Convergent, inside)
-    } else {
-        (Convergence::Undecided, inside.max(outside))
+    for pair in pairs.between {
+        for (distance, standardised) in between_groups(pair, options.training_steps, last, rate)? {
+            sureness.add_standardised(&distance.spreads, &standardised);
+            test.distances.push(distance);
+        }
     }
+    (test.conclusion, test.confidence) = test.conclude(&sureness, comparisons);
+    Ok(test)
 }
 
 /// Checks groups and options; returns the largest multiple.
 fn check_input(groups: &[ChainGroup], options: &ConvergenceOptions) -> Result<u64> {
     check_open_unit("error_rate", options.error_rate)?;
     check_positive("tolerance", options.tolerance)?;
+    check_positive("spread_tolerance − 1", options.spread_tolerance - 1.0)?;
     if options.training_steps == 0 {
         return Err(DiagnosticsError::Parameter {
             name: "training_steps",
@@ -235,56 +228,75 @@ fn check_input(groups: &[ChainGroup], options: &ConvergenceOptions) -> Result<u6
 }
 
 impl ConvergenceTest {
-    /// The change that speaks the clearest: of the energy where that lies beyond the tolerance, else the largest, with
-    /// its size and the half width of its interval added.
-    fn clearest_change(&self) -> Option<&Change> {
-        let reach = |c: &Change| c.spreads.value.abs() + c.spreads.half_width();
-        let beyond = |c: &&Change| c.spreads.place(self.options.tolerance) == Place::Outside;
-        let largest = |energy: bool| {
-            self.changes
-                .iter()
-                .filter(beyond)
-                .filter(|c| (c.summary == ENERGY) == energy)
-                .max_by(|a, b| a.spreads.value.abs().total_cmp(&b.spreads.value.abs()))
-        };
-        match self.conclusion {
-            Convergence::NotConvergent => largest(true).or_else(|| largest(false)),
-            _ => self
-                .changes
-                .iter()
-                .max_by(|a, b| reach(a).total_cmp(&reach(b))),
+    fn conclude(&self, sureness: &Sureness, comparisons: usize) -> (Convergence, f64) {
+        if !self.not_finite.is_empty() {
+            return (Convergence::NotConvergent, 1.0);
         }
+        if comparisons == 0 {
+            return (Convergence::Undecided, 0.0);
+        }
+        let confidence = |rate: f64| 1.0 - (comparisons as f64 * rate).min(1.0);
+        let (inside, outside) = (confidence(sureness.inside), confidence(sureness.outside));
+        let mut places = Compared::all(self).map(|compared| compared.place(&self.options));
+        if places.any(|place| place == Place::Outside) {
+            return (Convergence::NotConvergent, outside);
+        }
+        let mut places = Compared::all(self).map(|compared| compared.place(&self.options));
+        if places.all(|place| place == Place::Inside) {
+            return (Convergence::Convergent, inside);
+        }
+        (Convergence::Undecided, inside.max(outside))
     }
 
-    fn farthest_distance(&self) -> Option<&Distance> {
-        self.distances
-            .iter()
-            .max_by(|a, b| a.spreads.value.abs().total_cmp(&b.spreads.value.abs()))
+    /// The comparison that decided: of those beyond the tolerance the change of the energy, else the largest; of those
+    /// across it, or else of all within, the one whose interval reaches the farthest.
+    fn clearest(&self) -> Option<Compared<'_>> {
+        let options = &self.options;
+        let at = |place: Place| Compared::all(self).filter(move |c| c.place(options) == place);
+        let size = |a: &Compared<'_>, b: &Compared<'_>| a.size(options).total_cmp(&b.size(options));
+        let reach =
+            |a: &Compared<'_>, b: &Compared<'_>| a.reach(options).total_cmp(&b.reach(options));
+        match self.conclusion {
+            Convergence::NotConvergent => at(Place::Outside)
+                .filter(|compared| compared.is_energy_change())
+                .max_by(size)
+                .or_else(|| at(Place::Outside).max_by(size)),
+            Convergence::Convergent => at(Place::Inside).max_by(reach),
+            Convergence::Undecided => at(Place::Across).max_by(reach),
+        }
     }
 }
 
 impl fmt::Display for ConvergenceTest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.conclusion)?;
-        let tolerance = number(self.options.tolerance);
-        match (self.conclusion, self.clearest_change()) {
-            (Convergence::NotConvergent, Some(change)) => write!(f, "{change}")?,
-            (Convergence::NotConvergent, None) => {
-                if let Some(distance) = self.farthest_distance() {
-                    write!(f, "{distance}")?;
-                }
-            }
-            (Convergence::Convergent, Some(change)) => {
-                write!(
-                    f,
-                    "no change and no distance passes {tolerance} spreads; the largest: {change}"
-                )?;
-            }
-            (Convergence::Undecided, Some(change)) => write!(
+        write!(f, "{}", self.conclusion)?;
+        for (position, group) in self.not_finite.iter().enumerate() {
+            write!(f, "{}{group}", if position == 0 { ": " } else { ", " })?;
+        }
+        if !self.not_finite.is_empty() {
+            return Ok(());
+        }
+        let Some(clearest) = self.clearest() else {
+            return f.write_str(": nothing to compare, as no group starts from training samples");
+        };
+        let allowed = format!(
+            "{} and no spread changes by more than a factor of {}",
+            in_spreads(self.options.tolerance),
+            number(self.options.spread_tolerance)
+        );
+        match self.conclusion {
+            Convergence::NotConvergent => write!(f, ": {clearest}")?,
+            Convergence::Convergent => write!(
                 f,
-                "{change}, which neither stays within nor passes {tolerance} spreads; more chains would tell"
+                ": no change and no distance passes {allowed}; the largest: {clearest}"
             )?,
-            (_, None) => {}
+            Convergence::Undecided => {
+                return write!(
+                    f,
+                    ": {clearest}, which neither stays within nor passes {}; more chains would tell",
+                    clearest.limit(&self.options)
+                );
+            }
         }
         write!(f, " (confidence {})", percent(self.confidence))
     }
@@ -296,46 +308,5 @@ fn percent(confidence: f64) -> String {
         "above 99.9 %".to_owned()
     } else {
         format!("{:.1} %", (1000.0 * confidence).floor() / 10.0)
-    }
-}
-
-impl fmt::Display for Change {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let chains = match self.start {
-            ChainStart::Noise => "chains".to_owned(),
-            start => format!("chains from {}", start.name()),
-        };
-        let longer = thousands(self.multiple);
-        write!(
-            f,
-            "{chains} continued to {longer} times the training length "
-        )?;
-        let size = self.spreads.value.abs();
-        let spreads = format!(
-            "{} ± {} spreads",
-            number(size),
-            number(self.spreads.half_width())
-        );
-        match (self.summary == ENERGY, self.spreads.value < 0.0) {
-            (true, true) => write!(f, "sink by {spreads}"),
-            (true, false) => write!(f, "rise by {spreads}"),
-            (false, true) => write!(f, "lower their {} by {spreads}", self.summary),
-            (false, false) => write!(f, "raise their {} by {spreads}", self.summary),
-        }
-    }
-}
-
-impl fmt::Display for Distance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "after {} times the training length the {} of chains from {} and from {} still lies {} ± {} spreads apart",
-            thousands(self.multiple),
-            self.summary,
-            self.starts[0].name(),
-            self.starts[1].name(),
-            number(self.spreads.value.abs()),
-            number(self.spreads.half_width()),
-        )
     }
 }

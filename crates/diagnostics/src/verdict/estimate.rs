@@ -12,14 +12,15 @@ const MOST_DEGREES: f64 = 1e6;
 
 /// An estimated number with its standard error and the interval that the judgement uses.
 ///
-/// Its [`Display`](fmt::Display) is `value ± half width of the interval`.
+/// Its [`Display`](fmt::Display) is `value ± half width of the interval`; the interval need not lie evenly about it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Estimate {
     /// The number.
     pub value: f64,
     /// Its standard error.
     pub standard_error: f64,
-    /// Degrees of freedom of the Student distribution behind the interval.
+    /// Degrees of freedom of the Student distribution behind the interval; for a share the effective number of values
+    /// behind Wilson's interval.
     pub degrees_of_freedom: f64,
     /// Lower end of the interval.
     pub low: f64,
@@ -39,6 +40,25 @@ pub(crate) enum Place {
 }
 
 impl Estimate {
+    /// Stands for infinity, which JSON cannot hold: the size of a change of values that do not vary at all.
+    pub const UNBOUNDED: f64 = f64::MAX;
+
+    /// A number without error.
+    pub(crate) fn exact(value: f64) -> Self {
+        Self::new(value, 0.0, MOST_DEGREES, 0.5)
+    }
+
+    /// A number of which nothing is known.
+    pub(crate) fn unknown() -> Self {
+        Self {
+            value: 0.0,
+            standard_error: Self::UNBOUNDED,
+            degrees_of_freedom: 1.0,
+            low: -Self::UNBOUNDED,
+            high: Self::UNBOUNDED,
+        }
+    }
+
     /// The two-sided interval that misses the true number with probability `error_rate`.
     pub(crate) fn new(value: f64, standard_error: f64, degrees: f64, error_rate: f64) -> Self {
         let degrees_of_freedom = degrees.clamp(1.0, MOST_DEGREES);
@@ -59,7 +79,7 @@ impl Estimate {
     /// Half the width of the interval.
     #[must_use]
     pub fn half_width(&self) -> f64 {
-        0.5 * (self.high - self.low)
+        0.5 * self.high - 0.5 * self.low
     }
 
     pub(crate) fn place(&self, tolerance: f64) -> Place {

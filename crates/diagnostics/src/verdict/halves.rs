@@ -1,27 +1,80 @@
 //! The two halves of a window, compared with errors that allow for autocorrelation.
 
-use super::estimate::Estimate;
+use super::estimate::{Estimate, Place};
 use crate::chains::mean_and_variance;
 use crate::distribution::normal_quantile;
 use crate::effective_size::effective_size;
 
-/// Mean of one half with its standard error and effective size.
+/// Standard error of the mean of one half, and the effective size behind it.
+#[derive(Clone, Copy)]
+struct Error {
+    standard: f64,
+    effective_size: f64,
+}
+
+impl Error {
+    fn of(residuals: &[f64]) -> Self {
+        let (_, variance) = mean_and_variance(residuals);
+        let effective_size = effective_size(&[residuals]);
+        Self {
+            standard: (variance / effective_size).sqrt(),
+            effective_size,
+        }
+    }
+}
+
+/// One half of a window.
 pub(crate) struct Half {
     pub(crate) mean: f64,
-    standard_error: f64,
-    effective_size: f64,
+    /// With the trend within the half taken out: a drift does not widen its own interval.
+    without_trend: Error,
+    /// With all that the series does within the half, trends included.
+    whole: Error,
 }
 
 impl Half {
     fn of(series: &[f64]) -> Self {
-        let (mean, _) = mean_and_variance(series);
-        let residuals = without_trend(series);
-        let (_, variance) = mean_and_variance(&residuals);
-        let effective_size = effective_size(&[&residuals]);
         Self {
-            mean,
-            standard_error: (variance / effective_size).sqrt(),
-            effective_size,
+            mean: mean_and_variance(series).0,
+            without_trend: Error::of(&without_trend(series)),
+            whole: Error::of(series),
+        }
+    }
+}
+
+/// How the last half compares with the first one, with two intervals.
+#[derive(Clone, Copy)]
+pub(crate) struct Comparison {
+    /// Without the trends within the halves. Shows a drift that goes on.
+    sharp: Estimate,
+    /// With the larger error of both. A window that rises and falls back has two equal halves, and only what happens
+    /// within them tells that it has not settled.
+    cautious: Estimate,
+    /// Effective size of the half that has the smaller one.
+    effective_size: f64,
+}
+
+impl Comparison {
+    /// A number without error.
+    pub(crate) fn exact(value: f64) -> Self {
+        Self {
+            sharp: Estimate::exact(value),
+            cautious: Estimate::exact(value),
+            effective_size: f64::INFINITY,
+        }
+    }
+
+    /// Where the comparison lies by `place`, and the interval that tells so. Shown to be small needs the cautious
+    /// interval and at least `fewest` effective values in each half.
+    pub(crate) fn judge(
+        &self,
+        fewest: f64,
+        place: impl Fn(&Estimate) -> Place,
+    ) -> (Place, Estimate) {
+        match (place(&self.sharp), place(&self.cautious)) {
+            (Place::Outside, _) => (Place::Outside, self.sharp),
+            (_, Place::Inside) if self.effective_size >= fewest => (Place::Inside, self.cautious),
+            _ => (Place::Across, self.cautious),
         }
     }
 }
@@ -43,31 +96,45 @@ impl Halves {
     }
 
     /// Last mean less first, in units of `unit`.
-    pub(crate) fn difference(&self, unit: f64, error_rate: f64) -> Estimate {
-        let error = self.first.standard_error.hypot(self.last.standard_error);
-        Estimate::new(
-            (self.last.mean - self.first.mean) / unit,
-            error / unit,
-            self.degrees_of_freedom(),
-            error_rate,
-        )
+    pub(crate) fn difference(&self, unit: f64, error_rate: f64) -> Comparison {
+        let value = (self.last.mean - self.first.mean) / unit;
+        self.compare(value, |_, error| error.standard / unit, error_rate)
     }
 
     /// Half the log of the ratio of the two means, which have to be positive: the log ratio of root mean squares when
     /// the series holds squares. The errors follow from the means by the delta method.
-    pub(crate) fn half_log_ratio(&self, error_rate: f64) -> Estimate {
-        let relative = |half: &Half| half.standard_error / half.mean;
-        Estimate::new(
-            0.5 * (self.last.mean / self.first.mean).ln(),
-            0.5 * relative(&self.first).hypot(relative(&self.last)),
-            self.degrees_of_freedom(),
-            error_rate,
-        )
+    pub(crate) fn half_log_ratio(&self, error_rate: f64) -> Comparison {
+        let value = 0.5 * (self.last.mean / self.first.mean).ln();
+        let relative = |half: &Half, error: Error| 0.5 * error.standard / half.mean;
+        self.compare(value, relative, error_rate)
     }
 
-    /// The fewer effective values, the less is known about the spread too. A trend takes one more degree than a mean.
-    fn degrees_of_freedom(&self) -> f64 {
-        self.first.effective_size + self.last.effective_size - 4.0
+    fn compare(
+        &self,
+        value: f64,
+        scaled: impl Fn(&Half, Error) -> f64,
+        error_rate: f64,
+    ) -> Comparison {
+        let (first, last) = (&self.first, &self.last);
+        // The fewer effective values, the less is known about the spread too. A trend takes one more degree than a
+        // mean.
+        let estimate = |a: Error, b: Error, parameters: f64| {
+            Estimate::new(
+                value,
+                scaled(first, a).hypot(scaled(last, b)),
+                a.effective_size + b.effective_size - parameters,
+                error_rate,
+            )
+        };
+        let sharp = estimate(first.without_trend, last.without_trend, 4.0);
+        let whole = estimate(first.whole, last.whole, 2.0);
+        let wider = whole.half_width() > sharp.half_width();
+        let sizes = [first, last].map(|half| half.whole.effective_size);
+        Comparison {
+            sharp,
+            cautious: if wider { whole } else { sharp },
+            effective_size: sizes[0].min(sizes[1]),
+        }
     }
 }
 
@@ -99,7 +166,8 @@ pub(crate) fn share_below_zero(series: &[f64], error_rate: f64) -> Estimate {
     } else {
         effective_size(&[&indicators])
     };
-    let z = normal_quantile(1.0 - error_rate / 2.0);
+    // By the lower tail, which keeps its digits at small rates.
+    let z = -normal_quantile(error_rate / 2.0);
     let shrink = 1.0 + z * z / n;
     let centre = (share + z * z / (2.0 * n)) / shrink;
     let half = z / shrink * (share * (1.0 - share) / n + z * z / (4.0 * n * n)).sqrt();
@@ -120,8 +188,22 @@ mod tests {
     fn a_ramp_is_known_exactly() {
         let ramp: Vec<f64> = (0..100).map(f64::from).collect();
         let drift = Halves::of(&ramp).difference(10.0, 0.01);
-        assert!((drift.value - 5.0).abs() < 1e-12);
-        assert!(drift.half_width() < 1e-9, "{drift}");
+        let (place, shown) = drift.judge(0.0, |drift| drift.place(1.0));
+        assert_eq!(place, Place::Outside);
+        assert!((shown.value - 5.0).abs() < 1e-12);
+        assert!(shown.half_width() < 1e-9, "{shown}");
+    }
+
+    #[test]
+    fn a_hump_is_not_shown_to_be_small() {
+        // Its halves have the same mean and no spread but their trends.
+        let hump: Vec<f64> = (0..100)
+            .map(|t: i32| f64::from((2 * t - 99).abs()))
+            .collect();
+        let drift = Halves::of(&hump).difference(100.0, 0.01);
+        assert!(drift.sharp.half_width() < 1e-9);
+        let (place, _) = drift.judge(0.0, |drift| drift.place(0.1));
+        assert_eq!(place, Place::Across);
     }
 
     #[test]

@@ -6,13 +6,19 @@
 //! not.
 
 mod chain_group;
+mod compared;
 mod comparison;
 mod convergence;
 mod estimate;
 mod halves;
 mod mixing;
+mod not_finite;
 mod oscillation;
+mod pairs;
+mod spread_change;
 mod stability;
+mod standardised;
+mod sureness;
 
 use std::fmt;
 
@@ -23,9 +29,11 @@ pub use comparison::{Change, Distance};
 pub use convergence::{Convergence, ConvergenceOptions, ConvergenceTest, test_convergence};
 pub use estimate::Estimate;
 pub use mixing::Mixing;
+pub use not_finite::NotFiniteChains;
 pub use oscillation::{
     LagCorrelation, Oscillation, OscillationOptions, OscillationTest, test_oscillation,
 };
+pub use spread_change::SpreadChange;
 pub use stability::{
     Balance, Instability, Stability, StabilityMeasures, StabilityOptions, StabilityTest,
     test_stability,
@@ -62,24 +70,35 @@ impl Default for VerdictOptions {
 pub struct LearningVerdict {
     /// Whether learning is stable.
     pub stability: StabilityTest,
-    /// How it oscillates; `None` when d or r is not finite somewhere in the window.
+    /// How it oscillates; `None` when d or r is not finite somewhere in the window, d is constant or there are fewer than 8
+    /// iterations.
     pub oscillation: Option<OscillationTest>,
 }
 
 impl LearningVerdict {
     /// Judges the [`settled_window`] of a run.
     ///
+    /// A window too short for a test, or without any spread, leaves that test undecided and the others as they are.
+    ///
     /// # Errors
-    /// Those of [`test_stability`] and [`test_oscillation`]: with the default options a run needs at least 119
-    /// iterations.
+    /// [`DiagnosticsError::SeriesTooShort`] for a window without records, and those of [`test_stability`] and
+    /// [`test_oscillation`] but for the cases above.
     pub fn new(metrics: &[IterationMetrics], options: &VerdictOptions) -> Result<Self> {
         let (d, r): (Vec<f64>, Vec<f64>) = settled_window(metrics, options.window)
             .iter()
             .map(|m| (m.energy_difference, m.gradient_magnitude))
             .unzip();
-        let stability = test_stability(&d, &r, &options.stability)?;
+        if d.is_empty() {
+            return Err(DiagnosticsError::SeriesTooShort {
+                what: "the window of d and r",
+                length: 0,
+                needed: 1,
+            });
+        }
+        let stability = if_testable(test_stability(&d, &r, &options.stability))?
+            .unwrap_or_else(|| StabilityTest::undecided(d.len(), &options.stability));
         let oscillation = if stability.not_finite == 0 {
-            Some(test_oscillation(&d, &r, &options.oscillation)?)
+            if_testable(test_oscillation(&d, &r, &options.oscillation))?
         } else {
             None
         };
@@ -87,6 +106,17 @@ impl LearningVerdict {
             stability,
             oscillation,
         })
+    }
+}
+
+/// `None` where the data do not allow the test.
+fn if_testable<T>(test: Result<T>) -> Result<Option<T>> {
+    match test {
+        Ok(test) => Ok(Some(test)),
+        Err(DiagnosticsError::SeriesTooShort { .. } | DiagnosticsError::NoSpread { .. }) => {
+            Ok(None)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -105,16 +135,35 @@ impl fmt::Display for LearningVerdict {
                 .map(ToString::to_string)
                 .collect();
             write!(f, " ({})", reasons.join(", "))?;
+        } else if self.stability.measures.is_none() {
+            f.write_str(" (too few iterations, or d is constant)")?;
         }
         match self.oscillation.map(|test| test.conclusion) {
-            Some(Oscillation::Weak) => f.write_str(" with weak oscillation"),
-            Some(Oscillation::Strong) => f.write_str(" with strong oscillation"),
-            Some(Oscillation::Wandering) => f.write_str(", correlated but not oscillating"),
+            Some(Oscillation::Weak) => f.write_str(" with weak oscillation")?,
+            Some(Oscillation::Strong) => f.write_str(" with strong oscillation")?,
+            Some(Oscillation::Wandering) => f.write_str(", correlated but not oscillating")?,
             Some(Oscillation::Undecided) => {
-                f.write_str(", oscillation undecided in so short a window")
+                f.write_str(", oscillation undecided in so short a window")?;
             }
-            None => Ok(()),
+            None => {}
         }
+        if let Some(measures) = &self.stability.measures {
+            let percent = 100.0 * measures.expanding_share.value;
+            match measures.balance {
+                Balance::Balanced => {}
+                Balance::Expanding => write!(f, "; {percent:.0} % of the updates expand")?,
+                Balance::Contracting => {
+                    write!(f, "; {:.0} % of the updates contract", 100.0 - percent)?;
+                }
+                Balance::Undecided => {
+                    write!(
+                        f,
+                        "; balance undecided, with {percent:.0} % of the updates expanding"
+                    )?;
+                }
+            }
+        }
+        Ok(())
     }
 }
 

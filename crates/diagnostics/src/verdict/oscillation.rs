@@ -13,19 +13,24 @@ use crate::correlation::{autocorrelation, cross_correlation, standardise};
 use crate::distribution::{one_sided_band, two_sided_band};
 use crate::ljung_box::{LjungBox, ljung_box};
 use crate::number_format::number;
+use crate::split_rhat::normal_scores;
 use crate::{DiagnosticsError, Result};
+
+/// Fewest iterations of a window: two lags of four iterations each.
+const FEWEST_ITERATIONS: usize = 8;
 
 /// How to test for oscillation.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct OscillationOptions {
-    /// Lags 1 to this one are tested; the paper shows 15.
+    /// Lags 1 to this one are tested, but none beyond a quarter of the window; the paper shows 15.
     pub max_lag: usize,
-    /// Probability that white noise has any lag beyond its band on the negative side, and again on the positive side.
+    /// Probability that independent values have any lag beyond its band on the negative side, and again on the positive
+    /// side.
     pub false_alarm_rate: f64,
     /// Smallest size of an autocorrelation that counts, however long the window: 0.15 explains 2 % of the variance.
     pub floor: f64,
     /// Widest band at which "weak" may be said. An autocorrelation of twice the band is found with probability 0.999,
-    /// so 0.2 means that −0.4 would have been seen; with 15 lags this takes about 260 iterations.
+    /// so 0.2 means that −0.4 would have been seen; with 15 lags this takes about 260 iterations of even amplitude.
     pub widest_band: f64,
 }
 
@@ -91,15 +96,18 @@ pub struct OscillationTest {
     pub conclusion: Oscillation,
     /// Number of iterations in the window.
     pub iterations: usize,
-    /// The lag at which the autocorrelation of the centred d is the farthest below zero, by its band or the floor.
+    /// Largest lag tested; fewer than asked for in a window of fewer than 4 iterations per lag.
+    #[serde(default)]
+    pub lags: usize,
+    /// The lag at which the autocorrelation of the normal scores of d is the farthest below zero, by its band or the floor.
     pub most_negative: LagCorrelation,
     /// The same above zero.
     pub most_positive: LagCorrelation,
-    /// The most negative autocorrelation of r, by its band. Does not decide.
+    /// The most negative autocorrelation of the normal scores of r, by its band. Does not decide.
     pub gradient_most_negative: LagCorrelation,
-    /// The cross-correlation of d and r farthest from zero, by its band. Does not decide.
+    /// The cross-correlation of the normal scores of d and r farthest from zero, by its band. Does not decide.
     pub cross_extreme: LagCorrelation,
-    /// Whether the centred d depends on its past at all. Does not decide.
+    /// Whether the normal scores of d depend on their past at all, if their amplitude is even. Does not decide.
     pub ljung_box: LjungBox,
     /// The options of the test.
     pub options: OscillationOptions,
@@ -114,7 +122,7 @@ impl fmt::Display for OscillationTest {
         };
         write!(
             f,
-            "{}: the autocorrelation of d is {} at lag {} (noise: ±{}, floor {}); r reaches {} at lag {} (±{}), d and \
+            "{}: the rank autocorrelation of d is {} at lag {} (noise: ±{}, floor {}); r reaches {} at lag {} (±{}), d and \
              r {} at lag {} (±{}); Ljung–Box p = {}",
             self.conclusion,
             number(told.value),
@@ -134,20 +142,28 @@ impl fmt::Display for OscillationTest {
 
 /// Tests d (in any unit) for oscillation over one window, with r of the same iterations beside it.
 ///
-/// The autocorrelations ρ_k of the centred d are compared with one-sided Šidák bands over the lags, which white noise
-/// leaves with probability `false_alarm_rate`. Each band is z·√((1 + 2·Σ_{j<k} ρ_j²)/n), Bartlett's standard error of
-/// ρ_k when only the lags before k are correlated, so that wandering alone does not pass for a swing at some far lag.
+/// Both series are replaced by the normal scores of their ranks, so that one spike among thousands of values neither
+/// makes a swing nor hides one. The autocorrelations ρ_k of the scores x of d are compared with one-sided Šidák bands over
+/// the lags, which independent values leave with probability `false_alarm_rate`. Each band is z·√((g_k + 2·Σ_{j<k} ρ_j²)/n):
+/// - Bartlett's standard error of ρ_k when only the lags before k are correlated, so that wandering alone does not pass
+///   for a swing at some far lag;
+/// - with g_k = n·Σ x_t²·x_{t+k}²/(Σ x_t²)², at least 1, in place of 1: independent values whose amplitude changes slowly
+///   have this variance (Dalla, Giraitis & Phillips 2022, "Robust tests for white noise and cross-correlation").
+///
+/// What remains assumed is that d is symmetric about a constant median wherever its amplitude changes, and that the window
+/// is long beside the lags.
 /// - a ρ_k below both −band and −floor: [`Oscillation::Strong`];
-/// - otherwise one above both: [`Oscillation::Wandering`] (a swing with a period of more than twice `max_lag` looks so);
+/// - otherwise one above both: [`Oscillation::Wandering`] (a swing with a period of more than about 4 times `max_lag`
+///   looks so);
 /// - otherwise [`Oscillation::Weak`] if the band is narrow enough, and [`Oscillation::Undecided`] if not.
 ///
-/// d is centred although it is drawn uncentred: a mean m beside a spread s lifts every lag by m²/(m² + s²) and would
+/// Scores are centred although d is drawn uncentred: a mean m beside a spread s lifts every lag by m²/(m² + s²) and would
 /// hide a swing. Whether the mean is zero is a question of balance, not of oscillation.
 ///
 /// # Errors
 /// [`DiagnosticsError::LengthsDiffer`] for series of different lengths, [`DiagnosticsError::SeriesTooShort`] for fewer
-/// than 4 values per lag, [`DiagnosticsError::NotFinite`] for NaN or infinite values, [`DiagnosticsError::NoSpread`]
-/// for a constant d and [`DiagnosticsError::Parameter`] for options out of range.
+/// than 8 values, [`DiagnosticsError::NotFinite`] for NaN or infinite values, [`DiagnosticsError::NoSpread`] for a
+/// constant d and [`DiagnosticsError::Parameter`] for options out of range.
 pub fn test_oscillation(
     d: &[f64],
     r: &[f64],
@@ -161,30 +177,34 @@ pub fn test_oscillation(
             right: r.len(),
         });
     }
-    // Correlations at a lag of more than a quarter of a series rest on too few pairs.
-    let needed = options.max_lag.saturating_mul(4);
-    check_series("the window of d", d, needed)?;
-    check_series("the window of r", r, needed)?;
+    check_series("the window of d", d, FEWEST_ITERATIONS)?;
+    check_series("the window of r", r, FEWEST_ITERATIONS)?;
     if is_constant(d) {
         return Err(DiagnosticsError::NoSpread {
             what: "the values of d",
         });
     }
-    let (d, r) = (standardise(d)?, standardise(r)?);
-    let of_d = autocorrelation(&d, options.max_lag)?;
-    let of_r = autocorrelation(&r, options.max_lag)?;
-    let width = one_sided_band(options.false_alarm_rate, options.max_lag);
+    // Correlations at a lag of more than a quarter of a series rest on too few pairs.
+    let max_lag = options.max_lag.min(d.len() / 4);
+    let (d, r) = (scores(d)?, scores(r)?);
+    let of_d = autocorrelation(&d, max_lag)?;
+    let of_r = autocorrelation(&r, max_lag)?;
+    let width = one_sided_band(options.false_alarm_rate, max_lag);
 
-    let lags = with_bands(&of_d, width, d.len());
+    let unevenness = unevenness(&d, max_lag);
+    let lags = with_bands(&of_d, &unevenness, width, d.len());
     let beyond = |c: &LagCorrelation| c.value / c.band.max(options.floor);
     let most_negative = extreme(&lags, |c| -beyond(c));
     let most_positive = extreme(&lags, beyond);
-    let gradient_lags = with_bands(&of_r, width, r.len());
+    let gradient_lags = with_bands(&of_r, &self::unevenness(&r, max_lag), width, r.len());
+    // One band stands for all lags, each of which estimates the unevenness anew.
+    let mean_unevenness = unevenness.iter().sum::<f64>() / max_lag as f64;
+    let plain_band = width * (mean_unevenness / d.len() as f64).sqrt();
     let conclusion = if beyond(&most_negative) < -1.0 {
         Oscillation::Strong
     } else if beyond(&most_positive) > 1.0 {
         Oscillation::Wandering
-    } else if width / (d.len() as f64).sqrt() <= options.widest_band {
+    } else if plain_band <= options.widest_band {
         Oscillation::Weak
     } else {
         Oscillation::Undecided
@@ -192,11 +212,12 @@ pub fn test_oscillation(
     Ok(OscillationTest {
         conclusion,
         iterations: d.len(),
+        lags: max_lag,
         most_negative,
         most_positive,
         gradient_most_negative: extreme(&gradient_lags, |c| -c.value / c.band),
-        cross_extreme: cross_extreme(&d, &r, [&of_d, &of_r], options)?,
-        ljung_box: ljung_box(&d, options.max_lag)?,
+        cross_extreme: cross_extreme(&d, &r, [&of_d, &of_r], options.false_alarm_rate)?,
+        ljung_box: ljung_box(&d, max_lag)?,
         options: *options,
     })
 }
@@ -225,13 +246,38 @@ fn check_options(options: &OscillationOptions) -> Result<()> {
     Ok(())
 }
 
-/// Lags 1, 2, … of an autocorrelation with Bartlett's bands of `width` standard errors.
-fn with_bands(correlations: &[f64], width: f64, length: usize) -> Vec<LagCorrelation> {
+/// Normal scores of the ranks, scaled to unit variance; zeros for a constant series.
+fn scores(series: &[f64]) -> Result<Vec<f64>> {
+    standardise(&normal_scores(series))
+}
+
+/// g_k of lags 1 to `max_lag` of a series of unit mean square: above 1 where large values lie near large ones.
+fn unevenness(series: &[f64], max_lag: usize) -> Vec<f64> {
+    let squares: Vec<f64> = series.iter().map(|x| x * x).collect();
+    (1..=max_lag)
+        .map(|lag| {
+            let products: f64 = squares
+                .iter()
+                .zip(&squares[lag..])
+                .map(|(a, b)| a * b)
+                .sum();
+            (products / squares.len() as f64).max(1.0)
+        })
+        .collect()
+}
+
+/// Lags 1, 2, … of an autocorrelation with bands of `width` standard errors.
+fn with_bands(
+    correlations: &[f64],
+    unevenness: &[f64],
+    width: f64,
+    length: usize,
+) -> Vec<LagCorrelation> {
     let mut squares = 0.0;
     (1..)
-        .zip(&correlations[1..])
-        .map(|(lag, value)| {
-            let band = width * ((1.0 + 2.0 * squares) / length as f64).sqrt();
+        .zip(correlations[1..].iter().zip(unevenness))
+        .map(|(lag, (value, unevenness))| {
+            let band = width * ((unevenness + 2.0 * squares) / length as f64).sqrt();
             squares += value * value;
             LagCorrelation {
                 lag,
@@ -259,15 +305,16 @@ fn cross_extreme(
     d: &[f64],
     r: &[f64],
     autocorrelations: [&[f64]; 2],
-    options: &OscillationOptions,
+    false_alarm_rate: f64,
 ) -> Result<LagCorrelation> {
     let [of_d, of_r] = autocorrelations;
+    let max_lag = of_d.len() - 1;
     let common: f64 = of_d.iter().zip(of_r).skip(1).map(|(a, b)| a * b).sum();
     let variance = (1.0 + 2.0 * common).max(1.0) / d.len() as f64;
-    let band = two_sided_band(options.false_alarm_rate, 2 * options.max_lag + 1) * variance.sqrt();
-    let first = -(options.max_lag as i64);
+    let band = two_sided_band(false_alarm_rate, 2 * max_lag + 1) * variance.sqrt();
+    let first = -(max_lag as i64);
     let lags: Vec<LagCorrelation> = (first..)
-        .zip(cross_correlation(d, r, options.max_lag)?)
+        .zip(cross_correlation(d, r, max_lag)?)
         .map(|(lag, value)| LagCorrelation { lag, value, band })
         .collect();
     Ok(extreme(&lags, |c| c.value.abs()))
@@ -305,7 +352,13 @@ mod tests {
         let options = OscillationOptions::default();
         let wave: Vec<f64> = (0..100).map(|t| f64::from(t % 7)).collect();
         assert!(test_oscillation(&wave, &wave, &options).is_ok());
-        assert!(test_oscillation(&wave[..59], &wave[..59], &options).is_err());
+        assert_eq!(
+            test_oscillation(&wave[..43], &wave[..43], &options)
+                .unwrap()
+                .lags,
+            10
+        );
+        assert!(test_oscillation(&wave[..7], &wave[..7], &options).is_err());
         assert!(test_oscillation(&wave, &wave[1..], &options).is_err());
         assert!(test_oscillation(&[], &[], &options).is_err());
         assert!(matches!(
@@ -319,10 +372,6 @@ mod tests {
         for bad in [
             OscillationOptions {
                 max_lag: 0,
-                ..options
-            },
-            OscillationOptions {
-                max_lag: usize::MAX,
                 ..options
             },
             OscillationOptions {

@@ -8,7 +8,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::estimate::{Estimate, Place};
-use super::halves::{Halves, share_below_zero};
+use super::halves::{Comparison, Halves, share_below_zero};
 use crate::check::{check_open_unit, check_positive, is_constant};
 use crate::number_format::number;
 use crate::{DiagnosticsError, MeanEstimate, Result, series_mean};
@@ -18,6 +18,10 @@ const INTERVALS: f64 = 4.0;
 
 /// Fewest iterations of a window: two halves with a drift and a spread each.
 const FEWEST_ITERATIONS: usize = 40;
+
+/// Fewest effective values in each half from which a drift or a growth may be called small. With fewer the standard
+/// errors themselves are hardly known.
+const FEWEST_EFFECTIVE: f64 = 20.0;
 
 /// How to test for stability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -56,7 +60,7 @@ impl Default for StabilityOptions {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Stability {
-    /// Every interval lies within its tolerance.
+    /// Every interval lies within its tolerance, with at least 20 effective values in each half behind it.
     Stable,
     /// At least one lies wholly beyond, or a value is not finite or beyond its bound.
     Unstable,
@@ -120,13 +124,17 @@ pub enum Balance {
 }
 
 /// The numbers behind a [`StabilityTest`]. Intervals hold together at the error rate of the test.
+///
+/// Those of drifts and growth leave out the trends within the halves where they then lie beyond their tolerance, and
+/// include them otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StabilityMeasures {
     /// Mean of d over the window, with its standard error, in the unit of d.
     pub mean_energy_difference: MeanEstimate,
     /// Mean of d in the second half less that in the first, in standard deviations of d over the window.
     pub drift: Estimate,
-    /// log of the root mean square of d in the second half over that in the first.
+    /// log of the root mean square of d in the second half over that in the first; [`Estimate::UNBOUNDED`] in size where
+    /// d is zero throughout one of them.
     pub log_growth: Estimate,
     /// Share of iterations with d < 0, whose update expands the energy gap (Wilson's interval).
     pub expanding_share: Estimate,
@@ -147,10 +155,25 @@ pub struct StabilityTest {
     pub iterations: usize,
     /// Number of iterations whose d or r is not finite.
     pub not_finite: usize,
-    /// The numbers; `None` when some iterations are not finite.
+    /// The numbers; `None` when some iterations are not finite, and in a [`Verdict`](super::Verdict) also when there are
+    /// too few of them or d is constant.
     pub measures: Option<StabilityMeasures>,
     /// The options of the test.
     pub options: StabilityOptions,
+}
+
+impl StabilityTest {
+    /// Of a window that allows no test.
+    pub(crate) fn undecided(iterations: usize, options: &StabilityOptions) -> Self {
+        Self {
+            conclusion: Stability::Undecided,
+            reasons: Vec::new(),
+            iterations,
+            not_finite: 0,
+            measures: None,
+            options: *options,
+        }
+    }
 }
 
 impl fmt::Display for StabilityTest {
@@ -162,11 +185,11 @@ impl fmt::Display for StabilityTest {
         if let Some(m) = &self.measures {
             write!(
                 f,
-                "; between the halves of {} iterations d drifts by {} sd and grows {}-fold, r drifts by {} %; {:.0} % \
+                "; between the halves of {} iterations d drifts by {} sd and grows {}, r drifts by {} %; {:.0} % \
                  ({:.0} to {:.0} %) of the updates expand",
                 self.iterations,
                 m.drift,
-                number(m.log_growth.value.exp()),
+                growth(m.log_growth.value),
                 number(100.0 * m.gradient_drift.value),
                 100.0 * m.expanding_share.value,
                 100.0 * m.expanding_share.low,
@@ -177,20 +200,31 @@ impl fmt::Display for StabilityTest {
     }
 }
 
+/// A growth in words, which may be from or to nothing.
+fn growth(log_growth: f64) -> String {
+    if log_growth == Estimate::UNBOUNDED {
+        "infinitely".to_owned()
+    } else {
+        format!("{}-fold", number(log_growth.exp()))
+    }
+}
+
 /// Tests whether d and r of one window have settled. A NaN or an infinity is an outcome here, not an error.
 ///
 /// Four intervals, simultaneously valid at `error_rate` (Bonferroni), are compared with their tolerances: the drift of
 /// the mean of d and its growth between the halves, the share of expansions and the drift of the mean of r. All within:
-/// stable. One wholly beyond: unstable. So where nothing drifts, learning is called unstable at most at that rate, and
-/// where something does, stable at most at that rate.
+/// stable. One wholly beyond: unstable. So what drifts by less than its tolerance is called unstable at most at that
+/// rate, and what drifts by more than its tolerance is called stable at most at that rate; simulations hold to it for
+/// autoregressions of d with coefficients from −0.5 to 0.7 over 1,000 iterations.
 ///
-/// Standard errors allow for autocorrelation (Geyer's initial monotone sequence) after the linear trend within each
-/// half is taken out: a drift shall not widen its own interval.
+/// Standard errors allow for autocorrelation (Geyer's initial monotone sequence). To show a drift, the linear trend
+/// within each half is taken out of them: a drift shall not widen its own interval. To show that there is none, it is
+/// not: a window that rises and falls back has equal halves. Below 20 effective values in a half nothing is shown to be
+/// small.
 ///
 /// # Errors
 /// [`DiagnosticsError::LengthsDiffer`] for series of different lengths, [`DiagnosticsError::SeriesTooShort`] for fewer
-/// than 40 iterations, [`DiagnosticsError::NoSpread`] when d is constant or zero throughout one half, and
-/// [`DiagnosticsError::Parameter`] for a negative r or options out of range.
+/// than 40 iterations, [`DiagnosticsError::NoSpread`] when d is constant, and [`DiagnosticsError::Parameter`] for a negative r or options out of range.
 pub fn test_stability(d: &[f64], r: &[f64], options: &StabilityOptions) -> Result<StabilityTest> {
     check_options(options)?;
     if d.len() != r.len() {
@@ -198,13 +232,6 @@ pub fn test_stability(d: &[f64], r: &[f64], options: &StabilityOptions) -> Resul
             what: "d and r",
             left: d.len(),
             right: r.len(),
-        });
-    }
-    if d.len() < FEWEST_ITERATIONS {
-        return Err(DiagnosticsError::SeriesTooShort {
-            what: "the window of d and r",
-            length: d.len(),
-            needed: FEWEST_ITERATIONS,
         });
     }
     let not_finite = d
@@ -223,25 +250,14 @@ pub fn test_stability(d: &[f64], r: &[f64], options: &StabilityOptions) -> Resul
     if not_finite > 0 {
         return Ok(test);
     }
-    let measures = measure(d, r, options)?;
-    let placed = [
-        (
-            Instability::Drift,
-            measures.drift.place(options.drift_tolerance),
-        ),
-        (
-            Instability::Growth,
-            growth_place(&measures.log_growth, options.growth_tolerance.ln()),
-        ),
-        (
-            Instability::OneSided,
-            about_half(&measures.expanding_share).place(options.one_sided_share - 0.5),
-        ),
-        (
-            Instability::GradientDrift,
-            measures.gradient_drift.place(options.gradient_tolerance),
-        ),
-    ];
+    if d.len() < FEWEST_ITERATIONS {
+        return Err(DiagnosticsError::SeriesTooShort {
+            what: "the window of d and r",
+            length: d.len(),
+            needed: FEWEST_ITERATIONS,
+        });
+    }
+    let (measures, placed) = measure(d, r, options)?;
     test.reasons = placed
         .iter()
         .filter(|(_, place)| *place == Place::Outside)
@@ -264,7 +280,12 @@ pub fn test_stability(d: &[f64], r: &[f64], options: &StabilityOptions) -> Resul
     Ok(test)
 }
 
-fn measure(d: &[f64], r: &[f64], options: &StabilityOptions) -> Result<StabilityMeasures> {
+/// The numbers, and where each lies that can make learning unstable.
+fn measure(
+    d: &[f64],
+    r: &[f64],
+    options: &StabilityOptions,
+) -> Result<(StabilityMeasures, [(Instability, Place); 4])> {
     if is_constant(d) {
         return Err(DiagnosticsError::NoSpread {
             what: "the values of d",
@@ -284,29 +305,56 @@ fn measure(d: &[f64], r: &[f64], options: &StabilityOptions) -> Result<Stability
     let mean = series_mean(&d)?;
     let spread = mean.standard_error * mean.effective_size.sqrt();
     let squares: Vec<f64> = d.iter().map(|d| d * d).collect();
-    let squares = Halves::of(&squares);
-    if squares.first.mean == 0.0 || squares.last.mean == 0.0 {
-        return Err(DiagnosticsError::NoSpread {
-            what: "the values of d in one half of the window",
-        });
-    }
     let expanding_share = share_below_zero(&d, rate);
-    Ok(StabilityMeasures {
+    let mean_r = r.iter().sum::<f64>() / r.len() as f64;
+    // A gradient that is zero throughout has settled, though not well.
+    let unit_r = if mean_r > 0.0 { mean_r } else { 1.0 };
+
+    let (drift_place, drift) = Halves::of(&d)
+        .difference(spread, rate)
+        .judge(FEWEST_EFFECTIVE, |drift| {
+            drift.place(options.drift_tolerance)
+        });
+    let (growth_place, log_growth) = growth_of(&Halves::of(&squares), rate)
+        .judge(FEWEST_EFFECTIVE, |growth| {
+            growth_place(growth, options.growth_tolerance.ln())
+        });
+    let (gradient_place, gradient_drift) = Halves::of(&r)
+        .difference(unit_r, rate)
+        .judge(FEWEST_EFFECTIVE, |drift| {
+            drift.place(options.gradient_tolerance)
+        });
+    let one_sided_place = about_half(&expanding_share).place(options.one_sided_share - 0.5);
+    let measures = StabilityMeasures {
         mean_energy_difference: MeanEstimate {
             mean: mean.mean * largest_d,
             standard_error: mean.standard_error * largest_d,
             ..mean
         },
-        drift: Halves::of(&d).difference(spread, rate),
-        log_growth: squares.half_log_ratio(rate),
+        drift,
+        log_growth,
         balance: balance(&expanding_share, options.balance_tolerance),
         expanding_share,
-        gradient_drift: {
-            let mean = r.iter().sum::<f64>() / r.len() as f64;
-            // A gradient that is zero throughout has settled, though not well.
-            Halves::of(&r).difference(if mean > 0.0 { mean } else { 1.0 }, rate)
-        },
-    })
+        gradient_drift,
+    };
+    let placed = [
+        (Instability::Drift, drift_place),
+        (Instability::Growth, growth_place),
+        (Instability::OneSided, one_sided_place),
+        (Instability::GradientDrift, gradient_place),
+    ];
+    Ok((measures, placed))
+}
+
+/// Growth between the halves of a window of squares, of which at least one is not zero throughout.
+fn growth_of(squares: &Halves, rate: f64) -> Comparison {
+    if squares.first.mean == 0.0 {
+        Comparison::exact(Estimate::UNBOUNDED)
+    } else if squares.last.mean == 0.0 {
+        Comparison::exact(-Estimate::UNBOUNDED)
+    } else {
+        squares.half_log_ratio(rate)
+    }
 }
 
 /// The largest magnitude, and the series divided by it.
