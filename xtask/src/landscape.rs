@@ -10,6 +10,9 @@ use ebm_diagnostics::{
 use crate::config::LandscapeConfig;
 use crate::error::DriverError;
 
+/// What the figure shows.
+pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples; below, their logarithms.";
+
 /// The net to compare with the true density.
 pub(crate) struct LearnedDensity<'a> {
     /// The true density.

@@ -5,14 +5,15 @@ use ebm_data::Dataset;
 use ebm_diagnostics::plot::{
     CorrelationOptions, DiagnosticOptions, Figure, correlation_figure, diagnostic_figure,
 };
-use ebm_diagnostics::{Report, RunSummary, SummaryOptions, Table, write_png};
+use ebm_diagnostics::{Report, RunSummary, Table, write_png};
 use ebm_trainer::LearnerView;
 
 use crate::advice::shell_word;
 use crate::config::ExperimentConfig;
 use crate::diagnosis::Learning;
 use crate::error::DriverError;
-use crate::observers::{LandscapePlots, grid};
+use crate::landscape::CAPTION;
+use crate::observers::{LandscapePlots, grid, write_figure};
 use crate::run_folder::{RunFolder, RunInfo};
 
 /// How the run ended.
@@ -44,13 +45,8 @@ impl ReportMaker<'_> {
         let noise = config.langevin.epsilon.get();
         let state_dimension = Some(learner.dataset().shape().iter().product());
         let metrics = self.folder.read_metrics()?;
-        let options = SummaryOptions {
-            noise,
-            state_dimension,
-            ..SummaryOptions::default()
-        };
         // Too few iterations for a summary are no reason to have no report.
-        let summary = RunSummary::from_metrics(&metrics, &options).ok();
+        let summary = RunSummary::from_metrics(&metrics, &config.summary_options()).ok();
         let learning = Learning::of(&metrics);
         let mut report = Report::new(format!("{} — {}", self.info.experiment, config.description))
             .verdict(
@@ -60,10 +56,7 @@ impl ReportMaker<'_> {
         report = self.pictures(report, learner)?;
         if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
             self.save_figure(&landscape.figure, "landscape")?;
-            report = report.figure(
-                &landscape.figure,
-                "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples; below, their logarithms.",
-            );
+            report = report.figure(&landscape.figure, CAPTION);
         }
         if !metrics.is_empty() {
             let title = format!(
@@ -115,9 +108,7 @@ impl ReportMaker<'_> {
     }
 
     fn save_figure(&self, figure: &Figure, name: &str) -> Result<(), DriverError> {
-        figure.write_png(self.folder.file_in("plots", &format!("{name}.png"))?)?;
-        figure.write_svg(self.folder.file_in("plots", &format!("{name}.svg"))?)?;
-        Ok(())
+        write_figure(figure, &self.folder.make("plots")?, name)
     }
 
     fn headline(&self, learner: &dyn LearnerView, ending: &Ending<'_>) -> String {

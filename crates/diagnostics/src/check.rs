@@ -17,6 +17,33 @@ pub(crate) fn check_series(what: &'static str, series: &[f64], needed: usize) ->
     }
 }
 
+/// Errors unless two series have the same length.
+pub(crate) fn check_same_length(what: &'static str, left: usize, right: usize) -> Result<()> {
+    if left == right {
+        return Ok(());
+    }
+    Err(DiagnosticsError::LengthsDiffer { what, left, right })
+}
+
+/// Errors unless there are at least `needed` samples and all coordinates are finite.
+pub(crate) fn check_samples(samples: &[[f64; 2]], needed: usize) -> Result<()> {
+    let what = "the set of samples";
+    if samples.len() < needed {
+        return Err(DiagnosticsError::SeriesTooShort {
+            what,
+            length: samples.len(),
+            needed,
+        });
+    }
+    match samples
+        .iter()
+        .position(|[x, y]| !(x.is_finite() && y.is_finite()))
+    {
+        None => Ok(()),
+        Some(index) => Err(DiagnosticsError::NotFinite { what, index }),
+    }
+}
+
 /// Errors unless `value` is a probability strictly between 0 and 1.
 pub(crate) fn check_open_unit(name: &'static str, value: f64) -> Result<()> {
     if value > 0.0 && value < 1.0 {

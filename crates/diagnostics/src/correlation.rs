@@ -7,8 +7,8 @@
 //! the length n of the series, not by the n − k overlapping pairs; this keeps every value within
 //! [−1, 1].
 
-use crate::check::{check_series, is_constant};
-use crate::{DiagnosticsError, Result};
+use crate::Result;
+use crate::check::{check_same_length, check_series, is_constant};
 
 /// Scales a series to unit mean square, without centring it; used for `d`.
 ///
@@ -77,13 +77,8 @@ pub fn autocorrelation(series: &[f64], max_lag: usize) -> Result<Vec<f64>> {
 /// [`DiagnosticsError::LengthsDiffer`] for series of different lengths; otherwise as
 /// [`autocorrelation`].
 pub fn cross_correlation(x: &[f64], y: &[f64], max_lag: usize) -> Result<Vec<f64>> {
-    if x.len() != y.len() {
-        return Err(DiagnosticsError::LengthsDiffer {
-            what: "the two series of a cross-correlation",
-            left: x.len(),
-            right: y.len(),
-        });
-    }
+    let what = "the two series of a cross-correlation";
+    check_same_length(what, x.len(), y.len())?;
     check_series("the series", x, max_lag.saturating_add(1))?;
     check_series("the series", y, 1)?;
     let (x, y) = (unit_mean_square(x)?, unit_mean_square(y)?);
@@ -146,6 +141,7 @@ fn lagged_mean(a: &[f64], b: &[f64], lag: usize) -> f64 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::DiagnosticsError;
     use proptest::prelude::*;
 
     #[test]

@@ -1,5 +1,6 @@
 //! Feature vectors of samples, as the measures of sample quality take them.
 
+use crate::check::check_same_length;
 use crate::{DiagnosticsError, Result};
 
 /// Features `[samples, dimension]` of a set of samples, row by row, borrowed as `f32` or `f64`: activations of a
@@ -78,13 +79,8 @@ pub(crate) fn check_pair<T: Copy + Into<f64> + Sync>(
     fake: &FeatureMatrix<'_, T>,
     needed: usize,
 ) -> Result<()> {
-    if real.dimension() != fake.dimension() {
-        return Err(DiagnosticsError::LengthsDiffer {
-            what: "the feature vectors of both sets",
-            left: real.dimension(),
-            right: fake.dimension(),
-        });
-    }
+    let what = "the feature vectors of both sets";
+    check_same_length(what, real.dimension(), fake.dimension())?;
     for (what, set) in [
         ("the set of real samples", real),
         ("the set of generated samples", fake),

@@ -2,6 +2,7 @@
 
 use rayon::prelude::*;
 
+use crate::check::check_samples;
 use crate::density::{DensityGrid, axis, check_shape};
 use crate::{DiagnosticsError, Result};
 
@@ -86,22 +87,7 @@ struct Kernel {
 impl Kernel {
     fn of(samples: &[[f64; 2]], factor: f64) -> Result<Self> {
         // Two points always lie on a line.
-        if samples.len() < 3 {
-            return Err(DiagnosticsError::SeriesTooShort {
-                what: "the set of samples",
-                length: samples.len(),
-                needed: 3,
-            });
-        }
-        if let Some(index) = samples
-            .iter()
-            .position(|[x, y]| !(x.is_finite() && y.is_finite()))
-        {
-            return Err(DiagnosticsError::NotFinite {
-                what: "the set of samples",
-                index,
-            });
-        }
+        check_samples(samples, 3)?;
         let n = samples.len() as f64;
         let mean = |axis: usize| samples.iter().map(|s| s[axis] / n).sum::<f64>();
         let centre = [mean(0), mean(1)];

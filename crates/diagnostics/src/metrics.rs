@@ -132,6 +132,15 @@ pub fn settled_window(metrics: &[IterationMetrics], window: usize) -> &[Iteratio
     &metrics[metrics.len() - count..]
 }
 
+/// d and r of the iterations in which both are finite.
+pub(crate) fn finite_pairs(window: &[IterationMetrics]) -> (Vec<f64>, Vec<f64>) {
+    window
+        .iter()
+        .map(|m| (m.energy_difference, m.gradient_magnitude))
+        .filter(|(d, r)| d.is_finite() && r.is_finite())
+        .unzip()
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::check_positive;
+use crate::check::{check_positive, check_same_length, check_samples};
 use crate::{DiagnosticsError, Result};
 
 /// What counts as a mode and as reaching it.
@@ -96,25 +96,12 @@ fn coverage(
     options: &CoverageOptions,
     distance: impl Fn(&[f64; 2], usize) -> f64,
 ) -> Result<ModeCoverage> {
-    for (what, length) in [
-        ("the set of samples", samples.len()),
-        ("the list of modes", modes),
-    ] {
-        if length == 0 {
-            return Err(DiagnosticsError::SeriesTooShort {
-                what,
-                length,
-                needed: 1,
-            });
-        }
-    }
-    if let Some(index) = samples
-        .iter()
-        .position(|[x, y]| !(x.is_finite() && y.is_finite()))
-    {
-        return Err(DiagnosticsError::NotFinite {
-            what: "the set of samples",
-            index,
+    check_samples(samples, 1)?;
+    if modes == 0 {
+        return Err(DiagnosticsError::SeriesTooShort {
+            what: "the list of modes",
+            length: modes,
+            needed: 1,
         });
     }
     let weights = true_weights(modes, options)?;
@@ -167,13 +154,8 @@ fn true_weights(modes: usize, options: &CoverageOptions) -> Result<Vec<f64>> {
     if options.true_weights.is_empty() {
         return Ok(vec![1.0 / modes as f64; modes]);
     }
-    if options.true_weights.len() != modes {
-        return Err(DiagnosticsError::LengthsDiffer {
-            what: "the true weights and the modes",
-            left: options.true_weights.len(),
-            right: modes,
-        });
-    }
+    let what = "the true weights and the modes";
+    check_same_length(what, options.true_weights.len(), modes)?;
     let total: f64 = options.true_weights.iter().sum();
     if !(options.true_weights.iter().all(|w| *w >= 0.0) && total > 0.0 && total.is_finite()) {
         return Err(DiagnosticsError::Parameter {

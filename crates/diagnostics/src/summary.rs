@@ -3,6 +3,7 @@
 use std::fmt;
 
 use crate::correlation::{autocorrelation, standardise, white_noise_band};
+use crate::metrics::finite_pairs;
 use crate::number_format::{number, thousands};
 use crate::{DiagnosticsError, IterationMetrics, Result, settled_window};
 
@@ -77,11 +78,7 @@ impl RunSummary {
             });
         }
         let window = settled_window(metrics, options.window);
-        let (d, r): (Vec<f64>, Vec<f64>) = window
-            .iter()
-            .map(|m| (m.energy_difference, m.gradient_magnitude))
-            .filter(|(d, r)| d.is_finite() && r.is_finite())
-            .unzip();
+        let (d, r) = finite_pairs(window);
         if d.len() < 2 {
             return Err(DiagnosticsError::SeriesTooShort {
                 what: "the window of finite metrics",

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ebm_diagnostics::{IterationMetrics, RunSummary, SummaryOptions};
+use ebm_diagnostics::{IterationMetrics, RunSummary};
 
 use crate::config::{ExperimentConfig, Source};
 use crate::diagnosis::{Diagnosis, Learning, read_diagnosis};
@@ -33,16 +33,11 @@ impl ComparedRun {
         let folder = RunFolder::open(root)?;
         let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &[])?;
         let metrics = folder.read_metrics()?;
-        let options = SummaryOptions {
-            noise: config.langevin.epsilon.get(),
-            state_dimension: Some(config.data.shape().iter().product()),
-            ..SummaryOptions::default()
-        };
         Ok(Self {
             name: root.display().to_string(),
             root: root.to_owned(),
             info: folder.read_info().ok(),
-            summary: RunSummary::from_metrics(&metrics, &options).ok(),
+            summary: RunSummary::from_metrics(&metrics, &config.summary_options()).ok(),
             diagnosis: read_diagnosis(&root.join("diagnosis"))?,
             config,
             metrics,

@@ -1,6 +1,7 @@
 //! An experiment, complete.
 
 use ebm_data::DataConfig;
+use ebm_diagnostics::SummaryOptions;
 use ebm_energy_net::NetConfig;
 use ebm_trainer::{LangevinConfig, LearningConfig, OptimizerConfig};
 use serde::{Deserialize, Serialize};
@@ -52,6 +53,15 @@ impl ExperimentConfig {
             langevin: self.langevin,
             optimizer: self.optimizer,
             divergence_limit: self.divergence_limit,
+        }
+    }
+
+    /// How d and r of such a run are summed up.
+    pub(crate) fn summary_options(&self) -> SummaryOptions {
+        SummaryOptions {
+            noise: self.langevin.epsilon.get(),
+            state_dimension: Some(self.data.shape().iter().product()),
+            ..SummaryOptions::default()
         }
     }
 

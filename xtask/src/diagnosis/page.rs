@@ -10,7 +10,8 @@ use ebm_diagnostics::{Report, Table, write_png};
 
 use super::{Chains, Diagnosis, GroupRecord, PlaneQuality, RECORD, Subject};
 use crate::error::DriverError;
-use crate::observers::grid;
+use crate::landscape::CAPTION;
+use crate::observers::{grid, write_figure};
 
 /// The page that binds everything together.
 pub(crate) const PAGE: &str = "diagnosis.html";
@@ -36,7 +37,7 @@ impl Page<'_> {
             self.diagnosis.learning.details().join("\n"),
         );
         if let Some(figure) = self.energies()? {
-            save(&figure, out, "energies")?;
+            write_figure(&figure, out, "energies")?;
             report = report.figure(
                 &figure,
                 "Learned energy U of the chains. A net whose short-run samples are near its steady state keeps them level from L on.",
@@ -44,11 +45,8 @@ impl Page<'_> {
         }
         report = self.grids(report, out)?;
         if let Some(figure) = self.landscape {
-            save(figure, out, "landscape")?;
-            report = report.figure(
-                figure,
-                "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples; below, their logarithms.",
-            );
+            write_figure(figure, out, "landscape")?;
+            report = report.figure(figure, CAPTION);
         }
         let options = CorrelationOptions {
             title: self.diagnosis.learning.sentence(),
@@ -56,7 +54,7 @@ impl Page<'_> {
         };
         // A run of one or two iterations has no correlations and is no reason to fail.
         if let Ok(figure) = correlation_figure(&self.subject.metrics, &options) {
-            save(&figure, out, "correlations")?;
+            write_figure(&figure, out, "correlations")?;
             report = report.figure(&figure, "Correlations of d and r between iterations.");
         }
         for table in self.tables() {
@@ -261,11 +259,6 @@ fn table<const COLUMNS: usize>(
         header: header.map(str::to_owned).to_vec(),
         rows: rows.into_iter().map(Vec::from).collect(),
     }
-}
-
-fn save(figure: &Figure, out: &Path, name: &str) -> Result<(), DriverError> {
-    figure.write_png(out.join(format!("{name}.png")))?;
-    Ok(figure.write_svg(out.join(format!("{name}.svg")))?)
 }
 
 /// A number with four or five digits.

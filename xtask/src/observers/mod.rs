@@ -11,5 +11,5 @@ pub(crate) use landscape::LandscapePlots;
 pub(crate) use log::ProgressLog;
 pub(crate) use long_run::LongRuns;
 pub(crate) use metrics::MetricsFile;
-pub(crate) use pictures::{Pictures, grid, write_grid};
+pub(crate) use pictures::{Pictures, grid, write_figure, write_grid};
 pub(crate) use progress::{ProgressView, rounded};

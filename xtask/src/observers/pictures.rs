@@ -1,8 +1,8 @@
-//! Image grids of samples while learning.
+//! Image grids of samples while learning, and how pictures are written.
 
 use std::path::Path;
 
-use ebm_diagnostics::{image_grid, write_png};
+use ebm_diagnostics::{Figure, image_grid, write_png};
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::error::DriverError;
@@ -71,6 +71,12 @@ pub(crate) fn grid(states: &[f32], shape: [usize; 3]) -> Result<image::RgbImage,
         COLUMNS.min(count.max(1)),
         scale,
     )?)
+}
+
+/// Writes `name.png` and `name.svg` into a folder.
+pub(crate) fn write_figure(figure: &Figure, folder: &Path, name: &str) -> Result<(), DriverError> {
+    figure.write_png(folder.join(format!("{name}.png")))?;
+    Ok(figure.write_svg(folder.join(format!("{name}.svg")))?)
 }
 
 /// Writes [`grid`] as a PNG.

@@ -10,6 +10,7 @@ use crate::correlation::{
     autocorrelation, cross_correlation, partial_autocorrelation, standardise, unit_mean_square,
     white_noise_band,
 };
+use crate::metrics::finite_pairs;
 use crate::number_format::thousands;
 use crate::{DiagnosticsError, IterationMetrics, Result, settled_window};
 
@@ -37,11 +38,7 @@ impl Series {
         scale_d: impl Fn(&[f64]) -> Result<Vec<f64>>,
     ) -> Result<Option<Self>> {
         // Each lag relates two iterations, so both series keep the same iterations.
-        let (d, r): (Vec<f64>, Vec<f64>) = window
-            .iter()
-            .map(|m| (m.energy_difference, m.gradient_magnitude))
-            .filter(|(d, r)| d.is_finite() && r.is_finite())
-            .unzip();
+        let (d, r) = finite_pairs(window);
         if d.len() < 2 {
             return Ok(None);
         }

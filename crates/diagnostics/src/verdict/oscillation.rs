@@ -8,7 +8,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::check::{check_open_unit, check_series, is_constant};
+use crate::check::{check_open_unit, check_same_length, check_series, is_constant};
 use crate::correlation::{autocorrelation, cross_correlation, standardise};
 use crate::distribution::{one_sided_band, two_sided_band};
 use crate::ljung_box::{LjungBox, ljung_box};
@@ -170,13 +170,7 @@ pub fn test_oscillation(
     options: &OscillationOptions,
 ) -> Result<OscillationTest> {
     check_options(options)?;
-    if d.len() != r.len() {
-        return Err(DiagnosticsError::LengthsDiffer {
-            what: "d and r",
-            left: d.len(),
-            right: r.len(),
-        });
-    }
+    check_same_length("d and r", d.len(), r.len())?;
     check_series("the window of d", d, FEWEST_ITERATIONS)?;
     check_series("the window of r", r, FEWEST_ITERATIONS)?;
     if is_constant(d) {

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::estimate::{Estimate, Place};
 use super::halves::{Comparison, Halves, share_below_zero};
-use crate::check::{check_open_unit, check_positive, is_constant};
+use crate::check::{check_open_unit, check_positive, check_same_length, is_constant};
 use crate::number_format::number;
 use crate::{DiagnosticsError, MeanEstimate, Result, series_mean};
 
@@ -227,13 +227,7 @@ fn growth(log_growth: f64) -> String {
 /// than 40 iterations, [`DiagnosticsError::NoSpread`] when d is constant, and [`DiagnosticsError::Parameter`] for a negative r or options out of range.
 pub fn test_stability(d: &[f64], r: &[f64], options: &StabilityOptions) -> Result<StabilityTest> {
     check_options(options)?;
-    if d.len() != r.len() {
-        return Err(DiagnosticsError::LengthsDiffer {
-            what: "d and r",
-            left: d.len(),
-            right: r.len(),
-        });
-    }
+    check_same_length("d and r", d.len(), r.len())?;
     let not_finite = d
         .iter()
         .zip(r)
