@@ -85,6 +85,7 @@ fn main() -> Result<(), Failure> {
                 learning_rate: 1e-5,
                 minimum_learning_rate: 0.0,
                 decay: 1.0,
+                averaging: None,
             },
             divergence_limit: 1e9,
         };

@@ -2,16 +2,19 @@
 
 use ebm_core::Temperature;
 use ebm_data::Toy;
-use ebm_diagnostics::plot::{Figure, Landscape, landscape_figure};
+use ebm_diagnostics::plot::{
+    Figure, Landscape, LineFigure, LineSeries, landscape_figure, line_figure,
+};
 use ebm_diagnostics::{
     DensityGrid, kernel_density, kl_divergence, points_from_flat, total_variation,
 };
+use serde::{Deserialize, Serialize};
 
 use crate::config::LandscapeConfig;
 use crate::error::DriverError;
 
 /// What the figure shows.
-pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples; below, their logarithms.";
+pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples (the bank, for persistent chains); below, their logarithms.";
 
 /// The net to compare with the true density.
 pub(crate) struct LearnedDensity<'a> {
@@ -23,28 +26,67 @@ pub(crate) struct LearnedDensity<'a> {
     pub(crate) iteration: u64,
 }
 
-/// How far the densities lie apart, and their picture.
+/// F of the points of the plot grid.
+pub(crate) struct GridEnergies {
+    /// Under the net.
+    pub(crate) newest: Vec<f64>,
+    /// Under the average of its parameters, where the run keeps one.
+    pub(crate) average: Option<Vec<f64>>,
+}
+
+/// A comparison of densities: its numbers and its picture.
 pub(crate) struct LandscapeResult {
-    /// Iteration it was made at.
-    pub(crate) iteration: u64,
     /// The six panels.
     pub(crate) figure: Figure,
-    /// KL(q‖p_θ) on the plot grid, in nats.
-    pub(crate) learned_divergence: f64,
-    /// Total variation between q and the density estimate of short-run samples on the plot grid, from 0 to 1. Their KL
-    /// divergence would be infinite wherever the estimate vanishes.
-    pub(crate) sampled_distance: f64,
-    /// Total variation between q and the learned density.
-    pub(crate) learned_distance: f64,
+    /// The distances.
+    pub(crate) record: LandscapeRecord,
+}
+
+/// How far the densities lie apart on the plot grid.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct LandscapeRecord {
+    /// Learning iterations of the net.
+    pub(crate) iteration: u64,
+    /// Of the learned density.
+    pub(crate) learned: DensityDistance,
+    /// Of the learned density under the average of the parameters, where the run keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) average: Option<DensityDistance>,
+    /// Total variation between q and the density estimate of short-run samples, from 0 to 1. Their KL divergence would be
+    /// infinite wherever the estimate vanishes.
+    pub(crate) sampled_total_variation: f64,
+}
+
+/// How far a density p on the grid is from the true density q.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DensityDistance {
+    /// KL(q‖p) in nats; none when it is infinite.
+    pub(crate) kl_divergence: Option<f64>,
+    /// Total variation, from 0 to 1.
+    pub(crate) total_variation: f64,
+}
+
+impl DensityDistance {
+    fn between(truth: &DensityGrid, density: &DensityGrid) -> Result<Self, DriverError> {
+        Ok(Self {
+            kl_divergence: Some(kl_divergence(truth, density)?).filter(|kl| kl.is_finite()),
+            total_variation: total_variation(truth, density)?,
+        })
+    }
+
+    /// KL(q‖p) in nats, perhaps infinite.
+    pub(crate) fn divergence(&self) -> f64 {
+        self.kl_divergence.unwrap_or(f64::INFINITY)
+    }
 }
 
 impl LearnedDensity<'_> {
-    /// Compares on the plot grid. `energies` gives F of points of the plane, `[points, 2]`; `samples` are short-run
+    /// Compares on the plot grid. `energies` is asked for F of points of the plane, `[points, 2]`; `samples` are short-run
     /// samples of the same shape.
     pub(crate) fn compare(
         &self,
         config: &LandscapeConfig,
-        energies: impl FnOnce(&[f32]) -> Result<Vec<f64>, DriverError>,
+        energies: impl FnOnce(&[f32]) -> Result<GridEnergies, DriverError>,
         samples: &[f32],
     ) -> Result<LandscapeResult, DriverError> {
         let (toy, resolution) = (self.toy, config.resolution);
@@ -55,17 +97,30 @@ impl LearnedDensity<'_> {
             .into_iter()
             .flat_map(|point| point.map(|axis| axis as f32))
             .collect();
-        let log_values = energies(&centres)?
-            .into_iter()
-            .map(|energy| -energy / self.temperature.get())
-            .collect();
-        let learned = DensityGrid::from_log_values(resolution, half_width, log_values)?;
+        let density = |energies: Vec<f64>| {
+            let log_values = energies
+                .into_iter()
+                .map(|energy| -energy / self.temperature.get())
+                .collect();
+            DensityGrid::from_log_values(resolution, half_width, log_values)
+        };
+        let energies = energies(&centres)?;
+        let learned = density(energies.newest)?;
+        let average = energies.average.map(density).transpose()?;
         let samples = points_from_flat(samples)?;
         let short_run = kernel_density(&samples, config.bandwidth, resolution, half_width)?;
-        let learned_divergence = kl_divergence(&truth, &learned)?;
+        let record = LandscapeRecord {
+            iteration: self.iteration,
+            learned: DensityDistance::between(&truth, &learned)?,
+            average: average
+                .map(|average| DensityDistance::between(&truth, &average))
+                .transpose()?,
+            sampled_total_variation: total_variation(&truth, &short_run)?,
+        };
         let title = format!(
-            "After {} iterations: the learned density is {learned_divergence:.3} nats (KL) from the true one",
-            self.iteration
+            "After {} iterations: the learned density is {:.3} nats (KL) from the true one",
+            self.iteration,
+            record.learned.divergence()
         );
         let figure = landscape_figure(&Landscape {
             title: &title,
@@ -73,12 +128,38 @@ impl LearnedDensity<'_> {
             learned: &learned,
             short_run: &short_run,
         })?;
-        Ok(LandscapeResult {
-            iteration: self.iteration,
-            figure,
-            learned_divergence,
-            sampled_distance: total_variation(&truth, &short_run)?,
-            learned_distance: total_variation(&truth, &learned)?,
-        })
+        Ok(LandscapeResult { figure, record })
     }
+}
+
+/// KL(q‖p_θ) over learning, at every multiple of `every`; none before the second.
+pub(crate) fn divergence_figure(records: &[LandscapeRecord], every: u64) -> Option<Figure> {
+    // The end of a run, or of a part of one, may lie between.
+    let records: Vec<_> = records
+        .iter()
+        .filter(|record| record.iteration.is_multiple_of(every.max(1)))
+        .collect();
+    let first = records.first()?;
+    let curve = |name: &str, distance: fn(&LandscapeRecord) -> Option<DensityDistance>| {
+        let divergence = |record: &&LandscapeRecord| {
+            distance(record).map_or(f64::NAN, |distance| distance.divergence())
+        };
+        LineSeries {
+            name: name.to_owned(),
+            values: records.iter().map(divergence).collect(),
+        }
+    };
+    let mut series = vec![curve("newest θ", |record| Some(record.learned))];
+    if first.average.is_some() {
+        series.push(curve("average of θ", |record| record.average));
+    }
+    line_figure(&LineFigure {
+        title: "KL(q‖p) of the learned density in nats".to_owned(),
+        x_label: "learning iteration".to_owned(),
+        first_step: first.iteration,
+        stride: every,
+        series,
+        reference: None,
+    })
+    .ok()
 }

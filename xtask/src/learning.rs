@@ -96,6 +96,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
     match result {
         Ok(Outcome::Finished) => {
             learner.save_weights(&folder.weights())?;
+            learner.save_average(&folder.average())?;
             let summary = maker.write(&learner, &Ending::Finished)?;
             let chain_steps = (learner.iteration() - first) as f64 * per_iteration as f64;
             screen.tell(&format!(

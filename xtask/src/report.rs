@@ -58,6 +58,13 @@ impl ReportMaker<'_> {
             self.save_figure(&landscape.figure, "landscape")?;
             report = report.figure(&landscape.figure, CAPTION);
         }
+        if let Some(figure) = self.landscape.and_then(LandscapePlots::divergences) {
+            self.save_figure(&figure, "divergence")?;
+            report = report.figure(
+                &figure,
+                "How far the learned density is from the true one while learning goes on.",
+            );
+        }
         if !metrics.is_empty() {
             let title = format!(
                 "{}: what the sampler does to the learning",
@@ -252,22 +259,32 @@ impl ReportMaker<'_> {
             ]);
         }
         if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
-            let at = landscape.iteration;
-            rows.extend([
-                [
+            let record = &landscape.record;
+            let at = record.iteration;
+            let averaged = record.average.as_ref();
+            let densities = [
+                (
                     format!("learned density after iteration {at}"),
-                    format!(
+                    Some(&record.learned),
+                ),
+                ("the same with the average of θ".to_owned(), averaged),
+            ];
+            for (what, distance) in densities {
+                if let Some(distance) = distance {
+                    let numbers = format!(
                         "KL(q‖p) {:.4} nats, total variation {:.4}",
-                        landscape.learned_divergence, landscape.learned_distance
-                    ),
-                ],
-                [
-                    format!("short-run samples after iteration {at}"),
-                    format!(
-                        "total variation of their density estimate {:.4}",
-                        landscape.sampled_distance
-                    ),
-                ],
+                        distance.divergence(),
+                        distance.total_variation
+                    );
+                    rows.push([what, numbers]);
+                }
+            }
+            rows.push([
+                format!("short-run samples after iteration {at}"),
+                format!(
+                    "total variation of their density estimate {:.4}",
+                    record.sampled_total_variation
+                ),
             ]);
         }
         Table {

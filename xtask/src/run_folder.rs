@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ExperimentConfig;
 use crate::error::DriverError;
+use crate::landscape::LandscapeRecord;
 
 /// A run folder that exists.
 #[derive(Debug, Clone)]
@@ -133,6 +134,14 @@ impl RunFolder {
         self.root.join("weights.safetensors")
     }
 
+    pub(crate) fn average(&self) -> PathBuf {
+        self.root.join("weights-average.safetensors")
+    }
+
+    pub(crate) fn landscape(&self) -> PathBuf {
+        self.root.join(LANDSCAPE)
+    }
+
     pub(crate) fn report(&self) -> PathBuf {
         self.root.join("report.html")
     }
@@ -155,6 +164,10 @@ impl RunFolder {
 
     pub(crate) fn write_info(&self, info: &RunInfo) -> Result<(), DriverError> {
         self.write_json(INFO, info)
+    }
+
+    pub(crate) fn write_landscape(&self, records: &[LandscapeRecord]) -> Result<(), DriverError> {
+        self.write_json(LANDSCAPE, &records)
     }
 
     pub(crate) fn read_info(&self) -> Result<RunInfo, DriverError> {
@@ -238,6 +251,7 @@ pub(crate) fn create_free(parent: &Path, name: &str) -> Result<PathBuf, DriverEr
 }
 
 const CONFIG: &str = "config.json";
+const LANDSCAPE: &str = "landscape.json";
 const INFO: &str = "run.json";
 
 fn is_occupied(folder: &Path) -> Result<bool, DriverError> {

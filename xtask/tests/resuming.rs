@@ -3,9 +3,12 @@
 
 mod common;
 
+use std::fs;
 use std::process::{Command, Stdio};
 
-use common::{Ended, Place, TINY, experiment, signal, wait_for_first_iteration};
+use serde_json::Value;
+
+use common::{Ended, Place, TINY, TINY_TOY, experiment, signal, wait_for_first_iteration};
 
 const STARTS: [&str; 2] = ["langevin.start=uniform", "langevin.start=persistent"];
 
@@ -331,4 +334,51 @@ fn tensor(name: &str) -> Vec<u8> {
     let view =
         safetensors::tensor::TensorView::new(safetensors::Dtype::F32, vec![1], &data).unwrap();
     safetensors::serialize([(name, view)], None).unwrap()
+}
+
+/// The average of θ and the numbers of all landscapes go on with the run.
+#[test]
+fn averages_and_landscapes_of_a_resumed_run_are_those_of_one_run() {
+    let place = Place::new();
+    let settings = [
+        "--set",
+        "optimizer.averaging=0.9",
+        "--set",
+        "landscape.every=2",
+    ];
+    for (name, iterations) in [("whole", "6"), ("parts", "3")] {
+        let arguments = ["--iterations", iterations, "--out", name];
+        place
+            .experiment("gmm_convergent", &[&TINY_TOY, &settings, &arguments])
+            .well();
+    }
+    place
+        .run(["experiment", "--resume", "parts", "--iterations", "6"])
+        .well();
+    let bytes = |name: &str| fs::read(place.path(name)).unwrap();
+    assert_eq!(
+        bytes("whole/weights-average.safetensors"),
+        bytes("parts/weights-average.safetensors")
+    );
+    assert_ne!(
+        bytes("whole/weights-average.safetensors"),
+        bytes("whole/weights.safetensors")
+    );
+    let whole = place.json("whole/landscape.json");
+    let parts = place.json("parts/landscape.json");
+    let iterations = |records: &Value| -> Vec<u64> {
+        let records = records.as_array().unwrap().iter();
+        records
+            .map(|record| record["iteration"].as_u64().unwrap())
+            .collect()
+    };
+    assert_eq!(iterations(&whole), [2, 4, 6]);
+    // The end of the first part was the end of a run and has its plot.
+    assert_eq!(iterations(&parts), [2, 3, 4, 6]);
+    assert_eq!(whole[2], parts[3]);
+    assert!(
+        whole[2]["average"]["kl_divergence"].as_f64() > Some(0.0),
+        "{whole}"
+    );
+    assert!(place.path("whole/plots/divergence.png").is_file());
 }

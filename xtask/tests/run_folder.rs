@@ -82,6 +82,18 @@ fn a_density_in_the_plane_gives_landscapes_and_divergences() {
     place
         .experiment("gmm_convergent", &[&TINY_TOY, &arguments])
         .well();
+    let records = place.json("plane/landscape.json");
+    let record = &records[0];
+    assert_eq!(
+        (records.as_array().map(Vec::len), &record["iteration"]),
+        (Some(1), &3.into())
+    );
+    assert!(
+        record["learned"]["kl_divergence"].as_f64() > Some(0.0),
+        "{record}"
+    );
+    assert!(record.get("average").is_none());
+    assert!(!place.path("plane/weights-average.safetensors").exists());
     for picture in ["landscape.png", "landscape-00000003.png"] {
         image::open(place.path("plane/plots").join(picture)).unwrap();
     }

@@ -115,6 +115,7 @@ fn config() -> Result<LearningConfig, Box<dyn std::error::Error>> {
             learning_rate: 1e-3,
             minimum_learning_rate: 0.0,
             decay: 1.0,
+            averaging: None,
         },
         divergence_limit: 1_000.0,
     })

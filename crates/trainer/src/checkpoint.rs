@@ -21,6 +21,7 @@ pub const CHECKPOINT_FORMAT: u32 = 1;
 
 const INFO: &str = "checkpoint.json";
 const WEIGHTS: &str = "weights.safetensors";
+const AVERAGE: &str = "average.safetensors";
 const OPTIMIZER: &str = "optimizer.safetensors";
 const BANK: &str = "bank.safetensors";
 
@@ -161,6 +162,7 @@ where
 {
     let at = |name: &str| folder.join(name);
     learner.save_weights(&at(WEIGHTS))?;
+    learner.save_average(&at(AVERAGE))?;
     let moments = learner.optimizer.state();
     // Plain descent has no state, and a safetensors file needs a tensor.
     if !moments.is_empty() {
@@ -228,6 +230,9 @@ where
         ));
     }
     learner.net = load_weights(learner.net, &folder.join(WEIGHTS))?;
+    if let Some(average) = learner.average.take() {
+        learner.average = Some(load_weights(average, &folder.join(AVERAGE))?);
+    }
     let header = read_metadata(&folder.join(WEIGHTS))?;
     // The shapes fit; settings without a shape, such as a slope or the spread of a toy density, stand in the header.
     let differs = |(key, value): &(&String, &String)| header.get(*key) != Some(*value);

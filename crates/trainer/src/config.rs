@@ -58,6 +58,10 @@ pub struct OptimizerConfig {
     /// After every iteration, rate ← max(minimum, rate × decay).
     #[serde(default = "one")]
     pub decay: f64,
+    /// The largest decay β of an exponential moving average of θ, such as 0.9999 for about the last 10,000 iterations. The
+    /// average is kept beside θ for use after learning; learning does not see it. None by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub averaging: Option<f64>,
 }
 
 /// Which update of the parameters.
@@ -115,6 +119,15 @@ impl LearningConfig {
                 "optimizer.decay",
                 optimizer.decay,
                 "must be above 0 and at most 1",
+            ));
+        }
+        if let Some(averaging) = optimizer.averaging
+            && !(averaging > 0.0 && averaging < 1.0)
+        {
+            return Err(setting(
+                "optimizer.averaging",
+                averaging,
+                "must lie between 0 and 1, such as 0.9999",
             ));
         }
         if let Some(size) = self.langevin.bank_size {

@@ -12,9 +12,9 @@ use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{NamedParameter, named_parameters};
 use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank, Ula};
 
-use crate::checkpoint;
 use crate::difference::Difference;
 use crate::{DivergenceCause, LearnerView, LearningConfig, Optimizer, TrainerError};
+use crate::{averaging, checkpoint};
 
 /// States in the bank of a toy density, where the config does not say.
 pub const TOY_BANK_SIZE: usize = 10_000;
@@ -26,6 +26,8 @@ pub const TOY_BANK_SIZE: usize = 10_000;
 pub struct Learner<B: AutodiffBackend, N, E> {
     pub(crate) config: LearningConfig,
     pub(crate) net: N,
+    /// The average of θ, where the config asks for it.
+    pub(crate) average: Option<N>,
     pub(crate) optimizer: Optimizer<B::InnerBackend>,
     pub(crate) bank: Option<PersistentBank>,
     pub(crate) learning_rate: f64,
@@ -80,7 +82,9 @@ where
                 Ok(PersistentBank::uniform(size, per_chain, key))
             })
             .transpose()?;
+        let average = config.optimizer.averaging.map(|_| net.clone().no_grad());
         Ok(Self {
+            average,
             optimizer: Optimizer::new(config.optimizer.method),
             learning_rate: config.optimizer.learning_rate,
             iteration: 0,
@@ -105,6 +109,13 @@ where
     /// The net.
     pub fn net(&self) -> &N {
         &self.net
+    }
+
+    /// The net with the average of the parameters over learning ([`OptimizerConfig::averaging`]), if one is kept.
+    ///
+    /// [`OptimizerConfig::averaging`]: crate::OptimizerConfig::averaging
+    pub fn average(&self) -> Option<&N> {
+        self.average.as_ref()
     }
 
     /// One learning iteration: Algorithm 1 of arXiv 1903.12370.
@@ -153,6 +164,10 @@ where
             self.config.langevin.epsilon.learned_temperature().get(),
         );
         let settings = &self.config.optimizer;
+        if let (Some(average), Some(limit)) = (self.average.take(), settings.averaging) {
+            let decay = averaging::decay(limit, iteration);
+            self.average = Some(averaging::update::<B, N>(average, &self.net, decay));
+        }
         self.learning_rate =
             (self.learning_rate * settings.decay).max(settings.minimum_learning_rate);
         self.samples = Some(samples);
@@ -286,6 +301,22 @@ where
         Tensor::from_data(data, &self.device)
     }
 
+    /// F of states under `net`, which has no gradients.
+    fn energies_under(&self, net: &N, states: &[f32]) -> Result<Vec<f64>, TrainerError> {
+        let run = ChainRun {
+            final_energies: true,
+            ..self.chain_run(Stream::Watch, self.iteration, 0, 0)
+        };
+        // In pieces, because a plot grid has 40,000 points and activations are wide.
+        let piece = self.per_chain() * 4096;
+        let mut energies = Vec::with_capacity(states.len() / self.per_chain());
+        for states in states.chunks(piece) {
+            let outcome = self.engine.run(net, self.tensor(states.to_vec()), &run)?;
+            energies.extend(outcome.energies.iter().flatten().map(|f| f64::from(*f)));
+        }
+        Ok(energies)
+    }
+
     pub(crate) fn device(&self) -> &B::Device {
         &self.device
     }
@@ -326,15 +357,14 @@ where
     }
 
     fn energies(&self, states: &[f32]) -> Result<Vec<f64>, TrainerError> {
-        let net = self.net.clone().no_grad();
-        // In pieces, because a plot grid has 40,000 points and activations are wide.
-        let piece = self.per_chain() * 4096;
-        let mut energies = Vec::with_capacity(states.len() / self.per_chain());
-        for states in states.chunks(piece) {
-            let states = Tensor::from_inner(self.tensor(states.to_vec()));
-            energies.extend(net.energy(states).into_data().iter::<f64>());
-        }
-        Ok(energies)
+        self.energies_under(&self.net.clone().no_grad(), states)
+    }
+
+    fn average_energies(&self, states: &[f32]) -> Result<Option<Vec<f64>>, TrainerError> {
+        let average = self.average.as_ref();
+        average
+            .map(|net| self.energies_under(net, states))
+            .transpose()
     }
 
     fn run_chains(
@@ -355,6 +385,14 @@ where
             path,
             self.metadata.clone(),
         )?)
+    }
+
+    fn save_average(&self, path: &Path) -> Result<bool, TrainerError> {
+        let Some(average) = &self.average else {
+            return Ok(false);
+        };
+        ebm_energy_net::save_weights(average, path, self.metadata.clone())?;
+        Ok(true)
     }
 
     fn save_checkpoint(&self, folder: &Path) -> Result<(), TrainerError> {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod averaging;
 mod checkpoint;
 mod config;
 mod difference;

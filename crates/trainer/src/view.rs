@@ -37,8 +37,14 @@ pub trait LearnerView {
     /// F of the given states, row by row.
     ///
     /// # Errors
-    /// [`TrainerError::Backend`].
+    /// [`TrainerError::Langevin`].
     fn energies(&self, states: &[f32]) -> Result<Vec<f64>, TrainerError>;
+
+    /// F of the given states under the average of the parameters; `None` where no average is kept.
+    ///
+    /// # Errors
+    /// [`TrainerError::Langevin`].
+    fn average_energies(&self, states: &[f32]) -> Result<Option<Vec<f64>>, TrainerError>;
 
     /// Runs `steps` of the training kernel from the given states, row by row. `first_step` numbers the first step in
     /// the noise, so that a long run can be made in pieces.
@@ -57,6 +63,12 @@ pub trait LearnerView {
     /// # Errors
     /// [`TrainerError::Net`].
     fn save_weights(&self, path: &Path) -> Result<(), TrainerError>;
+
+    /// Writes the average of the parameters as safetensors; `false`, and no file, where no average is kept.
+    ///
+    /// # Errors
+    /// [`TrainerError::Net`].
+    fn save_average(&self, path: &Path) -> Result<bool, TrainerError>;
 
     /// Writes everything that is needed to go on: a folder with weights, optimiser state, bank and iteration.
     ///

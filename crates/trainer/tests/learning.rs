@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream};
 use ebm_data::{Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig, named_parameters};
@@ -33,6 +33,7 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
             learning_rate: 1e-2,
             minimum_learning_rate: 9.7e-3,
             decay: 0.99,
+            averaging: None,
         },
         divergence_limit: 1e3,
     }
@@ -239,7 +240,8 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
         (ChainStart::Uniform, Method::Sgd),
         (ChainStart::Data, Method::Adam),
     ] {
-        let config = config(start, method);
+        let mut config = config(start, method);
+        config.optimizer.averaging = Some(0.9);
         let mut whole = learner::<Autodiff<Flex>>(config.clone());
         let mut metrics = Vec::new();
         for _ in 0..6 {
@@ -265,8 +267,62 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
             assert_eq!(&second.iterate().unwrap(), expected);
         }
         assert_eq!(weights_of(&second), weights_of(&whole));
+        let average =
+            |learner: &Learner<_, Net<_>, _>| named_parameters(learner.average().unwrap());
+        assert_eq!(average(&second), average(&whole));
         assert_eq!(second.bank(), whole.bank());
     }
+}
+
+/// θ̄ₜ = βₜ θ̄ₜ₋₁ + (1 − βₜ) θₜ with βₜ = min(0.3, (1 + t)/(10 + t)), from the path of θ; and the path is that of
+/// learning without an average.
+#[test]
+fn the_average_follows_from_the_path_and_does_not_change_it() {
+    let plain = config(ChainStart::Uniform, Method::Adam);
+    let mut averaging = plain.clone();
+    averaging.optimizer.averaging = Some(0.3);
+    let mut averaged = learner::<Autodiff<Flex>>(averaging);
+    let mut alone = learner::<Autodiff<Flex>>(plain);
+    let mut expected: Vec<f64> = weights_of(&alone)
+        .concat()
+        .into_iter()
+        .map(f64::from)
+        .collect();
+    for t in 1..=5 {
+        averaged.iterate().unwrap();
+        alone.iterate().unwrap();
+        let t = f64::from(t);
+        let beta = f64::min(0.3, (1.0 + t) / (10.0 + t));
+        let newest = weights_of(&alone).concat();
+        for (mean, value) in expected.iter_mut().zip(&newest) {
+            *mean = beta * *mean + (1.0 - beta) * f64::from(*value);
+        }
+    }
+    assert_eq!(weights_of(&averaged), weights_of(&alone));
+    let average = named_parameters(averaged.average().unwrap());
+    let average: Vec<f32> = average.into_iter().flat_map(|p| p.values).collect();
+    assert_eq!(average.len(), expected.len());
+    for (value, expected) in average.iter().zip(&expected) {
+        assert!(
+            (f64::from(*value) - expected).abs() < 1e-7,
+            "{value} {expected}"
+        );
+    }
+    // Energies of the average are those of a net with these parameters.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("average.safetensors");
+    assert!(averaged.save_average(&path).unwrap());
+    let loaded: Net<Autodiff<Flex>> = ebm_energy_net::load_weights(toy_net(), &path).unwrap();
+    let states = [0.3, -0.8];
+    let data = TensorData::new(states.to_vec(), [1, 2, 1, 1]);
+    let direct = loaded.energy(Tensor::from_data(data, &Default::default()));
+    let through = averaged.average_energies(&states).unwrap().unwrap();
+    assert_eq!(
+        direct.into_data().iter::<f64>().collect::<Vec<_>>(),
+        through
+    );
+    assert!(!alone.save_average(&path).unwrap());
+    assert_eq!(alone.average_energies(&states).unwrap(), None);
 }
 
 /// f32 rounding differs between backends and grows with iterations: 1e-4 after six.
@@ -641,6 +697,10 @@ fn settings_out_of_range_are_refused_with_key_value_and_allowed() {
             c.langevin.bank_size = Some(3);
         },
         "langevin.bank_size = 3",
+    );
+    refused(
+        |c| c.optimizer.averaging = Some(1.0),
+        "optimizer.averaging = 1",
     );
     refused(|c| c.divergence_limit = 0.0, "divergence_limit");
     good.validate().unwrap();

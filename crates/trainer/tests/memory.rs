@@ -59,6 +59,7 @@ fn learner<E: Engine<B, Net<B>>>(
             learning_rate: 1e-6,
             minimum_learning_rate: 0.0,
             decay: 1.0,
+            averaging: None,
         },
         divergence_limit: 1e9,
     };

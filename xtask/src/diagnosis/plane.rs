@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::{NetChains, Starts, Subject};
 use crate::config::LandscapeConfig;
 use crate::error::DriverError;
-use crate::landscape::LearnedDensity;
+use crate::landscape::{GridEnergies, LearnedDensity};
 
 /// The quality of a net for a toy density. Distances are taken on the plot grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -54,13 +54,18 @@ pub(crate) fn judge_plane(
         temperature: subject.config.langevin.epsilon.learned_temperature(),
         iteration: subject.iteration,
     };
-    let energies = |points: &[f32]| Ok(net(points.to_vec(), key, 0, 0)?.energies);
+    let energies = |points: &[f32]| {
+        Ok(GridEnergies {
+            newest: net(points.to_vec(), key, 0, 0)?.energies,
+            average: None,
+        })
+    };
     let landscape = learned.compare(&settings(subject), energies, &samples)?;
     let points = points_from_flat(&samples)?;
     let quality = PlaneQuality {
-        kl_divergence: Some(landscape.learned_divergence).filter(|kl| kl.is_finite()),
-        learned_total_variation: landscape.learned_distance,
-        sampled_total_variation: landscape.sampled_distance,
+        kl_divergence: landscape.record.learned.kl_divergence,
+        learned_total_variation: landscape.record.learned.total_variation,
+        sampled_total_variation: landscape.record.sampled_total_variation,
         samples: points.len(),
         modes: coverage(toy, &points)?,
     };

@@ -3,18 +3,24 @@
 use std::path::PathBuf;
 
 use ebm_core::{NoiseKey, Stream};
+use ebm_diagnostics::Figure;
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::config::LandscapeConfig;
 use crate::error::DriverError;
-use crate::landscape::{LandscapeResult, LearnedDensity};
+use crate::landscape::{
+    GridEnergies, LandscapeRecord, LandscapeResult, LearnedDensity, divergence_figure,
+};
 use crate::run_folder::RunFolder;
 
-/// Plots the landscape at an interval and at the end, and remembers the last one for the report.
+/// Plots the landscape at an interval and at the end, keeps the numbers of all in `landscape.json`, and remembers the last
+/// one for the report.
 pub(crate) struct LandscapePlots {
     folder: RunFolder,
     config: LandscapeConfig,
     last: Option<LandscapeResult>,
+    /// In the order of iterations.
+    records: Vec<LandscapeRecord>,
 }
 
 impl LandscapePlots {
@@ -23,7 +29,28 @@ impl LandscapePlots {
             folder: folder.clone(),
             config,
             last: None,
+            records: Vec::new(),
         }
+    }
+
+    /// KL(q‖p_θ) over the run, once there are two values.
+    pub(crate) fn divergences(&self) -> Option<Figure> {
+        divergence_figure(&self.records, self.config.every)
+    }
+
+    /// Takes up the numbers of an earlier part of the run, as far as it is not done again.
+    fn read(&mut self, iteration: u64) -> Result<(), DriverError> {
+        let path = self.folder.landscape();
+        if !path.is_file() {
+            return Ok(());
+        }
+        let text = std::fs::read(&path).map_err(|error| DriverError::io(&path, error))?;
+        self.records = serde_json::from_slice(&text).map_err(|error| DriverError::RunFolder {
+            path,
+            problem: format!("not readable ({error}); remove it to go on without its numbers"),
+        })?;
+        self.records.retain(|record| record.iteration <= iteration);
+        Ok(())
     }
 
     /// The landscape of the last plot.
@@ -47,26 +74,38 @@ impl LandscapePlots {
             iteration: learner.iteration(),
         };
         let samples = self.short_run_samples(learner)?;
-        let energies = |points: &[f32]| Ok(learner.energies(points)?);
+        let energies = |points: &[f32]| {
+            Ok(GridEnergies {
+                newest: learner.energies(points)?,
+                average: learner.average_energies(points)?,
+            })
+        };
         let result = learned.compare(&self.config, energies, &samples)?;
         self.folder.make("plots")?;
-        result.figure.write_png(self.path(result.iteration))?;
+        let record = result.record;
+        result.figure.write_png(self.path(record.iteration))?;
         tracing::info!(
-            iteration = result.iteration,
-            kl = result.learned_divergence,
+            iteration = record.iteration,
+            kl = record.learned.divergence(),
             "landscape"
         );
+        self.records.retain(|old| old.iteration < record.iteration);
+        self.records.push(record);
+        self.folder.write_landscape(&self.records)?;
         self.last = Some(result);
         Ok(())
     }
 
-    /// Short-run samples: L steps from fresh noise, noisy data or states of the bank, which stays as it is.
+    /// Short-run samples: of a persistent run the states of its bank, otherwise L steps from fresh noise or noisy data.
     fn short_run_samples(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, DriverError> {
         let config = learner.config();
         let count = self.config.samples;
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
         let start = match (learner.bank(), config.langevin.start.noise()) {
-            (Some(bank), _) => bank.gather(&key.choose(count, bank.len())),
+            (Some(bank), _) => {
+                let count = count.min(bank.len());
+                return Ok(bank.gather(&key.choose(count, bank.len())));
+            }
             (None, Some(noise)) => noise.draw(config.langevin.start_factor, key, count, 2)?,
             (None, None) => learner.watch_data(count)?,
         };
@@ -79,7 +118,11 @@ impl Observer for LandscapePlots {
         let (is_done, learner) = match event {
             Event::IterationDone { learner, .. } => (false, *learner),
             // A plot that a stop cut off is made up for when the run goes on.
-            Event::Started { learner, .. } => (self.path(learner.iteration()).exists(), *learner),
+            Event::Started { iteration, learner } => {
+                self.read(*iteration).map_err(ObserverError::new)?;
+                let last = self.records.last().map(|record| record.iteration);
+                (last == Some(*iteration), *learner)
+            }
             _ => return Ok(()),
         };
         let iteration = learner.iteration();
