@@ -9,8 +9,10 @@ use crate::backend::BackendName;
 use crate::commands::bench::BenchArguments;
 use crate::commands::compare::CompareArguments;
 use crate::commands::diagnose::DiagnoseArguments;
+use crate::commands::evaluate::EvaluateArguments;
 use crate::error::DriverError;
 use crate::run_folder::RunInfo;
+use crate::trained::TrainedArguments;
 
 /// Learn energy-based models with Langevin MCMC, watch what the sampler does, and sample from what was learned.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Experiment(ExperimentArguments),
     /// Draw samples from a learned energy, from noise.
     Sample(SampleArguments),
+    /// Run long chains under a learned energy, with ULA or MALA, and show where they go.
+    Evaluate(EvaluateArguments),
     /// Judge a run on both axes of the paper: d and r, and long chains.
     Diagnose(DiagnoseArguments),
     /// Put several runs side by side on one page.
@@ -97,23 +101,8 @@ pub(crate) struct ExperimentArguments {
   cargo xtask sample --run runs/short-run --steps 10000 --count 16 --out long-chains
   cargo xtask sample --weights weights.safetensors --experiment mnist_convergent")]
 pub(crate) struct SampleArguments {
-    /// A run folder: its newest weights are used.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["weights", "experiment", "config"])]
-    pub(crate) run: Option<PathBuf>,
-    /// A safetensors file. One that this program wrote knows its net; for others name the experiment.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) weights: Option<PathBuf>,
-    /// The named experiment that the weights belong to.
-    #[arg(
-        long,
-        value_name = "NAME",
-        requires = "weights",
-        conflicts_with = "config"
-    )]
-    pub(crate) experiment: Option<String>,
-    /// The experiment file that the weights belong to.
-    #[arg(long, value_name = "FILE", requires = "weights")]
-    pub(crate) config: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) trained: TrainedArguments,
     /// How many chains.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) count: u32,

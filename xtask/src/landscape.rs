@@ -132,31 +132,36 @@ impl LearnedDensity<'_> {
     }
 }
 
-/// KL(q‖p_θ) over learning, at every multiple of `every`; none before the second.
-pub(crate) fn divergence_figure(records: &[LandscapeRecord], every: u64) -> Option<Figure> {
-    // The end of a run, or of a part of one, may lie between.
-    let records: Vec<_> = records
-        .iter()
-        .filter(|record| record.iteration.is_multiple_of(every.max(1)))
-        .collect();
-    let first = records.first()?;
-    let curve = |name: &str, distance: fn(&LandscapeRecord) -> Option<DensityDistance>| {
-        let divergence = |record: &&LandscapeRecord| {
-            distance(record).map_or(f64::NAN, |distance| distance.divergence())
-        };
-        LineSeries {
-            name: name.to_owned(),
-            values: records.iter().map(divergence).collect(),
+/// KL(q‖p_θ) over learning, for one run or for several by name, at the longest interval of any of them; none where nobody
+/// has two values.
+pub(crate) fn divergence_figure(runs: &[(&str, &[LandscapeRecord])]) -> Option<Figure> {
+    // The first record of a run is made after one interval; the end of a run, or of a part of one, may lie between.
+    let firsts = runs.iter().filter_map(|(_, records)| records.first());
+    let every = firsts.map(|record| record.iteration).max()?;
+    let curve = |name: String, values: Vec<f64>| LineSeries { name, values };
+    let mut series = Vec::new();
+    for (name, records) in runs {
+        let regular: Vec<_> = (1..)
+            .map_while(|index| {
+                records
+                    .iter()
+                    .find(|record| record.iteration == index * every)
+            })
+            .collect();
+        let newest = regular.iter().map(|record| record.learned.divergence());
+        series.push(curve((*name).to_owned(), newest.collect()));
+        let average: Vec<f64> = regular
+            .iter()
+            .filter_map(|record| Some(record.average?.divergence()))
+            .collect();
+        if !average.is_empty() {
+            series.push(curve(format!("{name}, average of θ"), average));
         }
-    };
-    let mut series = vec![curve("newest θ", |record| Some(record.learned))];
-    if first.average.is_some() {
-        series.push(curve("average of θ", |record| record.average));
     }
     line_figure(&LineFigure {
         title: "KL(q‖p) of the learned density in nats".to_owned(),
         x_label: "learning iteration".to_owned(),
-        first_step: first.iteration,
+        first_step: every,
         stride: every,
         series,
         reference: None,

@@ -9,6 +9,7 @@ mod config;
 mod diagnosis;
 mod error;
 mod estimate;
+mod evaluation;
 mod landscape;
 mod learning;
 mod logging;
@@ -16,6 +17,7 @@ mod observers;
 mod report;
 mod run_folder;
 mod stop;
+mod trained;
 
 use std::process::ExitCode;
 
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
     let result = match cli.command {
         Command::Experiment(arguments) => commands::experiment::run(arguments, &screen),
         Command::Sample(arguments) => commands::sample::run(&arguments, &screen),
+        Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &screen),
         Command::Diagnose(arguments) => commands::diagnose::run(&arguments, &screen),
         Command::Compare(arguments) => commands::compare::run(&arguments, &screen),
         Command::Data(arguments) => commands::data::run(&arguments, &screen),

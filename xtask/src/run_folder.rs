@@ -138,10 +138,6 @@ impl RunFolder {
         self.root.join("weights-average.safetensors")
     }
 
-    pub(crate) fn landscape(&self) -> PathBuf {
-        self.root.join(LANDSCAPE)
-    }
-
     pub(crate) fn report(&self) -> PathBuf {
         self.root.join("report.html")
     }
@@ -164,6 +160,19 @@ impl RunFolder {
 
     pub(crate) fn write_info(&self, info: &RunInfo) -> Result<(), DriverError> {
         self.write_json(INFO, info)
+    }
+
+    /// The numbers of all density plots; none for images and before the first.
+    pub(crate) fn read_landscape(&self) -> Result<Vec<LandscapeRecord>, DriverError> {
+        let path = self.root.join(LANDSCAPE);
+        if !path.is_file() {
+            return Ok(Vec::new());
+        }
+        let text = fs::read(&path).map_err(|error| DriverError::io(&path, error))?;
+        serde_json::from_slice(&text).map_err(|error| DriverError::RunFolder {
+            path,
+            problem: format!("not readable ({error}); remove it to go on without its numbers"),
+        })
     }
 
     pub(crate) fn write_landscape(&self, records: &[LandscapeRecord]) -> Result<(), DriverError> {

@@ -39,6 +39,9 @@ pub(crate) struct DiagnoseArguments {
     /// The run folder: net and bank of its newest checkpoint, d and r of all iterations.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: PathBuf,
+    /// Judge the average of the parameters over learning, of a run with `optimizer.averaging`.
+    #[arg(long)]
+    pub(crate) average: bool,
     /// Chains from each start.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=100_000))]
     pub(crate) chains: u32,
@@ -62,7 +65,7 @@ pub(crate) struct DiagnoseArguments {
 }
 
 pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), DriverError> {
-    let subject = Subject::open(&arguments.run)?;
+    let subject = Subject::open(&arguments.run, arguments.average)?;
     let out = match &arguments.out {
         Some(out) => out.clone(),
         None => arguments.run.join("diagnosis"),
@@ -110,6 +113,7 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
         sentence: format!("{}; {}.", learning.sentence(), convergence.sentence()),
         experiment: subject.info.experiment.clone(),
         iteration: subject.iteration,
+        average: arguments.average,
         chains,
         training_steps: schedule.training_steps,
         epsilon: epsilon.get(),
@@ -198,8 +202,9 @@ fn command_line(
     let mut again = out.as_os_str().to_owned();
     again.push("-again");
     format!(
-        "cargo xtask diagnose --run {} --chains {} --multiple {} --from {} --seed {} --backend {} --engine {engine} --out {}",
+        "cargo xtask diagnose --run {}{} --chains {} --multiple {} --from {} --seed {} --backend {} --engine {engine} --out {}",
         shell_word(&arguments.run),
+        if arguments.average { " --average" } else { "" },
         arguments.chains,
         arguments.multiple,
         from.join(","),

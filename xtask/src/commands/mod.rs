@@ -4,5 +4,6 @@ pub(crate) mod bench;
 pub(crate) mod compare;
 pub(crate) mod data;
 pub(crate) mod diagnose;
+pub(crate) mod evaluate;
 pub(crate) mod experiment;
 pub(crate) mod sample;

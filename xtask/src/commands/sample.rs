@@ -5,37 +5,27 @@ use std::path::{Path, PathBuf};
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use ebm_core::{NoiseKey, StepSize, Stream};
-use ebm_energy_net::{NamedParameter, NetConfig, load_weights, read_metadata, write_tensors};
+use ebm_energy_net::{NamedParameter, load_weights, write_tensors};
 use ebm_langevin::{ChainRun, Engine, EngineChoice, NoiseStart, Ula};
-use ebm_trainer::{LangevinConfig, latest_checkpoint};
 
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::SampleArguments;
-use crate::config::{ExperimentConfig, Source};
 use crate::error::DriverError;
 use crate::logging::Screen;
 use crate::observers::write_grid;
-use crate::run_folder::RunFolder;
-
-/// A net and how it was trained.
-struct Trained {
-    weights: PathBuf,
-    net: NetConfig,
-    state_shape: [usize; 3],
-    langevin: LangevinConfig,
-}
+use crate::trained::Trained;
 
 /// 1 GiB of samples.
 const MOST_NUMBERS: usize = 1 << 28;
 
 pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), DriverError> {
-    let trained = find(arguments)?;
+    let trained = arguments.trained.find()?;
     let epsilon = match arguments.epsilon {
         Some(epsilon) => StepSize::new(epsilon)
             .map_err(|error| DriverError::Usage(format!("--epsilon: {error}")))?,
         None => trained.langevin.epsilon,
     };
-    let out = match (&arguments.out, &arguments.run) {
+    let out = match (&arguments.out, &arguments.trained.run) {
         (Some(out), _) => out.clone(),
         (None, Some(run)) => run.join("samples"),
         (None, None) => PathBuf::from("samples"),
@@ -74,62 +64,6 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
     samples.write(&out, trained.state_shape)?;
     samples.tell(&out, screen);
     Ok(())
-}
-
-/// The weights and the settings they belong to, from a run folder or a file.
-fn find(arguments: &SampleArguments) -> Result<Trained, DriverError> {
-    if let Some(run) = &arguments.run {
-        let folder = RunFolder::open(run)?;
-        let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &[])?;
-        let weights = if folder.weights().is_file() {
-            folder.weights()
-        } else {
-            latest_checkpoint(&folder.checkpoints())?.join("weights.safetensors")
-        };
-        return Ok(of_config(weights, &config));
-    }
-    let Some(weights) = &arguments.weights else {
-        return Err(DriverError::Usage(
-            "say what to sample from: --run DIR or --weights FILE".into(),
-        ));
-    };
-    let source = match (&arguments.experiment, &arguments.config) {
-        (Some(name), _) => Some(Source::Named(name.clone())),
-        (None, Some(file)) => Some(Source::File(file.clone())),
-        (None, None) => None,
-    };
-    if let Some(source) = source {
-        let (config, _) = ExperimentConfig::load(&source, &[])?;
-        return Ok(of_config(weights.clone(), &config));
-    }
-    let metadata = read_metadata(weights)?;
-    let entry = |key: &str| metadata.get(key).map(String::as_str).unwrap_or_default();
-    let parsed = (
-        serde_json::from_str(entry("ebm.net")),
-        serde_json::from_str(entry("ebm.state_shape")),
-        serde_json::from_str(entry("ebm.langevin")),
-    );
-    let (Ok(net), Ok(state_shape), Ok(langevin)) = parsed else {
-        return Err(DriverError::Usage(format!(
-            "{} does not say which net it belongs to; name it with --experiment NAME or --config FILE",
-            weights.display()
-        )));
-    };
-    Ok(Trained {
-        weights: weights.clone(),
-        net,
-        state_shape,
-        langevin,
-    })
-}
-
-fn of_config(weights: PathBuf, config: &ExperimentConfig) -> Trained {
-    Trained {
-        weights,
-        net: config.net,
-        state_shape: config.data.shape(),
-        langevin: config.langevin,
-    }
 }
 
 struct SampleJob<'a> {

@@ -8,6 +8,7 @@ use ebm_diagnostics::{IterationMetrics, Report, Table};
 use super::{ComparedRun, differing_settings};
 use crate::diagnosis::short;
 use crate::error::DriverError;
+use crate::landscape::divergence_figure;
 
 /// The page.
 pub(crate) const PAGE: &str = "compare.html";
@@ -28,6 +29,17 @@ pub(crate) fn write_page(
     let headline = format!("{} runs side by side.", runs.len());
     let mut report = Report::new("Comparison of runs").verdict(headline, verdicts.join("\n"));
     report = samples(report, runs)?;
+    let curves: Vec<_> = runs
+        .iter()
+        .map(|run| (run.name.as_str(), &run.landscape[..]))
+        .filter(|(_, records)| !records.is_empty())
+        .collect();
+    if let Some(figure) = divergence_figure(&curves) {
+        report = report.figure(
+            &figure,
+            "How far the learned densities are from the true one while learning goes on.",
+        );
+    }
     report = series(report, runs, "d", "energy difference d (nats)", |m| {
         m.energy_difference
     });

@@ -7,6 +7,7 @@ use ebm_diagnostics::{IterationMetrics, RunSummary};
 use crate::config::{ExperimentConfig, Source};
 use crate::diagnosis::{Diagnosis, Learning, read_diagnosis};
 use crate::error::DriverError;
+use crate::landscape::LandscapeRecord;
 use crate::run_folder::{RunFolder, RunInfo};
 
 /// A run to compare.
@@ -18,6 +19,8 @@ pub(crate) struct ComparedRun {
     /// How it was made, where the folder still says so.
     pub(crate) info: Option<RunInfo>,
     pub(crate) metrics: Vec<IterationMetrics>,
+    /// Distances of densities while learning went on, for toy runs.
+    pub(crate) landscape: Vec<LandscapeRecord>,
     /// Means and spreads of d and r, where there are enough iterations.
     pub(crate) summary: Option<RunSummary>,
     /// Its diagnosis, if there is one.
@@ -37,6 +40,7 @@ impl ComparedRun {
             name: root.display().to_string(),
             root: root.to_owned(),
             info: folder.read_info().ok(),
+            landscape: folder.read_landscape()?,
             summary: RunSummary::from_metrics(&metrics, &config.summary_options()).ok(),
             diagnosis: read_diagnosis(&root.join("diagnosis"))?,
             config,

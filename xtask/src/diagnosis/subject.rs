@@ -5,12 +5,11 @@ use std::path::{Path, PathBuf};
 use ebm_diagnostics::{IterationMetrics, read_metrics};
 use ebm_energy_net::read_tensors;
 use ebm_langevin::PersistentBank;
-use ebm_trainer::{latest_checkpoint, read_checkpoint_info};
 
-use crate::advice::shell_word;
 use crate::config::{ExperimentConfig, Source};
 use crate::error::DriverError;
 use crate::run_folder::{RunFolder, RunInfo};
+use crate::trained::NewestWeights;
 
 /// A run as it lies on disk.
 pub(crate) struct Subject {
@@ -28,33 +27,22 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Reads the folder. The net is that of the newest checkpoint, because the bank beside it belongs to it; a folder
+    /// Reads the folder; with `average`, the net has the average of the parameters over learning. The net is that of the newest checkpoint, because the bank beside it belongs to it; a folder
     /// that kept only its final weights has them and no bank.
     ///
     /// # Errors
     /// [`DriverError::Usage`] for no run folder; others name the file that is missing or damaged.
-    pub(crate) fn open(root: &Path) -> Result<Self, DriverError> {
+    pub(crate) fn open(root: &Path, average: bool) -> Result<Self, DriverError> {
         let folder = RunFolder::open(root)?;
         let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &[])?;
         let info = folder.read_info()?;
         let metrics = read_all_metrics(&folder)?;
         let last = metrics.last().map_or(0, |m| m.iteration);
-        let (weights, iteration, bank) = match latest_checkpoint(&folder.checkpoints()) {
-            Ok(checkpoint) => {
-                let iteration = read_checkpoint_info(&checkpoint)?.iteration;
-                let bank = read_bank(&checkpoint.join("bank.safetensors"), &config)?;
-                (checkpoint.join("weights.safetensors"), iteration, bank)
-            }
-            Err(_) if folder.weights().is_file() => (folder.weights(), last, None),
-            Err(_) => {
-                return Err(DriverError::RunFolder {
-                    path: root.to_owned(),
-                    problem: format!(
-                        "has neither a checkpoint nor weights.safetensors, so there is no net to diagnose; learn one with `cargo xtask experiment --config {}`",
-                        shell_word(&folder.config())
-                    ),
-                });
-            }
+        let newest = NewestWeights::of(&folder, average)?;
+        let iteration = newest.iteration.unwrap_or(last);
+        let bank = match &newest.checkpoint {
+            Some(checkpoint) => read_bank(&checkpoint.join("bank.safetensors"), &config)?,
+            None => None,
         };
         if last < iteration {
             tracing::warn!(
@@ -67,7 +55,7 @@ impl Subject {
             config,
             info,
             metrics,
-            weights,
+            weights: newest.path,
             iteration,
             bank,
         })

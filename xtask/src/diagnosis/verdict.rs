@@ -161,6 +161,9 @@ pub(crate) struct Diagnosis {
     pub(crate) experiment: String,
     /// Learning iterations of the net.
     pub(crate) iteration: u64,
+    /// Whether the net has the average of the parameters over learning instead of the newest ones.
+    #[serde(default)]
+    pub(crate) average: bool,
     /// Chains of each group.
     pub(crate) chains: usize,
     /// L.

@@ -35,20 +35,12 @@ impl LandscapePlots {
 
     /// KL(q‖p_θ) over the run, once there are two values.
     pub(crate) fn divergences(&self) -> Option<Figure> {
-        divergence_figure(&self.records, self.config.every)
+        divergence_figure(&[("newest θ", &self.records)])
     }
 
     /// Takes up the numbers of an earlier part of the run, as far as it is not done again.
     fn read(&mut self, iteration: u64) -> Result<(), DriverError> {
-        let path = self.folder.landscape();
-        if !path.is_file() {
-            return Ok(());
-        }
-        let text = std::fs::read(&path).map_err(|error| DriverError::io(&path, error))?;
-        self.records = serde_json::from_slice(&text).map_err(|error| DriverError::RunFolder {
-            path,
-            problem: format!("not readable ({error}); remove it to go on without its numbers"),
-        })?;
+        self.records = self.folder.read_landscape()?;
         self.records.retain(|record| record.iteration <= iteration);
         Ok(())
     }

@@ -1,0 +1,214 @@
+//! The folder of an evaluation: complete in itself, so that it can be continued anywhere.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use ebm_energy_net::{NamedParameter, read_metadata, read_tensors, write_tensors};
+
+use super::{Record, Settings};
+use crate::error::DriverError;
+
+const SETTINGS: &str = "evaluation.json";
+const WEIGHTS: &str = "weights.safetensors";
+const STATES: &str = "states.safetensors";
+const RECORDS: &str = "records.jsonl";
+const PAGE: &str = "evaluation.html";
+const STEP: &str = "ebm.step";
+
+/// A folder with settings, weights, the newest states and the records up to them.
+#[derive(Debug, Clone)]
+pub(crate) struct EvaluationFolder(PathBuf);
+
+/// Chains between two pieces.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ChainState {
+    /// Steps taken.
+    pub(crate) step: u64,
+    /// States, `[chains, channels, height, width]`.
+    pub(crate) states: Vec<f32>,
+}
+
+impl EvaluationFolder {
+    /// A new folder with the settings, a copy of the weights and the initial states.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] when there is something in it; [`DriverError::Io`].
+    pub(crate) fn create(
+        root: &Path,
+        settings: &Settings,
+        weights: &Path,
+        start: &ChainState,
+    ) -> Result<Self, DriverError> {
+        Self::check_free(root)?;
+        fs::create_dir_all(root).map_err(|error| DriverError::io(root, error))?;
+        let folder = Self(root.to_owned());
+        let bytes = fs::read(weights).map_err(|error| DriverError::io(weights, error))?;
+        folder.write(WEIGHTS, &bytes)?;
+        folder.save(settings, start, None)?;
+        let json =
+            serde_json::to_vec_pretty(settings).map_err(|error| folder.damaged(SETTINGS, error))?;
+        // Last: a folder with settings has all that is needed to go on.
+        folder.write(SETTINGS, &json)?;
+        Ok(folder)
+    }
+
+    /// Refuses a folder that already holds something.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`].
+    pub(crate) fn check_free(root: &Path) -> Result<(), DriverError> {
+        let is_occupied = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
+        if is_occupied {
+            return Err(DriverError::Usage(format!(
+                "{} is not empty; continue an evaluation with `--resume {0}` or choose another folder with --out",
+                root.display()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The folder of an earlier evaluation with its settings.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] when it is none, [`DriverError::RunFolder`] when it is damaged.
+    pub(crate) fn open(root: &Path) -> Result<(Self, Settings), DriverError> {
+        let folder = Self(root.to_owned());
+        let path = folder.path(SETTINGS);
+        if !path.is_file() {
+            return Err(DriverError::Usage(format!(
+                "{} is not the folder of an evaluation (it has no {SETTINGS})",
+                root.display()
+            )));
+        }
+        let text = fs::read(&path).map_err(|error| DriverError::io(&path, error))?;
+        let settings =
+            serde_json::from_slice(&text).map_err(|error| folder.damaged(SETTINGS, error))?;
+        Ok((folder, settings))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    pub(crate) fn root(&self) -> &Path {
+        &self.0
+    }
+
+    pub(crate) fn weights(&self) -> PathBuf {
+        self.path(WEIGHTS)
+    }
+
+    pub(crate) fn page(&self) -> PathBuf {
+        self.path(PAGE)
+    }
+
+    /// Writes the chains as they are, with F of each where it is known.
+    pub(crate) fn save(
+        &self,
+        settings: &Settings,
+        chains: &ChainState,
+        energies: Option<&[f64]>,
+    ) -> Result<(), DriverError> {
+        let [channels, height, width] = settings.state_shape;
+        let mut tensors = vec![NamedParameter {
+            name: "states".into(),
+            shape: vec![settings.chains, channels, height, width],
+            values: chains.states.clone(),
+        }];
+        if let Some(energies) = energies {
+            tensors.push(NamedParameter {
+                name: "energies".into(),
+                shape: vec![energies.len()],
+                values: energies.iter().map(|f| *f as f32).collect(),
+            });
+        }
+        let metadata = HashMap::from([(STEP.to_owned(), chains.step.to_string())]);
+        Ok(write_tensors(&tensors, &self.path(STATES), metadata)?)
+    }
+
+    /// The newest states.
+    pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainState, DriverError> {
+        let path = self.path(STATES);
+        let step = read_metadata(&path)?
+            .get(STEP)
+            .and_then(|step| step.parse().ok());
+        let states = read_tensors(&path)?
+            .into_iter()
+            .find(|tensor| tensor.name == "states");
+        let count = settings.chains * settings.state_shape.iter().product::<usize>();
+        match (step, states) {
+            (Some(step), Some(states))
+                if step <= settings.steps && states.values.len() == count =>
+            {
+                Ok(ChainState {
+                    step,
+                    states: states.values,
+                })
+            }
+            _ => Err(self.damaged(STATES, "does not belong to the settings beside it")),
+        }
+    }
+
+    /// The records up to `step`. What lies beyond will be made again, and is cut off.
+    pub(crate) fn read_records(&self, step: u64) -> Result<Vec<Record>, DriverError> {
+        let path = self.path(RECORDS);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(DriverError::io(path, error)),
+        };
+        let mut records = Vec::new();
+        let mut kept = String::new();
+        for line in text.lines() {
+            match serde_json::from_str::<Record>(line) {
+                Ok(record) if record.step <= step => records.push(record),
+                Ok(_) => break,
+                // Only the last line can be half-written, and then it lies beyond the states.
+                Err(_) if !text.ends_with('\n') && text.ends_with(line) => break,
+                Err(error) => return Err(self.damaged(RECORDS, error)),
+            }
+            kept += line;
+            kept.push('\n');
+        }
+        self.write(RECORDS, kept.as_bytes())?;
+        Ok(records)
+    }
+
+    /// The file of records, for further lines.
+    pub(crate) fn append_records(&self) -> Result<RecordFile, DriverError> {
+        let path = self.path(RECORDS);
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        match file {
+            Ok(file) => Ok(RecordFile { file, path }),
+            Err(error) => Err(DriverError::io(path, error)),
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DriverError> {
+        let path = self.path(name);
+        ebm_core::write_atomically(&path, bytes).map_err(|error| DriverError::io(path, error))
+    }
+
+    fn damaged(&self, name: &str, problem: impl ToString) -> DriverError {
+        DriverError::RunFolder {
+            path: self.path(name),
+            problem: format!("{}; evaluate anew into another folder", problem.to_string()),
+        }
+    }
+}
+
+/// Takes records one after the other.
+pub(crate) struct RecordFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl RecordFile {
+    pub(crate) fn add(&mut self, record: &Record) -> Result<(), DriverError> {
+        let line = serde_json::to_string(record).map_err(std::io::Error::other);
+        line.and_then(|line| writeln!(self.file, "{line}"))
+            .map_err(|error| DriverError::io(&self.path, error))
+    }
+}

@@ -1,0 +1,16 @@
+//! Long chains under a net that is no longer learned: do they stay near the data, and at which energies?
+//!
+//! [`Settings`] says what is run, [`EvaluationFolder`] keeps weights, newest states and records so that it can be continued,
+//! [`Walk`] runs the chains from record to record with memory that does not grow with the steps, and [`page`] shows them.
+
+mod folder;
+mod page;
+mod record;
+mod settings;
+mod walk;
+
+pub(crate) use folder::{ChainState, EvaluationFolder};
+pub(crate) use page::Page;
+pub(crate) use record::Record;
+pub(crate) use settings::{KernelName, Settings, step_size, temperature};
+pub(crate) use walk::{Ended, Piece, Walk};

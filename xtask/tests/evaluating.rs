@@ -1,0 +1,319 @@
+//! `evaluate`.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use common::{Ended, Place, TINY, TINY_TOY, signal};
+use serde_json::Value;
+
+fn trained() -> Place {
+    let place = Place::new();
+    let arguments = ["--iterations", "2", "--out", "run"];
+    place.experiment("short-run", &[&TINY, &arguments]).well();
+    place
+}
+
+fn records(place: &Place, folder: &str) -> Vec<Value> {
+    let text = place.text(&format!("{folder}/records.jsonl"));
+    text.lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+fn steps(records: &[Value]) -> Vec<u64> {
+    let steps = records.iter().map(|record| record["step"].as_u64());
+    steps.map(Option::unwrap).collect()
+}
+
+#[test]
+fn an_evaluation_leaves_records_pictures_states_and_a_page() {
+    let place = trained();
+    let arguments = [
+        "evaluate",
+        "--run",
+        "run",
+        "--chains",
+        "5",
+        "--steps",
+        "200",
+        "--record-every",
+        "3",
+        "--start",
+        "data",
+    ];
+    let ended = place.run(arguments).well();
+    assert!(ended.stdout.contains("After 200 steps of ULA"), "{ended:?}");
+    let all = records(&place, "run/evaluation");
+    assert_eq!(steps(&all)[..3], [0, 3, 6]);
+    assert_eq!(steps(&all).last(), Some(&200));
+    assert!(all[0].get("gradient_magnitude").is_none());
+    assert!(
+        all[1]["gradient_magnitude"].as_f64() > Some(0.0),
+        "{}",
+        all[1]
+    );
+    assert!(
+        all[1].get("acceptance_rate").is_none(),
+        "ULA accepts everything"
+    );
+    // 1 % and 10 % of the steps, each up to the next record.
+    for picture in ["000000000", "000000003", "000000021", "000000200"] {
+        let name = format!("run/evaluation/states-{picture}.png");
+        image::open(place.path(&name)).unwrap();
+    }
+    for name in ["energies.png", "gradients.svg", "weights.safetensors"] {
+        assert!(place.path("run/evaluation").join(name).is_file(), "{name}");
+    }
+    assert!(!place.path("run/evaluation/acceptance.png").exists());
+    let bytes = place.bytes("run/evaluation/states.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("states").unwrap().shape(), [5, 1, 16, 16]);
+    assert_eq!(tensors.tensor("energies").unwrap().shape(), [5]);
+    let page = place.text("run/evaluation/evaluation.html");
+    assert!(page.contains("data with noise 0.1") && page.contains("mean U"));
+
+    let before = place.contents();
+    place
+        .run(arguments)
+        .badly(2, &["run/evaluation", "--resume", "--out"]);
+    assert_eq!(before, place.contents());
+}
+
+/// U = F/T: halving T doubles every energy of the same states, and doubles what the gradient does in a step of the same ε.
+#[test]
+fn the_temperature_scales_energies() {
+    let place = trained();
+    let initial = |factor: &str| {
+        let arguments = [
+            "evaluate",
+            "--run",
+            "run",
+            "--chains",
+            "3",
+            "--steps",
+            "1",
+            "--temp-factor",
+            factor,
+            "--out",
+            factor,
+        ];
+        place.run(arguments).well();
+        let settings = place.json(&format!("{factor}/evaluation.json"));
+        assert_eq!(settings["temperature_factor"].to_string(), factor);
+        records(&place, factor)[0]["mean_energy"].as_f64().unwrap()
+    };
+    let (whole, half) = (initial("1.0"), initial("0.5"));
+    assert!((half / whole - 2.0).abs() < 1e-6, "{half} {whole}");
+}
+
+#[test]
+fn mala_records_its_acceptance_and_finds_a_step_size() {
+    let place = Place::new();
+    let arguments = ["--iterations", "2", "--out", "run"];
+    place
+        .experiment("gmm_convergent", &[&TINY_TOY, &arguments])
+        .well();
+    let arguments = [
+        "evaluate",
+        "--run",
+        "run",
+        "--kernel",
+        "mala",
+        "--target-acceptance",
+        "0.7",
+        "--steps",
+        "400",
+        "--out",
+        "e",
+    ];
+    let ended = place.run(arguments).well();
+    assert!(
+        ended.stdout.contains("% of the proposals were accepted"),
+        "{ended:?}"
+    );
+    // The search allows for 0.01, and the rate it tells comes from 2,000 further proposals, with a standard error of 0.01 if
+    // they were independent: 0.1 is missed by a negligible share of seeds.
+    let told = ended.stdout.split("accepts ").nth(1).unwrap();
+    let told: f64 = told.split(' ').next().unwrap().parse().unwrap();
+    assert!((told - 70.0).abs() < 10.0, "{told}");
+    let mean_rate = |folder: &str| {
+        let rates = records(&place, folder)[1..]
+            .iter()
+            .map(|record| record["acceptance_rate"].as_f64().unwrap())
+            .collect::<Vec<_>>();
+        assert!(rates.iter().all(|rate| (0.0..=1.0).contains(rate)));
+        rates.iter().sum::<f64>() / rates.len() as f64
+    };
+    let found = place.json("e/evaluation.json")["epsilon"].as_f64().unwrap();
+    let larger = (3.0 * found).to_string();
+    let larger = [
+        "--kernel",
+        "mala",
+        "--epsilon",
+        &larger,
+        "--steps",
+        "400",
+        "--out",
+        "larger",
+    ];
+    place
+        .run([&["evaluate", "--run", "run"], &larger[..]].concat())
+        .well();
+    assert!(mean_rate("larger") < mean_rate("e"));
+    assert!(place.path("e/acceptance.png").is_file());
+    assert!(!place.path("e/states-000000000.png").exists(), "points");
+}
+
+/// Cut by Ctrl-C anywhere, the chains walk the same path.
+#[test]
+fn a_stopped_evaluation_goes_on_where_it_was() {
+    let place = trained();
+    let arguments = |out: &'static str, steps: &'static str| {
+        [
+            "evaluate",
+            "--run",
+            "run",
+            "--chains",
+            "4",
+            "--record-every",
+            "50",
+            "--kernel",
+            "mala",
+            "--epsilon",
+            "0.003",
+            "--steps",
+            steps,
+            "--out",
+            out,
+        ]
+    };
+    const STEPS: &str = "20000";
+    place.run(arguments("whole", STEPS)).well();
+    let mut child = place
+        .command(arguments("parts", STEPS))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let path = place.path("parts/records.jsonl");
+    while std::fs::read(&path).map_or(0, |text| text.len()) < 2_000 {
+        assert!(child.try_wait().unwrap().is_none(), "ended too early");
+        assert!(start.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    signal(&child, "INT");
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(
+        ended.stderr.contains("cargo xtask evaluate --resume parts"),
+        "{ended:?}"
+    );
+    let part = steps(&records(&place, "parts")).len();
+    // As after a loss of power: a half-written record, and records beyond the states.
+    let mut text = place.text("parts/records.jsonl");
+    text += "{\"step\":";
+    place.write("parts/records.jsonl", text);
+    place.run(["evaluate", "--resume", "parts"]).well();
+    assert!(part < steps(&records(&place, "whole")).len());
+    for name in ["records.jsonl", "states.safetensors", "energies.svg"] {
+        let of = |folder: &str| place.bytes(&format!("{folder}/{name}"));
+        assert!(of("whole") == of("parts"), "{name}");
+    }
+    // Nothing is left to do, and nothing changes.
+    place.run(["evaluate", "--resume", "parts"]).well();
+    assert!(place.bytes("whole/records.jsonl") == place.bytes("parts/records.jsonl"));
+}
+
+#[test]
+fn chains_start_from_banks_files_and_other_data() {
+    let place = trained();
+    let persistent = [
+        "--set",
+        "langevin.start=persistent",
+        "--iterations",
+        "2",
+        "--out",
+        "bank",
+    ];
+    place.experiment("short-run", &[&TINY, &persistent]).well();
+    let evaluate = |out: &str, extra: &[&str]| {
+        let arguments = ["evaluate", "--chains", "4", "--steps", "2", "--out", out];
+        place.run([&arguments, extra].concat())
+    };
+    let start = |out: &str, extra: &[&str]| {
+        evaluate(out, extra).well();
+        let settings = place.json(&format!("{out}/evaluation.json"));
+        settings["start"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(start("a", &["--run", "bank"]), "the bank");
+    assert_eq!(start("b", &["--run", "run"]), "uniform noise");
+    assert_eq!(
+        start("c", &["--run", "run", "--start", "gaussian"]),
+        "Gaussian noise"
+    );
+    let states = "a/states.safetensors";
+    assert_eq!(start("d", &["--run", "run", "--states", states]), states);
+    let weights = ["--weights", "run/weights.safetensors"];
+    let config = ["--data-of", "run/config.json"];
+    assert_eq!(
+        start("e", &[&weights[..], &config].concat()),
+        "data with noise 0.1"
+    );
+
+    evaluate("x", &["--run", "run", "--start", "bank"]).badly(2, &["--start bank", "--states"]);
+    evaluate("x", &[&weights[..], &["--start", "data"]].concat()).badly(2, &["--data-of"]);
+    evaluate("x", &["--run", "run", "--data-of", "gmm_convergent"])
+        .badly(2, &["--data-of", "[2, 1, 1]"]);
+    evaluate(
+        "x",
+        &["--run", "run", "--states", "run/weights.safetensors"],
+    )
+    .badly(2, &["run/weights.safetensors", "states"]);
+    evaluate("x", &["--run", "run", "--states", "gone.safetensors"])
+        .badly(1, &["gone.safetensors"]);
+    evaluate("x", &["--run", "run", "--average"]).badly(1, &["optimizer.averaging"]);
+    assert!(!place.path("x").exists());
+}
+
+#[test]
+fn impossible_evaluations_are_refused() {
+    let place = trained();
+    let refused = |extra: &[&str], code: i32, parts: &[&str]| {
+        let arguments = ["evaluate", "--run", "run", "--out", "x", "--steps", "3"];
+        let ended = place.run([&arguments, extra].concat());
+        ended.badly(code, parts);
+        assert!(!place.path("x").exists(), "{extra:?}");
+    };
+    refused(&["--temp-factor", "0"], 2, &["--temp-factor"]);
+    refused(&["--epsilon=-1"], 2, &["--epsilon"]);
+    refused(&["--kernel", "mala", "--epsilon", "0"], 2, &["--epsilon"]);
+    refused(&["--target-acceptance", "0.5"], 2, &["--kernel mala"]);
+    refused(
+        &["--kernel", "mala", "--target-acceptance", "1.5"],
+        2,
+        &["--target-acceptance 1.5"],
+    );
+    refused(
+        &["--chains", "101", "--start", "data"],
+        2,
+        &["--chains 100"],
+    );
+    place.run(["evaluate"]).badly(2, &["--run", "--weights"]);
+    place
+        .run(["evaluate", "--resume", "run"])
+        .badly(2, &["not the folder of an evaluation"]);
+    // A damaged folder.
+    let arguments = [
+        "evaluate", "--run", "run", "--out", "e", "--steps", "3", "--chains", "2",
+    ];
+    place.run(arguments).well();
+    let states = place.bytes("e/states.safetensors");
+    place.write("e/states.safetensors", &states[..states.len() / 2]);
+    place
+        .run(["evaluate", "--resume", "e"])
+        .badly(1, &["e/states.safetensors"]);
+}
