@@ -69,4 +69,14 @@ impl ExperimentConfig {
     pub(crate) fn is_toy(&self) -> bool {
         matches!(self.data, DataConfig::Gmm(_) | DataConfig::Rings(_))
     }
+
+    /// Whether the data are handwritten digits of one channel, or take their form, so that the digit classifier can
+    /// read them.
+    pub(crate) fn is_digits(&self) -> bool {
+        let is_digits = matches!(
+            self.data,
+            DataConfig::EmbeddedDigits(_) | DataConfig::Mnist(_) | DataConfig::Idx(_)
+        );
+        is_digits && self.data.shape()[0] == 1
+    }
 }
