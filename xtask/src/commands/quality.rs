@@ -136,6 +136,13 @@ fn judge_features(
             data.shape[1]
         )));
     }
+    for (path, array) in [(samples, &features), (reference, &data)] {
+        enough(
+            path,
+            array.shape[0],
+            (arguments.neighbours as usize).saturating_add(1),
+        )?;
+    }
     let quality = FeatureQuality::new(
         &features.values,
         &data.values,
@@ -153,7 +160,15 @@ fn judge_features(
 
 fn judge_digits(samples: &Path, arguments: &QualityArguments) -> Result<Record, DriverError> {
     let images = read_grey_images(samples)?;
+    let needed = (arguments.neighbours as usize).saturating_add(1);
+    enough(samples, images.view().count(), needed)?;
     let data = Data::find(images.view(), arguments)?;
+    // Of the data every fifth is held out, and that many have to have neighbours too.
+    enough(
+        Path::new(&data.name),
+        data.view().count(),
+        needed.saturating_mul(5),
+    )?;
     let quality = digit_quality(
         images.view(),
         data.view(),
@@ -166,6 +181,18 @@ fn judge_digits(samples: &Path, arguments: &QualityArguments) -> Result<Record, 
         digits: Some(quality),
         features: None,
         version: env!("CARGO_PKG_VERSION"),
+    })
+}
+
+fn enough(path: &Path, count: usize, needed: usize) -> Result<(), DriverError> {
+    if count >= needed {
+        return Ok(());
+    }
+    Err(DriverError::File {
+        path: path.to_owned(),
+        problem: format!(
+            "{count} are too few, at least {needed} are needed; give more, or lower --neighbours"
+        ),
     })
 }
 

@@ -79,4 +79,9 @@ impl ExperimentConfig {
         );
         is_digits && self.data.shape()[0] == 1
     }
+
+    /// Whether the report at the end of the run judges fresh samples: digits, and chains that start from noise.
+    pub(crate) fn judges_digits(&self) -> bool {
+        self.is_digits() && self.langevin.start.noise().is_some()
+    }
 }

@@ -115,3 +115,75 @@ impl Reading {
         })
     }
 }
+
+#[cfg(all(test, feature = "flex", feature = "ndarray"))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use burn::backend::{Flex, NdArray};
+    use ebm_energy_net::read_metadata;
+
+    use super::*;
+    use crate::digits::DigitImages;
+    use crate::digits::training::{digits, held_out_accuracy};
+
+    /// The weights that are compiled in read as many held-out digits as their file says, but for two that another
+    /// processor may round to the other side.
+    #[test]
+    fn the_weights_read_as_well_as_they_say() {
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/digit-classifier.safetensors");
+        let metadata = read_metadata(&path).unwrap();
+        let net = DigitClassifier::<Flex>::trained(&Default::default()).unwrap();
+        let (right, of) = held_out_accuracy(&net, &digits().unwrap(), &Default::default());
+        assert_eq!(metadata["digits.held_out"], of.to_string());
+        let stated: usize = metadata["digits.held_out_right"].parse().unwrap();
+        assert!(right.abs_diff(stated) <= 2, "{right}, not {stated}");
+        assert!(100 * right >= 97 * of, "{right} of {of}");
+    }
+
+    #[derive(serde::Deserialize)]
+    struct Golden {
+        digits: Vec<usize>,
+        features: Vec<f64>,
+        probabilities: Vec<f64>,
+    }
+
+    fn agrees_with_pytorch<B: Backend>() {
+        let golden: Golden =
+            serde_json::from_str(include_str!("../../tests/golden/classifier.json")).unwrap();
+        let digits = digits().unwrap();
+        let mut images = DigitImages::from(&digits).at_classifier_size(&golden.digits);
+        // The formula of `make_classifier_golden.py`, resampled on the way.
+        let wave: Vec<f32> = (0..32 * 32)
+            .map(|index| (1.5 * (1.0 + f64::from(index) * 0.0123).sin()) as f32)
+            .collect();
+        let wave = DigitImages {
+            values: &wave,
+            height: 32,
+            width: 32,
+        };
+        images.extend(wave.at_classifier_size(&[0]));
+        let device = B::Device::default();
+        let reading = DigitClassifier::<B>::trained(&device)
+            .unwrap()
+            .read(&images, &device);
+        assert_eq!(reading.features.len(), golden.features.len());
+        for (got, expected) in reading.features.iter().zip(&golden.features) {
+            let error = (f64::from(*got) - expected).abs();
+            assert!(error < 1e-4 * (1.0 + expected.abs()), "{got} {expected}");
+        }
+        for (got, expected) in reading.probabilities.iter().zip(&golden.probabilities) {
+            assert!(
+                (f64::from(*got) - expected).abs() < 1e-4,
+                "{got} {expected}"
+            );
+        }
+        assert_eq!(reading.classes().take(3).collect::<Vec<_>>(), [4, 7, 6]);
+    }
+
+    #[test]
+    fn features_and_probabilities_are_those_of_pytorch() {
+        agrees_with_pytorch::<Flex>();
+        agrees_with_pytorch::<NdArray>();
+    }
+}

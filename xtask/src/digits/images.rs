@@ -95,7 +95,8 @@ mod tests {
         assert_eq!(brought(&image, SIDE, SIDE), expected);
     }
 
-    /// A plane stays a plane under bilinear interpolation, away from the border.
+    /// A plane stays a plane, away from the border: exactly under bilinear interpolation, nearly where it is widened. Half
+    /// a pixel beside it would be off by more than 0.005.
     #[test]
     fn resampling_is_linear_in_both_directions() {
         for (height, width) in [(32, 32), (14, 56)] {
@@ -114,7 +115,7 @@ mod tests {
                     let expected = plane(at(row, height), at(column, width));
                     let got = out[second + row * SIDE + column];
                     assert!(
-                        (got - expected).abs() < 1e-5,
+                        (got - expected).abs() < 2e-3,
                         "{height}×{width}: {got} {expected}"
                     );
                 }

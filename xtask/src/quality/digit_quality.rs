@@ -1,7 +1,9 @@
 //! Samples of digits against data, in the features of the digit classifier.
 
+use std::fmt;
+
 use burn::tensor::backend::AutodiffBackend;
-use ebm_diagnostics::{ClassSummary, FeatureMatrix, class_summary};
+use ebm_diagnostics::{ClassSummary, FeatureMatrix, Table, class_summary};
 use serde::{Deserialize, Serialize};
 
 use super::FeatureQuality;
@@ -104,6 +106,33 @@ impl DigitQuality {
             .zip(self.held_out.rows())
             .map(|([name, samples], [_, held_out])| [name, samples, held_out])
             .collect()
+    }
+
+    /// The same for a page.
+    pub(crate) fn table(&self) -> Table {
+        Table {
+            caption: "Short-run samples of digits, in the features of a digit classifier".into(),
+            header: Self::HEADER.map(str::to_owned).to_vec(),
+            rows: self.rows().into_iter().map(Vec::from).collect(),
+        }
+    }
+}
+
+impl fmt::Display for DigitQuality {
+    /// One sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (it, scale) = (&self.samples.features, &self.held_out.features);
+        write!(
+            f,
+            "{} short-run samples (held-out data): Fréchet distance {:.1} ({:.1}), density {:.2} ({:.2}), coverage {:.2} ({:.2}).",
+            it.frechet.samples[1],
+            it.frechet.value,
+            scale.frechet.value,
+            it.neighbours.density,
+            scale.neighbours.density,
+            it.neighbours.coverage,
+            scale.neighbours.coverage,
+        )
     }
 }
 

@@ -55,7 +55,7 @@ impl FeatureQuality {
             ""
         };
         vec![
-            ["number".into(), frechet.samples[1].to_string()],
+            ["how many".into(), frechet.samples[1].to_string()],
             [
                 format!("Fréchet distance to {} data", frechet.samples[0]),
                 format!("{:.3}{few}", frechet.value),
