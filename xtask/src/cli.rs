@@ -7,9 +7,11 @@ use ebm_langevin::{EngineChoice, NoiseStart};
 
 use crate::backend::BackendName;
 use crate::commands::bench::BenchArguments;
+use crate::commands::classifier::ClassifierArguments;
 use crate::commands::compare::CompareArguments;
 use crate::commands::diagnose::DiagnoseArguments;
 use crate::commands::evaluate::EvaluateArguments;
+use crate::commands::quality::QualityArguments;
 use crate::error::DriverError;
 use crate::run_folder::RunInfo;
 use crate::trained::TrainedArguments;
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Diagnose(DiagnoseArguments),
     /// Put several runs side by side on one page.
     Compare(CompareArguments),
+    /// Measure the quality of samples: Fréchet distance, density and coverage.
+    Quality(QualityArguments),
+    /// Train the digit classifier that `quality` measures with.
+    Classifier(ClassifierArguments),
     /// Download data sets.
     Data(DataArguments),
     /// Measure Langevin steps on this machine, and compare with PyTorch and JAX.

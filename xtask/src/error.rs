@@ -66,6 +66,14 @@ pub(crate) enum DriverError {
         /// What is wrong and what to do.
         problem: String,
     },
+    /// A file that was given is not what it should be.
+    #[error("{path}: {problem}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
     /// Chains left all finite states.
     #[error(
         "the chains ran to non-finite states; the net has not learned a proper energy, or --epsilon is too large for it"

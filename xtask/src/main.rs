@@ -1,19 +1,23 @@
 //! `cargo xtask`: experiments, samples, data and measurements from the command line.
 
 mod advice;
+mod arrays;
 mod backend;
 mod cli;
 mod commands;
 mod comparison;
 mod config;
 mod diagnosis;
+mod digits;
 mod error;
 mod estimate;
 mod evaluation;
 mod landscape;
 mod learning;
 mod logging;
+mod npy;
 mod observers;
+mod quality;
 mod report;
 mod run_folder;
 mod stop;
@@ -35,6 +39,8 @@ fn main() -> ExitCode {
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &screen),
         Command::Diagnose(arguments) => commands::diagnose::run(&arguments, &screen),
         Command::Compare(arguments) => commands::compare::run(&arguments, &screen),
+        Command::Quality(arguments) => commands::quality::run(&arguments, &screen),
+        Command::Classifier(arguments) => commands::classifier::run(&arguments, &screen),
         Command::Data(arguments) => commands::data::run(&arguments, &screen),
         Command::Bench(arguments) => commands::bench::run(&arguments, &screen),
     };

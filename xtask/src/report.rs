@@ -5,15 +5,17 @@ use ebm_data::Dataset;
 use ebm_diagnostics::plot::{
     CorrelationOptions, DiagnosticOptions, Figure, correlation_figure, diagnostic_figure,
 };
-use ebm_diagnostics::{Report, RunSummary, Table, write_png};
+use ebm_diagnostics::{DEFAULT_NEIGHBOURS, Report, RunSummary, Table, write_png};
 use ebm_trainer::LearnerView;
 
 use crate::advice::shell_word;
 use crate::config::ExperimentConfig;
 use crate::diagnosis::Learning;
+use crate::digits::DigitImages;
 use crate::error::DriverError;
 use crate::landscape::CAPTION;
 use crate::observers::{LandscapePlots, grid, write_figure};
+use crate::quality::{DigitQuality, SAMPLES, digit_quality, or_warning};
 use crate::run_folder::{RunFolder, RunInfo};
 
 /// How the run ended.
@@ -25,6 +27,9 @@ pub(crate) enum Ending<'a> {
     /// It ran away.
     Diverged(&'a str),
 }
+
+/// What samples are called that the report draws itself.
+const FRESH: &str = "Fresh short-run samples";
 
 /// Everything a report is made of.
 pub(crate) struct ReportMaker<'a> {
@@ -53,7 +58,9 @@ impl ReportMaker<'_> {
                 self.headline(learner, ending),
                 self.verdict(&learning, summary.as_ref()),
             );
-        report = self.pictures(report, learner)?;
+        let samples = self.short_run_samples(learner, ending)?;
+        report = self.pictures(report, learner, &samples)?;
+        let quality = self.quality(learner, &samples, ending)?;
         if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
             self.save_figure(&landscape.figure, "landscape")?;
             report = report.figure(&landscape.figure, CAPTION);
@@ -103,8 +110,11 @@ impl ReportMaker<'_> {
                 path: self.folder.report(),
                 problem: error.to_string(),
             })?;
+        report = report.table(self.numbers(learner, summary.as_ref()));
+        if let Some(quality) = quality {
+            report = report.table(quality.table());
+        }
         report
-            .table(self.numbers(learner, summary.as_ref()))
             .config(json)
             .command(format!(
                 "cargo xtask experiment --config {}",
@@ -144,16 +154,20 @@ impl ReportMaker<'_> {
         lines.join("\n")
     }
 
-    fn pictures(&self, report: Report, learner: &dyn LearnerView) -> Result<Report, DriverError> {
+    fn pictures(
+        &self,
+        report: Report,
+        learner: &dyn LearnerView,
+        (samples, what): &(Vec<f32>, &'static str),
+    ) -> Result<Report, DriverError> {
         let Dataset::Images { images, .. } = learner.dataset() else {
             return Ok(report);
         };
         let shape = learner.dataset().shape();
         let steps = self.config.langevin.steps;
         let mut report = report;
-        let (samples, what) = self.short_run_samples(learner)?;
         if !samples.is_empty() {
-            let picture = grid(&samples, shape)?;
+            let picture = grid(samples, shape)?;
             write_png(&picture, self.folder.root().join("samples.png"))?;
             let start = format!("{:?}", self.config.langevin.start).to_lowercase();
             let caption = format!(
@@ -168,19 +182,53 @@ impl ReportMaker<'_> {
         Ok(report.image(&grid(&images.gather(&shown), shape)?, caption)?)
     }
 
-    /// What to show of the sampler: 64 fresh chains where chains start from noise, otherwise, or when chains may no
-    /// longer run because of a stop, those of the last iteration.
+    /// Whether samples are not only shown but judged: at the end, because it takes many.
+    fn is_judged(&self, ending: &Ending<'_>) -> bool {
+        matches!(ending, Ending::Finished) && self.config.judges_digits()
+    }
+
+    /// The quality of fresh samples, where there is one and it is asked for.
+    fn quality(
+        &self,
+        learner: &dyn LearnerView,
+        (samples, what): &(Vec<f32>, &'static str),
+        ending: &Ending<'_>,
+    ) -> Result<Option<DigitQuality>, DriverError> {
+        let Dataset::Images { images, .. } = learner.dataset() else {
+            return Ok(None);
+        };
+        if !self.is_judged(ending) || *what != FRESH {
+            return Ok(None);
+        }
+        let data = DigitImages::from(images);
+        let samples = DigitImages {
+            values: samples,
+            ..data
+        };
+        let backend = self.info.backend.parse().unwrap_or_default();
+        let quality = digit_quality(samples, data, DEFAULT_NEIGHBOURS, backend).map(Some);
+        or_warning("quality of samples", quality)
+    }
+
+    /// What to show of the sampler: fresh chains where chains start from noise, otherwise, or when chains may no longer
+    /// run because of a stop, those of the last iteration.
     fn short_run_samples(
         &self,
         learner: &dyn LearnerView,
+        ending: &Ending<'_>,
     ) -> Result<(Vec<f32>, &'static str), DriverError> {
+        if self.config.is_toy() {
+            return Ok((Vec::new(), FRESH));
+        }
         let chains = &self.config.langevin;
         if let Some(noise) = chains.start.noise() {
             let key = NoiseKey::new(self.config.seed, Stream::WatchStart, learner.iteration());
             let per_chain = learner.dataset().shape().iter().product();
-            let start = noise.draw(chains.start_factor, key, 64, per_chain)?;
+            // The picture shows the first 64, which are the same whatever the number.
+            let count = if self.is_judged(ending) { SAMPLES } else { 64 };
+            let start = noise.draw(chains.start_factor, key, count, per_chain)?;
             if let Ok(samples) = learner.run_chains(start, 0, chains.steps) {
-                return Ok((samples, "Fresh short-run samples"));
+                return Ok((samples, FRESH));
             }
         }
         Ok((

@@ -34,6 +34,7 @@ fn runs_stand_side_by_side_with_what_differs() {
     assert!(ended.stdout.contains("cargo xtask diagnose --run a"));
     let page = place.text("runs/compare/compare.html");
     assert!(page.contains("langevin.steps") && page.contains("cargo xtask compare a b"));
+    assert!(page.contains("coverage by them"));
     // The same in both.
     assert!(!page.contains("langevin.epsilon") && !page.contains("batch_size"));
     // Samples, d and r of each.

@@ -52,6 +52,14 @@ fn a_run_of_images_gives_verdict_figures_and_grids() {
     assert_eq!(test["changes"].as_array().unwrap().len(), 16);
     assert_eq!(test["options"]["training_steps"], 3);
     assert!(!test["mixing"].as_array().unwrap().is_empty());
+    // Of 1,000 fresh samples; every fifth of the 100 digits is held out.
+    let frechet = &verdict["digits"]["samples"]["frechet"];
+    assert_eq!(frechet["samples"], serde_json::json!([80, 1000]));
+    assert!(
+        ended
+            .stdout
+            .contains("1000 short-run samples (held-out data)")
+    );
     for name in ["energies", "correlations"] {
         image::open(place.path(&format!("run/diagnosis/{name}.png"))).unwrap();
         assert!(
@@ -70,6 +78,7 @@ fn a_run_of_images_gives_verdict_figures_and_grids() {
         "Learning not shown to be stable",
         "<svg",
         "Change of the chains",
+        "Fréchet distance to 80 data",
         "\"iterations\"",
         "diagnose --run run",
     ];

@@ -49,7 +49,10 @@ fn a_run_leaves_everything_and_says_where() {
         let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
         assert!(tensors.names().contains(&"f.0.weight"));
     }
-    assert_is_self_contained(&place.text("runs/short-run/report.html"));
+    let report = place.text("runs/short-run/report.html");
+    assert_is_self_contained(&report);
+    // Every fifth of the 100 digits is held out.
+    assert!(report.contains("Fréchet distance to 80 data"));
 }
 
 /// Nothing in the report may be fetched from elsewhere when it is opened.
@@ -73,6 +76,13 @@ fn one_iteration_is_a_run_too() {
     place.experiment("short-run", &[&TINY, &arguments]).well();
     assert!(place.path("one/report.html").is_file());
     assert!(place.path("one/weights.safetensors").is_file());
+
+    // Samples of fewer digits than have neighbours are not judged.
+    let arguments = ["--iterations", "1", "--out", "few", "--set", "data.limit=8"];
+    let ended = place.experiment("short-run", &[&TINY, &arguments]).well();
+    assert!(ended.stderr.contains("no quality of samples"), "{ended:#?}");
+    let report = place.text("few/report.html");
+    assert!(!report.contains("Fréchet"));
 }
 
 #[test]

@@ -11,7 +11,7 @@
 //! stated error rates: stability and oscillation from `d` and `r`, convergence from long chains.
 //! Beside it stand the statistics of chains ([`split_rhat`], [`bulk_effective_size`],
 //! [`chain_mean`]) and measures of sample quality ([`frechet_distance`], [`neighbour_quality`],
-//! [`mode_coverage`]).
+//! [`class_summary`], [`mode_coverage`]).
 //!
 //! ```
 //! use ebm_diagnostics::{autocorrelation, white_noise_band};
@@ -25,6 +25,7 @@
 mod atomic_write;
 mod chains;
 mod check;
+mod classes;
 mod correlation;
 mod density;
 mod distribution;
@@ -47,6 +48,7 @@ mod summary;
 pub mod verdict;
 
 pub use atomic_write::write_atomically;
+pub use classes::{ClassSummary, class_summary};
 pub use correlation::{
     autocorrelation, cross_correlation, partial_autocorrelation, standardise, unit_mean_square,
     white_noise_band,

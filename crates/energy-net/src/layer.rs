@@ -182,6 +182,22 @@ impl LayerConfig {
         Ok(shape)
     }
 
+    /// A stack of layers for inputs of `[channels, height, width]`, with PyTorch's default initial parameters. Its end
+    /// may have any shape: what an energy needs besides is the matter of [`crate::Sequential`].
+    ///
+    /// # Errors
+    /// [`NetError::Layer`] for the first layer that does not fit.
+    pub fn init_stack<B: Backend>(
+        layers: &[Self],
+        input: [usize; 3],
+        seed: u64,
+        device: &B::Device,
+    ) -> Result<Vec<Layer<B>>, NetError> {
+        Self::check_stack(layers, input)?;
+        let draw = &mut ParameterDraw::new(seed, device);
+        Ok(layers.iter().map(|layer| layer.init(draw)).collect())
+    }
+
     /// The layer with PyTorch's default initial parameters, drawn by `draw`.
     pub(crate) fn init<B: Backend>(self, draw: &mut ParameterDraw<'_, B>) -> Layer<B> {
         match self {

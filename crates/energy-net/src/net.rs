@@ -26,10 +26,8 @@ impl<B: Backend> Sequential<B> {
         device: &B::Device,
     ) -> Result<Self, NetError> {
         check_scalar(LayerConfig::check_stack(layers, state_shape)?)?;
-        let draw = &mut ParameterDraw::new(seed, device);
-        Ok(Self {
-            f: init(layers, draw),
-        })
+        let f = LayerConfig::init_stack(layers, state_shape, seed, device)?;
+        Ok(Self { f })
     }
 }
 

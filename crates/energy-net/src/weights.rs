@@ -29,7 +29,20 @@ pub fn save_weights<B: Backend, M: Module<B>>(
 /// [`NetError::OtherNet`] when names or shapes differ, [`NetError::NotFinite`] when a value is not finite,
 /// [`NetError::Format`] and [`NetError::Io`] when the file cannot be read.
 pub fn load_weights<B: Backend, M: Module<B>>(module: M, path: &Path) -> Result<M, NetError> {
-    let tensors = read_tensors(path)?;
+    load_weight_bytes(module, &read(path)?, path)
+}
+
+/// As [`load_weights`], for the bytes of a file that is already in memory, such as one that is compiled in; `path` is
+/// named in errors.
+///
+/// # Errors
+/// Those of [`load_weights`] but [`NetError::Io`].
+pub fn load_weight_bytes<B: Backend, M: Module<B>>(
+    module: M,
+    bytes: &[u8],
+    path: &Path,
+) -> Result<M, NetError> {
+    let tensors = tensors_of(bytes, path)?;
     let mut found: BTreeMap<_, _> = tensors
         .into_iter()
         .map(|tensor| (tensor.name.clone(), tensor))
@@ -180,8 +193,11 @@ pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
 /// # Errors
 /// [`NetError::Io`] and [`NetError::Format`].
 pub fn read_tensors(path: &Path) -> Result<Vec<NamedParameter>, NetError> {
-    let bytes = read(path)?;
-    let file = SafeTensors::deserialize(&bytes).map_err(|error| format_error(path, error))?;
+    tensors_of(&read(path)?, path)
+}
+
+fn tensors_of(bytes: &[u8], path: &Path) -> Result<Vec<NamedParameter>, NetError> {
+    let file = SafeTensors::deserialize(bytes).map_err(|error| format_error(path, error))?;
     file.iter()
         .map(|(name, view)| {
             let values = match view.dtype() {

@@ -9,7 +9,7 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use ebm_core::NoiseKey;
-use ebm_data::{Dataset, data_directory};
+use ebm_data::{DataConfig, Dataset, data_directory};
 use ebm_diagnostics::plot::Figure;
 use ebm_energy_net::{Net, load_weights};
 use ebm_langevin::{ChainRun, Engine, EngineChoice, LangevinError, Ula};
@@ -19,12 +19,13 @@ use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::{BackendArguments, DataDirectory};
 use crate::diagnosis::{
     Chains, Diagnosis, GroupRecord, Learning, NetChains, PAGE, Page, PlaneQuality, RECORD,
-    Recorder, Schedule, StartName, Starts, Subject, Walked, judge_plane, sample_count,
+    Recorder, Schedule, StartName, Starts, Subject, Walked, judge_plane,
 };
 use crate::error::DriverError;
 use crate::estimate::{MeasureStep, duration};
 use crate::logging::Screen;
 use crate::observers::rounded;
+use crate::quality::{DigitQuality, or_warning};
 use crate::stop::on_interrupt;
 
 const TEMPLATE: &str = "{bar:24} {percent}%  {msg}  {elapsed} gone, {eta} left";
@@ -131,6 +132,7 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
             .map(|record| record.initial_energy)
             .filter(|energy| energy.is_finite()),
         plane: found.plane.as_ref().map(|(quality, _)| quality.clone()),
+        digits: found.digits,
     };
     let page = Page {
         diagnosis: &diagnosis,
@@ -173,14 +175,15 @@ fn starts(asked: &[StartName], subject: &Subject) -> Vec<StartName> {
     once
 }
 
-/// The data, where chains start from them or the density itself is needed.
+/// The data, where chains start from them or samples are compared with them and no download is needed for that.
 fn load_data(
     subject: &Subject,
     from: &[StartName],
     arguments: &DiagnoseArguments,
 ) -> Result<Option<Dataset>, DriverError> {
     let data = &subject.config.data;
-    if !subject.config.is_toy() && !from.contains(&StartName::Data) {
+    let comes_along = matches!(data, DataConfig::EmbeddedDigits(_));
+    if !subject.config.is_toy() && !comes_along && !from.contains(&StartName::Data) {
         return Ok(None);
     }
     let directory = if data.is_fetched() {
@@ -234,6 +237,9 @@ fn tell(diagnosis: &Diagnosis, out: &Path, screen: &Screen) {
     for [name, value] in diagnosis.plane.iter().flat_map(PlaneQuality::rows) {
         screen.tell(&format!("{name}: {value}"));
     }
+    if let Some(digits) = &diagnosis.digits {
+        screen.tell(&digits.to_string());
+    }
     screen.tell(&format!(
         "Diagnosis: {} — open {}",
         out.display(),
@@ -258,6 +264,7 @@ struct DiagnoseJob<'a> {
 struct Found {
     records: Vec<GroupRecord>,
     plane: Option<(PlaneQuality, Figure)>,
+    digits: Option<DigitQuality>,
     engine: &'static str,
 }
 
@@ -304,16 +311,12 @@ impl BackendTask for DiagnoseJob<'_> {
 }
 
 impl DiagnoseJob<'_> {
-    /// Chain steps of the groups, and with those of the short-run samples of a toy run.
+    /// Chain steps of the groups, and with those of the short-run samples.
     fn cost(&self) -> (u64, u64) {
         let each = self.schedule.last().saturating_mul(self.chains as u64);
         let groups = each.saturating_mul(self.initial.len() as u64);
-        let samples = if self.subject.config.is_toy() {
-            let count = sample_count(self.subject) as u64;
-            count.saturating_mul(self.schedule.training_steps)
-        } else {
-            0
-        };
+        let count = self.starts.sample_count() as u64;
+        let samples = count.saturating_mul(self.schedule.training_steps);
         (groups, groups.saturating_add(samples))
     }
 
@@ -362,18 +365,22 @@ impl DiagnoseJob<'_> {
         let toy = self.starts.dataset.and_then(Dataset::toy);
         let plane = match toy.filter(|_| !has_runaways) {
             None => None,
-            Some(toy) => match judge_plane(toy, self.subject, self.starts, net) {
-                // Samples that all collapse into a point have no density; the verdict stands without it.
-                Err(DriverError::Diagnostics(error)) => {
-                    tracing::warn!("no comparison with the true density: {error}");
-                    None
-                }
-                judged => Some(judged?),
-            },
+            // Samples that all collapse into a point have no density.
+            Some(toy) => or_warning(
+                "comparison with the true density",
+                judge_plane(toy, self.starts, net).map(Some),
+            )?,
+        };
+        let digits = if has_runaways {
+            None
+        } else {
+            let judged = self.starts.judge_digits(net, self.backend);
+            or_warning("quality of samples", judged)?
         };
         Ok(Found {
             records,
             plane,
+            digits,
             engine,
         })
     }

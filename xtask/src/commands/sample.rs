@@ -12,6 +12,7 @@ use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::SampleArguments;
 use crate::error::DriverError;
 use crate::logging::Screen;
+use crate::npy::npy;
 use crate::observers::write_grid;
 use crate::trained::Trained;
 
@@ -121,7 +122,8 @@ impl BackendTask for SampleJob<'_> {
 
 const GRID: &str = "samples.png";
 const ARRAY: &str = "samples.npy";
-const TENSORS: &str = "samples.safetensors";
+/// The file that `quality` reads.
+pub(crate) const TENSORS: &str = "samples.safetensors";
 
 impl Samples {
     fn write(&self, out: &Path, shape: [usize; 3]) -> Result<(), DriverError> {
@@ -167,43 +169,5 @@ impl Samples {
             self.gradient_magnitude,
             out.display()
         ));
-    }
-}
-
-/// A little-endian f32 array in NumPy's format, version 1.0 (NEP 1): magic, header length, header padded to 64, values.
-fn npy(values: &[f32], shape: &[usize]) -> Vec<u8> {
-    let shape: Vec<_> = shape.iter().map(ToString::to_string).collect();
-    let mut header = format!(
-        "{{'descr': '<f4', 'fortran_order': False, 'shape': ({},), }}",
-        shape.join(", ")
-    );
-    let prefix = 10;
-    while (prefix + header.len() + 1) % 64 != 0 {
-        header.push(' ');
-    }
-    header.push('\n');
-    let mut file = b"\x93NUMPY\x01\x00".to_vec();
-    file.extend((header.len() as u16).to_le_bytes());
-    file.extend(header.as_bytes());
-    file.extend(values.iter().flat_map(|value| value.to_le_bytes()));
-    file
-}
-
-#[cfg(test)]
-mod tests {
-    use super::npy;
-
-    #[test]
-    fn an_npy_file_is_magic_aligned_header_and_values() {
-        let file = npy(&[1.0, -2.5], &[2, 1]);
-        assert_eq!(&file[..8], b"\x93NUMPY\x01\x00");
-        let length = usize::from(u16::from_le_bytes([file[8], file[9]]));
-        assert_eq!((10 + length) % 64, 0);
-        let header = String::from_utf8_lossy(&file[10..10 + length]);
-        assert!(header.contains("'shape': (2, 1,)") && header.ends_with('\n'));
-        assert_eq!(
-            &file[10 + length..],
-            [1.0f32.to_le_bytes(), (-2.5f32).to_le_bytes()].as_flattened()
-        );
     }
 }

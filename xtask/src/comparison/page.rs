@@ -181,6 +181,25 @@ fn numbers(runs: &[ComparedRun]) -> Table {
             }),
         ]);
     }
+    let digits = |run: &ComparedRun| run.diagnosis.as_ref()?.digits.clone();
+    if runs.iter().any(|run| digits(run).is_some()) {
+        let of_samples = |run: &ComparedRun| Some(digits(run)?.samples.features);
+        rows.extend([
+            row(
+                "Fréchet distance of short-run samples, in digit features, from the diagnosis",
+                &|run| Some(short(of_samples(run)?.frechet.value)),
+            ),
+            row("density of them", &|run| {
+                Some(format!("{:.3}", of_samples(run)?.neighbours.density))
+            }),
+            row("coverage by them", &|run| {
+                Some(format!("{:.3}", of_samples(run)?.neighbours.coverage))
+            }),
+            row("how many they are", &|run| {
+                Some(of_samples(run)?.frechet.samples[1].to_string())
+            }),
+        ]);
+    }
     Table {
         caption: "Numbers".into(),
         header: header("quantity", runs),

@@ -34,6 +34,12 @@ impl CostEstimate {
         })
     }
 
+    /// The short runs at the end whose samples are judged, where they are digits that start from noise.
+    pub(crate) fn judged_samples(config: &ExperimentConfig) -> Self {
+        let runs = u64::from(config.judges_digits());
+        Self::new(runs, config.langevin.steps, crate::quality::SAMPLES)
+    }
+
     fn new(runs: u64, steps: u64, chains: usize) -> Self {
         let langevin_steps = runs.saturating_mul(steps);
         Self {

@@ -69,4 +69,19 @@ impl ExperimentConfig {
     pub(crate) fn is_toy(&self) -> bool {
         matches!(self.data, DataConfig::Gmm(_) | DataConfig::Rings(_))
     }
+
+    /// Whether the data are handwritten digits of one channel, or take their form, so that the digit classifier can
+    /// read them.
+    pub(crate) fn is_digits(&self) -> bool {
+        let is_digits = matches!(
+            self.data,
+            DataConfig::EmbeddedDigits(_) | DataConfig::Mnist(_) | DataConfig::Idx(_)
+        );
+        is_digits && self.data.shape()[0] == 1
+    }
+
+    /// Whether the report at the end of the run judges fresh samples: digits, and chains that start from noise.
+    pub(crate) fn judges_digits(&self) -> bool {
+        self.is_digits() && self.langevin.start.noise().is_some()
+    }
 }

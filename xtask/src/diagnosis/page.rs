@@ -189,6 +189,9 @@ impl Page<'_> {
                 plane.rows(),
             ));
         }
+        if let Some(digits) = &self.diagnosis.digits {
+            tables.push(digits.table());
+        }
         tables.push(self.settings());
         tables.retain(|table| !table.rows.is_empty());
         tables

@@ -7,8 +7,8 @@ use ebm_diagnostics::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{NetChains, Starts, Subject};
-use crate::config::LandscapeConfig;
+use super::short_run::FAMILY;
+use super::{NetChains, Starts};
 use crate::error::DriverError;
 use crate::landscape::{GridEnergies, LearnedDensity};
 
@@ -27,28 +27,16 @@ pub(crate) struct PlaneQuality {
     pub(crate) modes: ModeCoverage,
 }
 
-/// The family of noise of the short-run samples; groups of chains have 0, 1 and 2.
-const FAMILY: u64 = 3;
-
-/// How many short-run samples [`judge_plane`] draws.
-pub(crate) fn sample_count(subject: &Subject) -> usize {
-    let wanted = settings(subject).samples;
-    subject
-        .bank
-        .as_ref()
-        .map_or(wanted, |bank| wanted.min(bank.len()))
-}
-
 /// Compares the learned density and short-run samples with the truth.
 pub(crate) fn judge_plane(
     toy: &Toy,
-    subject: &Subject,
     starts: &Starts<'_>,
     net: NetChains<'_>,
 ) -> Result<(PlaneQuality, Figure), DriverError> {
+    let subject = starts.subject;
+    let samples = starts.short_run_samples(net)?;
+    // No step is taken, so no noise is drawn.
     let key = starts.steps_key(FAMILY);
-    let initial = starts.draw(Starts::of_learning(subject), FAMILY, sample_count(subject))?;
-    let samples = net(initial, key, 0, subject.config.langevin.steps)?.states;
     let learned = LearnedDensity {
         toy,
         temperature: subject.config.langevin.epsilon.learned_temperature(),
@@ -60,7 +48,7 @@ pub(crate) fn judge_plane(
             average: None,
         })
     };
-    let landscape = learned.compare(&settings(subject), energies, &samples)?;
+    let landscape = learned.compare(&subject.config.landscape.unwrap_or_default(), energies, &samples)?;
     let points = points_from_flat(&samples)?;
     let quality = PlaneQuality {
         kl_divergence: landscape.record.learned.kl_divergence,
@@ -70,10 +58,6 @@ pub(crate) fn judge_plane(
         modes: coverage(toy, &points)?,
     };
     Ok((quality, landscape.figure))
-}
-
-fn settings(subject: &Subject) -> LandscapeConfig {
-    subject.config.landscape.unwrap_or_default()
 }
 
 fn coverage(toy: &Toy, points: &[[f64; 2]]) -> Result<ModeCoverage, DriverError> {

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{GroupRecord, PlaneQuality, Runaway, Schedule, StartName};
 use crate::error::DriverError;
+use crate::quality::DigitQuality;
 
 /// The file of a diagnosis that other commands read.
 pub(crate) const RECORD: &str = "verdict.json";
@@ -189,6 +190,9 @@ pub(crate) struct Diagnosis {
     /// For toy densities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) plane: Option<PlaneQuality>,
+    /// Of short-run samples, where the data are digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) digits: Option<DigitQuality>,
 }
 
 /// Reads the `verdict.json` of a folder; none where there is no such file.

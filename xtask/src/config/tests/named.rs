@@ -120,4 +120,12 @@ fn costs_count_steps_and_chains() {
         CostEstimate::landscapes(&toy).chain_steps,
         100 * 100 * 10_000
     );
+
+    // 1,000 fresh samples are judged where chains start from noise and data are digits.
+    let judged = |name| {
+        let config = load_named(name, &[]).unwrap();
+        CostEstimate::judged_samples(&config).chain_steps
+    };
+    let names = ["short-run", "mnist_convergent", "cifar10_nonconvergent"];
+    assert_eq!(names.map(judged), [30_000, 0, 0]);
 }

@@ -1,0 +1,168 @@
+//! Samples of digits against data, in the features of the digit classifier.
+
+use std::fmt;
+
+use burn::tensor::backend::AutodiffBackend;
+use ebm_diagnostics::{ClassSummary, FeatureMatrix, Table, class_summary};
+use serde::{Deserialize, Serialize};
+
+use super::FeatureQuality;
+use super::feature_quality::spread;
+use crate::backend::{BackendName, BackendTask, dispatch};
+use crate::digits::{CLASSES, DigitClassifier, DigitImages, FEATURES, Reading, held_out, kept};
+use crate::error::DriverError;
+
+/// How many samples are drawn where there is a choice: the least that give a distance in 64 features a small bias.
+pub(crate) const SAMPLES: usize = 1000;
+
+/// Data to compare with, at most; with more the time grows and the numbers hardly move.
+const MOST_DATA: usize = 8000;
+
+/// Samples of digits against data, and held-out data against the same for the scale.
+///
+/// Every fifth datum is held out and the others are the reference. All is measured in the features of the classifier
+/// that comes with the program, so the numbers compare with others of the same version only.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct DigitQuality {
+    /// The samples.
+    pub(crate) samples: SetQuality,
+    /// As many held-out data as there are samples, or all.
+    pub(crate) held_out: SetQuality,
+}
+
+/// One set of images.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct SetQuality {
+    /// Against the reference.
+    #[serde(flatten)]
+    pub(crate) features: FeatureQuality,
+    /// The digits that the classifier sees.
+    pub(crate) classes: ClassSummary,
+}
+
+/// Judges `samples` by `data`. Give both at one size: what resampling to the classifier's size costs, then costs both.
+///
+/// # Errors
+/// [`DriverError::Diagnostics`] when samples or data are too few for that many neighbours, and what [`dispatch`] says.
+pub(crate) fn digit_quality(
+    samples: DigitImages<'_>,
+    data: DigitImages<'_>,
+    neighbours: usize,
+    backend: BackendName,
+) -> Result<DigitQuality, DriverError> {
+    let job = QualityJob {
+        samples,
+        data,
+        neighbours,
+    };
+    dispatch(backend, job)
+}
+
+struct QualityJob<'a> {
+    samples: DigitImages<'a>,
+    data: DigitImages<'a>,
+    neighbours: usize,
+}
+
+impl BackendTask for QualityJob<'_> {
+    type Output = DigitQuality;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<DigitQuality, DriverError> {
+        let net = DigitClassifier::<B::InnerBackend>::trained(&device)?;
+        let read = |images: DigitImages<'_>, from: Vec<usize>, most: usize| {
+            let indices: Vec<_> = spread(from.len(), most).map(|place| from[place]).collect();
+            net.read(&images.at_classifier_size(&indices), &device)
+        };
+        let (count, data_count) = (self.samples.count(), self.data.count());
+        let reference = read(self.data, kept(data_count), MOST_DATA);
+        let judge = |images: Reading| {
+            let probabilities = FeatureMatrix::new(&images.probabilities, CLASSES)?;
+            Ok::<_, DriverError>(SetQuality {
+                features: FeatureQuality::new(
+                    &images.features,
+                    &reference.features,
+                    FEATURES,
+                    self.neighbours,
+                )?,
+                classes: class_summary(&probabilities),
+            })
+        };
+        Ok(DigitQuality {
+            samples: judge(read(self.samples, (0..count).collect(), count))?,
+            held_out: judge(read(self.data, held_out(data_count), count))?,
+        })
+    }
+}
+
+impl DigitQuality {
+    /// Header of [`Self::rows`].
+    pub(crate) const HEADER: [&str; 3] = ["quantity", "samples", "held-out data"];
+
+    /// The numbers with their names.
+    pub(crate) fn rows(&self) -> Vec<[String; 3]> {
+        self.samples
+            .rows()
+            .into_iter()
+            .zip(self.held_out.rows())
+            .map(|([name, samples], [_, held_out])| [name, samples, held_out])
+            .collect()
+    }
+
+    /// The same for a page.
+    pub(crate) fn table(&self) -> Table {
+        Table {
+            caption: "Short-run samples of digits, in the features of a digit classifier".into(),
+            header: Self::HEADER.map(str::to_owned).to_vec(),
+            rows: self.rows().into_iter().map(Vec::from).collect(),
+        }
+    }
+}
+
+impl fmt::Display for DigitQuality {
+    /// One sentence.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (it, scale) = (&self.samples.features, &self.held_out.features);
+        write!(
+            f,
+            "{} short-run samples (held-out data): Fréchet distance {:.1} ({:.1}), density {:.2} ({:.2}), coverage {:.2} ({:.2}).",
+            it.frechet.samples[1],
+            it.frechet.value,
+            scale.frechet.value,
+            it.neighbours.density,
+            scale.neighbours.density,
+            it.neighbours.coverage,
+            scale.neighbours.coverage,
+        )
+    }
+}
+
+impl SetQuality {
+    fn rows(&self) -> Vec<[String; 2]> {
+        let ClassSummary {
+            counts,
+            entropy,
+            mean_top_probability,
+        } = &self.classes;
+        let total: usize = counts.iter().sum();
+        let shares: Vec<_> = counts
+            .iter()
+            .map(|count| format!("{:.0}", 100.0 * *count as f64 / total.max(1) as f64))
+            .collect();
+        let mut rows = self.features.rows();
+        rows.extend([
+            [
+                format!(
+                    "entropy of the digits seen (nats, at most {:.3})",
+                    (CLASSES as f64).ln()
+                ),
+                format!("{entropy:.3}"),
+            ],
+            ["shares of 0 to 9 (%)".into(), shares.join(" ")],
+            [
+                "mean probability of the digit seen".into(),
+                format!("{mean_top_probability:.3}"),
+            ],
+        ]);
+        rows
+    }
+}
