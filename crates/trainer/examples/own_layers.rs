@@ -117,5 +117,6 @@ fn config() -> Result<LearningConfig, Box<dyn std::error::Error>> {
             decay: 1.0,
         },
         divergence_limit: 1_000.0,
+        stabilisers: Stabilisers::default(),
     })
 }

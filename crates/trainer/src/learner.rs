@@ -10,10 +10,11 @@ use ebm_core::{Energy, NoiseKey, Stream};
 use ebm_data::Dataset;
 use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{NamedParameter, named_parameters};
-use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank, Ula};
+use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank};
 
 use crate::checkpoint;
-use crate::difference::Difference;
+use crate::difference::{Difference, Loss};
+use crate::stabilisers::{adjusted, project};
 use crate::{DivergenceCause, LearnerView, LearningConfig, Optimizer, TrainerError};
 
 /// States in the bank of a toy density, where the config does not say.
@@ -86,8 +87,8 @@ where
             iteration: 0,
             samples: None,
             metadata: HashMap::new(),
+            net: project(&config.stabilisers, net),
             config,
-            net,
             bank,
             engine,
             dataset,
@@ -130,7 +131,10 @@ where
             &self.engine,
             self.tensor(data),
             samples.clone(),
-            self.difference_scale(),
+            Loss {
+                scale: self.difference_scale(),
+                energy_penalty: self.config.stabilisers.energy_penalty,
+            },
         )?;
         let metrics = IterationMetrics {
             iteration,
@@ -146,12 +150,16 @@ where
             bank.write_back(&places, &host(&samples))?;
         }
 
-        self.net = self.optimizer.step::<B, N>(
+        let temperature = self.config.langevin.epsilon.learned_temperature().get();
+        let stabilisers = &self.config.stabilisers;
+        let gradients = adjusted(stabilisers, &self.net, difference.gradients(), temperature);
+        let net = self.optimizer.step::<B, N>(
             self.net.clone(),
-            &difference.gradients(),
+            &gradients,
             self.learning_rate,
-            self.config.langevin.epsilon.learned_temperature().get(),
+            temperature,
         );
+        self.net = project(stabilisers, net);
         let settings = &self.config.optimizer;
         self.learning_rate =
             (self.learning_rate * settings.decay).max(settings.minimum_learning_rate);
@@ -263,7 +271,7 @@ where
 
     fn chain_run(&self, stream: Stream, iteration: u64, first_step: u64, steps: u64) -> ChainRun {
         ChainRun {
-            kernel: Ula::learned(self.config.langevin.epsilon).into(),
+            kernel: self.config.kernel().into(),
             steps,
             first_step,
             noise: self.key(stream, iteration),

@@ -7,6 +7,7 @@ mod error;
 mod events;
 mod learner;
 mod optimizer;
+mod stabilisers;
 mod trainer;
 mod view;
 
@@ -18,5 +19,6 @@ pub use error::{DivergenceCause, TrainerError};
 pub use events::{Event, Observer, ObserverError};
 pub use learner::{Learner, TOY_BANK_SIZE};
 pub use optimizer::{Gradients, Optimizer};
+pub use stabilisers::Stabilisers;
 pub use trainer::{Outcome, Trainer};
 pub use view::LearnerView;

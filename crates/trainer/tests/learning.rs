@@ -35,6 +35,7 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
             decay: 0.99,
         },
         divergence_limit: 1e3,
+        stabilisers: Stabilisers::default(),
     }
 }
 

@@ -7,7 +7,7 @@ use burn::tensor::{Tensor, TensorData};
 use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_energy_net::{NamedParameter, NetConfig, load_weights, read_metadata, write_tensors};
 use ebm_langevin::{ChainRun, Engine, EngineChoice, NoiseStart, Ula};
-use ebm_trainer::{LangevinConfig, latest_checkpoint};
+use ebm_trainer::{LangevinConfig, Stabilisers, latest_checkpoint};
 
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::SampleArguments;
@@ -23,6 +23,15 @@ struct Trained {
     net: NetConfig,
     state_shape: [usize; 3],
     langevin: LangevinConfig,
+    stabilisers: Stabilisers,
+}
+
+impl Trained {
+    /// Steps of size ε on the energy that was learned, with the bounds that learning had.
+    fn kernel(&self, epsilon: StepSize) -> Ula {
+        let temperature = self.langevin.epsilon.learned_temperature();
+        self.stabilisers.bounded(Ula::new(epsilon, temperature))
+    }
 }
 
 /// 1 GiB of samples.
@@ -65,7 +74,7 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
             .unwrap_or(NoiseStart::Uniform),
         count: arguments.count as usize,
         seed: arguments.seed,
-        kernel: Ula::new(epsilon, trained.langevin.epsilon.learned_temperature()),
+        kernel: trained.kernel(epsilon),
         backend,
         engine,
         trained: &trained,
@@ -115,7 +124,10 @@ fn find(arguments: &SampleArguments) -> Result<Trained, DriverError> {
             weights.display()
         )));
     };
+    // Written where there are any.
+    let stabilisers = serde_json::from_str(entry("ebm.stabilisers")).unwrap_or_default();
     Ok(Trained {
+        stabilisers,
         weights: weights.clone(),
         net,
         state_shape,
@@ -129,6 +141,7 @@ fn of_config(weights: PathBuf, config: &ExperimentConfig) -> Trained {
         net: config.net,
         state_shape: config.data.shape(),
         langevin: config.langevin,
+        stabilisers: config.stabilisers,
     }
 }
 
