@@ -1,6 +1,7 @@
 //! `cargo xtask`: experiments, samples, data and measurements from the command line.
 
 mod advice;
+mod aligned;
 mod backend;
 mod cli;
 mod commands;
@@ -9,6 +10,7 @@ mod config;
 mod diagnosis;
 mod error;
 mod estimate;
+mod job;
 mod landscape;
 mod learning;
 mod logging;
@@ -16,6 +18,7 @@ mod observers;
 mod report;
 mod run_folder;
 mod stop;
+mod study;
 
 use std::process::ExitCode;
 

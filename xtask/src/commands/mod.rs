@@ -6,3 +6,4 @@ pub(crate) mod data;
 pub(crate) mod diagnose;
 pub(crate) mod experiment;
 pub(crate) mod sample;
+pub(crate) mod study;
