@@ -10,7 +10,7 @@ use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_data::{DataConfig, Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, NetConfig};
 use ebm_langevin::{ChainRun, ChainStart, Engine, FusedEngine, NoiseStart, Ula};
-use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig};
+use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig, Stabilisers};
 
 type B = Autodiff<Flex>;
 type Failure = Box<dyn std::error::Error>;
@@ -88,6 +88,7 @@ fn main() -> Result<(), Failure> {
                 averaging: None,
             },
             divergence_limit: 1e9,
+            stabilisers: Stabilisers::default(),
         };
         let (shape, device) = (data.shape(), Default::default());
         let net = NetConfig::published(architecture).init::<B>(shape, 3, &device)?;

@@ -35,7 +35,7 @@ impl Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Learn an energy: `experiment short-run` is the place to start.
+    /// Learn an energy: `experiment short-run` is the place to start. A study learns several and compares them.
     Experiment(ExperimentArguments),
     /// Draw samples from a learned energy, from noise.
     Sample(SampleArguments),
@@ -62,15 +62,17 @@ pub(crate) enum Command {
   cargo xtask experiment short-run --set langevin.steps=60 --seed 7 --out runs/sixty-steps
   cargo xtask experiment gmm_convergent --iterations 2000
   cargo xtask experiment --config my-experiment.json --dry-run
-  cargo xtask experiment --resume runs/short-run --iterations 2000")]
+  cargo xtask experiment --resume runs/short-run --iterations 2000
+  cargo xtask experiment budget
+  cargo xtask experiment --resume runs/budget")]
 pub(crate) struct ExperimentArguments {
-    /// A named experiment; `--list` shows them.
+    /// A named experiment or study; `--list` shows them.
     #[arg(conflicts_with_all = ["config", "resume"])]
     pub(crate) name: Option<String>,
-    /// List the named experiments.
+    /// List the named experiments and studies.
     #[arg(long, exclusive = true)]
     pub(crate) list: bool,
-    /// An experiment file, ours or one of the paper's authors.
+    /// An experiment file, ours or one of the paper's authors, or a study file.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
     /// Override a key of the experiment, such as langevin.steps=200; may be repeated.
@@ -82,10 +84,10 @@ pub(crate) struct ExperimentArguments {
     /// How many learning iterations in total.
     #[arg(long)]
     pub(crate) iterations: Option<u64>,
-    /// The run folder; by default a new one below runs/.
+    /// The folder of the run or study; by default a new one below runs/.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
-    /// Continue the run in this folder from its newest checkpoint.
+    /// Continue the run in this folder from its newest checkpoint, or the study with its first variant that is not done.
     #[arg(long, value_name = "DIR")]
     pub(crate) resume: Option<PathBuf>,
     #[command(flatten)]
@@ -198,15 +200,26 @@ impl BackendArguments {
         &self,
         earlier: Option<&RunInfo>,
     ) -> Result<(BackendName, EngineChoice), DriverError> {
-        let of_run = |info: &RunInfo| info.backend.parse().ok();
+        self.resolve_names(earlier.map(|info| (info.backend.as_str(), info.engine.as_str())))
+    }
+
+    /// As [`Self::resolve`], with the names of the earlier backend and engine.
+    ///
+    /// # Errors
+    /// As [`Self::resolve`].
+    pub(crate) fn resolve_names(
+        &self,
+        earlier: Option<(&str, &str)>,
+    ) -> Result<(BackendName, EngineChoice), DriverError> {
+        let of_earlier = |(backend, _): (&str, &str)| backend.parse().ok();
         let backend = self
             .backend
-            .or(earlier.and_then(of_run))
+            .or(earlier.and_then(of_earlier))
             .unwrap_or_default();
         let engine = self.engine.or_else(|| {
             // A run that moves to a GPU leaves the CPU's engine behind.
-            let earlier = earlier.filter(|_| !backend.is_gpu())?;
-            EngineName::from_str(&earlier.engine, false).ok()
+            let (_, engine) = earlier.filter(|_| !backend.is_gpu())?;
+            EngineName::from_str(engine, false).ok()
         });
         let engine = engine.map(EngineChoice::from).unwrap_or_default();
         backend.check_engine(engine)?;

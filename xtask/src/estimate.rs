@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::{NoiseKey, Stream};
-use ebm_langevin::{ChainRun, Engine, EngineChoice, Ula};
+use ebm_langevin::{ChainRun, Engine, EngineChoice};
 
 use crate::backend::{BackendName, BackendTask};
 use crate::config::{CostEstimate, ExperimentConfig};
@@ -37,7 +37,7 @@ impl BackendTask for MeasureStep<'_> {
         let mut states = start;
         let mut take_steps = |first_step, steps| -> Result<(), DriverError> {
             let run = ChainRun {
-                kernel: Ula::learned(self.config.langevin.epsilon).into(),
+                kernel: self.config.kernel().into(),
                 steps,
                 first_step,
                 noise: NoiseKey::new(self.config.seed, Stream::Watch, 0),

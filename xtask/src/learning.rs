@@ -1,5 +1,6 @@
 //! A run from its first or next iteration to its end: observers on, results and last words out.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -23,7 +24,8 @@ use crate::observers::{
 use crate::report::{Ending, ReportMaker};
 use crate::run_folder::{RunFolder, RunInfo};
 
-/// Learns in a run folder until the end, a stop or a failure, and leaves results and advice in every case.
+/// Learns in a run folder until the end, a stop or a failure, and leaves results and advice in every case. `resumed_by` is the
+/// folder that `--resume` should be given.
 ///
 /// # Errors
 /// [`DriverError::Interrupted`] after a stop, [`DriverError::Diverged`] and [`DriverError::Halted`] with what to do next.
@@ -32,6 +34,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
     config: &ExperimentConfig,
     info: &RunInfo,
     folder: &RunFolder,
+    resumed_by: &Path,
     stop: Arc<AtomicBool>,
     screen: &Screen,
 ) -> Result<(), DriverError> {
@@ -118,12 +121,19 @@ pub(crate) fn learn<B: AutodiffBackend>(
             write_or_warn(&maker, &learner, &Ending::Unfinished);
             screen.say(&format!(
                 "Stopped after iteration {iteration}; the checkpoint is written. Go on with:\n  cargo xtask experiment --resume {}",
-                shell_word(folder.root())
+                shell_word(resumed_by)
             ));
             Err(DriverError::Interrupted)
         }
         Err(error @ TrainerError::Diverged { .. }) => {
             write_or_warn(&maker, &learner, &Ending::Diverged(&error.to_string()));
+            let info = RunInfo {
+                ran_away: Some(error.to_string()),
+                ..info.clone()
+            };
+            if let Err(problem) = folder.write_info(&info) {
+                tracing::warn!("the run folder does not say that it ran away: {problem}");
+            }
             let advice = divergence_advice(config, folder);
             Err(DriverError::Diverged { error, advice })
         }
@@ -132,7 +142,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
                 Ok(checkpoint) => format!(
                     "The newest checkpoint is {}. When the cause is mended, go on with:\n  cargo xtask experiment --resume {}",
                     checkpoint.display(),
-                    shell_word(folder.root())
+                    shell_word(resumed_by)
                 ),
                 Err(_) => "There is no checkpoint yet.".to_owned(),
             };

@@ -1,6 +1,7 @@
 //! `cargo xtask`: experiments, samples, data and measurements from the command line.
 
 mod advice;
+mod aligned;
 mod arrays;
 mod backend;
 mod cli;
@@ -12,6 +13,7 @@ mod digits;
 mod error;
 mod estimate;
 mod evaluation;
+mod job;
 mod landscape;
 mod learning;
 mod logging;
@@ -21,6 +23,7 @@ mod quality;
 mod report;
 mod run_folder;
 mod stop;
+mod study;
 mod trained;
 
 use std::process::ExitCode;

@@ -37,6 +37,9 @@ pub(crate) struct RunInfo {
     pub(crate) burn: String,
     /// Processor architecture and system.
     pub(crate) platform: String,
+    /// How its learning ran away, if it did and has not gone on since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) ran_away: Option<String>,
 }
 
 impl RunInfo {
@@ -49,6 +52,7 @@ impl RunInfo {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             burn: locked_version("burn").to_owned(),
             platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
+            ran_away: None,
         }
     }
 }
@@ -65,39 +69,14 @@ pub(crate) fn locked_version(package: &str) -> &'static str {
 impl RunFolder {
     /// Creates the folder of a new run: `out`, or the first free of runs/NAME, runs/NAME-2, ...
     pub(crate) fn create(out: Option<&Path>, name: &str) -> Result<Self, DriverError> {
-        let root = match out {
-            Some(out) => {
-                if is_occupied(out)? {
-                    return Err(DriverError::Usage(format!(
-                        "{} already exists and is not empty; continue it with `--resume {0}` or choose another folder with --out",
-                        out.display()
-                    )));
-                }
-                create(out)?;
-                out.to_owned()
-            }
-            None => create_free(Path::new("runs"), name)?,
-        };
+        let root = create_root(out, name)?;
         Self { root, lock: None }.locked()
     }
 
     /// The folder, if no other process learns in it.
     pub(crate) fn locked(mut self) -> Result<Self, DriverError> {
-        let path = self.root.join(".lock");
-        let file = File::create(&path).map_err(|error| DriverError::io(&path, error))?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => Err(DriverError::RunFolder {
-                path: self.root,
-                problem: "another process is learning in this folder; stop it with Ctrl-C first, \
-                          or wait until it has finished"
-                    .into(),
-            }),
-            // Some network file systems cannot lock; then one resumes at one's own risk.
-            Ok(()) | Err(TryLockError::Error(_)) => {
-                self.lock = Some(Arc::new(file));
-                Ok(self)
-            }
-        }
+        self.lock = Some(Arc::new(lock(&self.root)?));
+        Ok(self)
     }
 
     /// Opens the folder of an earlier run.
@@ -236,6 +215,37 @@ impl RunFolder {
             })?;
         text.push(b'\n');
         ebm_core::write_atomically(&path, &text).map_err(|error| DriverError::io(path, error))
+    }
+}
+
+/// Creates the folder of something new: `out`, or the first free of runs/NAME, runs/NAME-2, ...
+pub(crate) fn create_root(out: Option<&Path>, name: &str) -> Result<PathBuf, DriverError> {
+    let Some(out) = out else {
+        return create_free(Path::new("runs"), name);
+    };
+    if is_occupied(out)? {
+        return Err(DriverError::Usage(format!(
+            "{} already exists and is not empty; continue it with `--resume {0}` or choose another folder with --out",
+            out.display()
+        )));
+    }
+    create(out)?;
+    Ok(out.to_owned())
+}
+
+/// Keeps a second process from learning in a folder, for as long as the file lives.
+pub(crate) fn lock(root: &Path) -> Result<File, DriverError> {
+    let path = root.join(".lock");
+    let file = File::create(&path).map_err(|error| DriverError::io(&path, error))?;
+    match file.try_lock() {
+        Err(TryLockError::WouldBlock) => Err(DriverError::RunFolder {
+            path: root.to_owned(),
+            problem: "another process is learning in this folder; stop it with Ctrl-C first, \
+                      or wait until it has finished"
+                .into(),
+        }),
+        // Some network file systems cannot lock; then one resumes at one's own risk.
+        Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use ebm_core::StepSize;
 use ebm_energy_net::{NetConfig, read_metadata};
-use ebm_trainer::{LangevinConfig, latest_checkpoint, read_checkpoint_info};
+use ebm_langevin::Ula;
+use ebm_trainer::{LangevinConfig, Stabilisers, latest_checkpoint, read_checkpoint_info};
 
 use crate::advice::shell_word;
 use crate::config::{ExperimentConfig, Source};
@@ -43,6 +45,7 @@ pub(crate) struct Trained {
     /// `[channels, height, width]`.
     pub(crate) state_shape: [usize; 3],
     pub(crate) langevin: LangevinConfig,
+    pub(crate) stabilisers: Stabilisers,
     /// All settings of the training, where they are known.
     pub(crate) config: Option<ExperimentConfig>,
 }
@@ -78,12 +81,19 @@ impl TrainedArguments {
 }
 
 impl Trained {
+    /// Steps of size ε on the energy that was learned, with the bounds that learning had.
+    pub(crate) fn kernel(&self, epsilon: StepSize) -> Ula {
+        let temperature = self.langevin.epsilon.learned_temperature();
+        self.stabilisers.bounded(Ula::new(epsilon, temperature))
+    }
+
     fn of_config(weights: PathBuf, config: ExperimentConfig) -> Self {
         Self {
             weights,
             net: config.net,
             state_shape: config.data.shape(),
             langevin: config.langevin,
+            stabilisers: config.stabilisers,
             config: Some(config),
         }
     }
@@ -108,6 +118,8 @@ impl Trained {
             net,
             state_shape,
             langevin,
+            // Written where there are any.
+            stabilisers: serde_json::from_str(entry("ebm.stabilisers")).unwrap_or_default(),
             config: None,
         })
     }

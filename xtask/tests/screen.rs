@@ -14,6 +14,7 @@ fn the_list_has_all_experiments() {
     let names: Vec<_> = ended
         .stdout
         .lines()
+        .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split(' ').next())
         .collect();
     assert_eq!(names.len(), 10);
@@ -26,6 +27,8 @@ fn the_list_has_all_experiments() {
     ] {
         assert!(names.contains(&name), "{names:?}");
     }
+    let (_, studies) = ended.stdout.split_once("Studies").unwrap();
+    assert!(studies.contains("\nbudget ") && studies.contains("\nablation "));
 }
 
 #[test]

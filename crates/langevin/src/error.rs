@@ -29,6 +29,9 @@ pub enum LangevinError {
     /// The start's factor is not a positive finite number.
     #[error("the factor of the chain start is {0}: must be a finite number > 0")]
     StartFactor(f64),
+    /// A bound of gradients or states that is none.
+    #[error("the bound is {0}: must be a number > 0 that single precision can hold")]
+    Bound(f64),
     /// The fused engine cannot compute this net.
     #[error("the fused engine does not have {0}; use the tensor engine for this net")]
     NotFused(String),

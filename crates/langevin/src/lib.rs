@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod bank;
+mod bound;
 mod cpu_engine;
 mod engine;
 mod error;
@@ -14,6 +15,7 @@ mod tensor_mala;
 mod ula;
 
 pub use bank::PersistentBank;
+pub use bound::Bound;
 pub use cpu_engine::{CpuEngine, EngineChoice};
 pub use engine::{ChainOutcome, ChainRun, Engine, ParameterGradient};
 pub use error::LangevinError;

@@ -14,6 +14,8 @@ use crate::{LangevinError, Ula};
 /// For a net trained with noise ε₀, T is its own temperature ε₀²/2 ([`StepSize::learned_temperature`]); ε is free, and has to
 /// be smaller than ε₀ for proposals to be accepted. [`crate::find_step_size`] looks for it.
 ///
+/// The bounds that [`Ula`] may have do not exist here: with them q would be another density, and the chains no longer exact.
+///
 /// # Precision
 /// Differences of energies, of states and of gradients are taken and summed in f64, but engines compute F in f32. An error of
 /// F by n units in its last place is up to n · 2⁻²³ · |F|/T nats of the logarithm of the acceptance ratio. Measured for the vanilla net

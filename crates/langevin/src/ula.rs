@@ -3,15 +3,22 @@
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{StepSize, Temperature};
 
+use crate::Bound;
+
 /// Unadjusted Langevin dynamics on U = F/T: X ← X − (ε²/2T)∇F(X) + εZ, Z ~ N(0, I)
 /// (arXiv 1903.12370, equation 5).
 ///
 /// A net that is trained with noise ε defines its own temperature T = ε²/2, with which the step is
 /// X ← X − ∇F(X) + εZ: [`Ula::learned`]. For potentials in nats, such as the analytic ones, T = 1: [`Ula::new`].
+///
+/// Two bounds of earlier work are off unless asked for: [`Ula::with_gradient_clip`] and [`Ula::with_state_clamp`]. With either the
+/// step is no longer Langevin dynamics on U where the bound bites, and the stationary density is another one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ula {
     step_size: StepSize,
     drift: f64,
+    gradient_clip: Option<Bound>,
+    state_clamp: Option<Bound>,
 }
 
 impl Ula {
@@ -25,7 +32,12 @@ impl Ula {
         } else {
             epsilon * epsilon / (2.0 * temperature.get())
         };
-        Self { step_size, drift }
+        Self {
+            step_size,
+            drift,
+            gradient_clip: None,
+            state_clamp: None,
+        }
     }
 
     /// The training dynamics X ← X − ∇F(X) + εZ, at the net's own temperature T = ε²/2 (or T = 1 when ε = 0).
@@ -34,6 +46,27 @@ impl Ula {
         Self {
             step_size,
             drift: 1.0,
+            gradient_clip: None,
+            state_clamp: None,
+        }
+    }
+
+    /// Sets every element of ∇F(X) beyond ±c to ±c in the step, in units of F per unit of state and before the drift's
+    /// factor (as Du and Mordatch do in the code of arXiv 1903.08689). The magnitude r of a run stays that of the whole ∇F.
+    #[must_use]
+    pub fn with_gradient_clip(self, bound: Option<Bound>) -> Self {
+        Self {
+            gradient_clip: bound,
+            ..self
+        }
+    }
+
+    /// Sets every element of the state beyond ±c to ±c at the end of the step.
+    #[must_use]
+    pub fn with_state_clamp(self, bound: Option<Bound>) -> Self {
+        Self {
+            state_clamp: bound,
+            ..self
         }
     }
 
@@ -49,6 +82,18 @@ impl Ula {
         self.drift
     }
 
+    /// The bound of the elements of ∇F, if there is one.
+    #[must_use]
+    pub fn gradient_clip(&self) -> Option<Bound> {
+        self.gradient_clip
+    }
+
+    /// The bound of the elements of the state, if there is one.
+    #[must_use]
+    pub fn state_clamp(&self) -> Option<Bound> {
+        self.state_clamp
+    }
+
     /// One step. `states`, `gradient` (∇F) and `noise` (Z) have shape `[chains, channels, height, width]`;
     /// without noise (ε = 0) pass `None`.
     pub fn step<B: Backend>(
@@ -57,15 +102,24 @@ impl Ula {
         gradient: Tensor<B, 4>,
         noise: Option<Tensor<B, 4>>,
     ) -> Tensor<B, 4> {
+        let gradient = clamped(gradient, self.gradient_clip);
         // The common case costs no multiplication.
         let moved = if self.drift == 1.0 {
             states - gradient
         } else {
             states - gradient * self.drift
         };
-        match noise {
+        let moved = match noise {
             Some(noise) => moved + noise * self.step_size.get(),
             None => moved,
-        }
+        };
+        clamped(moved, self.state_clamp)
+    }
+}
+
+fn clamped<B: Backend>(tensor: Tensor<B, 4>, bound: Option<Bound>) -> Tensor<B, 4> {
+    match bound {
+        Some(bound) => tensor.clamp(-bound.get(), bound.get()),
+        None => tensor,
     }
 }

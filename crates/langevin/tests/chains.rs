@@ -252,3 +252,38 @@ fn an_energy_without_one_scalar_a_chain_is_refused() {
         LangevinError::Core(CoreError::EnergyShape { chains: 2, got: 6 })
     ));
 }
+
+/// F = x²/4, ∇F = x/2 and no noise, so each step is plain arithmetic. r is that of ∇F before it is cut.
+#[test]
+fn bounds_cut_the_gradient_before_and_the_state_after_the_step() {
+    let bound = |value: f64| Some(Bound::new(value).unwrap());
+    let still = Ula::learned(StepSize::new(0.0).unwrap());
+    let energy = Harmonic { scale: 0.5 };
+    let start = [4.0, -3.0, 1.0, 0.0];
+    let walk =
+        |kernel: Ula| run::<Autodiff<Flex>, _>(&energy, &start, [2, 2, 1, 1], &run_of(kernel, 1));
+    let (plain, r) = walk(still);
+    assert_eq!(plain, [2.0, -1.5, 0.5, 0.0]);
+    // Slopes 2, −1.5, 0.5, 0 become 1, −1, 0.5, 0.
+    let (clipped, clipped_r) = walk(still.with_gradient_clip(bound(1.0)));
+    assert_eq!(clipped, [3.0, -2.0, 0.5, 0.0]);
+    let (clamped, clamped_r) = walk(still.with_state_clamp(bound(1.75)));
+    assert_eq!(clamped, [1.75, -1.5, 0.5, 0.0]);
+    let both = still.with_gradient_clip(bound(1.0));
+    let (both, _) = walk(both.with_state_clamp(bound(1.75)));
+    assert_eq!(both, [1.75, -1.75, 0.5, 0.0]);
+    assert_eq!((r, r), (clipped_r, clamped_r));
+    assert!((r - (2.5 + 0.5) / 2.0).abs() < 1e-6, "{r}");
+
+    // With a temperature, the bound is that of ∇F and not of the drift ε²/2T = 2 times it.
+    let warm = Ula::new(StepSize::new(2.0).unwrap(), Temperature::ONE);
+    let step = |kernel: Ula| {
+        let gradient = Tensor::<Flex, 1>::from_floats([2.0, -0.25], &Default::default());
+        let states = Tensor::<Flex, 4>::zeros([1, 2, 1, 1], &Default::default());
+        let moved = kernel.step(states, gradient.reshape([1, 2, 1, 1]), None);
+        moved.into_data().to_vec::<f32>().unwrap()
+    };
+    assert_eq!(step(warm), [-4.0, 0.5]);
+    assert_eq!(step(warm.with_gradient_clip(bound(1.0))), [-2.0, 0.5]);
+    assert_eq!(step(warm.with_state_clamp(bound(3.0))), [-3.0, 0.5]);
+}

@@ -118,5 +118,6 @@ fn config() -> Result<LearningConfig, Box<dyn std::error::Error>> {
             averaging: None,
         },
         divergence_limit: 1_000.0,
+        stabilisers: Stabilisers::default(),
     })
 }

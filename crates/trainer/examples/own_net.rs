@@ -80,6 +80,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             averaging: None,
         },
         divergence_limit: 1_000.0,
+        stabilisers: Stabilisers::default(),
     };
     let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
     let mut learner = Learner::new(config, net, TensorEngine::default(), data, device)?;

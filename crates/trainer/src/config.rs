@@ -1,10 +1,10 @@
 //! The settings of learning, as plain data with the paper's defaults.
 
 use ebm_core::StepSize;
-use ebm_langevin::ChainStart;
+use ebm_langevin::{ChainStart, Ula};
 use serde::{Deserialize, Serialize};
 
-use crate::TrainerError;
+use crate::{Stabilisers, TrainerError};
 
 /// All that Algorithm 1 of arXiv 1903.12370 needs besides a net and data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +24,9 @@ pub struct LearningConfig {
     pub optimizer: OptimizerConfig,
     /// Learning stops as run away when |mean F(data) − mean F(samples)| exceeds this; in units of F.
     pub divergence_limit: f64,
+    /// Stabilisers of earlier work; none by default.
+    #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
+    pub stabilisers: Stabilisers,
 }
 
 /// The chains of a learning iteration.
@@ -81,6 +84,12 @@ fn one() -> f64 {
 }
 
 impl LearningConfig {
+    /// The step of the chains of learning.
+    #[must_use]
+    pub fn kernel(&self) -> Ula {
+        self.stabilisers.kernel(self.langevin.epsilon)
+    }
+
     /// Checks every range.
     ///
     /// # Errors
@@ -107,6 +116,7 @@ impl LearningConfig {
             optimizer.minimum_learning_rate,
         )?;
         positive("divergence_limit", self.divergence_limit)?;
+        self.stabilisers.validate()?;
         if optimizer.minimum_learning_rate > optimizer.learning_rate {
             return Err(setting(
                 "optimizer.minimum_learning_rate",
@@ -169,7 +179,7 @@ fn at_least_one(key: &'static str, value: u64) -> Result<(), TrainerError> {
     }
 }
 
-fn positive(key: &'static str, value: f64) -> Result<(), TrainerError> {
+pub(crate) fn positive(key: &'static str, value: f64) -> Result<(), TrainerError> {
     if value.is_finite() && value > 0.0 {
         Ok(())
     } else {

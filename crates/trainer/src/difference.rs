@@ -2,15 +2,24 @@
 
 use std::collections::HashMap;
 
-use burn::module::ParamId;
+use burn::module::{Module, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use ebm_core::Energy;
-use ebm_langevin::Engine;
+use ebm_core::{Energy, NoiseKey, StepSize, Stream};
+use ebm_langevin::{ChainRun, Engine, LangevinError, Ula};
 
 use crate::{Gradients, TrainerError};
 
-/// d = scale · (mean F(x⁺) − mean F(x⁻)).
+/// What is descended: scale · (mean F(x⁺) − mean F(x⁻) + α · (mean F(x⁺)² + mean F(x⁻)²)).
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Loss {
+    /// 1/T.
+    pub(crate) scale: f64,
+    /// α.
+    pub(crate) energy_penalty: Option<f64>,
+}
+
+/// d = scale · (mean F(x⁺) − mean F(x⁻)), and the gradient of the loss.
 pub(crate) struct Difference<B: AutodiffBackend> {
     /// Mean F(x⁺).
     pub(crate) energy_data: f64,
@@ -22,7 +31,7 @@ pub(crate) struct Difference<B: AutodiffBackend> {
 }
 
 enum Gradient<B: AutodiffBackend> {
-    /// Still to be computed from d.
+    /// Still to be computed from the loss.
     Of(Tensor<B, 1>),
     /// The engine has computed it along with the energies.
     Known(HashMap<ParamId, Vec<f32>>),
@@ -30,18 +39,37 @@ enum Gradient<B: AutodiffBackend> {
 
 impl<B: AutodiffBackend> Difference<B> {
     /// Asks the engine for the energies and the gradient; if it leaves them to automatic differentiation, so be it.
-    pub(crate) fn new<N: Energy<B>, E: Engine<B, N>>(
+    pub(crate) fn new<N: Module<B> + Energy<B>, E: Engine<B, N>>(
         net: &N,
         engine: &E,
         data: Tensor<B::InnerBackend, 4>,
         samples: Tensor<B::InnerBackend, 4>,
-        scale: f64,
+        loss: Loss,
     ) -> Result<Self, TrainerError> {
+        let Loss {
+            scale,
+            energy_penalty,
+        } = loss;
         let counts = [data.dims()[0], samples.dims()[0]];
-        // The weights of the single energies in d.
+        // The derivatives of the loss with respect to the single energies.
         let mut weights = vec![(scale / counts[0] as f64) as f32; counts[0]];
         weights.resize(counts[0] + counts[1], (-scale / counts[1] as f64) as f32);
         let states = Tensor::cat(vec![data.clone(), samples.clone()], 0);
+        if let Some(alpha) = energy_penalty {
+            // Those of the penalty depend on the energies, so these come first.
+            let energies = energies(net, engine, states.clone())?;
+            let of_each = |index| {
+                if index < counts[0] {
+                    counts[0]
+                } else {
+                    counts[1]
+                }
+            };
+            for (index, (weight, energy)) in weights.iter_mut().zip(energies).enumerate() {
+                let slope = 2.0 * alpha * f64::from(energy) / of_each(index) as f64;
+                *weight = (f64::from(*weight) + scale * slope) as f32;
+            }
+        }
         if let Some(known) = engine.parameter_gradient(net, &states, &weights)? {
             let (of_data, of_samples) = known.energies.split_at(counts[0]);
             let (energy_data, energy_samples) = (mean(of_data), mean(of_samples));
@@ -52,24 +80,49 @@ impl<B: AutodiffBackend> Difference<B> {
                 gradient: Gradient::Known(known.gradients),
             });
         }
-        let mean_energy = |states| net.energy(Tensor::from_inner(states)).mean();
-        let [of_data, of_samples] = [mean_energy(data), mean_energy(samples)];
+        let [of_data, of_samples] =
+            [data, samples].map(|states| net.energy(Tensor::from_inner(states)));
+        let squares = energy_penalty.map(|alpha| {
+            let mean_square = |energies: &Tensor<B, 1>| energies.clone().powi_scalar(2).mean();
+            (mean_square(&of_data) + mean_square(&of_samples)) * (scale * alpha)
+        });
+        let [of_data, of_samples] = [of_data.mean(), of_samples.mean()];
         let difference = (of_data.clone() - of_samples.clone()) * scale;
         Ok(Self {
             energy_data: number(&of_data)?,
             energy_samples: number(&of_samples)?,
             value: number(&difference)?,
-            gradient: Gradient::Of(difference),
+            gradient: Gradient::Of(match squares {
+                Some(squares) => difference + squares,
+                None => difference,
+            }),
         })
     }
 
-    /// ∂d/∂θ.
+    /// The gradient of the loss.
     pub(crate) fn gradients(self) -> Gradients<B> {
         match self.gradient {
-            Gradient::Of(difference) => Gradients::Automatic(difference.backward()),
+            Gradient::Of(loss) => Gradients::Automatic(loss.backward()),
             Gradient::Known(gradients) => Gradients::Host(gradients),
         }
     }
+}
+
+/// F of each state, as a run without steps.
+fn energies<B: AutodiffBackend, N: Module<B> + Energy<B>, E: Engine<B, N>>(
+    net: &N,
+    engine: &E,
+    states: Tensor<B::InnerBackend, 4>,
+) -> Result<Vec<f32>, TrainerError> {
+    let run = ChainRun {
+        kernel: Ula::learned(StepSize::new(0.0).map_err(LangevinError::from)?).into(),
+        steps: 0,
+        first_step: 0,
+        noise: NoiseKey::new(0, Stream::Watch, 0),
+        final_energies: true,
+    };
+    let outcome = engine.run(&net.clone().no_grad(), states, &run)?;
+    Ok(outcome.energies.unwrap_or_default())
 }
 
 fn mean(values: &[f32]) -> f64 {

@@ -10,9 +10,10 @@ use ebm_core::{Energy, NoiseKey, Stream};
 use ebm_data::Dataset;
 use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{NamedParameter, named_parameters};
-use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank, Ula};
+use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank};
 
-use crate::difference::Difference;
+use crate::difference::{Difference, Loss};
+use crate::stabilisers::{adjusted, project};
 use crate::{DivergenceCause, LearnerView, LearningConfig, Optimizer, TrainerError};
 use crate::{averaging, checkpoint};
 
@@ -82,6 +83,7 @@ where
                 Ok(PersistentBank::uniform(size, per_chain, key))
             })
             .transpose()?;
+        let net = project(&config.stabilisers, net);
         let average = config.optimizer.averaging.map(|_| net.clone().no_grad());
         Ok(Self {
             average,
@@ -141,7 +143,10 @@ where
             &self.engine,
             self.tensor(data),
             samples.clone(),
-            self.difference_scale(),
+            Loss {
+                scale: self.difference_scale(),
+                energy_penalty: self.config.stabilisers.energy_penalty,
+            },
         )?;
         let metrics = IterationMetrics {
             iteration,
@@ -157,12 +162,16 @@ where
             bank.write_back(&places, &host(&samples))?;
         }
 
-        self.net = self.optimizer.step::<B, N>(
+        let temperature = self.config.langevin.epsilon.learned_temperature().get();
+        let stabilisers = &self.config.stabilisers;
+        let gradients = adjusted(stabilisers, &self.net, difference.gradients(), temperature);
+        let net = self.optimizer.step::<B, N>(
             self.net.clone(),
-            &difference.gradients(),
+            &gradients,
             self.learning_rate,
-            self.config.langevin.epsilon.learned_temperature().get(),
+            temperature,
         );
+        self.net = project(stabilisers, net);
         let settings = &self.config.optimizer;
         if let (Some(average), Some(limit)) = (self.average.take(), settings.averaging) {
             let decay = averaging::decay(limit, iteration);
@@ -278,7 +287,7 @@ where
 
     fn chain_run(&self, stream: Stream, iteration: u64, first_step: u64, steps: u64) -> ChainRun {
         ChainRun {
-            kernel: Ula::learned(self.config.langevin.epsilon).into(),
+            kernel: self.config.kernel().into(),
             steps,
             first_step,
             noise: self.key(stream, iteration),

@@ -8,6 +8,7 @@ mod error;
 mod events;
 mod learner;
 mod optimizer;
+mod stabilisers;
 mod trainer;
 mod view;
 
@@ -19,5 +20,6 @@ pub use error::{DivergenceCause, TrainerError};
 pub use events::{Event, Observer, ObserverError};
 pub use learner::{Learner, TOY_BANK_SIZE};
 pub use optimizer::{Gradients, Optimizer};
+pub use stabilisers::Stabilisers;
 pub use trainer::{Outcome, Trainer};
 pub use view::LearnerView;

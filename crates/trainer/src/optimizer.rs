@@ -28,7 +28,7 @@ pub enum Gradients<A: AutodiffBackend> {
 
 impl<A: AutodiffBackend> Gradients<A> {
     /// A parameter that the scalar does not depend on, or that its owner froze, has none.
-    fn of<const D: usize>(
+    pub(crate) fn of<const D: usize>(
         &self,
         id: ParamId,
         parameter: &Tensor<A, D>,

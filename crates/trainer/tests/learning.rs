@@ -36,6 +36,7 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
             averaging: None,
         },
         divergence_limit: 1e3,
+        stabilisers: Stabilisers::default(),
     }
 }
 

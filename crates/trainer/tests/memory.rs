@@ -8,7 +8,7 @@ use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_data::{DataConfig, Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig};
 use ebm_langevin::{ChainRun, ChainStart, Engine, FusedEngine, TensorEngine, Ula};
-use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig};
+use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig, Stabilisers};
 
 type B = Autodiff<Flex>;
 
@@ -62,6 +62,7 @@ fn learner<E: Engine<B, Net<B>>>(
             averaging: None,
         },
         divergence_limit: 1e9,
+        stabilisers: Stabilisers::default(),
     };
     let net = net(architecture, 8, data.shape());
     Learner::new(config, net, engine, data, Default::default()).unwrap()

@@ -49,6 +49,7 @@ pub(crate) fn run(arguments: &CompareArguments, screen: &Screen) -> Result<(), D
     let folders: Vec<_> = arguments.runs.iter().map(|run| shell_word(run)).collect();
     write_page(
         &runs,
+        None,
         format!("cargo xtask compare {}", folders.join(" ")),
         &out,
     )?;

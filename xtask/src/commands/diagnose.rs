@@ -12,7 +12,7 @@ use ebm_core::NoiseKey;
 use ebm_data::{DataConfig, Dataset, data_directory};
 use ebm_diagnostics::plot::Figure;
 use ebm_energy_net::{Net, load_weights};
-use ebm_langevin::{ChainRun, Engine, EngineChoice, LangevinError, Ula};
+use ebm_langevin::{ChainRun, Engine, EngineChoice, LangevinError};
 
 use crate::advice::shell_word;
 use crate::backend::{BackendName, BackendTask, dispatch};
@@ -66,6 +66,24 @@ pub(crate) struct DiagnoseArguments {
 }
 
 pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), DriverError> {
+    match diagnose(arguments, on_interrupt, screen) {
+        Err(DriverError::Langevin(LangevinError::Cancelled)) => {
+            screen.say("Stopped; nothing was written. The same command starts anew, with fewer --chains or a lower --multiple it takes less time.");
+            Err(DriverError::Interrupted)
+        }
+        result => result,
+    }
+}
+
+/// Diagnoses a run. `stop` gives the flag that cancels it, and is asked when everything has been checked.
+///
+/// # Errors
+/// [`LangevinError::Cancelled`] after a stop; nothing has been written then.
+pub(crate) fn diagnose(
+    arguments: &DiagnoseArguments,
+    stop: impl FnOnce() -> Arc<AtomicBool>,
+    screen: &Screen,
+) -> Result<(), DriverError> {
     let subject = Subject::open(&arguments.run, arguments.average)?;
     let out = match &arguments.out {
         Some(out) => out.clone(),
@@ -88,7 +106,6 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
         .enumerate()
         .map(|(family, start)| Ok((*start, starts.draw(*start, family as u64, chains)?)))
         .collect::<Result<Vec<_>, DriverError>>()?;
-    let stop = on_interrupt();
     let job = DiagnoseJob {
         subject: &subject,
         starts: &starts,
@@ -97,16 +114,10 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
         initial,
         backend,
         engine,
-        stop,
+        stop: stop(),
         screen,
     };
-    let found = match dispatch(backend, job) {
-        Err(DriverError::Langevin(LangevinError::Cancelled)) => {
-            screen.say("Stopped; nothing was written. The same command starts anew, with fewer --chains or a lower --multiple it takes less time.");
-            return Err(DriverError::Interrupted);
-        }
-        found => found?,
-    };
+    let found = dispatch(backend, job)?;
     let learning = Learning::of(&subject.metrics);
     let convergence = Chains::of(&found.records, &schedule)?;
     let epsilon = subject.config.langevin.epsilon;
@@ -281,7 +292,8 @@ impl BackendTask for DiagnoseJob<'_> {
             .engine(self.engine, &net, shape)?
             .cancelled_by(Arc::clone(&self.stop));
         self.tell_cost::<B>(&device)?;
-        let kernel = Ula::learned(config.langevin.epsilon);
+        // That of learning, with its bounds if it has any: what is asked is whether its own chains have come to rest.
+        let kernel = config.kernel();
         let per_chain = self.subject.per_chain().max(1);
         let walk = |states: Vec<f32>, noise: NoiseKey, first_step: u64, steps: u64| {
             let chains = states.len() / per_chain;

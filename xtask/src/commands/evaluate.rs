@@ -232,6 +232,7 @@ impl EvaluateArguments {
             training_epsilon,
             temperature_factor: self.temp_factor,
             kernel: self.kernel,
+            stabilisers: trained.stabilisers,
             epsilon,
             start,
             chains: numbers / trained.state_shape.iter().product::<usize>().max(1),

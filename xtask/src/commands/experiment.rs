@@ -1,25 +1,20 @@
 //! `experiment`: from a name to a run folder.
 
-use std::collections::HashMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 
-use burn::tensor::backend::AutodiffBackend;
-use ebm_data::{Dataset, data_directory};
 use ebm_langevin::EngineChoice;
-use ebm_trainer::{
-    CheckpointInfo, Learner, LearnerView, TrainerError, latest_checkpoint, read_checkpoint_info,
-};
+use ebm_trainer::{CheckpointInfo, latest_checkpoint, read_checkpoint_info};
 
 use crate::advice::shell_word;
-use crate::backend::{BackendName, BackendTask, dispatch};
+use crate::backend::{BackendName, dispatch};
 use crate::cli::ExperimentArguments;
-use crate::config::{ExperimentConfig, Source, named};
+use crate::commands::study;
+use crate::config::{ExperimentConfig, Source, Study, named, studies};
 use crate::error::DriverError;
 use crate::estimate::{MeasureStep, describe};
-use crate::learning::learn;
+use crate::job::{Job, Place, load_data, unfit};
 use crate::logging::Screen;
-use crate::run_folder::{RunFolder, RunInfo};
+use crate::run_folder::RunFolder;
 use crate::stop::on_interrupt;
 
 pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(), DriverError> {
@@ -27,14 +22,16 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
         return list(screen);
     }
     if let Some(folder) = &arguments.resume {
+        if study::is_study(folder) {
+            return study::resume(folder, &arguments, screen);
+        }
         return resume(folder, &arguments, screen);
     }
     let source = match (&arguments.name, &arguments.config) {
         (Some(name), _) => Source::Named(name.clone()),
         (None, Some(file)) => Source::File(file.clone()),
         (None, None) => {
-            let problem =
-                "name an experiment (`--list` shows them), or give --config FILE or --resume DIR";
+            let problem = "name an experiment or a study (`--list` shows them), or give --config FILE or --resume DIR";
             return Err(DriverError::Usage(problem.into()));
         }
     };
@@ -45,12 +42,15 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
             .iterations
             .map(|count| format!("iterations={count}")),
     );
+    if Study::is_meant_by(&source) {
+        return study::start(&source, &overrides, &arguments, screen);
+    }
     let (config, name) = ExperimentConfig::load(&source, &overrides)?;
     let (backend, engine) = arguments.backend.resolve(None)?;
     if arguments.dry_run {
         return dry_run(&config, backend, engine, screen);
     }
-    let dataset = load_data(&config, &arguments)?;
+    let dataset = load_data(&config, &arguments.data)?;
     let job = Job {
         experiment: name,
         backend,
@@ -58,6 +58,8 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
         place: Place::New(arguments.out.as_deref()),
         config,
         dataset,
+        stop: on_interrupt(),
+        resumed_by: None,
         screen,
     };
     dispatch(backend, job)
@@ -86,7 +88,7 @@ fn resume(
             2 * done.max(1)
         )));
     }
-    let dataset = load_data(&config, arguments)?;
+    let dataset = load_data(&config, &arguments.data)?;
     let earlier = folder.read_info()?;
     let (backend, engine) = arguments.backend.resolve(Some(&earlier))?;
     let job = Job {
@@ -96,22 +98,11 @@ fn resume(
         place: Place::Existing(folder),
         config,
         dataset,
+        stop: on_interrupt(),
+        resumed_by: None,
         screen,
     };
     dispatch(backend, job)
-}
-
-fn load_data(
-    config: &ExperimentConfig,
-    arguments: &ExperimentArguments,
-) -> Result<Dataset, DriverError> {
-    let directory = data_directory(arguments.data.data_dir.as_deref());
-    let directory = match directory {
-        // The others need no folder, and an account without a home has none.
-        Err(_) if !config.data.is_fetched() => PathBuf::new(),
-        directory => directory?,
-    };
-    Ok(config.data.load(&directory)?)
 }
 
 /// What the newest checkpoint says.
@@ -128,21 +119,17 @@ fn checkpoint_to_resume(folder: &RunFolder) -> Result<CheckpointInfo, DriverErro
     read_checkpoint_info(&checkpoint).map_err(|error| unfit(error, &checkpoint))
 }
 
-/// A checkpoint that cannot be read, and what to do then.
-fn unfit(error: TrainerError, checkpoint: &Path) -> DriverError {
-    let advice = format!(
-        "To go on from the checkpoint before, if there is one, delete the folder {} and resume again.",
-        checkpoint.display()
-    );
-    DriverError::Halted { error, advice }
-}
-
 fn list(screen: &Screen) -> Result<(), DriverError> {
-    let width = named().iter().map(|(name, _)| name.len()).max();
+    let names = named().iter().chain(studies());
+    let width = names.map(|(name, _)| name.len()).max().unwrap_or_default();
     for (name, _) in named() {
         let (config, _) = ExperimentConfig::load(&Source::Named((*name).to_owned()), &[])?;
-        let width = width.unwrap_or_default();
         screen.tell(&format!("{name:width$}  {}", config.description));
+    }
+    screen.tell("\nStudies, which learn, diagnose and compare several variants:");
+    for (name, _) in studies() {
+        let study = Study::load(&Source::Named((*name).to_owned()), &[])?;
+        screen.tell(&format!("{name:width$}  {}", study.config.description));
     }
     Ok(())
 }
@@ -165,91 +152,4 @@ fn dry_run(
     // Beside the config, not in it: `--dry-run > my-experiment.json` gives a file that loads.
     screen.say(&describe(config, seconds_per_step));
     Ok(())
-}
-
-/// Where the run's folder is or will be.
-enum Place<'a> {
-    New(Option<&'a Path>),
-    Existing(RunFolder),
-}
-
-/// A run that is ready to start on some backend.
-struct Job<'a> {
-    config: ExperimentConfig,
-    experiment: String,
-    backend: BackendName,
-    engine: EngineChoice,
-    dataset: Dataset,
-    place: Place<'a>,
-    screen: &'a Screen,
-}
-
-impl BackendTask for Job<'_> {
-    type Output = ();
-
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<(), DriverError> {
-        let Self {
-            config,
-            experiment,
-            backend,
-            engine,
-            dataset,
-            place,
-            screen,
-        } = self;
-        let stop = on_interrupt();
-        let net = config
-            .net
-            .init::<B>(dataset.shape(), config.seed, &device)?;
-        let metadata = weight_metadata(&config, dataset.shape());
-        let engine = backend
-            .engine(engine, &net, dataset.shape())?
-            .cancelled_by(Arc::clone(&stop));
-        let mut learner =
-            Learner::new(config.learning(), net, engine, dataset, device)?.with_metadata(metadata);
-        // Only now that nothing in the settings can be wrong is anything created.
-        let folder = match place {
-            Place::New(out) => {
-                let folder = RunFolder::create(out, &experiment)?;
-                screen.tell(&format!("{} → {}", experiment, folder.root().display()));
-                folder
-            }
-            Place::Existing(folder) => {
-                let checkpoint = latest_checkpoint(&folder.checkpoints())?;
-                learner = learner
-                    .restore(&checkpoint)
-                    .map_err(|error| unfit(error, &checkpoint))?;
-                folder.cut_metrics(learner.iteration())?;
-                let from = learner.iteration();
-                screen.tell(&format!(
-                    "{} goes on after iteration {from}",
-                    folder.root().display()
-                ));
-                folder
-            }
-        };
-        let info = RunInfo::new(
-            &experiment,
-            config.seed,
-            backend.as_str(),
-            learner.engine_name(),
-        );
-        folder.write_config(&config)?;
-        folder.write_info(&info)?;
-        learn(learner, &config, &info, &folder, stop, screen)
-    }
-}
-
-/// What `sample --weights FILE` needs to know about the net, and what a resumed run must not have changed.
-fn weight_metadata(config: &ExperimentConfig, shape: [usize; 3]) -> HashMap<String, String> {
-    let entries = [
-        ("ebm.net", serde_json::to_string(&config.net)),
-        ("ebm.state_shape", serde_json::to_string(&shape)),
-        ("ebm.langevin", serde_json::to_string(&config.langevin)),
-        ("ebm.data", serde_json::to_string(&config.data)),
-    ];
-    entries
-        .into_iter()
-        .filter_map(|(key, json)| Some((key.to_owned(), json.ok()?)))
-        .collect()
 }

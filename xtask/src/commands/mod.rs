@@ -9,3 +9,4 @@ pub(crate) mod evaluate;
 pub(crate) mod experiment;
 pub(crate) mod quality;
 pub(crate) mod sample;
+pub(crate) mod study;

@@ -56,7 +56,7 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
             .unwrap_or(NoiseStart::Uniform),
         count: arguments.count as usize,
         seed: arguments.seed,
-        kernel: Ula::new(epsilon, trained.langevin.epsilon.learned_temperature()),
+        kernel: trained.kernel(epsilon),
         backend,
         engine,
         trained: &trained,

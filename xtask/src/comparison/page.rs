@@ -16,9 +16,10 @@ pub(crate) const PAGE: &str = "compare.html";
 /// Points of a series beyond which a figure shows every n-th.
 const MOST_POINTS: usize = 2_000;
 
-/// Writes the page into `out`.
+/// Writes the page into `out`, with a table of its own for a study.
 pub(crate) fn write_page(
     runs: &[ComparedRun],
+    study: Option<Table>,
     command: String,
     out: &Path,
 ) -> Result<(), DriverError> {
@@ -46,6 +47,9 @@ pub(crate) fn write_page(
     report = series(report, runs, "r", "gradient magnitude r", |m| {
         m.gradient_magnitude
     });
+    if let Some(study) = study {
+        report = report.table(study);
+    }
     Ok(report
         .table(Table {
             caption: "Settings that differ".into(),

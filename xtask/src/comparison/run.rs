@@ -53,8 +53,16 @@ impl ComparedRun {
         self.metrics.last().map_or(0, |metrics| metrics.iteration)
     }
 
-    /// The verdict of the diagnosis, or else the first axis, judged anew.
+    /// How its learning ran away, if it did.
+    pub(crate) fn ran_away(&self) -> Option<&str> {
+        self.info.as_ref()?.ran_away.as_deref()
+    }
+
+    /// That it ran away, or the verdict of the diagnosis, or else the first axis, judged anew.
     pub(crate) fn verdict(&self) -> String {
+        if let Some(cause) = self.ran_away() {
+            return format!("Ran away: {cause}.");
+        }
         let Some(diagnosis) = &self.diagnosis else {
             let learning = Learning::of(&self.metrics);
             let reason = match &learning {

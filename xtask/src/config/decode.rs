@@ -51,7 +51,7 @@ fn blame_in_data(file: &Value) -> Option<Fault> {
 }
 
 /// Puts serde's words into ours. They quote names in backticks: the one that is wrong, then those that are allowed.
-fn explain(path: &str, message: &str) -> Fault {
+pub(super) fn explain(path: &str, message: &str) -> Fault {
     let names: Vec<&str> = message.split('`').skip(1).step_by(2).collect();
     let (wrong, allowed) = names.split_first().unwrap_or((&"", &[]));
     let key = match path {

@@ -9,7 +9,7 @@ pub(crate) enum ConfigError {
     /// There is no experiment of this name.
     #[error(
         "there is no experiment \"{name}\"{suggestion}; the names are {known}; \
-         for a file use --config FILE"
+         the studies are {studies}; for a file use --config FILE"
     )]
     UnknownName {
         /// The name asked for.
@@ -18,6 +18,8 @@ pub(crate) enum ConfigError {
         suggestion: String,
         /// All names.
         known: String,
+        /// The names of all studies.
+        studies: String,
     },
     /// The file cannot be read.
     #[error("{}: cannot be read: {source}; check that the path is right and that you may read it", path.display())]
@@ -61,6 +63,29 @@ pub(crate) enum ConfigError {
         key: String,
         /// What is wrong, with the value and what is allowed.
         problem: String,
+    },
+    /// A variant of a study.
+    #[error("{origin}, variant \"{variant}\": {error}")]
+    Variant {
+        /// The study or its file.
+        origin: String,
+        /// The variant's name.
+        variant: String,
+        /// What is wrong with its settings.
+        error: Box<ConfigError>,
+    },
+    /// An override of a whole study for a key that one of its variants sets.
+    #[error(
+        "--set {argument}: a study's variants all get this, but variant \"{variant}\" sets {own} itself; \
+         to change it, write the study to a file with --dry-run, edit it, and give it with --config"
+    )]
+    Contested {
+        /// The argument.
+        argument: String,
+        /// The variant.
+        variant: String,
+        /// What it sets.
+        own: String,
     },
     /// A `--set` argument is not of the form `key=value`.
     #[error("--set {argument}: {problem}; write --set KEY=VALUE, such as --set langevin.steps=200")]

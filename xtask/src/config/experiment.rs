@@ -3,7 +3,8 @@
 use ebm_data::DataConfig;
 use ebm_diagnostics::SummaryOptions;
 use ebm_energy_net::NetConfig;
-use ebm_trainer::{LangevinConfig, LearningConfig, OptimizerConfig};
+use ebm_langevin::Ula;
+use ebm_trainer::{LangevinConfig, LearningConfig, OptimizerConfig, Stabilisers};
 use serde::{Deserialize, Serialize};
 
 use super::{LandscapeConfig, LongRunConfig, OutputConfig};
@@ -32,6 +33,9 @@ pub(crate) struct ExperimentConfig {
     pub(crate) optimizer: OptimizerConfig,
     /// |mean F(data) − mean F(samples)| beyond which learning stops as run away; in units of F.
     pub(crate) divergence_limit: f64,
+    /// Stabilisers of earlier work; none by default.
+    #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
+    pub(crate) stabilisers: Stabilisers,
     /// What is written, and how often.
     pub(crate) output: OutputConfig,
     /// Long chains beside learning, which show whether the net has converged.
@@ -53,7 +57,13 @@ impl ExperimentConfig {
             langevin: self.langevin,
             optimizer: self.optimizer,
             divergence_limit: self.divergence_limit,
+            stabilisers: self.stabilisers,
         }
+    }
+
+    /// The step of the chains of learning.
+    pub(crate) fn kernel(&self) -> Ula {
+        self.stabilisers.kernel(self.langevin.epsilon)
     }
 
     /// How d and r of such a run are summed up.

@@ -42,15 +42,20 @@ impl Source {
         }
     }
 
-    /// The experiment's name: a file's is its own without the ending, or for the config in a run folder the folder's.
-    fn name(&self) -> String {
+    /// The experiment's name: a file's is its own without the ending, or for the file in the folder of a run or study the
+    /// folder's.
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Named(name) => name.clone(),
             Self::File(path) => {
                 let folder = path.parent().and_then(Path::file_name);
                 let stem = path.file_stem().unwrap_or(path.as_os_str());
                 let name = match folder {
-                    Some(folder) if path.ends_with("config.json") => folder,
+                    Some(folder)
+                        if path.ends_with("config.json") || path.ends_with("study.json") =>
+                    {
+                        folder
+                    }
                     _ => stem,
                 };
                 name.to_string_lossy().into_owned()

@@ -3,16 +3,16 @@
 use super::error::ConfigError;
 use super::suggest::did_you_mean;
 
-macro_rules! experiments {
-    ($($name:literal),* $(,)?) => {
-        &[$(($name, include_str!(concat!("../../../configs/", $name, ".json")))),*]
+macro_rules! files {
+    ($folder:literal: $($name:literal),* $(,)?) => {
+        &[$(($name, include_str!(concat!("../../../configs/", $folder, $name, ".json")))),*]
     };
 }
 
 /// Names and JSON texts: a short first experience, then the published settings of arXiv 1903.12370. They are compiled
 /// in, so that the program finds them from any folder.
 pub(crate) fn named() -> &'static [(&'static str, &'static str)] {
-    experiments![
+    files!["":
         "short-run",
         "cifar10_nonconvergent",
         "cifar10_oscillate",
@@ -26,16 +26,37 @@ pub(crate) fn named() -> &'static [(&'static str, &'static str)] {
     ]
 }
 
+/// Names and JSON texts of the studies that come with the program.
+pub(crate) fn studies() -> &'static [(&'static str, &'static str)] {
+    files!["studies/": "budget", "ablation"]
+}
+
+/// The text of a study.
+pub(super) fn find_study(name: &str) -> Result<&'static str, ConfigError> {
+    find_in(studies(), name)
+}
+
 /// The text of an experiment.
 pub(super) fn find(name: &str) -> Result<&'static str, ConfigError> {
-    let names = || named().iter().map(|&(name, _)| name);
-    named()
+    find_in(named(), name)
+}
+
+fn find_in(
+    texts: &'static [(&'static str, &'static str)],
+    name: &str,
+) -> Result<&'static str, ConfigError> {
+    let names = |texts: &'static [(&'static str, &'static str)]| {
+        texts.iter().map(|&(name, _)| name).collect::<Vec<_>>()
+    };
+    let all = [names(named()), names(studies())].concat();
+    texts
         .iter()
         .find(|&&(known, _)| known == name)
         .map(|&(_, text)| text)
         .ok_or_else(|| ConfigError::UnknownName {
             name: name.to_owned(),
-            suggestion: did_you_mean(name, names()),
-            known: names().collect::<Vec<_>>().join(", "),
+            suggestion: did_you_mean(name, all),
+            known: names(named()).join(", "),
+            studies: names(studies()).join(", "),
         })
 }

@@ -46,6 +46,11 @@ impl<'a> Override<'a> {
         within(key, self.key) || within(self.key, key)
     }
 
+    /// The key that it sets.
+    pub(super) fn key(&self) -> &str {
+        self.key
+    }
+
     /// How messages call it.
     pub(super) fn origin(&self) -> String {
         format!("--set {}", self.argument)

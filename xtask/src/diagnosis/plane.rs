@@ -48,7 +48,11 @@ pub(crate) fn judge_plane(
             average: None,
         })
     };
-    let landscape = learned.compare(&subject.config.landscape.unwrap_or_default(), energies, &samples)?;
+    let landscape = learned.compare(
+        &subject.config.landscape.unwrap_or_default(),
+        energies,
+        &samples,
+    )?;
     let points = points_from_flat(&samples)?;
     let quality = PlaneQuality {
         kl_divergence: landscape.record.learned.kl_divergence,

@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use ebm_core::{StepSize, Temperature};
 use ebm_energy_net::NetConfig;
 use ebm_langevin::{Kernel, Mala, Ula};
+use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
 use crate::error::DriverError;
@@ -45,6 +46,9 @@ pub(crate) struct Settings {
     pub(crate) temperature_factor: f64,
     /// The kernel.
     pub(crate) kernel: KernelName,
+    /// Those of the training; their bounds hold for the steps of ULA.
+    #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
+    pub(crate) stabilisers: Stabilisers,
     /// ε of the chains.
     pub(crate) epsilon: f64,
     /// Where the chains started, in words.
@@ -82,7 +86,10 @@ impl Settings {
         let epsilon = step_size(self.epsilon)?;
         let temperature = self.temperature()?;
         Ok(match self.kernel {
-            KernelName::Ula => Ula::new(epsilon, temperature).into(),
+            KernelName::Ula => self
+                .stabilisers
+                .bounded(Ula::new(epsilon, temperature))
+                .into(),
             KernelName::Mala => Mala::new(epsilon, temperature)
                 .map_err(|error| DriverError::Usage(format!("--epsilon: {error}")))?
                 .into(),
@@ -138,6 +145,7 @@ pub(super) mod tests {
             training_epsilon: 0.1,
             temperature_factor: 1.0,
             kernel: KernelName::Ula,
+            stabilisers: Stabilisers::default(),
             epsilon: 0.1,
             start: "noise".into(),
             chains: 2,

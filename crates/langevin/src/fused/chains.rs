@@ -11,7 +11,7 @@ use super::buffer::Spare;
 use super::metropolis::Metropolis;
 use super::plan::Plan;
 use super::vector::{HALF, LANES};
-use crate::{ChainRun, Kernel, LangevinError, Ula};
+use crate::{Bound, ChainRun, Kernel, LangevinError, Ula};
 
 /// A block's chains after their steps, row by row.
 pub(crate) struct BlockOutcome {
@@ -173,6 +173,7 @@ fn store_states(block: &Block<'_>, chains: usize) -> Vec<f32> {
 
 /// X ← X − drift · ∇F(X) + ε Z and, added to `squares`, those of ∇F, in one pass: one of them for each of the block's lanes.
 /// A Philox block is four elements of one chain, so a vector of blocks is four rows of the block's chains.
+/// The kernel's bounds, where it has any, cut ∇F before and X after; the squares are those of the whole ∇F.
 pub(crate) fn langevin_step(
     arch: Arch,
     ula: Ula,
@@ -184,18 +185,28 @@ pub(crate) fn langevin_step(
     arch.dispatch(
         #[inline(always)]
         || {
-            if squares.len() == HALF {
-                step_rows::<HALF>(ula, noise, states, gradient, squares);
-            } else {
-                step_rows::<LANES>(ula, noise, states, gradient, squares);
+            // Without bounds the step has no code for them.
+            let is_bounded = ula.gradient_clip().is_some() || ula.state_clamp().is_some();
+            match (squares.len(), is_bounded) {
+                (HALF, false) => step_rows::<HALF, false>(ula, noise, states, gradient, squares),
+                (_, false) => step_rows::<LANES, false>(ula, noise, states, gradient, squares),
+                (HALF, true) => step_rows::<HALF, true>(ula, noise, states, gradient, squares),
+                (_, true) => step_rows::<LANES, true>(ula, noise, states, gradient, squares),
             }
         },
     );
 }
 
+/// The value, or the bound it lies beyond; what is no number stays so.
+#[inline(always)]
+fn within(value: f32, bound: f32) -> f32 {
+    let below = if value > bound { bound } else { value };
+    if below < -bound { -bound } else { below }
+}
+
 /// The step, `N` lanes at a time.
 #[inline(always)]
-fn step_rows<const N: usize>(
+fn step_rows<const N: usize, const BOUNDED: bool>(
     ula: Ula,
     numbers: StepNoise,
     states: &mut [f32],
@@ -205,6 +216,8 @@ fn step_rows<const N: usize>(
     let lanes = squares.len();
     let drift = ula.drift() as f32;
     let epsilon = ula.step_size().get() as f32;
+    let bound = |of: Option<Bound>| of.map_or(f32::INFINITY, |bound| bound.get() as f32);
+    let (steepest, farthest) = (bound(ula.gradient_clip()), bound(ula.state_clamp()));
     for (number, rows) in states.chunks_mut(4 * lanes).enumerate() {
         let slopes = &gradient[number * 4 * lanes..][..rows.len()];
         for lane in (0..lanes).step_by(N) {
@@ -228,7 +241,12 @@ fn step_rows<const N: usize>(
                 for (((value, &slope), &noise), square) in values.zip(noise).zip(squares.iter_mut())
                 {
                     *square += slope * slope;
-                    *value = *value - slope * drift + noise * epsilon;
+                    if BOUNDED {
+                        let moved = *value - within(slope, steepest) * drift + noise * epsilon;
+                        *value = within(moved, farthest);
+                    } else {
+                        *value = *value - slope * drift + noise * epsilon;
+                    }
                 }
             }
         }

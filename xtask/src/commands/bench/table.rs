@@ -1,7 +1,11 @@
 //! The measurement for people.
 
 use super::record::{CaseRecord, PeerRecord, Record};
+use crate::aligned::aligned;
 use crate::observers::rounded;
+
+/// Columns of names.
+const LEFT: &[usize] = &[0, 2];
 
 /// Everything that is said at the end.
 pub(crate) fn describe(record: &Record) -> String {
@@ -21,17 +25,17 @@ pub(crate) fn describe(record: &Record) -> String {
         text += &format!("; f32 matrix product {peak:.0} GFLOP/s");
     }
     text += "\n\n";
-    text += &aligned(&measured(record));
+    text += &aligned(&measured(record), LEFT);
     text += "\nGFLOP/s: forward and input gradient with every convolution counted as its definition has it; the share is of the\n\
              matrix product above. Winograd transforms need fewer multiplications, so a share may pass 100 %.\n";
     let memory = memory(record);
     if memory.len() > 1 {
         text += "\nMemory beside the states, however many steps:\n\n";
-        text += &aligned(&memory);
+        text += &aligned(&memory, LEFT);
     }
     if !record.ratios.is_empty() {
         text += "\nHow many times as fast as the peers:\n\n";
-        text += &aligned(&compared(record));
+        text += &aligned(&compared(record), LEFT);
     }
     if !record.skipped.is_empty() {
         text += "\nNot measured:\n";
@@ -174,31 +178,6 @@ fn digits(value: f64) -> String {
     format!("{value:.decimals$}")
 }
 
-/// Columns as wide as their widest cell: names to the left, numbers to the right.
-fn aligned(rows: &[Vec<String>]) -> String {
-    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-    let widths: Vec<_> = (0..columns)
-        .map(|column| {
-            let cells = rows.iter().filter_map(|row| row.get(column));
-            cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let mut line = String::new();
-        for (column, (cell, &width)) in row.iter().zip(&widths).enumerate() {
-            line += &match column {
-                0 => format!("{cell:<width$}"),
-                2 => format!("  {cell:<width$}"),
-                _ => format!("  {cell:>width$}"),
-            };
-        }
-        text += line.trim_end();
-        text.push('\n');
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,12 +192,5 @@ mod tests {
         ] {
             assert_eq!(digits(value), text);
         }
-    }
-
-    #[test]
-    fn columns_line_up() {
-        let rows = [["net", "batch", "engine"], ["a", "1", "b"]]
-            .map(|row| row.map(str::to_owned).to_vec());
-        assert_eq!(aligned(&rows), "net  batch  engine\na        1  b\n");
     }
 }

@@ -2,7 +2,7 @@ use ebm_energy_net::Architecture;
 use ebm_langevin::ChainStart::{Gaussian, Persistent, Uniform};
 use ebm_trainer::Method::{Adam, Sgd};
 
-use super::super::{CostEstimate, named};
+use super::super::{CostEstimate, Source, Study, named, studies};
 use super::{load, load_named, refused};
 
 #[test]
@@ -128,4 +128,56 @@ fn costs_count_steps_and_chains() {
     };
     let names = ["short-run", "mnist_convergent", "cifar10_nonconvergent"];
     assert_eq!(names.map(judged), [30_000, 0, 0]);
+}
+
+fn study(name: &str) -> Study {
+    Study::load(&Source::Named(name.to_owned()), &["seed=5".to_owned()]).unwrap()
+}
+
+#[test]
+fn every_study_loads_and_its_variants_cost_the_same() {
+    for (name, _) in studies() {
+        let study = study(name);
+        assert!(!study.config.description.is_empty());
+        let costs = study.experiments.iter().map(CostEstimate::learning);
+        let costs: Vec<_> = costs.collect();
+        assert!(costs.len() > 2 && costs.iter().all(|cost| *cost == costs[0]));
+        assert!(study.experiments.iter().all(|config| config.seed == 5));
+        let written = serde_json::to_string(&study.config).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("again.json");
+        std::fs::write(&path, written).unwrap();
+        let again = Study::load(&Source::File(path), &[]).unwrap();
+        assert_eq!(again.experiments, study.experiments);
+    }
+}
+
+/// Nothing but the start of the chains in `budget`, and of `ablation` nothing but one stabiliser each, then all.
+#[test]
+fn variants_differ_in_what_is_compared_and_in_nothing_else() {
+    let budget = study("budget").experiments;
+    assert_eq!(
+        budget.iter().map(|c| c.langevin.start).collect::<Vec<_>>(),
+        [Uniform, ebm_langevin::ChainStart::Data, Persistent]
+    );
+    for mut config in budget.clone() {
+        config.langevin = budget[0].langevin;
+        assert_eq!(config, budget[0]);
+    }
+    let ablation = study("ablation").experiments;
+    assert!(ablation[0].stabilisers.is_plain());
+    let count = |config: &super::super::ExperimentConfig| {
+        let on = serde_json::to_value(config.stabilisers).unwrap();
+        on.as_object().unwrap().len()
+    };
+    let counts: Vec<_> = ablation.iter().map(count).collect();
+    assert_eq!(counts, [0, 1, 1, 1, 1, 1, 1, 6]);
+    for config in &ablation {
+        let mut plain = config.clone();
+        plain.stabilisers = ablation[0].stabilisers;
+        assert_eq!(plain, ablation[0]);
+    }
+    for pair in ablation[1..7].windows(2) {
+        assert_ne!(pair[0].stabilisers, pair[1].stabilisers);
+    }
 }

@@ -70,6 +70,17 @@ fn one_wrong_value_is_one_clear_message() {
             &["`persistant`", "did you mean \"persistent\"?", "`uniform`"],
         ),
         (IMAGES, "langevin.start_factor=0", &["is 0", "above 0"]),
+        (IMAGES, "stabilisers.weight_decay=0", &["is 0", "above 0"]),
+        (
+            IMAGES,
+            "stabilisers.weigth_decay=1e-4",
+            &["did you mean \"weight_decay\"?", "energy_penalty"],
+        ),
+        (
+            IMAGES,
+            "stabilisers.state_clamp=-1",
+            &["-1", "must be a number > 0"],
+        ),
         (
             IMAGES,
             "langevin.bank_size=500",

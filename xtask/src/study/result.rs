@@ -1,0 +1,79 @@
+//! What became of a variant.
+
+use ebm_diagnostics::SeriesSummary;
+use ebm_diagnostics::verdict::{Convergence, Oscillation, Stability};
+use serde::{Deserialize, Serialize};
+
+use crate::comparison::ComparedRun;
+use crate::config::CostEstimate;
+use crate::diagnosis::{Chains, Learning};
+
+/// The end of a variant in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct VariantResult {
+    /// Iterations done.
+    pub(crate) iterations: u64,
+    /// Langevin steps of single chains that all its iterations take: the budget.
+    pub(crate) chain_steps: u64,
+    /// How learning ran away, if it did.
+    pub(crate) ran_away: Option<String>,
+    /// The first axis.
+    pub(crate) stability: Option<Stability>,
+    pub(crate) oscillation: Option<Oscillation>,
+    /// The second axis; none for a run that ran away.
+    pub(crate) convergence: Option<Convergence>,
+    /// d over the settled iterations, in nats.
+    pub(crate) energy_difference: Option<Spread>,
+    /// r over the same.
+    pub(crate) gradient_magnitude: Option<Spread>,
+    /// All of it in words.
+    pub(crate) verdict: String,
+}
+
+/// Mean and standard deviation of a series.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Spread {
+    pub(crate) mean: f64,
+    pub(crate) standard_deviation: f64,
+}
+
+impl From<SeriesSummary> for Spread {
+    fn from(summary: SeriesSummary) -> Self {
+        Self {
+            mean: summary.mean,
+            standard_deviation: summary.standard_deviation,
+        }
+    }
+}
+
+impl VariantResult {
+    /// Reads it off the run.
+    pub(crate) fn of(run: &ComparedRun) -> Self {
+        let verdict = match (&run.diagnosis, Learning::of(&run.metrics)) {
+            (Some(diagnosis), _) => diagnosis.learning.clone(),
+            (None, learning) => learning,
+        };
+        let (stability, oscillation) = match verdict {
+            Learning::Judged(verdict) => (
+                Some(verdict.stability.conclusion),
+                verdict.oscillation.map(|test| test.conclusion),
+            ),
+            Learning::NotJudged(_) => (None, None),
+        };
+        let chains = run.diagnosis.as_ref().map(|found| &found.convergence);
+        Self {
+            iterations: run.iterations(),
+            chain_steps: CostEstimate::learning(&run.config).chain_steps,
+            ran_away: run.ran_away().map(str::to_owned),
+            stability,
+            oscillation,
+            convergence: chains.map(|chains| match chains {
+                Chains::Judged(test) => test.conclusion,
+                Chains::RanAway(_) => Convergence::NotConvergent,
+            }),
+            energy_difference: run.summary.map(|summary| summary.energy_difference.into()),
+            gradient_magnitude: run.summary.map(|summary| summary.gradient_magnitude.into()),
+            verdict: run.verdict(),
+        }
+    }
+}
