@@ -17,6 +17,17 @@ pub enum Architecture {
     Nonlocal,
 }
 
+impl Architecture {
+    /// As it is written in a config.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Toy => "toy",
+            Self::Vanilla => "vanilla",
+            Self::Nonlocal => "nonlocal",
+        }
+    }
+}
+
 /// A net's description; together with the state shape it determines every layer.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -65,7 +76,7 @@ impl NetConfig {
         if channels == 0 {
             return Err(setting(
                 "architecture",
-                format!("{:?}", self.architecture),
+                self.architecture.name(),
                 "states need at least one channel",
             ));
         }
@@ -86,7 +97,7 @@ impl NetConfig {
             };
             return Err(setting(
                 "architecture",
-                format!("{:?}", self.architecture).to_lowercase(),
+                self.architecture.name(),
                 format!("does not fit states of {channels}×{height}×{width}: {needs}"),
             ));
         }

@@ -46,25 +46,47 @@ pub enum NetError {
         /// Why.
         source: std::io::Error,
     },
-    /// The file is no safetensors file, or damaged.
+    /// The file is of no known format, or damaged.
     #[error(
-        "{path}: not a readable safetensors file ({reason}); the file may be truncated, write it again"
+        "{path}: not a readable {format} file ({reason}); the file may be truncated, write it again"
     )]
     Format {
         /// The file.
         path: PathBuf,
-        /// The parser's words.
+        /// The format it begins like, or those it could have.
+        format: &'static str,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The file of PyTorch holds more than tensors in containers.
+    #[error(
+        "{path}: asks for the Python object `{name}`, and nothing in a file of weights is ever run; save the weights alone: torch.save(net.state_dict(), FILE)"
+    )]
+    NotOnlyWeights {
+        /// The file.
+        path: PathBuf,
+        /// Module and name of the type or function.
+        name: String,
+    },
+    /// The file of PyTorch is sound, but does not hold one set of weights.
+    #[error(
+        "{path}: no weights to load: {reason}; save those of one net in float32: torch.save(net.state_dict(), FILE)"
+    )]
+    NoWeights {
+        /// The file.
+        path: PathBuf,
+        /// What it holds instead.
         reason: String,
     },
     /// The tensors in the file are not those of the net.
-    #[error(
-        "{path}: these are the weights of another net: {difference}; use the net and state shape that the file was saved with"
-    )]
+    #[error("{path}: these are the weights of another net: {difference}; {advice}")]
     OtherNet {
         /// The file.
         path: PathBuf,
         /// The first few differences.
         difference: String,
+        /// The net they fit, if it is one of the paper's.
+        advice: String,
     },
     /// The file holds a value that is not finite.
     #[error("{path}: tensor `{name}` holds NaN or infinite values; use an earlier checkpoint")]

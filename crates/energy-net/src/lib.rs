@@ -4,10 +4,12 @@ mod analytic;
 mod config;
 mod description;
 mod error;
+mod fit;
 mod layer;
 mod net;
 mod nonlocal_block;
 mod parameters;
+mod pytorch;
 mod weights;
 
 pub use analytic::{DoubleWell, Gaussian, GaussianMixture, Rings};

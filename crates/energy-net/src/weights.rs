@@ -1,4 +1,4 @@
-//! Weights in and out: safetensors files with PyTorch's names and layouts.
+//! Weights in and out, with PyTorch's names and layouts: safetensors files, and reading also those of `torch.save`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -8,7 +8,8 @@ use burn::tensor::{Tensor, TensorData, backend::Backend};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Map, Value};
 
-use crate::{NamedParameter, NetError, ParameterPath, named_parameters};
+use crate::pytorch::{self, Problem};
+use crate::{NamedParameter, NetError, ParameterPath, fit, named_parameters};
 
 /// Writes the module's parameters so that PyTorch's `load_state_dict` takes them; `metadata` goes into the header.
 /// The file appears whole or not at all.
@@ -23,11 +24,13 @@ pub fn save_weights<B: Backend, M: Module<B>>(
     write_tensors(&named_parameters(module), path, metadata)
 }
 
-/// The module with the parameters of a safetensors file.
+/// The module with the parameters of a safetensors file or a file of `torch.save`, as [`read_tensors`] takes them. Where
+/// all names begin with `module.`, as those of PyTorch's `DataParallel` do, and none of the module's does, that is left
+/// out.
 ///
 /// # Errors
-/// [`NetError::OtherNet`] when names or shapes differ, [`NetError::NotFinite`] when a value is not finite,
-/// [`NetError::Format`] and [`NetError::Io`] when the file cannot be read.
+/// [`NetError::OtherNet`] when names or shapes differ, [`NetError::NotFinite`] when a value is not finite, and those of
+/// [`read_tensors`].
 pub fn load_weights<B: Backend, M: Module<B>>(module: M, path: &Path) -> Result<M, NetError> {
     load_weight_bytes(module, &read(path)?, path)
 }
@@ -42,12 +45,13 @@ pub fn load_weight_bytes<B: Backend, M: Module<B>>(
     bytes: &[u8],
     path: &Path,
 ) -> Result<M, NetError> {
-    let tensors = tensors_of(bytes, path)?;
+    let mut tensors = tensors_of(bytes, path)?;
+    let expected = named_parameters(&module);
+    strip_data_parallel(&mut tensors, &expected);
     let mut found: BTreeMap<_, _> = tensors
         .into_iter()
         .map(|tensor| (tensor.name.clone(), tensor))
         .collect();
-    let expected = named_parameters(&module);
     let mut differences = Vec::new();
     for parameter in &expected {
         match found.get(&parameter.name) {
@@ -80,12 +84,39 @@ pub fn load_weight_bytes<B: Backend, M: Module<B>>(
         return Err(NetError::OtherNet {
             path: path.to_owned(),
             difference,
+            advice: advice(&found),
         });
     }
     Ok(module.map(&mut Loader {
         path: ParameterPath::default(),
         found: &mut found,
     }))
+}
+
+fn strip_data_parallel(tensors: &mut [NamedParameter], expected: &[NamedParameter]) {
+    const PREFIX: &str = "module.";
+    let is_wrapped = |tensor: &NamedParameter| tensor.name.starts_with(PREFIX);
+    if tensors.iter().all(is_wrapped) && !expected.iter().any(is_wrapped) {
+        for tensor in tensors {
+            tensor.name.drain(..PREFIX.len());
+        }
+    }
+}
+
+/// Which net weights belong to that do not fit.
+fn advice(found: &BTreeMap<String, NamedParameter>) -> String {
+    let shapes = found
+        .iter()
+        .map(|(name, tensor)| (name.as_str(), &tensor.shape[..]))
+        .collect();
+    match fit::fitting_net(&shapes) {
+        Some((net, [channels, height, width])) => format!(
+            "they fit net.architecture = {}, net.width = {} and states of {channels}×{height}×{width}",
+            net.architecture.name(),
+            net.width
+        ),
+        None => "use the net and state shape that the file was saved with".into(),
+    }
 }
 
 struct Loader<'a> {
@@ -177,26 +208,83 @@ fn sort_metadata(file: &mut [u8]) {
     }
 }
 
-/// The text entries in the header of a safetensors file, as given to [`save_weights`].
+/// The text entries in the header of a safetensors file, as given to [`save_weights`]; a file of `torch.save` has none.
 ///
 /// # Errors
 /// [`NetError::Io`] and [`NetError::Format`].
 pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
     let bytes = read(path)?;
-    let (_, header) =
-        SafeTensors::read_metadata(&bytes).map_err(|error| format_error(path, error))?;
-    Ok(header.metadata().clone().unwrap_or_default())
+    match Format::of(&bytes, path)? {
+        Format::PyTorch => Ok(HashMap::new()),
+        Format::Safetensors => {
+            let (_, header) =
+                SafeTensors::read_metadata(&bytes).map_err(|error| format_error(path, error))?;
+            Ok(header.metadata().clone().unwrap_or_default())
+        }
+    }
 }
 
-/// Reads all tensors of a safetensors file as f32 (f32 and f64 files are accepted).
+/// Reads all tensors of a file as f32; they may be stored as f32 or f64. The file's first bytes, not its name, say whether
+/// it is
+/// - a safetensors file, or
+/// - a file of PyTorch's `torch.save`, in the format before or from PyTorch 1.6, that holds a state dict, as a whole or as
+///   the only one under a key such as `"net"`. Nothing in it is run, whatever it says, and it may have been saved from
+///   any device.
 ///
 /// # Errors
-/// [`NetError::Io`] and [`NetError::Format`].
+/// [`NetError::Io`]; [`NetError::Format`] for a damaged file or one of another format; [`NetError::NotOnlyWeights`] and
+/// [`NetError::NoWeights`] for a file of `torch.save` that holds something else than the weights of one net.
 pub fn read_tensors(path: &Path) -> Result<Vec<NamedParameter>, NetError> {
     tensors_of(&read(path)?, path)
 }
 
 fn tensors_of(bytes: &[u8], path: &Path) -> Result<Vec<NamedParameter>, NetError> {
+    match Format::of(bytes, path)? {
+        Format::Safetensors => read_safetensors(bytes, path),
+        Format::PyTorch => pytorch::read(bytes).map_err(|problem| match problem {
+            Problem::Damaged(reason) => NetError::Format {
+                path: path.to_owned(),
+                format: "PyTorch",
+                reason,
+            },
+            Problem::Global(name) => NetError::NotOnlyWeights {
+                path: path.to_owned(),
+                name,
+            },
+            Problem::Contents(reason) => NetError::NoWeights {
+                path: path.to_owned(),
+                reason,
+            },
+        }),
+    }
+}
+
+enum Format {
+    Safetensors,
+    PyTorch,
+}
+
+impl Format {
+    /// A safetensors file begins with the length of its header, which takes at most four of its eight bytes, and with the
+    /// header, which is an object of JSON. No pickle or archive begins so.
+    fn of(bytes: &[u8], path: &Path) -> Result<Self, NetError> {
+        match bytes {
+            [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Ok(Self::Safetensors),
+            _ if pytorch::is_pytorch_file(bytes) => Ok(Self::PyTorch),
+            _ => Err(NetError::Format {
+                path: path.to_owned(),
+                format: "safetensors or PyTorch",
+                reason: if bytes.is_empty() {
+                    "it is empty".into()
+                } else {
+                    "it begins like neither".into()
+                },
+            }),
+        }
+    }
+}
+
+fn read_safetensors(bytes: &[u8], path: &Path) -> Result<Vec<NamedParameter>, NetError> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| format_error(path, error))?;
     file.iter()
         .map(|(name, view)| {
@@ -239,6 +327,7 @@ fn read(path: &Path) -> Result<Vec<u8>, NetError> {
 fn format_error(path: &Path, reason: impl ToString) -> NetError {
     NetError::Format {
         path: path.to_owned(),
+        format: "safetensors",
         reason: reason.to_string(),
     }
 }

@@ -1,0 +1,158 @@
+//! Which of the paper's nets weights belong to, by their names and shapes alone.
+
+use std::collections::BTreeMap;
+
+use crate::{Architecture, LayerConfig, NetConfig};
+
+/// Far beyond any image; keeps products of sides in range.
+const LARGEST_SIDE: usize = 1 << 16;
+
+/// The net, with the published slope because no parameter shows it, and the state shape `[channels, height, width]` whose
+/// parameters have exactly these names and shapes.
+pub(crate) fn fitting_net(shapes: &BTreeMap<&str, &[usize]>) -> Option<(NetConfig, [usize; 3])> {
+    let shape = |name| shapes.get(name).copied();
+    let (architecture, width, channels, side) = match (shape("f.0.weight"), shape("convs.0.weight"))
+    {
+        (Some(&[n, channels, 1, 1]), _) => (Architecture::Toy, n, channels, 1),
+        (Some(&[n, channels, ..]), _) => {
+            let &[_, _, side, _] = shape("f.8.weight")? else {
+                return None;
+            };
+            (Architecture::Vanilla, n, channels, side.checked_mul(8)?)
+        }
+        (None, Some(&[n, channels, ..])) => {
+            let &[_, inputs] = shape("fc.0.weight")? else {
+                return None;
+            };
+            let area = inputs.checked_div(n.checked_mul(4)?)?;
+            let side = area.isqrt().checked_mul(8)?;
+            (Architecture::Nonlocal, n, channels, side)
+        }
+        _ => return None,
+    };
+    let net = NetConfig {
+        width,
+        ..NetConfig::published(architecture)
+    };
+    let state_shape = [channels, side, side];
+    if side > LARGEST_SIDE || net.validate(state_shape).is_err() {
+        return None;
+    }
+    let expected = parameter_shapes(&net, state_shape);
+    let is_same = expected.len() == shapes.len()
+        && expected
+            .iter()
+            .all(|(name, expected)| shape(name) == Some(expected));
+    is_same.then_some((net, state_shape))
+}
+
+/// Names and shapes of all parameters of the net.
+fn parameter_shapes(net: &NetConfig, state_shape: [usize; 3]) -> BTreeMap<String, Vec<usize>> {
+    let (stack, head) = net.layers(state_shape);
+    let [stack_name, head_name] = match net.architecture {
+        Architecture::Toy | Architecture::Vanilla => ["f", ""],
+        Architecture::Nonlocal => ["convs", "fc"],
+    };
+    let mut shapes = BTreeMap::new();
+    for (part, layers) in [(stack_name, stack), (head_name, head)] {
+        for (index, layer) in layers.into_iter().enumerate() {
+            for (name, inputs, outputs) in maps(layer) {
+                let at = format!("{part}.{index}{name}");
+                shapes.insert(format!("{at}.bias"), vec![outputs]);
+                let weight = [&[outputs], &inputs[..]].concat();
+                shapes.insert(format!("{at}.weight"), weight);
+            }
+        }
+    }
+    shapes
+}
+
+/// The linear maps in a layer: a suffix of the layer's name, the shape of a row of the weight, and the number of rows.
+fn maps(layer: LayerConfig) -> Vec<(&'static str, Vec<usize>, usize)> {
+    match layer {
+        LayerConfig::Conv2d {
+            inputs,
+            outputs,
+            kernel,
+            ..
+        } => vec![("", vec![inputs, kernel, kernel], outputs)],
+        LayerConfig::Linear { inputs, outputs } => vec![("", vec![inputs], outputs)],
+        LayerConfig::NonLocal { channels } => {
+            let inner = (channels / 2).max(1);
+            vec![
+                (".theta", vec![channels, 1, 1], inner),
+                (".phi.0", vec![channels, 1, 1], inner),
+                (".g.0", vec![channels, 1, 1], inner),
+                (".W", vec![inner, 1, 1], channels),
+            ]
+        }
+        LayerConfig::LeakyRelu { .. }
+        | LayerConfig::Relu
+        | LayerConfig::Silu
+        | LayerConfig::Elu { .. }
+        | LayerConfig::MaxPool2d { .. } => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::named_parameters;
+    use burn::backend::Flex;
+
+    /// Each net is found from its own parameters, and none from those of a net with one parameter more or less or of
+    /// another shape.
+    #[test]
+    fn a_net_is_known_by_its_parameters() {
+        for (architecture, width, state_shape) in [
+            (Architecture::Toy, 3, [2, 1, 1]),
+            (Architecture::Vanilla, 2, [3, 16, 16]),
+            (Architecture::Vanilla, 5, [1, 32, 32]),
+            (Architecture::Nonlocal, 1, [1, 16, 16]),
+            (Architecture::Nonlocal, 4, [3, 24, 24]),
+        ] {
+            let net = NetConfig {
+                width,
+                ..NetConfig::published(architecture)
+            };
+            let parameters = named_parameters(
+                &net.init::<Flex>(state_shape, 1, &Default::default())
+                    .unwrap(),
+            );
+            let shapes: BTreeMap<_, _> = parameters
+                .iter()
+                .map(|parameter| (parameter.name.as_str(), &parameter.shape[..]))
+                .collect();
+            assert_eq!(fitting_net(&shapes), Some((net, state_shape)));
+
+            let mut more = shapes.clone();
+            more.insert("extra", &[1]);
+            assert_eq!(fitting_net(&more), None);
+            for name in shapes.keys() {
+                let mut less = shapes.clone();
+                less.remove(name);
+                assert_eq!(fitting_net(&less), None, "without {name}");
+                less.insert(name, &[7]);
+                assert_eq!(fitting_net(&less), None, "another {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn absurd_shapes_fit_no_net() {
+        let huge = [1, 1, usize::MAX, usize::MAX];
+        let zero = [0, 1, 3, 3];
+        let wide = [4, usize::MAX];
+        for shapes in [
+            vec![("f.0.weight", &zero[..]), ("f.8.weight", &huge[..])],
+            vec![("f.0.weight", &[1, 1, 3, 3]), ("f.8.weight", &huge[..])],
+            vec![("convs.0.weight", &zero[..]), ("fc.0.weight", &wide[..])],
+            vec![("convs.0.weight", &huge[..]), ("fc.0.weight", &wide[..])],
+            vec![("f.0.weight", &[])],
+            vec![],
+        ] {
+            assert_eq!(fitting_net(&shapes.into_iter().collect()), None);
+        }
+    }
+}
