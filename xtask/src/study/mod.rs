@@ -1,7 +1,7 @@
 //! Several variants of one experiment, each a run folder of its own below the folder of the study.
 //!
 //! [`StudyFolder`] says where things are and how far they have come, [`VariantResult`] is what became of a variant, and
-//! [`table`] puts them below each other.
+//! [`table()`] puts them below each other.
 
 mod folder;
 mod result;

@@ -182,16 +182,30 @@ pub(crate) fn langevin_step(
     gradient: &[f32],
     squares: &mut [f32],
 ) {
+    // Each in code of its own, so that the common step is compiled as if there were no bounds.
+    if ula.gradient_clip().is_none() && ula.state_clamp().is_none() {
+        step_lanes::<false>(arch, ula, noise, states, gradient, squares);
+    } else {
+        step_lanes::<true>(arch, ula, noise, states, gradient, squares);
+    }
+}
+
+/// The step in whole or half vectors.
+fn step_lanes<const BOUNDED: bool>(
+    arch: Arch,
+    ula: Ula,
+    noise: StepNoise,
+    states: &mut [f32],
+    gradient: &[f32],
+    squares: &mut [f32],
+) {
     arch.dispatch(
         #[inline(always)]
         || {
-            // Without bounds the step has no code for them.
-            let is_bounded = ula.gradient_clip().is_some() || ula.state_clamp().is_some();
-            match (squares.len(), is_bounded) {
-                (HALF, false) => step_rows::<HALF, false>(ula, noise, states, gradient, squares),
-                (_, false) => step_rows::<LANES, false>(ula, noise, states, gradient, squares),
-                (HALF, true) => step_rows::<HALF, true>(ula, noise, states, gradient, squares),
-                (_, true) => step_rows::<LANES, true>(ula, noise, states, gradient, squares),
+            if squares.len() == HALF {
+                step_rows::<HALF, BOUNDED>(ula, noise, states, gradient, squares);
+            } else {
+                step_rows::<LANES, BOUNDED>(ula, noise, states, gradient, squares);
             }
         },
     );
