@@ -76,7 +76,7 @@ pub(crate) enum DriverError {
     },
     /// Chains left all finite states.
     #[error(
-        "the chains ran to non-finite states; the net has not learned a proper energy, or --epsilon is too large for it"
+        "the chains ran to non-finite states; the net has not learned a proper energy, or --epsilon is too large for it and the temperature"
     )]
     RunawayChains,
     /// A program to compare with failed.

@@ -132,31 +132,41 @@ impl LearnedDensity<'_> {
     }
 }
 
-/// KL(q‖p_θ) over learning, for one run or for several by name, at the longest interval of any of them; none where nobody
-/// has two values.
-pub(crate) fn divergence_figure(runs: &[(&str, &[LandscapeRecord])]) -> Option<Figure> {
-    // The first record of a run is made after one interval; the end of a run, or of a part of one, may lie between.
-    let firsts = runs.iter().filter_map(|(_, records)| records.first());
-    let every = firsts.map(|record| record.iteration).max()?;
-    let curve = |name: String, values: Vec<f64>| LineSeries { name, values };
+/// Distances of a run while it learned, for [`divergence_figure`].
+pub(crate) struct Divergences<'a> {
+    /// How the figure calls the run.
+    pub(crate) name: &'a str,
+    /// Iterations between two density plots.
+    pub(crate) every: u64,
+    pub(crate) records: &'a [LandscapeRecord],
+}
+
+/// KL(q‖p_θ) over learning, at every interval that all runs have; none where nobody has two values.
+pub(crate) fn divergence_figure(runs: &[Divergences<'_>]) -> Option<Figure> {
+    let every = runs
+        .iter()
+        .map(|run| run.every.max(1))
+        .try_fold(1, least_common_multiple)?;
     let mut series = Vec::new();
-    for (name, records) in runs {
-        let regular: Vec<_> = (1..)
-            .map_while(|index| {
-                records
-                    .iter()
-                    .find(|record| record.iteration == index * every)
-            })
-            .collect();
-        let newest = regular.iter().map(|record| record.learned.divergence());
-        series.push(curve((*name).to_owned(), newest.collect()));
-        let average: Vec<f64> = regular
-            .iter()
-            .filter_map(|record| Some(record.average?.divergence()))
-            .collect();
-        if !average.is_empty() {
-            series.push(curve(format!("{name}, average of θ"), average));
-        }
+    for run in runs {
+        // The end of a run, or of a part of one, may lie between.
+        let at = |iteration| run.records.iter().find(|r| r.iteration == iteration);
+        let last = run.records.last().map_or(0, |record| record.iteration) / every;
+        let mut curve =
+            |name: String, distance: fn(&LandscapeRecord) -> Option<DensityDistance>| {
+                let value = |place: u64| {
+                    let distance = at(place * every).and_then(distance);
+                    distance.map_or(f64::NAN, |distance| distance.divergence())
+                };
+                let values: Vec<f64> = (1..=last).map(value).collect();
+                if values.iter().any(|value| value.is_finite()) {
+                    series.push(LineSeries { name, values });
+                }
+            };
+        curve(run.name.to_owned(), |record| Some(record.learned));
+        curve(format!("{}, average of θ", run.name), |record| {
+            record.average
+        });
     }
     line_figure(&LineFigure {
         title: "KL(q‖p) of the learned density in nats".to_owned(),
@@ -167,4 +177,12 @@ pub(crate) fn divergence_figure(runs: &[(&str, &[LandscapeRecord])]) -> Option<F
         reference: None,
     })
     .ok()
+}
+
+fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
+    let (mut divisor, mut rest) = (a, b);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (a / divisor).checked_mul(b)
 }

@@ -240,7 +240,7 @@ pub(crate) fn lock(root: &Path) -> Result<File, DriverError> {
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(DriverError::RunFolder {
             path: root.to_owned(),
-            problem: "another process is learning in this folder; stop it with Ctrl-C first, \
+            problem: "another process is at work in this folder; stop it with Ctrl-C first, \
                       or wait until it has finished"
                 .into(),
         }),

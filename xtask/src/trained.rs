@@ -4,9 +4,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ebm_core::StepSize;
+use ebm_data::DataConfig;
 use ebm_energy_net::{NetConfig, read_metadata};
 use ebm_langevin::Ula;
-use ebm_trainer::{LangevinConfig, Stabilisers, latest_checkpoint, read_checkpoint_info};
+use ebm_trainer::{
+    LangevinConfig, Stabilisers, TrainerError, latest_checkpoint, read_checkpoint_info,
+};
 
 use crate::advice::shell_word;
 use crate::config::{ExperimentConfig, Source};
@@ -46,8 +49,10 @@ pub(crate) struct Trained {
     pub(crate) state_shape: [usize; 3],
     pub(crate) langevin: LangevinConfig,
     pub(crate) stabilisers: Stabilisers,
-    /// All settings of the training, where they are known.
-    pub(crate) config: Option<ExperimentConfig>,
+    /// What it learned from, where that is known.
+    pub(crate) data: Option<DataConfig>,
+    /// ε_data of the training; 0 where it is not known.
+    pub(crate) data_noise: f64,
 }
 
 impl TrainedArguments {
@@ -94,7 +99,8 @@ impl Trained {
             state_shape: config.data.shape(),
             langevin: config.langevin,
             stabilisers: config.stabilisers,
-            config: Some(config),
+            data_noise: config.data_noise,
+            data: Some(config.data),
         }
     }
 
@@ -113,14 +119,29 @@ impl Trained {
                 weights.display()
             )));
         };
+        let unreadable = |key: &str, problem: &dyn std::fmt::Display| {
+            DriverError::Usage(format!(
+                "{}: `{key}` in its header is not readable ({problem}); name the net with --experiment NAME or --config FILE",
+                weights.display()
+            ))
+        };
+        NetConfig::validate(&net, state_shape)
+            .map_err(|error| unreadable("ebm.state_shape", &error))?;
+        // Written where there are any.
+        let stabilisers = match metadata.get("ebm.stabilisers") {
+            None => Stabilisers::default(),
+            Some(text) => {
+                serde_json::from_str(text).map_err(|error| unreadable("ebm.stabilisers", &error))?
+            }
+        };
         Ok(Self {
             weights: weights.to_owned(),
             net,
             state_shape,
             langevin,
-            // Written where there are any.
-            stabilisers: serde_json::from_str(entry("ebm.stabilisers")).unwrap_or_default(),
-            config: None,
+            stabilisers,
+            data: serde_json::from_str(entry("ebm.data")).ok(),
+            data_noise: 0.0,
         })
     }
 }
@@ -152,11 +173,12 @@ impl NewestWeights {
                 iteration: Some(read_checkpoint_info(&checkpoint)?.iteration),
                 checkpoint: Some(checkpoint),
             },
-            Err(_) => Self {
+            Err(TrainerError::Checkpoint { .. }) => Self {
                 path: at_the_end,
                 iteration: None,
                 checkpoint: None,
             },
+            Err(error) => return Err(error.into()),
         };
         if newest.path.is_file() {
             return Ok(newest);

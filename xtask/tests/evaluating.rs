@@ -47,7 +47,7 @@ fn an_evaluation_leaves_records_pictures_states_and_a_page() {
     let ended = place.run(arguments).well();
     assert!(ended.stdout.contains("After 200 steps of ULA"), "{ended:?}");
     let all = records(&place, "run/evaluation");
-    assert_eq!(steps(&all)[..3], [0, 3, 6]);
+    assert_eq!(steps(&all)[..4], [0, 2, 3, 6]);
     assert_eq!(steps(&all).last(), Some(&200));
     assert!(all[0].get("gradient_magnitude").is_none());
     assert!(
@@ -59,8 +59,8 @@ fn an_evaluation_leaves_records_pictures_states_and_a_page() {
         all[1].get("acceptance_rate").is_none(),
         "ULA accepts everything"
     );
-    // 1 % and 10 % of the steps, each up to the next record.
-    for picture in ["000000000", "000000003", "000000021", "000000200"] {
+    // The start, 1 %, 10 % and the end.
+    for picture in ["000000000", "000000002", "000000020", "000000200"] {
         let name = format!("run/evaluation/states-{picture}.png");
         image::open(place.path(&name)).unwrap();
     }
@@ -82,11 +82,12 @@ fn an_evaluation_leaves_records_pictures_states_and_a_page() {
     assert_eq!(before, place.contents());
 }
 
-/// U = F/T: halving T doubles every energy of the same states, and doubles what the gradient does in a step of the same ε.
+/// U = F/T: halving T doubles every energy of the same states. And with the same noise the drift (ε²/2T)∇F of a step is in
+/// proportion to 1/T: x(1/4) − x(1) = 3 (x(1/2) − x(1)).
 #[test]
-fn the_temperature_scales_energies() {
+fn the_temperature_scales_energies_and_drift() {
     let place = trained();
-    let initial = |factor: &str| {
+    let evaluate = |factor: &str| {
         let arguments = [
             "evaluate",
             "--run",
@@ -103,10 +104,32 @@ fn the_temperature_scales_energies() {
         place.run(arguments).well();
         let settings = place.json(&format!("{factor}/evaluation.json"));
         assert_eq!(settings["temperature_factor"].to_string(), factor);
-        records(&place, factor)[0]["mean_energy"].as_f64().unwrap()
+        let energy = records(&place, factor)[0]["mean_energy"].as_f64().unwrap();
+        let bytes = place.bytes(&format!("{factor}/states.safetensors"));
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let states = tensors
+            .tensor("states")
+            .unwrap()
+            .data()
+            .as_chunks()
+            .0
+            .iter();
+        (
+            energy,
+            states
+                .map(|bytes| f64::from(f32::from_le_bytes(*bytes)))
+                .collect::<Vec<_>>(),
+        )
     };
-    let (whole, half) = (initial("1.0"), initial("0.5"));
+    let [(whole, x1), (half, x2), (_, x4)] = ["1.0", "0.5", "0.25"].map(evaluate);
     assert!((half / whole - 2.0).abs() < 1e-6, "{half} {whole}");
+    let mut largest: f64 = 0.0;
+    for ((x1, x2), x4) in x1.iter().zip(&x2).zip(&x4) {
+        // States of about 1 in f32.
+        assert!(((x4 - x1) - 3.0 * (x2 - x1)).abs() < 2e-6, "{x1} {x2} {x4}");
+        largest = largest.max((x2 - x1).abs());
+    }
+    assert!(largest > 1e-4, "{largest}");
 }
 
 #[test]
@@ -167,65 +190,107 @@ fn mala_records_its_acceptance_and_finds_a_step_size() {
     assert!(!place.path("e/states-000000000.png").exists(), "points");
 }
 
-/// Cut by Ctrl-C anywhere, the chains walk the same path.
+/// Cut anywhere, by Ctrl-C or by a kill, the chains walk the same path, with the engine they had.
 #[test]
 fn a_stopped_evaluation_goes_on_where_it_was() {
     let place = trained();
-    let arguments = |out: &'static str, steps: &'static str| {
-        [
+    for (number, (engine, cut)) in [("fused", "INT"), ("tensor", "INT"), ("fused", "KILL")]
+        .into_iter()
+        .enumerate()
+    {
+        let (whole, parts) = (format!("whole-{number}"), format!("parts-{number}"));
+        let arguments = |out: &str| {
+            let steps = if engine == "tensor" { "3000" } else { "20000" };
+            let text = format!(
+                "evaluate --run run --chains 4 --record-every 50 --kernel mala --epsilon 0.003 --engine {engine} --steps {steps} --out {out}"
+            );
+            text.split(' ').map(str::to_owned).collect::<Vec<_>>()
+        };
+        place.run(arguments(&whole)).well();
+        let mut child = place
+            .command(arguments(&parts))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let start = Instant::now();
+        let path = place.path(&format!("{parts}/records.jsonl"));
+        while std::fs::read(&path).map_or(0, |text| text.len()) < 2_000 {
+            assert!(child.try_wait().unwrap().is_none(), "ended too early");
+            assert!(start.elapsed() < Duration::from_secs(60));
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        signal(&child, cut);
+        let ended = Ended::of(child.wait_with_output().unwrap());
+        if cut == "INT" {
+            assert_eq!(ended.code, Some(130), "{ended:?}");
+            let advice = format!("cargo xtask evaluate --resume {parts}");
+            assert!(ended.stderr.contains(&advice), "{ended:?}");
+        }
+        // After a kill in the first half minute the states are those of the start, and all records lie beyond them.
+        let mut text = place.text(&format!("{parts}/records.jsonl"));
+        let part = text.lines().count();
+        text += "{\"step\":";
+        place.write(&format!("{parts}/records.jsonl"), text);
+        place.run(["evaluate", "--resume", &parts]).well();
+        assert!(part < steps(&records(&place, &whole)).len());
+        for name in ["records.jsonl", "states.safetensors", "energies.svg"] {
+            let of = |folder: &str| place.bytes(&format!("{folder}/{name}"));
+            assert!(of(&whole) == of(&parts), "{name}, {engine}, {cut}");
+        }
+        // Nothing is left to do, and nothing changes.
+        place.run(["evaluate", "--resume", &parts]).well();
+        let of = |folder: &str| place.bytes(&format!("{folder}/records.jsonl"));
+        assert!(of(&whole) == of(&parts));
+    }
+}
+
+/// The path does not depend on where it was meant to end.
+#[test]
+fn an_evaluation_can_be_made_longer() {
+    let place = trained();
+    for (out, steps) in [("whole", "300"), ("parts", "150")] {
+        let arguments = [
             "evaluate",
             "--run",
             "run",
             "--chains",
-            "4",
+            "3",
             "--record-every",
             "50",
-            "--kernel",
-            "mala",
-            "--epsilon",
-            "0.003",
-            "--steps",
-            steps,
             "--out",
             out,
-        ]
-    };
-    const STEPS: &str = "20000";
-    place.run(arguments("whole", STEPS)).well();
-    let mut child = place
-        .command(arguments("parts", STEPS))
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let start = Instant::now();
-    let path = place.path("parts/records.jsonl");
-    while std::fs::read(&path).map_or(0, |text| text.len()) < 2_000 {
-        assert!(child.try_wait().unwrap().is_none(), "ended too early");
-        assert!(start.elapsed() < Duration::from_secs(60));
-        std::thread::sleep(Duration::from_millis(1));
+            "--steps",
+            steps,
+        ];
+        place.run(arguments).well();
     }
-    signal(&child, "INT");
-    let ended = Ended::of(child.wait_with_output().unwrap());
-    assert_eq!(ended.code, Some(130), "{ended:?}");
-    assert!(
-        ended.stderr.contains("cargo xtask evaluate --resume parts"),
-        "{ended:?}"
-    );
-    let part = steps(&records(&place, "parts")).len();
-    // As after a loss of power: a half-written record, and records beyond the states.
-    let mut text = place.text("parts/records.jsonl");
-    text += "{\"step\":";
-    place.write("parts/records.jsonl", text);
-    place.run(["evaluate", "--resume", "parts"]).well();
-    assert!(part < steps(&records(&place, "whole")).len());
-    for name in ["records.jsonl", "states.safetensors", "energies.svg"] {
-        let of = |folder: &str| place.bytes(&format!("{folder}/{name}"));
-        assert!(of("whole") == of("parts"), "{name}");
+    place
+        .run(["evaluate", "--resume", "parts", "--steps", "300"])
+        .well();
+    let states = |folder: &str| place.bytes(&format!("{folder}/states.safetensors"));
+    assert!(states("whole") == states("parts"));
+    place
+        .run(["evaluate", "--resume", "parts", "--steps", "200"])
+        .badly(2, &["--steps 200", "300"]);
+}
+
+#[test]
+fn records_that_do_not_reach_the_states_are_refused() {
+    let place = trained();
+    let arguments = [
+        "evaluate", "--run", "run", "--out", "e", "--steps", "30", "--chains", "2",
+    ];
+    place.run(arguments).well();
+    let records = place.text("e/records.jsonl");
+    let first: String = records.split_inclusive('\n').take(4).collect();
+    for damaged in ["", &first, "nonsense\n"] {
+        place.write("e/records.jsonl", damaged);
+        place
+            .run(["evaluate", "--resume", "e"])
+            .badly(1, &["e/records.jsonl", "anew"]);
+        assert_eq!(place.text("e/records.jsonl"), damaged);
     }
-    // Nothing is left to do, and nothing changes.
-    place.run(["evaluate", "--resume", "parts"]).well();
-    assert!(place.bytes("whole/records.jsonl") == place.bytes("parts/records.jsonl"));
 }
 
 #[test]
@@ -265,7 +330,32 @@ fn chains_start_from_banks_files_and_other_data() {
     );
 
     evaluate("x", &["--run", "run", "--start", "bank"]).badly(2, &["--start bank", "--states"]);
-    evaluate("x", &[&weights[..], &["--start", "data"]].concat()).badly(2, &["--data-of"]);
+    // The header of the weights says what they learned from.
+    assert_eq!(
+        start("f", &[&weights[..], &["--start", "data"]].concat()),
+        "data"
+    );
+    evaluate(
+        "x",
+        &[
+            "--run",
+            "run",
+            "--start",
+            "uniform",
+            "--data-of",
+            "run/config.json",
+        ],
+    )
+    .badly(2, &["--data-of", "--start data"]);
+    let layouts = [("scalar", vec![]), ("turned", vec![4, 16, 1, 16])];
+    for (name, shape) in layouts {
+        let count = shape.iter().product::<usize>();
+        let bytes = vec![0; 4 * count];
+        let tensor = safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape, &bytes);
+        let file = safetensors::serialize([("states", tensor.unwrap())], None).unwrap();
+        place.write(name, file);
+        evaluate("x", &["--run", "run", "--states", name]).badly(2, &[name, "[1, 16, 16]"]);
+    }
     evaluate("x", &["--run", "run", "--data-of", "gmm_convergent"])
         .badly(2, &["--data-of", "[2, 1, 1]"]);
     evaluate(
@@ -315,5 +405,18 @@ fn impossible_evaluations_are_refused() {
     place.write("e/states.safetensors", &states[..states.len() / 2]);
     place
         .run(["evaluate", "--resume", "e"])
-        .badly(1, &["e/states.safetensors"]);
+        .badly(1, &["e/states.safetensors", "anew"]);
+    let settings = place.text("e/evaluation.json");
+    for damage in [
+        ("\"chains\": 2", "\"chains\": 18446744073709551615"),
+        (
+            "\"temperature_factor\": 1.0",
+            "\"temperature_factor\": -1.0",
+        ),
+    ] {
+        place.write("e/evaluation.json", settings.replace(damage.0, damage.1));
+        place
+            .run(["evaluate", "--resume", "e"])
+            .badly(1, &["e/evaluation.json", "anew"]);
+    }
 }

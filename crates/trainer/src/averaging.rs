@@ -87,6 +87,7 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Mix<'_, A::InnerBackend> {
 
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<A, D>>) -> Param<Tensor<A, D>> {
         let Some(newest) = self.newest.values.remove(&self.newest.path.name()) else {
+            debug_assert!(false, "the average and the net are of one structure");
             return param;
         };
         param.map(|average| {

@@ -8,7 +8,7 @@ use ebm_diagnostics::{IterationMetrics, Report, Table};
 use super::{ComparedRun, differing_settings};
 use crate::diagnosis::short;
 use crate::error::DriverError;
-use crate::landscape::divergence_figure;
+use crate::landscape::{Divergences, divergence_figure};
 
 /// The page.
 pub(crate) const PAGE: &str = "compare.html";
@@ -32,8 +32,12 @@ pub(crate) fn write_page(
     report = samples(report, runs)?;
     let curves: Vec<_> = runs
         .iter()
-        .map(|run| (run.name.as_str(), &run.landscape[..]))
-        .filter(|(_, records)| !records.is_empty())
+        .filter(|run| !run.landscape.is_empty())
+        .map(|run| Divergences {
+            name: &run.name,
+            every: run.config.landscape.map_or(1, |plots| plots.every),
+            records: &run.landscape,
+        })
         .collect();
     if let Some(figure) = divergence_figure(&curves) {
         report = report.figure(

@@ -5,10 +5,12 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ebm_energy_net::{NamedParameter, read_metadata, read_tensors, write_tensors};
+use ebm_energy_net::{NamedParameter, NetError, read_metadata, read_tensors, write_tensors};
+use serde::{Deserialize, Serialize};
 
 use super::{Record, Settings};
 use crate::error::DriverError;
+use crate::run_folder::lock;
 
 const SETTINGS: &str = "evaluation.json";
 const WEIGHTS: &str = "weights.safetensors";
@@ -16,10 +18,15 @@ const STATES: &str = "states.safetensors";
 const RECORDS: &str = "records.jsonl";
 const PAGE: &str = "evaluation.html";
 const STEP: &str = "ebm.step";
+const SUMS: &str = "ebm.sums_since_record";
 
 /// A folder with settings, weights, the newest states and the records up to them.
-#[derive(Debug, Clone)]
-pub(crate) struct EvaluationFolder(PathBuf);
+#[derive(Debug)]
+pub(crate) struct EvaluationFolder {
+    root: PathBuf,
+    /// Keeps a second process from walking in the folder.
+    _lock: File,
+}
 
 /// Chains between two pieces.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,6 +35,17 @@ pub(crate) struct ChainState {
     pub(crate) step: u64,
     /// States, `[chains, channels, height, width]`.
     pub(crate) states: Vec<f32>,
+    /// What happened since the last record.
+    pub(crate) since: Sums,
+}
+
+/// Sums over the steps since the last record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sums {
+    /// Of r.
+    pub(crate) gradient_magnitude: f64,
+    /// Of the acceptance rate, where anything was proposed.
+    pub(crate) acceptance_rate: Option<f64>,
 }
 
 impl EvaluationFolder {
@@ -43,15 +61,24 @@ impl EvaluationFolder {
     ) -> Result<Self, DriverError> {
         Self::check_free(root)?;
         fs::create_dir_all(root).map_err(|error| DriverError::io(root, error))?;
-        let folder = Self(root.to_owned());
-        let bytes = fs::read(weights).map_err(|error| DriverError::io(weights, error))?;
-        folder.write(WEIGHTS, &bytes)?;
+        let folder = Self {
+            root: root.to_owned(),
+            _lock: lock(root)?,
+        };
+        // Read and written, not copied: the source may be a file of PyTorch.
+        let metadata = read_metadata(weights)?;
+        write_tensors(&read_tensors(weights)?, &folder.weights(), metadata)?;
         folder.save(settings, start, None)?;
-        let json =
-            serde_json::to_vec_pretty(settings).map_err(|error| folder.damaged(SETTINGS, error))?;
         // Last: a folder with settings has all that is needed to go on.
-        folder.write(SETTINGS, &json)?;
+        folder.write_settings(settings)?;
         Ok(folder)
+    }
+
+    /// Writes the settings, with what a later part of the evaluation changed.
+    pub(crate) fn write_settings(&self, settings: &Settings) -> Result<(), DriverError> {
+        let json =
+            serde_json::to_vec_pretty(settings).map_err(|error| self.damaged(SETTINGS, error))?;
+        self.write(SETTINGS, &json)
     }
 
     /// Refuses a folder that already holds something.
@@ -62,7 +89,7 @@ impl EvaluationFolder {
         let is_occupied = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
         if is_occupied {
             return Err(DriverError::Usage(format!(
-                "{} is not empty; continue an evaluation with `--resume {0}` or choose another folder with --out",
+                "{} is not empty; continue an evaluation there with `--resume {0}`, or choose another folder with --out",
                 root.display()
             )));
         }
@@ -74,26 +101,32 @@ impl EvaluationFolder {
     /// # Errors
     /// [`DriverError::Usage`] when it is none, [`DriverError::RunFolder`] when it is damaged.
     pub(crate) fn open(root: &Path) -> Result<(Self, Settings), DriverError> {
-        let folder = Self(root.to_owned());
-        let path = folder.path(SETTINGS);
+        let path = root.join(SETTINGS);
         if !path.is_file() {
             return Err(DriverError::Usage(format!(
                 "{} is not the folder of an evaluation (it has no {SETTINGS})",
                 root.display()
             )));
         }
+        let folder = Self {
+            root: root.to_owned(),
+            _lock: lock(root)?,
+        };
         let text = fs::read(&path).map_err(|error| DriverError::io(&path, error))?;
-        let settings =
+        let settings: Settings =
             serde_json::from_slice(&text).map_err(|error| folder.damaged(SETTINGS, error))?;
+        settings
+            .check()
+            .map_err(|problem| folder.damaged(SETTINGS, problem))?;
         Ok((folder, settings))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
+        self.root.join(name)
     }
 
     pub(crate) fn root(&self) -> &Path {
-        &self.0
+        &self.root
     }
 
     pub(crate) fn weights(&self) -> PathBuf {
@@ -124,27 +157,39 @@ impl EvaluationFolder {
                 values: energies.iter().map(|f| *f as f32).collect(),
             });
         }
-        let metadata = HashMap::from([(STEP.to_owned(), chains.step.to_string())]);
+        let sums =
+            serde_json::to_string(&chains.since).map_err(|error| self.damaged(STATES, error))?;
+        let metadata = HashMap::from([
+            (STEP.to_owned(), chains.step.to_string()),
+            (SUMS.to_owned(), sums),
+        ]);
         Ok(write_tensors(&tensors, &self.path(STATES), metadata)?)
     }
 
     /// The newest states.
     pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainState, DriverError> {
         let path = self.path(STATES);
-        let step = read_metadata(&path)?
-            .get(STEP)
-            .and_then(|step| step.parse().ok());
-        let states = read_tensors(&path)?
+        let unreadable = |error| match error {
+            NetError::Format { reason, .. } => self.damaged(STATES, reason),
+            other => DriverError::from(other),
+        };
+        let metadata = read_metadata(&path).map_err(unreadable)?;
+        let step = metadata.get(STEP).and_then(|step| step.parse().ok());
+        let sums = metadata.get(SUMS);
+        let sums = sums.and_then(|sums| serde_json::from_str(sums).ok());
+        let states = read_tensors(&path)
+            .map_err(unreadable)?
             .into_iter()
             .find(|tensor| tensor.name == "states");
         let count = settings.chains * settings.state_shape.iter().product::<usize>();
-        match (step, states) {
-            (Some(step), Some(states))
+        match (step, sums, states) {
+            (Some(step), Some(since), Some(states))
                 if step <= settings.steps && states.values.len() == count =>
             {
                 Ok(ChainState {
                     step,
                     states: states.values,
+                    since,
                 })
             }
             _ => Err(self.damaged(STATES, "does not belong to the settings beside it")),
@@ -152,7 +197,11 @@ impl EvaluationFolder {
     }
 
     /// The records up to `step`. What lies beyond will be made again, and is cut off.
-    pub(crate) fn read_records(&self, step: u64) -> Result<Vec<Record>, DriverError> {
+    pub(crate) fn read_records(
+        &self,
+        settings: &Settings,
+        step: u64,
+    ) -> Result<Vec<Record>, DriverError> {
         let path = self.path(RECORDS);
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
@@ -171,6 +220,15 @@ impl EvaluationFolder {
             }
             kept += line;
             kept.push('\n');
+        }
+        let last = records.last().map(|record| record.step);
+        // Before the first step there need not be a record yet.
+        if last != Some(settings.last_record(step)) && (step, last) != (0, None) {
+            let problem = format!(
+                "ends at step {}, but the states beside it are of step {step}",
+                last.map_or_else(|| "none".to_owned(), |last| last.to_string())
+            );
+            return Err(self.damaged(RECORDS, problem));
         }
         self.write(RECORDS, kept.as_bytes())?;
         Ok(records)
@@ -206,6 +264,13 @@ pub(crate) struct RecordFile {
 }
 
 impl RecordFile {
+    /// Makes sure that all records are on disk, before states that follow them are.
+    pub(crate) fn sync(&self) -> Result<(), DriverError> {
+        self.file
+            .sync_data()
+            .map_err(|error| DriverError::io(&self.path, error))
+    }
+
     pub(crate) fn add(&mut self, record: &Record) -> Result<(), DriverError> {
         let line = serde_json::to_string(record).map_err(std::io::Error::other);
         line.and_then(|line| writeln!(self.file, "{line}"))

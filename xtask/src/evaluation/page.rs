@@ -5,6 +5,7 @@ use ebm_diagnostics::{Report, Table};
 
 use super::walk::picture_name;
 use super::{Ended, EvaluationFolder, Record, Settings};
+use crate::diagnosis::short;
 use crate::error::DriverError;
 use crate::observers::write_figure;
 
@@ -14,8 +15,6 @@ pub(crate) struct Page<'a> {
     pub(crate) folder: &'a EvaluationFolder,
     pub(crate) records: &'a [Record],
     pub(crate) ended: Ended,
-    /// The command that repeats it.
-    pub(crate) command: String,
 }
 
 impl Page<'_> {
@@ -45,18 +44,21 @@ impl Page<'_> {
         let tenth = tenth.and_then(|step| self.records.iter().find(|r| r.step == step));
         if let Some(tenth) = tenth.filter(|tenth| tenth.step > 0 && tenth.step < last.step) {
             let change = (last.mean_energy - tenth.mean_energy) / last.energy_spread;
-            sentence += &format!(
-                ", {change:+.2} spreads over the chains since step {}",
-                tenth.step
-            );
+            // A single chain, or chains that are all the same, have no spread.
+            if change.is_finite() {
+                sentence += &format!(
+                    ", {change:+.2} spreads over the chains since step {}",
+                    tenth.step
+                );
+            }
         }
         if let Some(rate) = self.acceptance_rate() {
             sentence += &format!("; {:.1} % of the proposals were accepted", 100.0 * rate);
         }
         if self.is_image() {
             sentence += &format!(
-                "; {:.1} % of the pixels lie beyond the range of the data",
-                100.0 * last.share_beyond_data
+                "; {:.1} % of the pixels lie beyond ±1.5",
+                100.0 * last.saturation
             );
         }
         sentence + "."
@@ -66,14 +68,17 @@ impl Page<'_> {
     pub(crate) fn write(&self) -> Result<(), DriverError> {
         let settings = self.settings;
         let temperature = settings.temperature()?.get();
+        let learned = match settings.training_epsilon {
+            0.0 => "1, since it learned without noise".to_owned(),
+            epsilon => format!("ε₀²/2 with ε₀ = {epsilon}"),
+        };
         let text = format!(
-            "{} chains from {} under {}. ε = {}, T = {} · ε₀²/2 = {temperature:.4e} with ε₀ = {} of the training. Energies are U = F/T.",
+            "{} chains from {} under {}. Step size ε = {}, temperature T = {temperature:.4e}: {} times that of the training, {learned}. Energies are U = F/T.",
             settings.chains,
             settings.start,
             settings.weights,
             settings.epsilon,
             settings.temperature_factor,
-            settings.training_epsilon,
         );
         let mut report = Report::new(format!("Long chains under {}", settings.weights))
             .verdict(self.sentence(), text);
@@ -98,7 +103,7 @@ impl Page<'_> {
         Ok(report
             .table(self.table())
             .config(json)
-            .command(&self.command)
+            .command(&settings.command)
             .write_html(self.folder.page())?)
     }
 
@@ -163,7 +168,7 @@ impl Page<'_> {
                     every,
                     vec![("r", later(|r| r.gradient_magnitude))],
                 ),
-                "How far the gradient moves a state in a step of the training's ε.",
+                "How far the gradient moves a state in a step of the training.",
             ),
             (
                 "acceptance",
@@ -198,7 +203,7 @@ impl Page<'_> {
                     short(record.energy_spread),
                     optional(record.gradient_magnitude),
                     optional(record.acceptance_rate),
-                    format!("{:.1} %", 100.0 * record.share_beyond_data),
+                    format!("{:.1} %", 100.0 * record.saturation),
                 ]
             });
         Table {
@@ -209,20 +214,11 @@ impl Page<'_> {
                 "spread of U",
                 "r",
                 "acceptance rate",
-                "elements beyond [−1, 1]",
+                "elements beyond ±1.5",
             ]
             .map(String::from)
             .to_vec(),
             rows: rows.collect(),
         }
-    }
-}
-
-/// Four digits or so.
-fn short(value: f64) -> String {
-    if value.abs() < 100.0 {
-        format!("{value:.2}")
-    } else {
-        format!("{value:.0}")
     }
 }

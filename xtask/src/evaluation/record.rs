@@ -20,8 +20,9 @@ pub(crate) struct Record {
     /// Accepted proposals over all proposals since the record before; none at the start and for ULA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) acceptance_rate: Option<f64>,
-    /// Share of the elements of all states beyond [−1, 1], the range of image data.
-    pub(crate) share_beyond_data: f64,
+    /// Share of the elements of all states beyond [−1.5, 1.5]: farther from the range of image data, [−1, 1], than their noise
+    /// brings them.
+    pub(crate) saturation: f64,
 }
 
 impl Record {
@@ -37,7 +38,7 @@ impl Record {
         let squares: f64 = energies.iter().map(|u| (u - mean).powi(2)).sum();
         let mut sorted = energies.to_vec();
         sorted.sort_by(f64::total_cmp);
-        let beyond = states.iter().filter(|value| value.abs() > 1.0).count();
+        let beyond = states.iter().filter(|value| value.abs() > 1.5).count();
         Some(Self {
             step,
             mean_energy: mean,
@@ -45,7 +46,7 @@ impl Record {
             energy_quantiles: [0.1, 0.5, 0.9].map(|share| quantile(&sorted, share)),
             gradient_magnitude: None,
             acceptance_rate: None,
-            share_beyond_data: beyond as f64 / states.len().max(1) as f64,
+            saturation: beyond as f64 / states.len().max(1) as f64,
         })
     }
 }
@@ -65,11 +66,11 @@ mod tests {
 
     #[test]
     fn a_record_sums_up_energies_and_states() {
-        let record = Record::of(7, &[1.0, 2.0, 3.0, 4.0, 5.0], &[0.5, -1.5, 2.0, 1.0]).unwrap();
+        let record = Record::of(7, &[1.0, 2.0, 3.0, 4.0, 5.0], &[0.5, -1.6, 2.0, 1.2]).unwrap();
         assert_eq!((record.step, record.mean_energy), (7, 3.0));
         assert_eq!(record.energy_spread, 2.5f64.sqrt());
         assert_eq!(record.energy_quantiles, [1.4, 3.0, 4.6]);
-        assert_eq!(record.share_beyond_data, 0.5);
+        assert_eq!(record.saturation, 0.5);
         assert_eq!(Record::of(1, &[3.0], &[0.0]).unwrap().energy_spread, 0.0);
         assert_eq!(Record::of(1, &[f64::NAN], &[0.0]), None);
         assert_eq!(Record::of(1, &[1.0], &[f32::INFINITY]), None);

@@ -11,6 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::DriverError;
 
+/// 1 GiB of states.
+pub(crate) const MOST_NUMBERS: usize = 1 << 28;
+
 /// The kernel of the chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -67,6 +70,8 @@ pub(crate) struct Settings {
     pub(crate) engine: String,
     /// Version of this program.
     pub(crate) version: String,
+    /// The command line that started it.
+    pub(crate) command: String,
 }
 
 impl Settings {
@@ -96,26 +101,53 @@ impl Settings {
         })
     }
 
-    /// Records from `step` (excluded) to the end: the steps at which they are made.
-    pub(crate) fn records_after(&self, step: u64) -> impl Iterator<Item = u64> + use<> {
-        let (every, steps) = (self.record_every.max(1), self.steps);
-        let next = (step / every + 1).saturating_mul(every);
-        (0..)
-            .map(move |index| next.saturating_add(every.saturating_mul(index)).min(steps))
-            .scan(step, |last, at| {
-                let is_new = at > *last;
-                *last = at;
-                is_new.then_some(at)
-            })
+    /// The first record after `step`: at a multiple of the interval, at a milestone or at the end. None after the end.
+    pub(crate) fn next_record(&self, step: u64) -> Option<u64> {
+        let every = self.record_every.max(1);
+        let regular = (step / every + 1).saturating_mul(every);
+        let milestone = self.milestones().into_iter().find(|at| *at > step)?;
+        Some(regular.min(milestone))
     }
 
-    /// The records at which pictures are taken: the start, the first after 1 % and 10 % of the steps, and the end.
-    pub(crate) fn milestones(&self) -> Vec<u64> {
+    /// The last record up to `step`; 0 is the start.
+    pub(crate) fn last_record(&self, step: u64) -> u64 {
         let every = self.record_every.max(1);
-        let at = |share: u64| (self.steps.div_ceil(share).next_multiple_of(every)).min(self.steps);
-        let mut milestones = vec![0, at(100), at(10), self.steps];
+        let milestones = self.milestones().into_iter();
+        let milestone = milestones.filter(|at| *at <= step).max().unwrap_or(0);
+        milestone.max(step / every * every)
+    }
+
+    /// The steps at which pictures are taken: the start, 1 % and 10 % of all steps, and the end.
+    pub(crate) fn milestones(&self) -> Vec<u64> {
+        let mut milestones = vec![
+            0,
+            self.steps.div_ceil(100),
+            self.steps.div_ceil(10),
+            self.steps,
+        ];
         milestones.dedup();
         milestones
+    }
+
+    /// Refuses what no evaluation has, such as a damaged file.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let numbers = self
+            .state_shape
+            .iter()
+            .try_fold(self.chains, |product, side| product.checked_mul(*side));
+        if !numbers.is_some_and(|numbers| (1..=MOST_NUMBERS).contains(&numbers)) {
+            return Err(format!(
+                "{} chains of {:?} are not from 1 to {MOST_NUMBERS} numbers",
+                self.chains, self.state_shape
+            ));
+        }
+        match self.kernel() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
     }
 }
 
@@ -132,12 +164,13 @@ pub(crate) fn step_size(epsilon: f64) -> Result<StepSize, DriverError> {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+#[allow(clippy::unwrap_used)]
+mod tests {
     use super::*;
     use ebm_energy_net::Architecture;
     use proptest::prelude::*;
 
-    pub(in super::super) fn settings(steps: u64, record_every: u64) -> Settings {
+    fn settings(steps: u64, record_every: u64) -> Settings {
         Settings {
             weights: "w".into(),
             net: NetConfig::published(Architecture::Toy),
@@ -155,39 +188,53 @@ pub(super) mod tests {
             backend: "flex".into(),
             engine: "fused".into(),
             version: "0".into(),
+            command: "c".into(),
         }
     }
 
+    fn records(settings: &Settings) -> Vec<u64> {
+        std::iter::successors(settings.next_record(0), |step| settings.next_record(*step)).collect()
+    }
+
     #[test]
-    fn records_come_at_every_multiple_and_at_the_end() {
-        let settings = settings(10, 4);
-        assert_eq!(settings.records_after(0).collect::<Vec<_>>(), [4, 8, 10]);
-        assert_eq!(settings.records_after(4).collect::<Vec<_>>(), [8, 10]);
-        assert_eq!(settings.records_after(10).count(), 0);
-        assert_eq!(settings.milestones(), [0, 4, 10]);
+    fn records_come_at_multiples_milestones_and_at_the_end() {
+        assert_eq!(records(&settings(10, 4)), [1, 4, 8, 10]);
+        assert_eq!(records(&settings(1, 1)), [1]);
+        // However long the interval, there is something to see at 1 % and 10 %.
+        assert_eq!(records(&settings(1_000, 1_000)), [10, 100, 1_000]);
+        assert_eq!(settings(250, 7).milestones(), [0, 3, 25, 250]);
+    }
+
+    #[test]
+    fn damaged_settings_are_refused() {
+        settings(1, 1).check().unwrap();
+        for damage in [
+            |s: &mut Settings| s.chains = usize::MAX,
+            |s: &mut Settings| s.chains = 0,
+            |s: &mut Settings| s.state_shape = [1 << 40, 1 << 40, 1],
+            |s: &mut Settings| s.epsilon = -1.0,
+            |s: &mut Settings| s.temperature_factor = 0.0,
+        ] {
+            let mut damaged = settings(1, 1);
+            damage(&mut damaged);
+            damaged.check().unwrap_err();
+        }
     }
 
     proptest! {
         #[test]
-        fn every_milestone_is_a_record_or_the_start(steps in 1u64..5_000, every in 1u64..400) {
+        fn records_rise_to_the_end_and_are_found_again(steps in 1u64..5_000, every in 1u64..400) {
             let settings = settings(steps, every);
-            let records: Vec<_> = settings.records_after(0).collect();
+            let records = records(&settings);
             prop_assert_eq!(records.last(), Some(&steps));
             prop_assert!(records.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] <= every));
-            let milestones = settings.milestones();
-            prop_assert!(milestones.windows(2).all(|pair| pair[0] < pair[1]));
-            for milestone in &milestones[1..] {
+            for milestone in &settings.milestones()[1..] {
                 prop_assert!(records.contains(milestone));
             }
-        }
-
-        #[test]
-        fn records_go_on_where_they_were_cut(steps in 1u64..2_000, every in 1u64..100, part in 0usize..50) {
-            let settings = settings(steps, every);
-            let all: Vec<_> = settings.records_after(0).collect();
-            let part = part.min(all.len() - 1);
-            let rest: Vec<_> = settings.records_after(all[part]).collect();
-            prop_assert_eq!(&rest[..], &all[part + 1..]);
+            for step in 0..=steps {
+                let last = records.iter().rev().find(|record| **record <= step);
+                prop_assert_eq!(settings.last_record(step), last.copied().unwrap_or(0));
+            }
         }
     }
 }

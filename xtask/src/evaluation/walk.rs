@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 use ebm_diagnostics::write_png;
 use ebm_langevin::LangevinError;
 
+use super::folder::{RecordFile, Sums};
 use super::{ChainState, EvaluationFolder, Record, Settings};
 use crate::error::DriverError;
 use crate::observers::grid;
 
 /// Time between two savings of the states.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// Steps that Ctrl-C may cost. Pieces end at multiples of it, so that sums over them do not depend on where a walk was cut.
+const PIECE: u64 = 100;
 
 /// Chains after some steps.
 pub(crate) struct Piece {
@@ -49,63 +53,107 @@ pub(crate) struct Walk<'a> {
     pub(crate) settings: &'a Settings,
     pub(crate) folder: &'a EvaluationFolder,
     pub(crate) steps: Steps<'a>,
-    /// Told of the steps of a piece that is done, and of its record.
-    pub(crate) progress: &'a dyn Fn(u64, &Record),
+    /// Told of the steps of a piece that is done.
+    pub(crate) progress: &'a dyn Fn(u64),
+    /// Told of each record.
+    pub(crate) recorded: &'a dyn Fn(&Record),
 }
 
 impl Walk<'_> {
-    /// Goes on from `chains` to the end. Returns all records, with those of earlier parts, which must end at `chains.step`.
+    /// Goes on from `chains` to the end. Returns all records, with those of earlier parts.
     pub(crate) fn run(
         &self,
         mut chains: ChainState,
         mut records: Vec<Record>,
     ) -> Result<(Ended, Vec<Record>), DriverError> {
-        let temperature = self.settings.temperature()?.get();
-        let milestones = self.settings.milestones();
         let mut file = self.folder.append_records()?;
         let mut saved = Instant::now();
-        let start = records.is_empty().then_some(0);
-        for step in start
-            .into_iter()
-            .chain(self.settings.records_after(chains.step))
-        {
-            let taken = step - chains.step;
+        if records.is_empty() {
+            let piece = (self.steps)(chains.states, 0, 0)?;
+            chains.states = piece.states;
+            match self.record(&chains, &piece.energies)? {
+                Some(record) => self.keep(&chains, record, &mut file, &mut records)?,
+                None => return Ok((Ended::RanAway { step: 0 }, records)),
+            }
+        }
+        while let Some(next) = self.settings.next_record(chains.step) {
+            let piece_end = (chains.step / PIECE + 1).saturating_mul(PIECE).min(next);
+            let taken = piece_end - chains.step;
             let before = chains.states.clone();
             let piece = match (self.steps)(chains.states, chains.step, taken) {
                 Err(DriverError::Langevin(LangevinError::Cancelled)) => {
                     chains.states = before;
+                    file.sync()?;
                     self.folder.save(self.settings, &chains, None)?;
                     let step = chains.step;
                     return Ok((Ended::Stopped { step }, records));
                 }
                 piece => piece?,
             };
-            let energies: Vec<f64> = piece.energies.iter().map(|f| f / temperature).collect();
-            let Some(mut record) = Record::of(step, &energies, &piece.states) else {
-                return Ok((Ended::RanAway { step }, records));
-            };
-            if taken > 0 {
-                record.gradient_magnitude = Some(piece.gradient_magnitude);
-                record.acceptance_rate = piece.acceptance_rate;
+            let mut since = chains.since;
+            since.gradient_magnitude += piece.gradient_magnitude * taken as f64;
+            if let Some(rate) = piece.acceptance_rate {
+                *since.acceptance_rate.get_or_insert(0.0) += rate * taken as f64;
             }
-            chains = ChainState {
-                step,
+            let walked = ChainState {
+                step: piece_end,
                 states: piece.states,
+                since,
             };
-            (self.progress)(taken, &record);
-            if milestones.contains(&step) {
-                self.picture(&chains)?;
+            (self.progress)(taken);
+            if piece_end == next {
+                let Some(record) = self.record(&walked, &piece.energies)? else {
+                    // The last finite states are worth a look.
+                    chains.states = before;
+                    file.sync()?;
+                    self.folder.save(self.settings, &chains, None)?;
+                    return Ok((Ended::RanAway { step: next }, records));
+                };
+                chains = walked;
+                self.keep(&chains, record, &mut file, &mut records)?;
+                chains.since = Sums::default();
+            } else {
+                chains = walked;
             }
-            // The record goes first: with states beyond it, it could not be made again.
-            file.add(&record)?;
-            records.push(record);
-            if saved.elapsed() > SAVE_EVERY || step == self.settings.steps {
-                self.folder
-                    .save(self.settings, &chains, Some(&piece.energies))?;
+            if saved.elapsed() > SAVE_EVERY || chains.step == self.settings.steps {
+                file.sync()?;
+                let energies = (piece_end == next).then_some(&piece.energies[..]);
+                self.folder.save(self.settings, &chains, energies)?;
                 saved = Instant::now();
             }
         }
         Ok((Ended::Whole, records))
+    }
+
+    /// The record of chains with these F; none where a number is not finite.
+    fn record(&self, chains: &ChainState, energies: &[f64]) -> Result<Option<Record>, DriverError> {
+        let temperature = self.settings.temperature()?.get();
+        let energies: Vec<f64> = energies.iter().map(|f| f / temperature).collect();
+        let mut record = Record::of(chains.step, &energies, &chains.states);
+        if let Some(record) = &mut record
+            && chains.step > 0
+        {
+            let steps = (chains.step - self.settings.last_record(chains.step - 1)) as f64;
+            record.gradient_magnitude = Some(chains.since.gradient_magnitude / steps);
+            record.acceptance_rate = chains.since.acceptance_rate.map(|sum| sum / steps);
+        }
+        Ok(record)
+    }
+
+    fn keep(
+        &self,
+        chains: &ChainState,
+        record: Record,
+        file: &mut RecordFile,
+        records: &mut Vec<Record>,
+    ) -> Result<(), DriverError> {
+        (self.recorded)(&record);
+        if self.settings.milestones().contains(&chains.step) {
+            self.picture(chains)?;
+        }
+        file.add(&record)?;
+        records.push(record);
+        Ok(())
     }
 
     /// Points of the plane have no picture.

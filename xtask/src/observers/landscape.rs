@@ -9,7 +9,7 @@ use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 use crate::config::LandscapeConfig;
 use crate::error::DriverError;
 use crate::landscape::{
-    GridEnergies, LandscapeRecord, LandscapeResult, LearnedDensity, divergence_figure,
+    Divergences, GridEnergies, LandscapeRecord, LandscapeResult, LearnedDensity, divergence_figure,
 };
 use crate::run_folder::RunFolder;
 
@@ -35,7 +35,11 @@ impl LandscapePlots {
 
     /// KL(q‖p_θ) over the run, once there are two values.
     pub(crate) fn divergences(&self) -> Option<Figure> {
-        divergence_figure(&[("newest θ", &self.records)])
+        divergence_figure(&[Divergences {
+            name: "newest θ",
+            every: self.config.every,
+            records: &self.records,
+        }])
     }
 
     /// Takes up the numbers of an earlier part of the run, as far as it is not done again.
