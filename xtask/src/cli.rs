@@ -95,12 +95,13 @@ pub(crate) struct ExperimentArguments {
 #[command(after_help = "Examples:
   cargo xtask sample --run runs/short-run
   cargo xtask sample --run runs/short-run --steps 10000 --count 16 --out long-chains
-  cargo xtask sample --weights weights.safetensors --experiment mnist_convergent")]
+  cargo xtask sample --weights weights.pth --experiment mnist_convergent")]
 pub(crate) struct SampleArguments {
     /// A run folder: its newest weights are used.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["weights", "experiment", "config"])]
     pub(crate) run: Option<PathBuf>,
-    /// A safetensors file. One that this program wrote knows its net; for others name the experiment.
+    /// A safetensors file or one of PyTorch's torch.save. A file that this program wrote knows its net; for others name the
+    /// experiment.
     #[arg(long, value_name = "FILE")]
     pub(crate) weights: Option<PathBuf>,
     /// The named experiment that the weights belong to.

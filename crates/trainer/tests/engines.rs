@@ -12,6 +12,8 @@ use ebm_langevin::{
 
 #[path = "engines/mala.rs"]
 mod mala;
+#[path = "engines/pytorch.rs"]
+mod pytorch;
 
 type B = Autodiff<Flex>;
 type States = Tensor<Flex, 4>;
