@@ -107,7 +107,7 @@ pub(crate) struct ExperimentArguments {
 #[command(after_help = "Examples:
   cargo xtask sample --run runs/short-run
   cargo xtask sample --run runs/short-run --steps 10000 --count 16 --out long-chains
-  cargo xtask sample --weights weights.safetensors --experiment mnist_convergent")]
+  cargo xtask sample --weights weights.pth --experiment mnist_convergent")]
 pub(crate) struct SampleArguments {
     #[command(flatten)]
     pub(crate) trained: TrainedArguments,

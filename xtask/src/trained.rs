@@ -22,7 +22,8 @@ pub(crate) struct TrainedArguments {
     /// A run folder: its newest weights are used.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["weights", "experiment", "config"])]
     pub(crate) run: Option<PathBuf>,
-    /// A safetensors file. One that this program wrote knows its net; for others name the experiment.
+    /// A safetensors file or one of PyTorch's torch.save. A file that this program wrote knows its net; for others name the
+    /// experiment.
     #[arg(long, value_name = "FILE", conflicts_with = "average")]
     pub(crate) weights: Option<PathBuf>,
     /// The named experiment that the weights belong to.

@@ -92,6 +92,94 @@ fn points_of_the_plane_have_no_picture() {
     assert!(!place.path("run/samples/samples.png").exists());
 }
 
+/// A file of `torch.save`, and the config of the net that it belongs to.
+fn of_pytorch() -> Place {
+    let place = Place::new();
+    let golden = std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../crates/energy-net/tests/golden/pytorch");
+    for file in [
+        "nonlocal.pth",
+        "nonlocal.zip.pth",
+        "module.zip.pth",
+        "command.pth",
+    ] {
+        place.write(file, std::fs::read(golden.join(file)).unwrap());
+    }
+    place.write(
+        "tiny.json",
+        r#"{"data": {"source": "embedded-digits", "size": 16}, "net": {"architecture": "nonlocal", "width": 2}}"#,
+    );
+    place
+}
+
+#[test]
+fn files_of_pytorch_are_sampled_from() {
+    let place = of_pytorch();
+    let draw = |weights: &str, engine: &str| {
+        let out = format!("{weights}-{engine}");
+        place
+            .run([
+                "sample",
+                "--weights",
+                weights,
+                "--config",
+                "tiny.json",
+                "--engine",
+                engine,
+                "--count",
+                "3",
+                "--steps",
+                "2",
+                "--out",
+                &out,
+            ])
+            .well();
+        read_npy(&place.bytes(&format!("{out}/samples.npy")))
+    };
+    let (shape, values) = draw("nonlocal.pth", "fused");
+    assert_eq!(shape, [3, 1, 16, 16]);
+    assert_eq!(draw("nonlocal.zip.pth", "fused").1, values);
+    let (_, others) = draw("nonlocal.pth", "tensor");
+    for (value, other) in values.iter().zip(&others) {
+        assert!((value - other).abs() < 1e-4, "{value} and {other}");
+    }
+}
+
+#[test]
+fn what_a_file_of_pytorch_lacks_is_said() {
+    let place = of_pytorch();
+    let bytes = place.bytes("nonlocal.pth");
+    place.write("half.pth", &bytes[..bytes.len() / 2]);
+    let before = place.contents();
+    let sample = |arguments: &[&str]| place.run([&["sample", "--out", "new"], arguments].concat());
+    let weights = |file| sample(&["--weights", file, "--config", "tiny.json"]);
+
+    for file in ["nonlocal.pth", "nonlocal.zip.pth", "half.pth"] {
+        sample(&["--weights", file]).badly(
+            2,
+            &[
+                file,
+                "does not say which net",
+                "--experiment NAME or --config FILE",
+            ],
+        );
+    }
+    sample(&["--weights", "nonlocal.pth", "--experiment", "short-run"]).badly(
+        1,
+        &[
+            "nonlocal.pth",
+            "another net",
+            "`f.0.weight` is missing",
+            "they fit net.architecture = nonlocal, net.width = 2 and states of 1×16×16",
+        ],
+    );
+    weights("half.pth").badly(1, &["half.pth", "not a readable PyTorch file", "truncated"]);
+    let save = "torch.save(net.state_dict(), FILE)";
+    weights("module.zip.pth").badly(1, &["module.zip.pth", "`make_golden.Sequential`", save]);
+    weights("command.pth").badly(1, &["command.pth", "`posix.system`", save]);
+    assert_eq!(before, place.contents());
+}
+
 #[test]
 fn what_cannot_be_sampled_from_says_why() {
     let place = trained();

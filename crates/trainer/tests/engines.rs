@@ -14,6 +14,8 @@ use ebm_langevin::{
 mod bounds;
 #[path = "engines/mala.rs"]
 mod mala;
+#[path = "engines/pytorch.rs"]
+mod pytorch;
 
 type B = Autodiff<Flex>;
 type States = Tensor<Flex, 4>;

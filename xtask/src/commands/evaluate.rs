@@ -33,7 +33,7 @@ const RECORDS: u64 = 1_000;
   cargo xtask evaluate --run runs/short-run --steps 20000
   cargo xtask evaluate --run runs/mnist_convergent --start data --steps 100000
   cargo xtask evaluate --run runs/mnist_convergent --kernel mala --target-acceptance 0.574 --steps 1000000
-  cargo xtask evaluate --weights net.safetensors --experiment cifar10_nonconvergent --epsilon 0.01 --steps 150
+  cargo xtask evaluate --weights cifar10.pth --experiment cifar10_nonconvergent --epsilon 0.01 --steps 150
   cargo xtask evaluate --resume runs/mnist_convergent/evaluation
   cargo xtask evaluate --resume runs/mnist_convergent/evaluation --steps 2000000")]
 pub(crate) struct EvaluateArguments {

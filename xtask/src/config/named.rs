@@ -9,11 +9,12 @@ macro_rules! files {
     };
 }
 
-/// Names and JSON texts: a short first experience, then the published settings of arXiv 1903.12370. They are compiled
+/// Names and JSON texts: a short first experience, its convergent counterpart, then the published settings of arXiv 1903.12370. They are compiled
 /// in, so that the program finds them from any folder.
 pub(crate) fn named() -> &'static [(&'static str, &'static str)] {
     files!["":
         "short-run",
+        "convergent-digits",
         "cifar10_nonconvergent",
         "cifar10_oscillate",
         "flowers_nonconvergent",

@@ -11,6 +11,8 @@ mod pickle;
 mod state_dict;
 mod storage;
 mod stream;
+#[cfg(test)]
+mod tests;
 mod unpickler;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -5,7 +5,8 @@ Usage: python make_pytorch_files.py   (needs torch, numpy and safetensors)
 
 For each net: NAME.pth in the format of PyTorch before 1.6 (one pickle after another, then the numbers), NAME.zip.pth in
 that of PyTorch from 1.6 on, and NAME.safetensors with states, energies F and gradients of F, in float64 for the float32
-weights. Then the toy net's weights once more in every way a state_dict comes in, and files that must be refused.
+weights. Then the toy net's weights once more in every way a state_dict comes in, and files that must be refused. The older
+format names storages by their addresses in memory, so its files differ from run to run in those names.
 """
 import collections
 import os
