@@ -121,6 +121,16 @@ impl RunFolder {
         self.root.join("report.html")
     }
 
+    /// Removes the report, if there is one.
+    pub(crate) fn remove_report(&self) -> Result<(), DriverError> {
+        match fs::remove_file(self.report()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(DriverError::io(self.report(), error))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// A file in a subfolder, which is made when it is first needed.
     pub(crate) fn file_in(&self, subfolder: &str, name: &str) -> Result<PathBuf, DriverError> {
         Ok(self.make(subfolder)?.join(name))
@@ -247,6 +257,28 @@ pub(crate) fn lock(root: &Path) -> Result<File, DriverError> {
         // Some network file systems cannot lock; then one resumes at one's own risk.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
+}
+
+/// Refuses a file that exists already or cannot be made, before time is spent on its contents.
+///
+/// # Errors
+/// [`DriverError::Usage`] for a file that exists, [`DriverError::Io`] names the folder that is missing or not writable.
+pub(crate) fn check_new_file(path: &Path) -> Result<(), DriverError> {
+    if path.exists() {
+        return Err(DriverError::Usage(format!(
+            "{} already exists; choose another file with --out",
+            path.display()
+        )));
+    }
+    // As it will be written: beside its place, then moved there.
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let probe = folder.join(format!(".ebm-{}", std::process::id()));
+    File::create_new(&probe)
+        .and_then(|_| fs::remove_file(&probe))
+        .map_err(|error| DriverError::io(folder, error))
 }
 
 /// Creates the first free of NAME, NAME-2, ... in a folder, which is made where it is missing.
