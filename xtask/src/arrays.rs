@@ -83,9 +83,21 @@ pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, DriverError> {
     })
 }
 
-/// Reads features, `[samples, features]`: the only tensor of two dimensions in a safetensors file, whatever its name.
-/// Doubles are rounded to single precision.
+/// Reads features, `[samples, features]`, from an .npy file or as the only tensor of two dimensions in a safetensors file,
+/// whatever its name. Doubles are rounded to single precision.
 pub(crate) fn read_features(path: &Path) -> Result<Array, DriverError> {
+    if has_ending(path, "npy") {
+        let array = read_npy(path)?;
+        if array.shape.len() != 2 {
+            let problem = format!(
+                "has shape {:?} where features have [samples, features]",
+                array.shape
+            );
+            return Err(unfit(path, &problem));
+        }
+        check_finite(path, &array.values)?;
+        return Ok(array);
+    }
     let mut tensors = safetensors(path)?;
     let seen: Vec<String> = tensors
         .iter()

@@ -41,6 +41,17 @@ pub(crate) enum DriverError {
     /// Data.
     #[error(transparent)]
     Data(#[from] DataError),
+    /// A variant of a study that cannot be learned to its end.
+    #[error("variant \"{variant}\": {error}")]
+    Variant {
+        /// Its name.
+        variant: String,
+        /// Why.
+        error: Box<DriverError>,
+    },
+    /// A study that ended with variants that failed.
+    #[error("{0}")]
+    Study(String),
     /// Plots and reports.
     #[error(transparent)]
     Diagnostics(#[from] DiagnosticsError),
@@ -106,6 +117,7 @@ impl DriverError {
             | Self::Trainer(TrainerError::Setting { .. })
             | Self::Langevin(LangevinError::NotFused(_))
             | Self::Data(DataError::Config { .. }) => 2,
+            Self::Variant { error, .. } => error.exit_code(),
             Self::Interrupted => 130,
             _ => 1,
         }
@@ -114,9 +126,9 @@ impl DriverError {
 
 fn advice(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        std::io::ErrorKind::StorageFull => "; free some space or choose another folder with --out",
+        std::io::ErrorKind::StorageFull => "; free some space or choose another folder",
         std::io::ErrorKind::PermissionDenied | std::io::ErrorKind::ReadOnlyFilesystem => {
-            "; choose a folder you can write to with --out"
+            "; make it writable or choose a folder that is"
         }
         std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists => {
             "; a file is in the way: choose another folder with --out"

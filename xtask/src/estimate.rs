@@ -68,14 +68,7 @@ impl BackendTask for MeasureStep<'_> {
 /// The estimate in words.
 pub(crate) fn describe(config: &ExperimentConfig, seconds_per_step: f64) -> String {
     let learning = CostEstimate::learning(config);
-    let watching: u64 = [
-        CostEstimate::long_runs(config),
-        CostEstimate::landscapes(config),
-        CostEstimate::judged_samples(config),
-    ]
-    .iter()
-    .map(|cost| cost.chain_steps)
-    .sum();
+    let watching = CostEstimate::watching(config);
     let per_chain_step = seconds_per_step / config.batch_size as f64;
     let seconds = |chain_steps: u64| chain_steps as f64 * per_chain_step;
     let mut text = format!(

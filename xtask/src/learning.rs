@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_energy_net::Net;
-use ebm_langevin::CpuEngine;
+use ebm_langevin::{CpuEngine, LangevinError};
 use ebm_trainer::{
     Checkpoints, Event, Learner, LearnerView, Observer, ObserverError, Outcome, Trainer,
     TrainerError, latest_checkpoint,
@@ -100,7 +100,18 @@ pub(crate) fn learn<B: AutodiffBackend>(
         Ok(Outcome::Finished) => {
             learner.save_weights(&folder.weights())?;
             learner.save_average(&folder.average())?;
-            let summary = maker.write(&learner, &Ending::Finished)?;
+            // That of an earlier moment: a run without a report is one that still has to write it.
+            folder.remove_report()?;
+            let summary = match maker.write(&learner, &Ending::Finished) {
+                Err(DriverError::Langevin(LangevinError::Cancelled)) => {
+                    screen.say(&format!(
+                        "Stopped before the report; learning is done and the net is written. Write the report with:\n  cargo xtask experiment --resume {}",
+                        shell_word(resumed_by)
+                    ));
+                    return Err(DriverError::Interrupted);
+                }
+                written => written?,
+            };
             let chain_steps = (learner.iteration() - first) as f64 * per_iteration as f64;
             screen.tell(&format!(
                 "\n{} iterations in {}, {} chain steps/s overall.",

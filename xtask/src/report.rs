@@ -6,7 +6,8 @@ use ebm_diagnostics::plot::{
     CorrelationOptions, DiagnosticOptions, Figure, correlation_figure, diagnostic_figure,
 };
 use ebm_diagnostics::{DEFAULT_NEIGHBOURS, Report, RunSummary, Table, write_png};
-use ebm_trainer::LearnerView;
+use ebm_langevin::LangevinError;
+use ebm_trainer::{LearnerView, TrainerError};
 
 use crate::advice::shell_word;
 use crate::config::ExperimentConfig;
@@ -15,7 +16,7 @@ use crate::digits::DigitImages;
 use crate::error::DriverError;
 use crate::landscape::CAPTION;
 use crate::observers::{LandscapePlots, grid, write_figure};
-use crate::quality::{DigitQuality, SAMPLES, digit_quality, or_warning};
+use crate::quality::{DigitQuality, digit_quality, or_warning, samples_to_judge};
 use crate::run_folder::{RunFolder, RunInfo};
 
 /// How the run ended.
@@ -112,7 +113,7 @@ impl ReportMaker<'_> {
             })?;
         report = report.table(self.numbers(learner, summary.as_ref()));
         if let Some(quality) = quality {
-            report = report.table(quality.table());
+            report = report.table(quality.table("fresh short-run samples"));
         }
         report
             .config(json)
@@ -225,10 +226,20 @@ impl ReportMaker<'_> {
             let key = NoiseKey::new(self.config.seed, Stream::WatchStart, learner.iteration());
             let per_chain = learner.dataset().shape().iter().product();
             // The picture shows the first 64, which are the same whatever the number.
-            let count = if self.is_judged(ending) { SAMPLES } else { 64 };
-            let start = noise.draw(chains.start_factor, key, count, per_chain)?;
-            if let Ok(samples) = learner.run_chains(start, 0, chains.steps) {
-                return Ok((samples, FRESH));
+            let judged = match learner.dataset().len() {
+                Some(data) if self.is_judged(ending) => samples_to_judge(data),
+                _ => 0,
+            };
+            let start = noise.draw(chains.start_factor, key, judged.max(64), per_chain)?;
+            match learner.run_chains(start, 0, chains.steps) {
+                Ok(samples) => return Ok((samples, FRESH)),
+                Err(TrainerError::Langevin(LangevinError::Cancelled)) => {
+                    // The report of a run that has ended would lack them for ever; one that goes on gets another.
+                    if matches!(ending, Ending::Finished) {
+                        return Err(LangevinError::Cancelled.into());
+                    }
+                }
+                Err(error) => tracing::warn!("no fresh samples: {error}"),
             }
         }
         Ok((

@@ -73,6 +73,13 @@ impl RunFolder {
         Self { root, lock: None }.locked()
     }
 
+    /// Puts the settings of a run that is yet to be learned into its folder.
+    pub(crate) fn prepare(root: &Path, config: &ExperimentConfig) -> Result<(), DriverError> {
+        create(root)?;
+        let root = root.to_owned();
+        Self { root, lock: None }.write_config(config)
+    }
+
     /// The folder, if no other process learns in it.
     pub(crate) fn locked(mut self) -> Result<Self, DriverError> {
         self.lock = Some(Arc::new(lock(&self.root)?));
@@ -80,8 +87,19 @@ impl RunFolder {
     }
 
     /// Opens the folder of an earlier run.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] for another folder; for that of a study it names the runs.
     pub(crate) fn open(root: &Path) -> Result<Self, DriverError> {
         if !root.join(CONFIG).is_file() {
+            let runs = runs_below(root);
+            if root.join(STUDY).is_file() && !runs.is_empty() {
+                return Err(DriverError::Usage(format!(
+                    "{} is a study; its runs are {}: give one of these",
+                    root.display(),
+                    runs.join(", ")
+                )));
+            }
             return Err(DriverError::Usage(format!(
                 "{} is not a run folder (it has no {CONFIG}); give the folder that an experiment printed at its end",
                 root.display()
@@ -119,6 +137,16 @@ impl RunFolder {
 
     pub(crate) fn report(&self) -> PathBuf {
         self.root.join("report.html")
+    }
+
+    /// Removes the report, if there is one.
+    pub(crate) fn remove_report(&self) -> Result<(), DriverError> {
+        match fs::remove_file(self.report()) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(DriverError::io(self.report(), error))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// A file in a subfolder, which is made when it is first needed.
@@ -235,7 +263,7 @@ pub(crate) fn create_root(out: Option<&Path>, name: &str) -> Result<PathBuf, Dri
 
 /// Keeps a second process from learning in a folder, for as long as the file lives.
 pub(crate) fn lock(root: &Path) -> Result<File, DriverError> {
-    let path = root.join(".lock");
+    let path = root.join(LOCK);
     let file = File::create(&path).map_err(|error| DriverError::io(&path, error))?;
     match file.try_lock() {
         Err(TryLockError::WouldBlock) => Err(DriverError::RunFolder {
@@ -247,6 +275,28 @@ pub(crate) fn lock(root: &Path) -> Result<File, DriverError> {
         // Some network file systems cannot lock; then one resumes at one's own risk.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
+}
+
+/// Refuses a file that exists already or cannot be made, before time is spent on its contents.
+///
+/// # Errors
+/// [`DriverError::Usage`] for a file that exists, [`DriverError::Io`] names the folder that is missing or not writable.
+pub(crate) fn check_new_file(path: &Path) -> Result<(), DriverError> {
+    if path.exists() {
+        return Err(DriverError::Usage(format!(
+            "{} already exists; choose another file with --out",
+            path.display()
+        )));
+    }
+    // As it will be written: beside its place, then moved there.
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let probe = folder.join(format!(".ebm-{}", std::process::id()));
+    File::create_new(&probe)
+        .and_then(|_| fs::remove_file(&probe))
+        .map_err(|error| DriverError::io(folder, error))
 }
 
 /// Creates the first free of NAME, NAME-2, ... in a folder, which is made where it is missing.
@@ -269,13 +319,30 @@ pub(crate) fn create_free(parent: &Path, name: &str) -> Result<PathBuf, DriverEr
     }
 }
 
+/// The study as it can be given to `--config` again, in the folder of a study.
+pub(crate) const STUDY: &str = "study.json";
+
 const CONFIG: &str = "config.json";
+const LOCK: &str = ".lock";
 const LANDSCAPE: &str = "landscape.json";
 const INFO: &str = "run.json";
 
+/// The run folders in a folder, by name.
+fn runs_below(root: &Path) -> Vec<String> {
+    let entries = fs::read_dir(root).into_iter().flatten().flatten();
+    let mut runs: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.join(CONFIG).is_file())
+        .map(|path| path.display().to_string())
+        .collect();
+    runs.sort();
+    runs
+}
+
 fn is_occupied(folder: &Path) -> Result<bool, DriverError> {
     match fs::read_dir(folder) {
-        Ok(mut entries) => Ok(entries.next().is_some()),
+        // The lock may be all that came of an earlier start.
+        Ok(mut entries) => Ok(entries.any(|entry| entry.is_ok_and(|it| it.file_name() != LOCK))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(DriverError::io(folder, error)),
     }

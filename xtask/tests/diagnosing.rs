@@ -52,14 +52,17 @@ fn a_run_of_images_gives_verdict_figures_and_grids() {
     assert_eq!(test["changes"].as_array().unwrap().len(), 16);
     assert_eq!(test["options"]["training_steps"], 3);
     assert!(!test["mixing"].as_array().unwrap().is_empty());
-    // Of 1,000 fresh samples; every fifth of the 100 digits is held out.
-    let frechet = &verdict["digits"]["samples"]["frechet"];
-    assert_eq!(frechet["samples"], serde_json::json!([80, 1000]));
-    assert!(
-        ended
-            .stdout
-            .contains("1000 short-run samples (held-out data)")
-    );
+    // Every fifth of the 100 digits is held out, and as many samples are drawn.
+    for set in ["samples", "held_out"] {
+        let frechet = &verdict["digits"][set]["frechet"];
+        assert_eq!(frechet["samples"], serde_json::json!([80, 20]));
+    }
+    for part in [
+        "20 short-run samples (as many held-out data)",
+        "too few images for 64 features",
+    ] {
+        assert!(ended.stdout.contains(part), "no {part:?} in {ended:#?}");
+    }
     for name in ["energies", "correlations"] {
         image::open(place.path(&format!("run/diagnosis/{name}.png"))).unwrap();
         assert!(
@@ -88,6 +91,31 @@ fn a_run_of_images_gives_verdict_figures_and_grids() {
         .map(|part| escaped.find(part).unwrap())
         .collect();
     assert!(found.is_sorted(), "{found:?}");
+}
+
+/// Chains that start at data are not judged against these, and those of a bank are called what they are.
+#[test]
+fn digits_are_judged_only_where_chains_do_not_start_from_them() {
+    let place = Place::new();
+    for start in ["data", "persistent"] {
+        let set = format!("langevin.start={start}");
+        let arguments = ["--iterations", "2", "--set", &set, "--out", start];
+        place.experiment("short-run", &[&TINY, &arguments]).well();
+        let ended = place
+            .run([&["diagnose", "--run", start], &SMALL[..]].concat())
+            .well();
+        let verdict = place.json(&format!("{start}/diagnosis/verdict.json"));
+        let is_judged = start == "persistent";
+        assert_eq!(verdict["digits"].is_object(), is_judged, "{verdict}");
+        let said = "20 samples after 3 steps from the bank (as many held-out data)";
+        assert_eq!(ended.stdout.contains(said), is_judged, "{ended:#?}");
+        assert_eq!(ended.stdout.contains("Fréchet"), is_judged, "{ended:#?}");
+    }
+    place
+        .run(["compare", "data", "persistent", "--out", "both"])
+        .well();
+    let page = place.text("both/compare.html");
+    assert!(page.contains("samples after 3 steps from the bank"));
 }
 
 #[test]

@@ -6,7 +6,7 @@ mod common;
 use common::{Place, TINY};
 use ebm_data::{ImageConfig, embedded_digits};
 use safetensors::tensor::{Dtype, TensorView};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// A safetensors file of one tensor of singles.
 fn tensor_file(name: &str, shape: &[usize], values: &[f32]) -> Vec<u8> {
@@ -98,6 +98,38 @@ fn worse_samples_have_worse_numbers() {
     assert_eq!(one["classes"]["entropy"], 0.0);
     assert!(one["neighbours"]["coverage"].as_f64() < Some(0.1), "{one}");
     assert!(noise["neighbours"]["coverage"].as_f64() < Some(0.1));
+    assert_eq!(
+        (&real["clamped"], &noise["clamped"]),
+        (&json!(0.0), &json!(1.0))
+    );
+}
+
+#[test]
+fn samples_in_another_range_are_judged_with_a_warning() {
+    let place = Place::new();
+    let digits = held_out_digits()[..60 * 28 * 28].to_vec();
+    for (name, scale, said) in [("unit", 0.5, "2x − 1"), ("bytes", 127.5, "x/127.5 − 1")] {
+        let file = format!("{name}.npy");
+        let values: Vec<f32> = digits.iter().map(|x| (x + 1.0) * scale).collect();
+        // Half of a digit is black: a third of it makes the white ones more than half.
+        let values = if name == "bytes" {
+            values.iter().map(|x| x + 2.0).collect()
+        } else {
+            values
+        };
+        place.write(&file, npy_file("(60, 28, 28)", &values));
+        let out = format!("{name}.json");
+        let ended = place
+            .run(["quality", "--samples", &file, "--out", &out])
+            .well();
+        assert!(
+            ended.stderr.contains(&file) && ended.stderr.contains(said),
+            "{ended:#?}"
+        );
+    }
+    place.write("good.npy", npy_file("(60, 28, 28)", &digits));
+    let ended = place.run(["quality", "--samples", "good.npy"]).well();
+    assert_eq!(ended.stderr, "");
 }
 
 #[test]
@@ -120,10 +152,20 @@ fn a_run_is_judged_by_its_own_data() {
     let record = place.json("run/samples/quality.json");
     assert_eq!(record["samples"], "run/samples/samples.safetensors");
     let frechet = &record["digits"]["samples"]["frechet"];
-    // 100 digits, of which every fifth is held out.
-    assert_eq!(frechet["samples"], serde_json::json!([80, 40]));
+    // 100 digits, of which every fifth is held out, and no more samples are judged.
+    assert_eq!(frechet["samples"], serde_json::json!([80, 20]));
+    let held_out = &record["digits"]["held_out"];
+    assert_eq!(frechet["samples"], held_out["frechet"]["samples"]);
+    for digits in [&record["digits"]["samples"], held_out] {
+        assert_eq!(digits["neighbours"]["samples"], serde_json::json!([20, 20]));
+        let counts = digits["classes"]["counts"].as_array().unwrap();
+        let count: Option<u64> = counts.iter().map(Value::as_u64).sum();
+        assert_eq!(count, Some(20));
+    }
     assert_eq!(frechet["rank_deficient"], true);
-    assert!(ended.stdout.contains("too few images"), "{ended:#?}");
+    for part in ["too few images for 64 features", "20 of 40"] {
+        assert!(ended.stdout.contains(part), "{ended:#?}");
+    }
     let before = place.contents();
     quality(&[]).badly(2, &["run/samples/quality.json already exists", "--out"]);
     assert_eq!(before, place.contents());
@@ -184,6 +226,14 @@ fn features_of_any_net_give_the_usual_distance() {
         place.json("b.json")["features"]["neighbours"]["neighbours"],
         3
     );
+    // The same as arrays.
+    place.write("data.npy", npy_file("(50, 3)", &data));
+    place.write("mine.npy", npy_file("(50, 3)", &moved));
+    let arrays = ["--features", "mine.npy", "--reference-features", "data.npy"];
+    place
+        .run([&["quality", "--out", "c.json"], &arrays[..]].concat())
+        .well();
+    assert_eq!(&place.json("c.json")["features"], it);
 }
 
 #[test]
@@ -204,6 +254,7 @@ fn what_cannot_be_judged_says_why() {
     }
     place.write("nan.npy", npy_file("(30, 8, 8)", &vec![f32::NAN; 30 * 64]));
     place.write("cut.npy", npy_file("(31, 8, 8)", &vec![0.0; 30 * 64]));
+    place.write("cube.npy", npy_file("(30, 8, 8)", &vec![0.0; 30 * 64]));
     place.write("picture.png", "not a picture");
     let before = place.contents();
     let refused = |arguments: &[&str], code: i32, parts: &[&str]| {
@@ -244,6 +295,19 @@ fn what_cannot_be_judged_says_why() {
         2,
         &["--reference-features"],
     );
+    for subject in [["--samples", "few.safetensors"], ["--run", "run"]] {
+        let reference = ["--reference-features", "flat.safetensors"];
+        refused(
+            &[&subject[..], &reference].concat(),
+            2,
+            &[subject[0], "cannot be used with", "--reference-features"],
+        );
+    }
+    refused(
+        &["--samples", "few.safetensors", "--out", "missing/q.json"],
+        1,
+        &["missing: No such file"],
+    );
     let both = |features: &str, reference: &str, code: i32, parts: &[&str]| {
         let arguments = ["--features", features, "--reference-features", reference];
         refused(&arguments, code, parts);
@@ -253,6 +317,12 @@ fn what_cannot_be_judged_says_why() {
         "wide.safetensors",
         2,
         &["64 features", "65"],
+    );
+    both(
+        "cube.npy",
+        "flat.safetensors",
+        1,
+        &["cube.npy", "[30, 8, 8]", "[samples, features]"],
     );
     both(
         "line.safetensors",
@@ -289,4 +359,6 @@ fn training_the_classifier_repeats_whatever_the_threads() {
     assert!(place.bytes("a") == place.bytes("b"));
     assert!(place.bytes("a") != place.bytes("c"));
     train("a", "2", "1").badly(2, &["a already exists", "--out"]);
+    let ended = train("missing/a", "2", "1").badly(1, &["missing: No such file"]);
+    assert!(!ended.stdout.contains("epoch"), "{ended:#?}");
 }

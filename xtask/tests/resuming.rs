@@ -382,3 +382,34 @@ fn averages_and_landscapes_of_a_resumed_run_are_those_of_one_run() {
     );
     assert!(place.path("whole/plots/divergence.png").is_file());
 }
+
+/// Ctrl-C while the samples of the report are drawn leaves the report to `--resume`, also where an earlier one is there.
+#[cfg(unix)]
+#[test]
+fn a_report_that_was_stopped_is_written_on_resuming() {
+    let place = Place::new();
+    // All digits, so that 1,000 samples are judged: most of the work.
+    let sets = ["--set", "data.limit=10000", "--set", "langevin.steps=300"];
+    let arguments = ["--iterations", "1", "--out", "run"];
+    place
+        .experiment("short-run", &[&TINY, &sets, &arguments])
+        .well();
+    assert!(place.text("run/report.html").contains("Fréchet distance"));
+    let weights = place.path("run/weights.safetensors");
+    fs::remove_file(&weights).unwrap();
+    let mut child = place
+        .command(["experiment", "--resume", "run", "--iterations", "2"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    wait_for_first_iteration(&weights, &mut child);
+    signal(&child, "INT");
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:#?}");
+    assert!(ended.stderr.contains("--resume run"), "{ended:#?}");
+    assert!(!place.path("run/report.html").exists());
+    place.run(["experiment", "--resume", "run"]).well();
+    let report = place.text("run/report.html");
+    assert!(report.contains("Fréchet distance") && report.contains("2 iterations done."));
+}

@@ -3,6 +3,7 @@
 
 mod common;
 
+use std::fs;
 use std::process::Stdio;
 
 use common::{Ended, Place, TINY, signal, wait_for_first_iteration};
@@ -213,7 +214,14 @@ fn a_dry_run_prints_a_study_and_its_cost_and_creates_nothing() {
         .run([&arguments[..], &["--seed", "9", "--dry-run"]].concat())
         .well();
     assert_eq!(before, place.contents());
-    for name in ["noise: 96.0 chain steps", "wild: ", "cd: ", "Expected time"] {
+    // 4 iterations of 3 steps of 8 chains; 3 steps of 1,000 samples at most; 6 chains of 15 steps from each start, and
+    // again samples, but none of chains that start at data.
+    for name in [
+        "noise: 96.0 chain steps to learn, 3.00k to watch, 3.18k to diagnose",
+        "wild: ",
+        "cd: 96.0 chain steps to learn, 0.00 to watch, 90.0 to diagnose",
+        "Expected time",
+    ] {
         assert!(ended.stderr.contains(name), "{ended:#?}");
     }
     let printed: Value = serde_json::from_str(&ended.stdout).unwrap();
@@ -299,9 +307,59 @@ fn a_wrong_study_is_refused_before_anything_is_made() {
         &tiny(),
         &["--set", "langevin.start=gaussian"],
         &[
-            "--set langevin.start=gaussian",
+            "langevin.start=gaussian: ",
             "variant \"cd\"",
             "langevin.start=data",
+        ],
+    );
+    refused(
+        &with(&|study| study["variants"][1]["set"] = json!(["seed=5"])),
+        &["--seed", "9"],
+        &["error: seed=9: ", "variant \"wild\" sets seed=5"],
+    );
+    refused(
+        &with(&|study| study["variants"][1]["set"] = json!(["seed"])),
+        &["--seed", "9"],
+        &["mine.json, variant \"wild\": --set seed: there is no \"=\""],
+    );
+    refused(
+        &with(&|study| study["variants"][1]["name"] = json!("x".repeat(101))),
+        &[],
+        &["\"variants[1].name\" has 101 letters", "at most 100"],
+    );
+    for base in ["budget", "mine.json"] {
+        refused(
+            &with(&|study| study["base"] = json!(base)),
+            &[],
+            &[base, "is a study", "the base of a study"],
+        );
+    }
+    // What would fail hours later.
+    refused(
+        &with(&|study| study["variants"][2]["set"] = json!(["batch_size=101"])),
+        &[],
+        &["variant \"cd\": batch_size = 101", "at most the 100 images"],
+    );
+    refused(
+        &with(&|study| study["diagnosis"]["chains"] = json!(101)),
+        &[],
+        &[
+            "variant \"noise\": ",
+            "\"diagnosis.chains\" is 101",
+            "at most 100",
+        ],
+    );
+    let bank = ["langevin.start=persistent", "langevin.bank_size=10"];
+    refused(
+        &with(&|study| {
+            study["variants"][2]["set"] = json!(bank);
+            study["diagnosis"]["chains"] = json!(11);
+        }),
+        &[],
+        &[
+            "variant \"cd\": ",
+            "is 11: must be at most 10",
+            "states of the bank",
         ],
     );
     let place = Place::new();
@@ -312,4 +370,126 @@ fn a_wrong_study_is_refused_before_anything_is_made() {
             "the studies are budget, ablation",
         ],
     );
+}
+
+/// Whatever of the folder of a study is lost or cannot be written is made again, or the message says what to do.
+#[test]
+fn a_study_outlives_damage_to_its_folder() {
+    let mut study = tiny();
+    study["variants"].as_array_mut().unwrap().remove(1);
+    let place = place(&study);
+    let arguments = ["experiment", "--config", "mine.json", "--iterations", "4"];
+    place
+        .run([&arguments[..], &["--out", "study"]].concat())
+        .well();
+    let found = results(&place, "study");
+    let resume = || place.run(["experiment", "--resume", "study"]);
+    let weights =
+        || ["noise", "cd"].map(|name| place.bytes(&format!("study/{name}/weights.safetensors")));
+    let learned = weights();
+
+    // A study is not a run, and says which are.
+    for command in [
+        &["diagnose", "--run", "study"][..],
+        &["sample", "--run", "study"],
+        &["evaluate", "--run", "study", "--steps", "1"],
+        &["quality", "--run", "study"],
+        &["compare", "study", "study/noise"],
+    ] {
+        place
+            .run(command)
+            .badly(2, &["study is a study; its runs are study/cd, study/noise"]);
+    }
+
+    // Results that are lost are read off the runs.
+    let state = place.json("study/results.json");
+    place.write("study/results.json", "{");
+    let ended = resume().well();
+    assert!(ended.stderr.contains("study/results.json"), "{ended:#?}");
+    assert!(!ended.stdout.contains("iterations in"), "{ended:#?}");
+    assert_eq!(place.json("study/results.json"), state);
+
+    // A variant that is lost is learned again.
+    fs::remove_dir_all(place.path("study/cd")).unwrap();
+    fs::remove_file(place.path("study/results.json")).unwrap();
+    resume().well();
+    assert_eq!(results(&place, "study"), found);
+    assert!(learned == weights());
+
+    // A diagnosis that cannot be written is a failure; the others and the page do not wait for it.
+    fs::remove_dir_all(place.path("study/noise/diagnosis")).unwrap();
+    fs::remove_dir_all(place.path("study/cd/diagnosis")).unwrap();
+    fs::remove_file(place.path("study/results.json")).unwrap();
+    fs::remove_file(place.path("study/compare.html")).unwrap();
+    fs::create_dir_all(place.path("study/noise/diagnosis/diagnosis.html/in-the-way")).unwrap();
+    let ended = resume().badly(1, &["1 of 2 variants failed: noise", "--resume study"]);
+    assert!(
+        ended.stderr.contains("noise failed: cannot write"),
+        "{ended:#?}"
+    );
+    assert!(ended.stdout.contains("failed"), "{ended:#?}");
+    assert!(place.path("study/compare.html").is_file());
+    assert!(!place.path("study/noise/diagnosis/verdict.json").exists());
+    let state = place.json("study/results.json");
+    assert!(state["variants"][0]["failed"].is_string(), "{state}");
+    assert_eq!(results(&place, "study")[0], Value::Null);
+    assert_eq!(results(&place, "study")[1], found[1]);
+    fs::remove_dir_all(place.path("study/noise/diagnosis/diagnosis.html")).unwrap();
+    resume().well();
+    assert_eq!(results(&place, "study"), found);
+    assert!(learned == weights());
+
+    // Runs of other settings are not the study's.
+    let config = place.text("study/cd/config.json");
+    place.write(
+        "study/cd/config.json",
+        config.replace("\"data_noise\": 0.1", "\"data_noise\": 0.2"),
+    );
+    resume().badly(
+        1,
+        &["study/cd/config.json: has other settings", "study.json"],
+    );
+    place.write("study/cd/config.json", config);
+    let whole = place.text("study/study.json");
+    place.write("study/study.json", &whole[..50]);
+    resume().badly(
+        1,
+        &["study/study.json: not readable", "put back", "compare"],
+    );
+
+    // Half-created: only what comes first.
+    place.write("half/study.json", &whole);
+    place.run(["experiment", "--resume", "half"]).well();
+    let without_name = |mut study: Vec<Value>| {
+        for result in &mut study {
+            result["verdict"] = Value::Null;
+        }
+        study
+    };
+    assert_eq!(without_name(results(&place, "half")), without_name(found));
+}
+
+/// A pipe can be read only once.
+#[cfg(target_os = "linux")]
+#[test]
+fn experiments_and_studies_come_from_pipes_too() {
+    let place = Place::new();
+    let experiment = json!({"data": {"source": "gmm"}});
+    for (text, says) in [
+        (experiment, "\"source\": \"gmm\""),
+        (tiny(), "\"variants\""),
+    ] {
+        let mut command = place.command(["experiment", "--config", "/dev/stdin", "--dry-run"]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        std::io::Write::write_all(&mut pipe, text.to_string().as_bytes()).unwrap();
+        drop(pipe);
+        let ended = Ended::of(child.wait_with_output().unwrap()).well();
+        assert!(ended.stdout.contains(says), "{ended:#?}");
+    }
 }

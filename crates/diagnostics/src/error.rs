@@ -158,3 +158,29 @@ pub enum DiagnosticsError {
     #[error("cannot encode the image as PNG: {0}")]
     Png(String),
 }
+
+impl DiagnosticsError {
+    /// Whether the values that were given allow no answer, such as chains that all fell into one state. All others are
+    /// failures of files and drawings, after which the same values may well give one.
+    #[must_use]
+    pub fn lies_in_the_values(&self) -> bool {
+        match self {
+            Self::SeriesTooShort { .. }
+            | Self::LengthsDiffer { .. }
+            | Self::NotFinite { .. }
+            | Self::NoSpread { .. }
+            | Self::MissingRecord { .. }
+            | Self::Parameter { .. }
+            | Self::GridsDiffer { .. }
+            | Self::NoMass { .. }
+            | Self::SingularCovariance => true,
+            Self::Read { .. }
+            | Self::Write { .. }
+            | Self::MalformedLine { .. }
+            | Self::TornLastLine { .. }
+            | Self::Encode(_)
+            | Self::Drawing(_)
+            | Self::Png(_) => false,
+        }
+    }
+}

@@ -6,6 +6,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Stabilisers, TrainerError};
 
+/// States in the bank of a toy density, where the config does not say.
+pub const TOY_BANK_SIZE: usize = 10_000;
+
 /// All that Algorithm 1 of arXiv 1903.12370 needs besides a net and data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -88,6 +91,37 @@ impl LearningConfig {
     #[must_use]
     pub fn kernel(&self) -> Ula {
         self.stabilisers.kernel(self.langevin.epsilon)
+    }
+
+    /// States in the persistent bank, where chains start from one, for a data set of `data` states or a density, which has
+    /// no number.
+    #[must_use]
+    pub fn bank_size(&self, data: Option<usize>) -> Option<usize> {
+        let size = self.langevin.bank_size.or(data).unwrap_or(TOY_BANK_SIZE);
+        (self.langevin.start == ChainStart::Persistent).then_some(size)
+    }
+
+    /// Checks that a batch can be drawn, different states all, from a data set of `data` states and from the bank.
+    ///
+    /// # Errors
+    /// [`TrainerError::Setting`] for the batch size.
+    pub fn check_batch(&self, data: Option<usize>) -> Result<(), TrainerError> {
+        let sources = [
+            (data, "images of the data set"),
+            (self.bank_size(data), "states of the bank"),
+        ];
+        for (count, what) in sources {
+            if let Some(count) = count
+                && self.batch_size > count
+            {
+                return Err(setting(
+                    "batch_size",
+                    self.batch_size,
+                    format!("must be at most the {count} {what}"),
+                ));
+            }
+        }
+        Ok(())
     }
 
     /// Checks every range.

@@ -58,6 +58,12 @@ impl<B: AutodiffBackend> Difference<B> {
         if let Some(alpha) = energy_penalty {
             // Those of the penalty depend on the energies, so these come first.
             let energies = energies(net, engine, states.clone())?;
+            if energies.len() != weights.len() {
+                return Err(TrainerError::Energies {
+                    energies: energies.len(),
+                    states: weights.len(),
+                });
+            }
             let of_each = |index| {
                 if index < counts[0] {
                     counts[0]

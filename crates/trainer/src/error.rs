@@ -57,6 +57,16 @@ pub enum TrainerError {
     /// An observer failed.
     #[error(transparent)]
     Observer(#[from] ObserverError),
+    /// An engine that was asked for the final energies did not give one for each state.
+    #[error(
+        "the engine gave {energies} energies for {states} states; a run with `final_energies` has to return one for each"
+    )]
+    Energies {
+        /// Energies given.
+        energies: usize,
+        /// States given.
+        states: usize,
+    },
     /// The backend did not hand its numbers over.
     #[error("the backend returned no data: {0}")]
     Backend(String),

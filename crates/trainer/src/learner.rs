@@ -10,15 +10,12 @@ use ebm_core::{Energy, NoiseKey, Stream};
 use ebm_data::Dataset;
 use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{NamedParameter, named_parameters};
-use ebm_langevin::{ChainRun, ChainStart, Engine, PersistentBank};
+use ebm_langevin::{ChainRun, Engine, PersistentBank};
 
 use crate::difference::{Difference, Loss};
 use crate::stabilisers::{adjusted, project};
 use crate::{DivergenceCause, LearnerView, LearningConfig, Optimizer, TrainerError};
 use crate::{averaging, checkpoint};
-
-/// States in the bank of a toy density, where the config does not say.
-pub const TOY_BANK_SIZE: usize = 10_000;
 
 /// A net that is being learned: parameters θ, optimiser, bank and iteration number. The rest of a run's state is
 /// in its config, because all noise is a function of seed and iteration.
@@ -58,31 +55,12 @@ where
         device: B::Device,
     ) -> Result<Self, TrainerError> {
         config.validate()?;
-        if let Some(count) = dataset.len()
-            && config.batch_size > count
-        {
-            return Err(TrainerError::Setting {
-                key: "batch_size",
-                value: config.batch_size.to_string(),
-                allowed: format!("must be at most the {count} images of the data set"),
-            });
-        }
+        config.check_batch(dataset.len())?;
         let per_chain = dataset.shape().iter().product();
-        let bank = (config.langevin.start == ChainStart::Persistent)
-            .then(|| {
-                let size = config.langevin.bank_size.or(dataset.len());
-                let size = size.unwrap_or(TOY_BANK_SIZE);
-                if size < config.batch_size {
-                    return Err(TrainerError::Setting {
-                        key: "batch_size",
-                        value: config.batch_size.to_string(),
-                        allowed: format!("must be at most the {size} states of the bank"),
-                    });
-                }
-                let key = NoiseKey::new(config.seed, Stream::BankStart, 0);
-                Ok(PersistentBank::uniform(size, per_chain, key))
-            })
-            .transpose()?;
+        let bank = config.bank_size(dataset.len()).map(|size| {
+            let key = NoiseKey::new(config.seed, Stream::BankStart, 0);
+            PersistentBank::uniform(size, per_chain, key)
+        });
         let net = project(&config.stabilisers, net);
         let average = config.optimizer.averaging.map(|_| net.clone().no_grad());
         Ok(Self {

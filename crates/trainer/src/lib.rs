@@ -15,10 +15,10 @@ mod view;
 pub use checkpoint::{
     CHECKPOINT_FORMAT, CheckpointInfo, Checkpoints, latest_checkpoint, read_checkpoint_info,
 };
-pub use config::{LangevinConfig, LearningConfig, Method, OptimizerConfig};
+pub use config::{LangevinConfig, LearningConfig, Method, OptimizerConfig, TOY_BANK_SIZE};
 pub use error::{DivergenceCause, TrainerError};
 pub use events::{Event, Observer, ObserverError};
-pub use learner::{Learner, TOY_BANK_SIZE};
+pub use learner::Learner;
 pub use optimizer::{Gradients, Optimizer};
 pub use stabilisers::Stabilisers;
 pub use trainer::{Outcome, Trainer};

@@ -3,12 +3,17 @@
 
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, Param};
-use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use burn::tensor::module::conv2d;
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream};
-use ebm_data::{Dataset, Gmm, Toy};
+use ebm_data::{Dataset, Gmm, ImageConfig, Toy, embedded_digits};
 use ebm_energy_net::{Architecture, NamedParameter, Net, NetConfig, named_parameters};
-use ebm_langevin::{Bound, ChainStart, CpuEngine, EngineChoice, TensorEngine};
+use ebm_langevin::{
+    Bound, ChainOutcome, ChainRun, ChainStart, CpuEngine, Engine, EngineChoice, LangevinError,
+    TensorEngine,
+};
 use ebm_trainer::*;
 
 type B = Autodiff<Flex>;
@@ -55,7 +60,7 @@ fn all() -> Stabilisers {
         energy_penalty: Some(0.5),
         parameter_gradient_clip: Some(2e-3),
         weight_decay: Some(0.1),
-        spectral_normalisation: Some(0.8),
+        spectral_norm_bound: Some(0.8),
         langevin_gradient_clip: bound(1e-3),
         state_clamp: bound(1.5),
     }
@@ -162,6 +167,85 @@ fn penalty_clip_and_decay_are_the_update_computed_by_hand() {
     }
 }
 
+/// Adam's first step is −rate in the direction of the sign of its gradient. With a decay that outweighs the gradient of the
+/// loss this is the sign of g + λθ when λθ is added before the moments; added to the step itself, as AdamW does, it would be
+/// −rate·(sign(g) + λθ).
+#[test]
+fn weight_decay_comes_before_the_moments_of_adam() {
+    let learn = |start: [f32; 2], decay| {
+        let stabilisers = Stabilisers {
+            weight_decay: decay,
+            ..Stabilisers::default()
+        };
+        let net = Slope::<B> {
+            theta: Param::from_tensor(Tensor::from_floats(start, &Default::default())),
+            constant: Param::from_tensor(Tensor::from_floats([0.9], &Default::default())),
+        };
+        let config = config(Method::Adam, stabilisers);
+        let engine = TensorEngine::default();
+        let mut learner = Learner::new(config, net, engine, toy(), Default::default()).unwrap();
+        learner.iterate().unwrap();
+        let parameters = named_parameters(learner.net());
+        let theta = parameters.iter().find(|p| p.name == "theta").unwrap();
+        [0, 1].map(|i| f64::from(theta.values[i]) - f64::from(start[i]))
+    };
+    // So small that the gradient of the loss, a difference of means, is the same for a vector and its opposite: one of
+    // these has other signs than it.
+    let mut turned = 0;
+    for start in [[0.003f32, -0.002], [-0.003, 0.002]] {
+        let (plain, decayed) = (learn(start, None), learn(start, Some(1e4)));
+        for ((theta, plain), decayed) in start.into_iter().zip(plain).zip(decayed) {
+            assert!((plain.abs() / RATE - 1.0).abs() < 1e-3, "{plain}");
+            let expected = -RATE * f64::from(theta.signum());
+            assert!((decayed / expected - 1.0).abs() < 1e-3, "{decayed}");
+            turned += usize::from(plain * decayed < 0.0);
+        }
+    }
+    assert_eq!(turned, 2);
+}
+
+/// An engine that forgets the final energies, and leaves gradients to automatic differentiation.
+struct Forgetful(TensorEngine);
+
+impl Engine<B, Slope<B>> for Forgetful {
+    fn name(&self) -> &'static str {
+        "forgetful"
+    }
+
+    fn run(
+        &self,
+        energy: &Slope<B>,
+        initial: Tensor<Flex, 4>,
+        run: &ChainRun,
+    ) -> Result<ChainOutcome<Flex>, LangevinError> {
+        let outcome = Engine::<B, _>::run(&self.0, energy, initial, run)?;
+        Ok(ChainOutcome {
+            energies: None,
+            ..outcome
+        })
+    }
+}
+
+#[test]
+fn a_penalty_without_energies_is_refused_not_left_out() {
+    let learner = |penalty| {
+        let stabilisers = Stabilisers {
+            energy_penalty: penalty,
+            ..Stabilisers::default()
+        };
+        let net = Slope::<B> {
+            theta: Param::from_tensor(Tensor::from_floats([0.3, -0.2], &Default::default())),
+            constant: Param::from_tensor(Tensor::from_floats([0.9], &Default::default())),
+        };
+        let engine = Forgetful(TensorEngine::default());
+        let config = config(Method::Sgd, stabilisers);
+        Learner::new(config, net, engine, toy(), Default::default()).unwrap()
+    };
+    learner(None).iterate().unwrap();
+    let error = learner(Some(0.7)).iterate().unwrap_err().to_string();
+    assert!(error.contains("0 energies for 32 states"), "{error}");
+}
+
 fn singular_values(parameters: &[NamedParameter]) -> Vec<f64> {
     let matrices = parameters.iter().filter(|p| p.shape.len() > 1);
     matrices
@@ -179,7 +263,7 @@ fn singular_values(parameters: &[NamedParameter]) -> Vec<f64> {
 fn the_spectral_norm_of_every_weight_stays_within_its_bound() {
     let largest = 0.3;
     let with = Stabilisers {
-        spectral_normalisation: Some(largest),
+        spectral_norm_bound: Some(largest),
         ..Stabilisers::default()
     };
     for method in [Method::Adam, Method::Sgd] {
@@ -213,6 +297,86 @@ fn the_spectral_norm_of_every_weight_stays_within_its_bound() {
     }
 }
 
+/// A kernel counts as the matrix [output channels, all else]: one within the bound stays, one beyond is scaled as a whole.
+#[test]
+fn kernels_of_convolutions_are_projected_as_matrices() {
+    #[derive(Module, Debug)]
+    struct Kernels<B: Backend> {
+        small: Param<Tensor<B, 4>>,
+        large: Param<Tensor<B, 4>>,
+    }
+    impl<B: Backend> Energy<B> for Kernels<B> {
+        fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
+            let options = || ConvOptions::new([1, 1], [1, 1], [1, 1], 1);
+            let hidden = conv2d(states, self.small.val(), None, options());
+            let hidden = conv2d(hidden, self.large.val(), None, options());
+            hidden.flatten::<2>(1, 3).sum_dim(1).squeeze_dim::<1>(1)
+        }
+    }
+    // Two rows at right angles: (3, 4) for the two input channels of the first output channel, and 1. So σ = 5; by single
+    // 3×3 slices, or with the input channels as rows, it would be 4.
+    let kernel = |scale: f32| {
+        let mut values = vec![0.0; 2 * 2 * 9];
+        values[4] = 3.0 * scale;
+        values[9 + 2] = 4.0 * scale;
+        values[2 * 9 + 6] = scale;
+        values
+    };
+    let tensor = |scale| {
+        let data = TensorData::new(kernel(scale), [2, 2, 3, 3]);
+        Param::from_tensor(Tensor::from_data(data, &Default::default()))
+    };
+    let net = Kernels::<B> {
+        small: tensor(0.1),
+        large: tensor(1.0),
+    };
+    let stabilisers = Stabilisers {
+        spectral_norm_bound: Some(1.0),
+        ..Stabilisers::default()
+    };
+    let engine = TensorEngine::default();
+    let config = config(Method::Sgd, stabilisers);
+    let learner = Learner::new(config, net, engine, toy(), Default::default()).unwrap();
+    let found = named_parameters(learner.net());
+    assert_eq!(found[0].values, kernel(0.1));
+    for (found, expected) in found[1].values.iter().zip(kernel(0.2)) {
+        assert!((found - expected).abs() < 1e-6, "{found} {expected}");
+    }
+    // And after updates, of a net with kernels of other sizes.
+    let net: Net<B> = NetConfig {
+        width: 4,
+        ..NetConfig::published(Architecture::Vanilla)
+    }
+    .init([1, 16, 16], 3, &Default::default())
+    .unwrap();
+    let images = embedded_digits(&ImageConfig {
+        size: 16,
+        limit: Some(40),
+        ..ImageConfig::default()
+    });
+    let data = Dataset::Images {
+        name: "embedded-digits",
+        images: images.unwrap(),
+    };
+    let (engine, _) = CpuEngine::choose(EngineChoice::Fused, &net, [1, 16, 16]).unwrap();
+    let bound = Stabilisers {
+        spectral_norm_bound: Some(0.3),
+        ..Stabilisers::default()
+    };
+    let config = self::config(Method::Adam, bound);
+    let mut learner = Learner::new(config, net, engine, data, Default::default()).unwrap();
+    for _ in 0..2 {
+        let parameters = named_parameters(learner.net());
+        assert!(parameters.iter().any(|p| p.shape[1..] == [1, 3, 3]));
+        let found = singular_values(&parameters);
+        assert!(
+            found.iter().all(|sigma| *sigma <= 0.3 * (1.0 + 1e-6)),
+            "{found:?}"
+        );
+        learner.iterate().unwrap();
+    }
+}
+
 /// Four iterations of plain descent with everything on: the engines agree as without, and all of it makes a difference.
 #[test]
 fn engines_learn_the_same_with_stabilisers() {
@@ -242,7 +406,7 @@ fn engines_learn_the_same_with_stabilisers() {
         |s: &mut Stabilisers| s.energy_penalty = None,
         |s: &mut Stabilisers| s.parameter_gradient_clip = None,
         |s: &mut Stabilisers| s.weight_decay = None,
-        |s: &mut Stabilisers| s.spectral_normalisation = None,
+        |s: &mut Stabilisers| s.spectral_norm_bound = None,
         |s: &mut Stabilisers| s.langevin_gradient_clip = None,
         |s: &mut Stabilisers| s.state_clamp = None,
     ] {
@@ -296,8 +460,8 @@ fn settings_out_of_range_are_refused_and_plain_ones_leave_no_trace() {
             s.parameter_gradient_clip = Some(v);
         }),
         ("weight_decay", |s, v| s.weight_decay = Some(v)),
-        ("spectral_normalisation", |s, v| {
-            s.spectral_normalisation = Some(v);
+        ("spectral_norm_bound", |s, v| {
+            s.spectral_norm_bound = Some(v);
         }),
     ] {
         for value in [0.0, -1.0, f64::NAN, f64::INFINITY] {

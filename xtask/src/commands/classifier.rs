@@ -12,6 +12,7 @@ use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::digits::training::{TrainingSettings, digits, held_out_accuracy, train};
 use crate::error::DriverError;
 use crate::logging::Screen;
+use crate::run_folder::check_new_file;
 
 /// Arguments of `classifier`.
 #[derive(Debug, Args)]
@@ -43,12 +44,7 @@ pub(crate) enum ClassifierCommand {
 
 pub(crate) fn run(arguments: &ClassifierArguments, screen: &Screen) -> Result<(), DriverError> {
     let ClassifierCommand::Train { out, seed, epochs } = &arguments.command;
-    if out.exists() {
-        return Err(DriverError::Usage(format!(
-            "{} already exists; choose another file with --out",
-            out.display()
-        )));
-    }
+    check_new_file(out)?;
     let job = TrainJob {
         out: out.clone(),
         settings: TrainingSettings {

@@ -142,6 +142,7 @@ pub(crate) fn diagnose(
             .find(|record| record.start == StartName::Data)
             .map(|record| record.initial_energy)
             .filter(|energy| energy.is_finite()),
+        start: Some(Starts::of_learning(&subject)),
         plane: found.plane.as_ref().map(|(quality, _)| quality.clone()),
         digits: found.digits,
     };
@@ -158,13 +159,12 @@ pub(crate) fn diagnose(
 }
 
 fn refuse_to_overwrite(out: &Path) -> Result<(), DriverError> {
-    for name in [RECORD, PAGE] {
-        if out.join(name).exists() {
-            return Err(DriverError::Usage(format!(
-                "{} already holds a diagnosis; choose another folder with --out",
-                out.display()
-            )));
-        }
+    // It is written last: without it the rest is what an interrupted diagnosis left.
+    if out.join(RECORD).exists() {
+        return Err(DriverError::Usage(format!(
+            "{} already holds a diagnosis; choose another folder with --out",
+            out.display()
+        )));
     }
     Ok(())
 }
@@ -249,7 +249,7 @@ fn tell(diagnosis: &Diagnosis, out: &Path, screen: &Screen) {
         screen.tell(&format!("{name}: {value}"));
     }
     if let Some(digits) = &diagnosis.digits {
-        screen.tell(&digits.to_string());
+        screen.tell(&digits.sentence(&diagnosis.samples()));
     }
     screen.tell(&format!(
         "Diagnosis: {} — open {}",

@@ -42,10 +42,12 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
             .iterations
             .map(|count| format!("iterations={count}")),
     );
-    if Study::is_meant_by(&source) {
-        return study::start(&source, &overrides, &arguments, screen);
+    let text = source.read()?;
+    if Study::is_meant_by(&text) {
+        let study = Study::parse(&source, &text, &overrides)?;
+        return study::start(&study, &arguments, screen);
     }
-    let (config, name) = ExperimentConfig::load(&source, &overrides)?;
+    let (config, name) = ExperimentConfig::parse(&source, &text, &overrides)?;
     let (backend, engine) = arguments.backend.resolve(None)?;
     if arguments.dry_run {
         return dry_run(&config, backend, engine, screen);

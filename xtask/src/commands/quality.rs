@@ -17,7 +17,7 @@ use crate::digits::DigitImages;
 use crate::error::DriverError;
 use crate::logging::Screen;
 use crate::quality::{DigitQuality, FeatureQuality, digit_quality};
-use crate::run_folder::RunFolder;
+use crate::run_folder::{RunFolder, check_new_file};
 
 /// Arguments of `quality`.
 #[derive(Debug, Args)]
@@ -38,12 +38,12 @@ pub(crate) struct QualityArguments {
     /// resized to the size of the samples].
     #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pub(crate) reference: Option<PathBuf>,
-    /// Features of samples, such as Inception's for the FID: the only two-dimensional tensor of a safetensors file,
-    /// [samples, features].
+    /// Features of samples, such as Inception's for the FID, [samples, features]: a two-dimensional .npy file, or the only
+    /// two-dimensional tensor of a safetensors file.
     #[arg(long, value_name = "FILE", requires = "reference_features")]
     pub(crate) features: Option<PathBuf>,
     /// The same features of data.
-    #[arg(long, value_name = "FILE", requires = "features")]
+    #[arg(long, value_name = "FILE", requires = "features", conflicts_with_all = ["run", "samples"])]
     pub(crate) reference_features: Option<PathBuf>,
     /// k: a neighbourhood reaches to the k-th nearest neighbour.
     #[arg(long, value_name = "K", default_value_t = DEFAULT_NEIGHBOURS as u32, value_parser = clap::value_parser!(u32).range(1..))]
@@ -78,12 +78,7 @@ pub(crate) fn run(arguments: &QualityArguments, screen: &Screen) -> Result<(), D
         Some(out) => out.clone(),
         None => subject.with_file_name("quality.json"),
     };
-    if out.exists() {
-        return Err(DriverError::Usage(format!(
-            "{} already exists; choose another file with --out",
-            out.display()
-        )));
-    }
+    check_new_file(&out)?;
     let record = match &arguments.reference_features {
         Some(reference) => judge_features(&subject, reference, arguments)?,
         None => judge_digits(&subject, arguments)?,
@@ -169,6 +164,14 @@ fn judge_digits(samples: &Path, arguments: &QualityArguments) -> Result<Record, 
         data.view().count(),
         needed.saturating_mul(5),
     )?;
+    for (name, view) in [
+        (samples.display().to_string(), images.view()),
+        (data.name.clone(), data.view()),
+    ] {
+        if let Some(doubt) = view.doubt() {
+            tracing::warn!("{name}: {doubt}");
+        }
+    }
     let quality = digit_quality(
         images.view(),
         data.view(),
@@ -270,7 +273,8 @@ fn lines(record: &Record) -> Vec<String> {
         rows.extend(digits.rows().into_iter().map(Vec::from));
     }
     if let Some(features) = &record.features {
-        rows.extend(features.rows().into_iter().map(Vec::from));
+        let count = features.frechet.samples[1].to_string();
+        rows.extend(features.rows(count).into_iter().map(Vec::from));
     }
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column));

@@ -12,7 +12,7 @@ use crate::backend::{BackendName, dispatch};
 use crate::cli::{BackendArguments, DataDirectory, ExperimentArguments};
 use crate::commands::diagnose::{DiagnoseArguments, diagnose};
 use crate::comparison::{ComparedRun, PAGE, write_page};
-use crate::config::{CostEstimate, DiagnosisConfig, ExperimentConfig, Source, Study};
+use crate::config::{CostEstimate, DiagnosisConfig, ExperimentConfig, Study};
 use crate::diagnosis::RECORD;
 use crate::error::DriverError;
 use crate::estimate::{MeasureStep, duration};
@@ -20,7 +20,7 @@ use crate::job::{Job, Place, load_data};
 use crate::logging::Screen;
 use crate::observers::rounded;
 use crate::stop::on_interrupt;
-use crate::study::{LEFT, Progress, StudyFolder, StudyState, VariantResult, table};
+use crate::study::{LEFT, Progress, StudyFolder, StudyState, VariantResult, check_variants, table};
 
 pub(crate) fn is_study(folder: &Path) -> bool {
     StudyFolder::is_at(folder)
@@ -28,25 +28,17 @@ pub(crate) fn is_study(folder: &Path) -> bool {
 
 /// Starts a study.
 pub(crate) fn start(
-    source: &Source,
-    overrides: &[String],
+    study: &Study,
     arguments: &ExperimentArguments,
     screen: &Screen,
 ) -> Result<(), DriverError> {
-    let study = Study::load(source, overrides)?;
     let (backend, engine) = arguments.backend.resolve(None)?;
     if arguments.dry_run {
-        return dry_run(&study, backend, engine, screen);
+        return dry_run(study, backend, engine, screen);
     }
-    // What is not there is better missed now than when half of the variants are done.
-    let mut loaded = Vec::new();
-    for config in &study.experiments {
-        if !loaded.contains(&&config.data) {
-            load_data(config, &arguments.data)?;
-            loaded.push(&config.data);
-        }
-    }
-    let (folder, state) = StudyFolder::create(arguments.out.as_deref(), &study, backend, engine)?;
+    // What cannot be is better known now than when half of the variants are done.
+    check_variants(study, backend, engine, &arguments.data)?;
+    let (folder, state) = StudyFolder::create(arguments.out.as_deref(), study, backend, engine)?;
     screen.tell(&format!(
         "{}: {} variants → {}",
         study.name,
@@ -137,30 +129,25 @@ fn dry_run(
                 seconds
             }
         };
-        let learning = CostEstimate::learning(config).chain_steps;
-        let diagnosis = diagnosis_steps(config, study.config.diagnosis);
-        let expected = learning.saturating_add(diagnosis) as f64 * seconds;
+        let [learning, watching, diagnosis] = [
+            CostEstimate::learning(config).chain_steps,
+            CostEstimate::watching(config),
+            CostEstimate::diagnosis(config, study.config.diagnosis),
+        ]
+        .map(|steps| steps as f64);
+        let expected = (learning + watching + diagnosis) * seconds;
         total += expected;
         screen.say(&format!(
-            "{}: {} chain steps to learn, {} to diagnose, about {} here",
+            "{}: {} chain steps to learn, {} to watch, {} to diagnose, about {} here",
             variant.name,
-            rounded(learning as f64),
-            rounded(diagnosis as f64),
+            rounded(learning),
+            rounded(watching),
+            rounded(diagnosis),
             duration(expected)
         ));
     }
     screen.say(&format!("Expected time of the chains: {}", duration(total)));
     Ok(())
-}
-
-/// Chains from where learning starts and from the data, which contrastive divergence does not tell apart.
-fn diagnosis_steps(config: &ExperimentConfig, diagnosis: DiagnosisConfig) -> u64 {
-    let starts = match config.langevin.start {
-        ebm_langevin::ChainStart::Data => 1,
-        _ => 2,
-    };
-    let steps = config.langevin.steps.saturating_mul(diagnosis.multiple);
-    steps.saturating_mul(starts * u64::from(diagnosis.chains))
 }
 
 /// A study on its way.
@@ -185,13 +172,50 @@ impl StudyRun<'_> {
             let name = variant.name.clone();
             self.screen
                 .tell(&format!("\n[{} of {count}] {name}", index + 1));
-            self.learn(&state.name, &name)?;
-            self.diagnose(&name)?;
-            let run = ComparedRun::open(&self.folder.run(&name))?;
-            state.variants[index].result = Some(VariantResult::of(&run));
+            let outcome = self.variant(&state.name, &name);
+            let variant = &mut state.variants[index];
+            match outcome {
+                Ok(result) => {
+                    variant.result = Some(result);
+                    variant.failed = None;
+                }
+                Err(DriverError::Interrupted) => return Err(DriverError::Interrupted),
+                // The others need not wait for this one to be mended.
+                Err(error) => {
+                    self.screen.say(&format!("{name} failed: {error}"));
+                    variant.failed = Some(error.to_string());
+                }
+            }
             self.folder.write_state(&state)?;
         }
-        self.compare(&state)
+        self.compare(&state)?;
+        self.tell_failed(&state)
+    }
+
+    fn variant(&self, study: &str, name: &str) -> Result<VariantResult, DriverError> {
+        self.learn(study, name)?;
+        let not_diagnosed = self.diagnose(name)?;
+        let run = ComparedRun::open(&self.folder.run(name))?;
+        Ok(VariantResult::of(&run, not_diagnosed))
+    }
+
+    fn tell_failed(&self, state: &StudyState) -> Result<(), DriverError> {
+        let failed: Vec<_> = state
+            .variants
+            .iter()
+            .filter(|variant| variant.failed.is_some())
+            .map(|variant| variant.name.as_str())
+            .collect();
+        if failed.is_empty() {
+            return Ok(());
+        }
+        Err(DriverError::Study(format!(
+            "{} of {} variants failed: {}. When the cause is mended, go on with:\n  cargo xtask experiment --resume {}",
+            failed.len(),
+            state.variants.len(),
+            failed.join(", "),
+            shell_word(self.folder.root())
+        )))
     }
 
     /// Learns a variant to its end. To run away is one of the ends.
@@ -223,12 +247,12 @@ impl StudyRun<'_> {
         }
     }
 
-    /// Diagnoses a variant that has learned to its last iteration.
-    fn diagnose(&self, variant: &str) -> Result<(), DriverError> {
+    /// Diagnoses a variant that has learned to its last iteration; returns why that is not possible, if it is not.
+    fn diagnose(&self, variant: &str) -> Result<Option<String>, DriverError> {
         let (folder, progress, _) = self.folder.progress(variant)?;
         let is_done = folder.root().join("diagnosis").join(RECORD).is_file();
         if progress == Progress::RanAway || is_done {
-            return Ok(());
+            return Ok(None);
         }
         self.check_stop()?;
         let arguments = DiagnoseArguments {
@@ -250,11 +274,11 @@ impl StudyRun<'_> {
         match diagnose(&arguments, || Arc::clone(&self.stop), self.screen) {
             Err(DriverError::Langevin(LangevinError::Cancelled)) => Err(self.stopped()),
             // Chains that cannot be compared, such as those that all fell into one state, leave the other axis.
-            Err(DriverError::Diagnostics(error)) => {
+            Err(DriverError::Diagnostics(error)) if error.lies_in_the_values() => {
                 tracing::warn!("{variant} is not diagnosed: {error}");
-                Ok(())
+                Ok(Some(error.to_string()))
             }
-            result => result,
+            result => result.map(|()| None),
         }
     }
 
@@ -263,9 +287,16 @@ impl StudyRun<'_> {
         let root = self.folder.root();
         let mut runs = Vec::new();
         for variant in &state.variants {
-            let mut run = ComparedRun::open(&self.folder.run(&variant.name))?;
-            run.name.clone_from(&variant.name);
-            runs.push(run);
+            match ComparedRun::open(&self.folder.run(&variant.name)) {
+                Ok(mut run) => {
+                    run.name.clone_from(&variant.name);
+                    runs.push(run);
+                }
+                Err(error) if variant.failed.is_some() => {
+                    tracing::warn!("{} is not on the page: {error}", variant.name);
+                }
+                Err(error) => return Err(error),
+            }
         }
         let table = table(state);
         let rows = [std::slice::from_ref(&table.header), &table.rows].concat();

@@ -193,10 +193,14 @@ fn numbers(runs: &[ComparedRun]) -> Table {
     if runs.iter().any(|run| digits(run).is_some()) {
         let of_samples = |run: &ComparedRun| Some(digits(run)?.samples.features);
         rows.extend([
-            row(
-                "Fréchet distance of short-run samples, in digit features, from the diagnosis",
-                &|run| Some(short(of_samples(run)?.frechet.value)),
-            ),
+            row("digits judged by the diagnosis", &|run| {
+                digits(run)?;
+                Some(run.diagnosis.as_ref()?.samples())
+            }),
+            row("their Fréchet distance, in digit features", &|run| {
+                let it = of_samples(run)?;
+                Some(short(it.frechet.value) + &it.doubt())
+            }),
             row("density of them", &|run| {
                 Some(format!("{:.3}", of_samples(run)?.neighbours.density))
             }),
@@ -205,6 +209,9 @@ fn numbers(runs: &[ComparedRun]) -> Table {
             }),
             row("how many they are", &|run| {
                 Some(of_samples(run)?.frechet.samples[1].to_string())
+            }),
+            row("Fréchet distance of as many held-out data", &|run| {
+                Some(short(digits(run)?.held_out.features.frechet.value))
             }),
         ]);
     }

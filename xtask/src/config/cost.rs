@@ -1,6 +1,9 @@
 //! How much sampling an experiment asks for.
 
-use super::ExperimentConfig;
+use ebm_langevin::ChainStart;
+
+use super::{DiagnosisConfig, ExperimentConfig};
+use crate::quality::SAMPLES;
 
 /// Langevin steps, nearly all of the work. Divided by a measured throughput in chain steps per second it gives seconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +40,37 @@ impl CostEstimate {
     /// The short runs at the end whose samples are judged, where they are digits that start from noise.
     pub(crate) fn judged_samples(config: &ExperimentConfig) -> Self {
         let runs = u64::from(config.judges_digits());
-        Self::new(runs, config.langevin.steps, crate::quality::SAMPLES)
+        Self::new(runs, config.langevin.steps, SAMPLES)
+    }
+
+    /// All chain steps of the diagnosis at the end: chains from where learning starts and from the data, which contrastive
+    /// divergence does not tell apart, and short-run samples where they are judged.
+    pub(crate) fn diagnosis(config: &ExperimentConfig, diagnosis: DiagnosisConfig) -> u64 {
+        let from_data = config.langevin.start == ChainStart::Data;
+        let starts = if from_data { 1 } else { 2 };
+        let steps = config.langevin.steps;
+        let chains = steps.saturating_mul(diagnosis.multiple);
+        let chains = chains.saturating_mul(starts * u64::from(diagnosis.chains));
+        let samples = if config.is_toy() {
+            config.landscape.unwrap_or_default().samples
+        } else if config.is_digits() && !from_data {
+            SAMPLES
+        } else {
+            0
+        };
+        chains.saturating_add(Self::new(1, steps, samples).chain_steps)
+    }
+
+    /// All chain steps of a run that are not those of learning.
+    pub(crate) fn watching(config: &ExperimentConfig) -> u64 {
+        [
+            Self::long_runs(config),
+            Self::landscapes(config),
+            Self::judged_samples(config),
+        ]
+        .iter()
+        .map(|cost| cost.chain_steps)
+        .fold(0, u64::saturating_add)
     }
 
     fn new(runs: u64, steps: u64, chains: usize) -> Self {

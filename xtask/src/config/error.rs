@@ -64,6 +64,14 @@ pub(crate) enum ConfigError {
         /// What is wrong, with the value and what is allowed.
         problem: String,
     },
+    /// A study where an experiment belongs.
+    #[error(
+        "{name} is a study; here, as for the base of a study, belongs an experiment (`cargo xtask experiment --list` shows both)"
+    )]
+    Study {
+        /// The study or its file.
+        name: String,
+    },
     /// A variant of a study.
     #[error("{origin}, variant \"{variant}\": {error}")]
     Variant {
@@ -76,11 +84,11 @@ pub(crate) enum ConfigError {
     },
     /// An override of a whole study for a key that one of its variants sets.
     #[error(
-        "--set {argument}: a study's variants all get this, but variant \"{variant}\" sets {own} itself; \
+        "{argument}: a study's variants all get this, but variant \"{variant}\" sets {own} itself; \
          to change it, write the study to a file with --dry-run, edit it, and give it with --config"
     )]
     Contested {
-        /// The argument.
+        /// The key and value, whichever flag gave them.
         argument: String,
         /// The variant.
         variant: String,

@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::authors::Dialect;
 use super::decode::decode;
@@ -32,7 +32,11 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    fn read(&self) -> Result<String, ConfigError> {
+    /// The text of an experiment or a study. To be read once: a pipe gives it only once.
+    ///
+    /// # Errors
+    /// [`ConfigError::UnknownName`] and [`ConfigError::Read`].
+    pub(crate) fn read(&self) -> Result<String, ConfigError> {
         match self {
             Self::Named(name) => named::find(name).map(str::to_owned),
             Self::File(path) => fs::read_to_string(path).map_err(|source| ConfigError::Read {
@@ -64,6 +68,11 @@ impl Source {
     }
 }
 
+/// Whether a file is that of a study: it has keys that no experiment has.
+pub(super) fn is_study(file: &Map<String, Value>) -> bool {
+    file.contains_key("variants") || file.contains_key("base")
+}
+
 impl ExperimentConfig {
     /// Reads settings, applies overrides (`section.key=value`) and checks the outcome. Returns it with the
     /// experiment's name.
@@ -74,14 +83,34 @@ impl ExperimentConfig {
         source: &Source,
         overrides: &[String],
     ) -> Result<(Self, String), ConfigError> {
+        Self::parse(source, &source.read()?, overrides)
+    }
+
+    /// As [`Self::load`], with the text of the source.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn parse(
+        source: &Source,
+        text: &str,
+        overrides: &[String],
+    ) -> Result<(Self, String), ConfigError> {
         let origin = source.to_string();
         let json = |source| ConfigError::Json {
             origin: origin.clone(),
             source,
         };
-        let Value::Object(file) = serde_json::from_str(&source.read()?).map_err(json)? else {
+        let Value::Object(file) = serde_json::from_str(text).map_err(json)? else {
             return Err(ConfigError::NotAnObject { origin });
         };
+        if is_study(&file) {
+            return Err(ConfigError::Study {
+                name: match source {
+                    Source::Named(name) => name.clone(),
+                    Source::File(path) => path.display().to_string(),
+                },
+            });
+        }
         let overrides = overrides
             .iter()
             .map(|argument| Override::parse(argument))

@@ -32,26 +32,15 @@ pub(crate) fn studies() -> &'static [(&'static str, &'static str)] {
     files!["studies/": "budget", "ablation"]
 }
 
-/// The text of a study.
-pub(super) fn find_study(name: &str) -> Result<&'static str, ConfigError> {
-    find_in(studies(), name)
-}
-
-/// The text of an experiment.
+/// The text of an experiment or a study.
 pub(super) fn find(name: &str) -> Result<&'static str, ConfigError> {
-    find_in(named(), name)
-}
-
-fn find_in(
-    texts: &'static [(&'static str, &'static str)],
-    name: &str,
-) -> Result<&'static str, ConfigError> {
     let names = |texts: &'static [(&'static str, &'static str)]| {
         texts.iter().map(|&(name, _)| name).collect::<Vec<_>>()
     };
     let all = [names(named()), names(studies())].concat();
-    texts
+    named()
         .iter()
+        .chain(studies())
         .find(|&&(known, _)| known == name)
         .map(|&(_, text)| text)
         .ok_or_else(|| ConfigError::UnknownName {

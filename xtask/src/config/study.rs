@@ -1,6 +1,5 @@
 //! A study: one experiment in several variants.
 
-use std::fs;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -8,9 +7,12 @@ use serde_json::Value;
 
 use super::decode::explain;
 use super::error::Fault;
-use super::named::{find_study, studies};
+use super::load::is_study;
 use super::overrides::Override;
 use super::{ConfigError, ExperimentConfig, Source};
+
+/// Letters of the name of a variant: file systems end at some more.
+const LONGEST_NAME: usize = 100;
 
 /// A study as its file says it, and as it is written down again with the overrides of the command line in `set`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -73,17 +75,11 @@ pub(crate) struct Study {
 }
 
 impl Study {
-    /// Whether this names a study rather than an experiment. A file that cannot be read is no study: reading it as an
-    /// experiment tells why.
-    pub(crate) fn is_meant_by(source: &Source) -> bool {
-        match source {
-            Source::Named(name) => studies().iter().any(|(known, _)| known == name),
-            Source::File(path) => {
-                let text = fs::read_to_string(path).unwrap_or_default();
-                let file: Value = serde_json::from_str(&text).unwrap_or_default();
-                file.get("variants").is_some() || file.get("base").is_some()
-            }
-        }
+    /// Whether this text is that of a study rather than an experiment. One that is no JSON is no study: reading it as an
+    /// experiment tells what is wrong.
+    pub(crate) fn is_meant_by(text: &str) -> bool {
+        let file: Value = serde_json::from_str(text).unwrap_or_default();
+        file.as_object().is_some_and(is_study)
     }
 
     /// Reads a study, adds `overrides` to all its variants, and checks each.
@@ -91,27 +87,32 @@ impl Study {
     /// # Errors
     /// [`ConfigError`], which is always the user's to mend.
     pub(crate) fn load(source: &Source, overrides: &[String]) -> Result<Self, ConfigError> {
+        Self::parse(source, &source.read()?, overrides)
+    }
+
+    /// As [`Self::load`], with the text of the source.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(crate) fn parse(
+        source: &Source,
+        text: &str,
+        overrides: &[String],
+    ) -> Result<Self, ConfigError> {
         let origin = match source {
             Source::Named(name) => format!("study {name}"),
             Source::File(path) => path.display().to_string(),
-        };
-        let text = match source {
-            Source::Named(name) => find_study(name)?.to_owned(),
-            Source::File(path) => fs::read_to_string(path).map_err(|source| ConfigError::Read {
-                path: path.clone(),
-                source,
-            })?,
         };
         let json = |source| ConfigError::Json {
             origin: origin.clone(),
             source,
         };
-        let file: Value = serde_json::from_str(&text).map_err(json)?;
+        let file: Value = serde_json::from_str(text).map_err(json)?;
         let mut config: StudyConfig = serde_path_to_error::deserialize(&file)
             .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))
             .map_err(|fault| fault.at(&*origin))?;
         config.check().map_err(|fault| fault.at(&*origin))?;
-        config.refuse_contested(overrides)?;
+        config.refuse_contested(overrides, &origin)?;
         if let (Source::File(path), true) = (source, config.base.ends_with(".json")) {
             let beside = path.with_file_name(&config.base);
             // The file will be read again from elsewhere.
@@ -172,6 +173,15 @@ impl StudyConfig {
                     ),
                 ));
             }
+            if name.len() > LONGEST_NAME {
+                return Err(Fault::new(
+                    key,
+                    format!(
+                        "has {} letters: must have at most {LONGEST_NAME}, since a folder is named after it",
+                        name.len()
+                    ),
+                ));
+            }
             let mut earlier = self.variants[..index].iter();
             if earlier.any(|other| other.name.eq_ignore_ascii_case(name)) {
                 return Err(Fault::new(
@@ -199,12 +209,17 @@ impl StudyConfig {
     }
 
     /// What is meant for all variants cannot be a key in which they differ.
-    fn refuse_contested(&self, overrides: &[String]) -> Result<(), ConfigError> {
+    fn refuse_contested(&self, overrides: &[String], origin: &str) -> Result<(), ConfigError> {
         for argument in overrides {
             let asked = Override::parse(argument)?;
             for variant in &self.variants {
                 for own in &variant.set {
-                    if asked.gave(Override::parse(own)?.key()) {
+                    let parsed = Override::parse(own).map_err(|error| ConfigError::Variant {
+                        origin: origin.to_owned(),
+                        variant: variant.name.clone(),
+                        error: Box::new(error),
+                    })?;
+                    if asked.gave(parsed.key()) {
                         return Err(ConfigError::Contested {
                             argument: argument.clone(),
                             variant: variant.name.clone(),

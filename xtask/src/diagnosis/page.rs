@@ -62,17 +62,18 @@ impl Page<'_> {
         }
         let config = std::fs::read_to_string(self.subject.folder.config())
             .map_err(|error| DriverError::io(self.subject.folder.config(), error))?;
+        report
+            .config(config)
+            .command(&self.command)
+            .write_html(out.join(PAGE))?;
+        // Last, so that a folder that has it has everything.
         let path = out.join(RECORD);
         let json =
             serde_json::to_vec_pretty(self.diagnosis).map_err(|error| DriverError::RunFolder {
                 path: path.clone(),
                 problem: error.to_string(),
             })?;
-        ebm_core::write_atomically(&path, &json).map_err(|error| DriverError::io(&path, error))?;
-        Ok(report
-            .config(config)
-            .command(&self.command)
-            .write_html(out.join(PAGE))?)
+        ebm_core::write_atomically(&path, &json).map_err(|error| DriverError::io(&path, error))
     }
 
     /// Energies over steps; none when all chains ran away before the second record.
@@ -190,7 +191,7 @@ impl Page<'_> {
             ));
         }
         if let Some(digits) = &self.diagnosis.digits {
-            tables.push(digits.table());
+            tables.push(digits.table(&self.diagnosis.samples()));
         }
         tables.push(self.settings());
         tables.retain(|table| !table.rows.is_empty());

@@ -7,7 +7,7 @@ use super::{NetChains, StartName, Starts};
 use crate::backend::BackendName;
 use crate::digits::DigitImages;
 use crate::error::DriverError;
-use crate::quality::{DigitQuality, SAMPLES, digit_quality};
+use crate::quality::{DigitQuality, digit_quality, samples_to_judge};
 
 /// The family of noise of the short-run samples; groups of chains have 0, 1 and 2.
 pub(super) const FAMILY: u64 = 3;
@@ -19,10 +19,9 @@ impl Starts<'_> {
         let config = &self.subject.config;
         let wanted = if config.is_toy() {
             config.landscape.unwrap_or_default().samples
-        } else if self.digits().is_some() {
-            SAMPLES
         } else {
-            0
+            self.digits()
+                .map_or(0, |data| samples_to_judge(data.count()))
         };
         let available = match Self::of_learning(self.subject) {
             StartName::Noise => None,
@@ -40,7 +39,8 @@ impl Starts<'_> {
         Ok(net(initial, self.steps_key(FAMILY), 0, steps)?.states)
     }
 
-    /// The quality of short-run samples, where the data are digits and at hand.
+    /// The quality of short-run samples, where the data are digits and at hand. None of chains that start from the data:
+    /// they are compared with what they started from, and would be best without having moved.
     ///
     /// # Errors
     /// [`DriverError::Diagnostics`] when there are too few samples or data.
@@ -62,6 +62,7 @@ impl Starts<'_> {
 
     fn digits(&self) -> Option<DigitImages<'_>> {
         match self.dataset? {
+            _ if Self::of_learning(self.subject) == StartName::Data => None,
             Dataset::Images { images, .. } if self.subject.config.is_digits() => {
                 Some(images.into())
             }

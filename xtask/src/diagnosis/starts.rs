@@ -5,12 +5,14 @@ use ebm_core::{NoiseKey, Stream};
 use ebm_data::Dataset;
 use ebm_diagnostics::verdict::ChainStart;
 use ebm_langevin::NoiseStart;
+use serde::{Deserialize, Serialize};
 
 use super::Subject;
 use crate::error::DriverError;
 
 /// A start by name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub(crate) enum StartName {
     /// The noise that learning starts from, or uniform noise where it does not start from noise.
     Noise,

@@ -187,12 +187,26 @@ pub(crate) struct Diagnosis {
     pub(crate) convergence: Chains,
     /// Mean U of the data with their noise, if chains started from them.
     pub(crate) data_energy: Option<f64>,
+    /// Where the chains of learning start, as far as the folder still says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) start: Option<StartName>,
     /// For toy densities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) plane: Option<PlaneQuality>,
-    /// Of short-run samples, where the data are digits.
+    /// Of short-run samples, where the data are digits and chains do not start from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) digits: Option<DigitQuality>,
+}
+
+impl Diagnosis {
+    /// What the samples of the net are called: those of a bank have a longer past than L steps.
+    pub(crate) fn samples(&self) -> String {
+        if self.start == Some(StartName::Bank) {
+            format!("samples after {} steps from the bank", self.training_steps)
+        } else {
+            "short-run samples".to_owned()
+        }
+    }
 }
 
 /// Reads the `verdict.json` of a folder; none where there is no such file.

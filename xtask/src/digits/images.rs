@@ -22,6 +22,24 @@ impl DigitImages<'_> {
         self.values.len() / self.length()
     }
 
+    /// Share of all values that lie outside [−1, 1].
+    pub(crate) fn share_outside(&self) -> f64 {
+        let outside = self.values.iter().filter(|value| value.abs() > 1.0).count();
+        outside as f64 / self.values.len().max(1) as f64
+    }
+
+    /// What speaks against these images being in [−1, 1], if anything does.
+    pub(crate) fn doubt(&self) -> Option<&'static str> {
+        if self.share_outside() > 0.5 {
+            return Some(
+                "more than half of the pixels lie outside [−1, 1] and are clamped; from [0, 255] scale images with x/127.5 − 1",
+            );
+        }
+        self.values.iter().all(|value| *value >= 0.0).then_some(
+            "no pixel is below 0, and images are expected in [−1, 1]; from [0, 1] scale them with 2x − 1",
+        )
+    }
+
     /// Pixels of an image.
     fn length(&self) -> usize {
         (self.height * self.width).max(1)
@@ -121,6 +139,26 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn other_ranges_are_noticed() {
+        let doubt = |values: &[f32]| {
+            let images = DigitImages {
+                values,
+                height: 2,
+                width: 2,
+            };
+            (images.share_outside(), images.doubt())
+        };
+        assert_eq!(doubt(&[-1.0, 1.0, 0.5, 0.0]), (0.0, None));
+        // Two of four are not more than half.
+        assert_eq!(doubt(&[-1.5, 3.0, 0.5, 0.0]), (0.5, None));
+        let (share, said) = doubt(&[-3.0, 3.0, 2.0, 0.0]);
+        assert!(share == 0.75 && said.is_some_and(|said| said.contains("more than half")));
+        let (share, said) = doubt(&[0.0, 1.0, 0.5, 0.0]);
+        assert!(share == 0.0 && said.is_some_and(|said| said.contains("2x − 1")));
+        assert!(doubt(&[0.0, 255.0, 128.0, 3.0]).1.is_some());
     }
 
     #[test]

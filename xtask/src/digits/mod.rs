@@ -8,6 +8,6 @@ mod images;
 mod split;
 pub(crate) mod training;
 
-pub(crate) use classifier::{CLASSES, DigitClassifier, FEATURES, Reading, SIDE};
+pub(crate) use classifier::{CLASSES, DigitClassifier, FEATURES, SIDE};
 pub(crate) use images::DigitImages;
 pub(crate) use split::{held_out, kept};

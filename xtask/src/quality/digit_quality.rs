@@ -1,7 +1,5 @@
 //! Samples of digits against data, in the features of the digit classifier.
 
-use std::fmt;
-
 use burn::tensor::backend::AutodiffBackend;
 use ebm_diagnostics::{ClassSummary, FeatureMatrix, Table, class_summary};
 use serde::{Deserialize, Serialize};
@@ -9,11 +7,16 @@ use serde::{Deserialize, Serialize};
 use super::FeatureQuality;
 use super::feature_quality::spread;
 use crate::backend::{BackendName, BackendTask, dispatch};
-use crate::digits::{CLASSES, DigitClassifier, DigitImages, FEATURES, Reading, held_out, kept};
+use crate::digits::{CLASSES, DigitClassifier, DigitImages, FEATURES, held_out, kept};
 use crate::error::DriverError;
 
 /// How many samples are drawn where there is a choice: the least that give a distance in 64 features a small bias.
 pub(crate) const SAMPLES: usize = 1000;
+
+/// How many samples to draw where there are `data` data: [`SAMPLES`], but none that would not be judged.
+pub(crate) fn samples_to_judge(data: usize) -> usize {
+    SAMPLES.min(held_out(data).len())
+}
 
 /// Data to compare with, at most; with more the time grows and the numbers hardly move.
 const MOST_DATA: usize = 8000;
@@ -21,12 +24,14 @@ const MOST_DATA: usize = 8000;
 /// Samples of digits against data, and held-out data against the same for the scale.
 ///
 /// Every fifth datum is held out and the others are the reference. All is measured in the features of the classifier
-/// that comes with the program, so the numbers compare with others of the same version only.
+/// that comes with the program, so the numbers compare with others of the same version only. All numbers depend on how
+/// many images they are of, so as many samples as held-out data are judged: all of the smaller set, and as many of the
+/// larger, evenly spread.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) struct DigitQuality {
     /// The samples.
     pub(crate) samples: SetQuality,
-    /// As many held-out data as there are samples, or all.
+    /// As many held-out data.
     pub(crate) held_out: SetQuality,
 }
 
@@ -38,6 +43,12 @@ pub(crate) struct SetQuality {
     pub(crate) features: FeatureQuality,
     /// The digits that the classifier sees.
     pub(crate) classes: ClassSummary,
+    /// How many images there are; `frechet.samples[1]` of them are judged.
+    #[serde(default)]
+    pub(crate) available: usize,
+    /// Share of the pixels of all of them that lie outside [−1, 1] and are clamped.
+    #[serde(default)]
+    pub(crate) clamped: f64,
 }
 
 /// Judges `samples` by `data`. Give both at one size: what resampling to the classifier's size costs, then costs both.
@@ -75,21 +86,27 @@ impl BackendTask for QualityJob<'_> {
         };
         let (count, data_count) = (self.samples.count(), self.data.count());
         let reference = read(self.data, kept(data_count), MOST_DATA);
-        let judge = |images: Reading| {
-            let probabilities = FeatureMatrix::new(&images.probabilities, CLASSES)?;
+        let held_out = held_out(data_count);
+        let equal = count.min(held_out.len());
+        let judge = |images: DigitImages<'_>, from: Vec<usize>| {
+            let available = from.len();
+            let reading = read(images, from, equal);
+            let probabilities = FeatureMatrix::new(&reading.probabilities, CLASSES)?;
             Ok::<_, DriverError>(SetQuality {
                 features: FeatureQuality::new(
-                    &images.features,
+                    &reading.features,
                     &reference.features,
                     FEATURES,
                     self.neighbours,
                 )?,
                 classes: class_summary(&probabilities),
+                available,
+                clamped: images.share_outside(),
             })
         };
         Ok(DigitQuality {
-            samples: judge(read(self.samples, (0..count).collect(), count))?,
-            held_out: judge(read(self.data, held_out(data_count), count))?,
+            samples: judge(self.samples, (0..count).collect())?,
+            held_out: judge(self.data, held_out)?,
         })
     }
 }
@@ -108,26 +125,25 @@ impl DigitQuality {
             .collect()
     }
 
-    /// The same for a page.
-    pub(crate) fn table(&self) -> Table {
+    /// The same for a page, of samples that are called `what`.
+    pub(crate) fn table(&self, what: &str) -> Table {
         Table {
-            caption: "Short-run samples of digits, in the features of a digit classifier".into(),
+            caption: format!("Digits, in the features of a digit classifier: {what}"),
             header: Self::HEADER.map(str::to_owned).to_vec(),
             rows: self.rows().into_iter().map(Vec::from).collect(),
         }
     }
-}
 
-impl fmt::Display for DigitQuality {
-    /// One sentence.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// One sentence on samples that are called `what`.
+    pub(crate) fn sentence(&self, what: &str) -> String {
         let (it, scale) = (&self.samples.features, &self.held_out.features);
-        write!(
-            f,
-            "{} short-run samples (held-out data): Fréchet distance {:.1} ({:.1}), density {:.2} ({:.2}), coverage {:.2} ({:.2}).",
-            it.frechet.samples[1],
+        format!(
+            "{} {what} (as many held-out data): Fréchet distance {:.1} ({:.1}) to {} data{}, density {:.2} ({:.2}), coverage {:.2} ({:.2}).",
+            self.samples.how_many(),
             it.frechet.value,
             scale.frechet.value,
+            it.frechet.samples[0],
+            it.doubt(),
             it.neighbours.density,
             scale.neighbours.density,
             it.neighbours.coverage,
@@ -137,6 +153,16 @@ impl fmt::Display for DigitQuality {
 }
 
 impl SetQuality {
+    /// How many are judged, and of how many, if these are more.
+    fn how_many(&self) -> String {
+        let judged = self.features.frechet.samples[1];
+        if self.available > judged {
+            format!("{judged} of {}", self.available)
+        } else {
+            judged.to_string()
+        }
+    }
+
     fn rows(&self) -> Vec<[String; 2]> {
         let ClassSummary {
             counts,
@@ -148,7 +174,7 @@ impl SetQuality {
             .iter()
             .map(|count| format!("{:.0}", 100.0 * *count as f64 / total.max(1) as f64))
             .collect();
-        let mut rows = self.features.rows();
+        let mut rows = self.features.rows(self.how_many());
         rows.extend([
             [
                 format!(
@@ -161,6 +187,10 @@ impl SetQuality {
             [
                 "mean probability of the digit seen".into(),
                 format!("{mean_top_probability:.3}"),
+            ],
+            [
+                "pixels outside [−1, 1], clamped (%)".into(),
+                format!("{:.1}", 100.0 * self.clamped),
             ],
         ]);
         rows

@@ -42,23 +42,27 @@ impl FeatureQuality {
         })
     }
 
-    /// The numbers with their names.
-    pub(crate) fn rows(&self) -> Vec<[String; 2]> {
+    /// What to say of a distance of so few samples or data that the fitted Gaussians are flat; nothing of others.
+    pub(crate) fn doubt(&self) -> String {
+        if self.frechet.rank_deficient {
+            format!(" (too few images for {} features)", self.frechet.dimension)
+        } else {
+            String::new()
+        }
+    }
+
+    /// The numbers with their names; `count` says how many samples they are of.
+    pub(crate) fn rows(&self, count: String) -> Vec<[String; 2]> {
         let Self {
             frechet,
             neighbours,
         } = self;
         let number = |value: f64| format!("{value:.3}");
-        let few = if frechet.rank_deficient {
-            " (too few images)"
-        } else {
-            ""
-        };
         vec![
-            ["how many".into(), frechet.samples[1].to_string()],
+            ["how many".into(), count],
             [
                 format!("Fréchet distance to {} data", frechet.samples[0]),
-                format!("{:.3}{few}", frechet.value),
+                format!("{:.3}{}", frechet.value, self.doubt()),
             ],
             [
                 format!("density, {} neighbours", neighbours.neighbours),

@@ -7,7 +7,7 @@
 mod digit_quality;
 mod feature_quality;
 
-pub(crate) use digit_quality::{DigitQuality, SAMPLES, digit_quality};
+pub(crate) use digit_quality::{DigitQuality, SAMPLES, digit_quality, samples_to_judge};
 pub(crate) use feature_quality::FeatureQuality;
 
 use crate::error::DriverError;
@@ -15,13 +15,13 @@ use crate::error::DriverError;
 /// What was measured, or none with a warning where samples or data cannot be measured: what it belongs to stands without.
 ///
 /// # Errors
-/// All that is not [`DriverError::Diagnostics`].
+/// All that does not lie in the values.
 pub(crate) fn or_warning<T>(
     what: &str,
     measured: Result<Option<T>, DriverError>,
 ) -> Result<Option<T>, DriverError> {
     match measured {
-        Err(DriverError::Diagnostics(error)) => {
+        Err(DriverError::Diagnostics(error)) if error.lies_in_the_values() => {
             tracing::warn!("no {what}: {error}");
             Ok(None)
         }

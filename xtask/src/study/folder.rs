@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use ebm_langevin::EngineChoice;
 use ebm_trainer::{latest_checkpoint, read_checkpoint_info};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::VariantResult;
 use crate::backend::BackendName;
 use crate::config::{ExperimentConfig, Source, Study, StudyConfig};
 use crate::error::DriverError;
-use crate::run_folder::{RunFolder, create_root, lock};
+use crate::run_folder::{RunFolder, RunInfo, STUDY as CONFIG, create_root, lock};
 
-/// The study as it can be given to `--config` again.
-const CONFIG: &str = "study.json";
 /// What has come of it so far.
 const STATE: &str = "results.json";
 
@@ -46,6 +45,9 @@ pub(crate) struct VariantState {
     /// None before its end.
     #[serde(default)]
     pub(crate) result: Option<VariantResult>,
+    /// Why it has no result, if it was tried.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) failed: Option<String>,
 }
 
 /// How far the run of a variant has come.
@@ -62,8 +64,8 @@ pub(crate) enum Progress {
 }
 
 impl StudyFolder {
-    /// Creates the folder with a run folder for each variant; that of the study itself is a study's only when all
-    /// is there.
+    /// Creates the folder with a run folder for each variant. The study comes first, because all else can be made of it
+    /// when the rest does not follow.
     pub(crate) fn create(
         out: Option<&Path>,
         study: &Study,
@@ -75,44 +77,112 @@ impl StudyFolder {
             _lock: lock(&root)?,
             root,
         };
-        for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
-            RunFolder::create(Some(&folder.run(&variant.name)), &variant.name)?
-                .write_config(config)?;
-        }
-        let state = StudyState {
-            name: study.name.clone(),
-            backend: backend.as_str().to_owned(),
-            engine: format!("{engine:?}").to_lowercase(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            variants: study
-                .config
-                .variants
-                .iter()
-                .map(|variant| VariantState {
-                    name: variant.name.clone(),
-                    result: None,
-                })
-                .collect(),
-        };
-        folder.write_state(&state)?;
         folder.write(CONFIG, &study.config)?;
+        let engine = format!("{engine:?}").to_lowercase();
+        let state = StudyState::new(&study.name, backend.as_str(), &engine, &study.config);
+        folder.write_state(&state)?;
+        for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
+            RunFolder::prepare(&folder.run(&variant.name), config)?;
+        }
         Ok((folder, state))
     }
 
     /// Whether this is the folder of a study.
     pub(crate) fn is_at(root: &Path) -> bool {
-        root.join(CONFIG).is_file() && root.join(STATE).is_file()
+        root.join(CONFIG).is_file()
     }
 
-    /// Opens the folder of an earlier study.
+    /// Opens the folder of an earlier study. Results that are missing are read off the runs again, and runs that are missing
+    /// are prepared again.
+    ///
+    /// # Errors
+    /// [`DriverError::RunFolder`] when the study is not readable or a run has other settings than it says.
     pub(crate) fn open(root: &Path) -> Result<(Self, StudyConfig, StudyState), DriverError> {
         let folder = Self {
             _lock: lock(root)?,
             root: root.to_owned(),
         };
-        let config = folder.read(CONFIG)?;
-        let state = folder.read(STATE)?;
+        let config: StudyConfig = folder.read(CONFIG).map_err(|problem| DriverError::RunFolder {
+            path: root.join(CONFIG),
+            problem: format!(
+                "not readable ({problem}); it is needed to continue the study: put back what the study was, or compare its runs as they are with `cargo xtask compare`"
+            ),
+        })?;
+        let names = || config.variants.iter().map(|variant| &variant.name);
+        let mut state = match folder.read::<StudyState>(STATE) {
+            Ok(state) if state.variants.iter().map(|v| &v.name).eq(names()) => state,
+            unusable => {
+                let problem = unusable.err().unwrap_or_else(|| "of other variants".into());
+                tracing::warn!(
+                    "{}: {problem}; the results are read off the runs again",
+                    root.join(STATE).display()
+                );
+                folder.state_of_runs(&config)
+            }
+        };
+        folder.check_runs(&mut state)?;
         Ok((folder, config, state))
+    }
+
+    /// A state without results, with what the runs say of how they were made.
+    fn state_of_runs(&self, config: &StudyConfig) -> StudyState {
+        let info: Option<RunInfo> = config.variants.iter().find_map(|variant| {
+            let folder = RunFolder::open(&self.run(&variant.name)).ok()?;
+            folder.read_info().ok()
+        });
+        let own = self.root.file_name().unwrap_or_default().to_string_lossy();
+        let name = info
+            .as_ref()
+            .and_then(|info| info.experiment.split_once('/'));
+        let name = name.map_or(&*own, |(study, _)| study);
+        let backend = info
+            .as_ref()
+            .map_or(BackendName::default().as_str(), |info| &info.backend);
+        // What is fused was so by choice of the program, or would be again.
+        let engine = match &info {
+            Some(info) if info.engine == "tensor" => "tensor",
+            _ => "auto",
+        };
+        StudyState::new(name, backend, engine, config)
+    }
+
+    /// Prepares runs that are missing, and refuses those whose settings are not the study's.
+    fn check_runs(&self, state: &mut StudyState) -> Result<(), DriverError> {
+        let study = match Study::load(&Source::File(self.root.join(CONFIG)), &[]) {
+            Ok(study) => study,
+            Err(error) => {
+                let is_there = |v: &VariantState| self.run(&v.name).join("config.json").is_file();
+                if !state.variants.iter().all(is_there) {
+                    return Err(error.into());
+                }
+                // Its base may have moved away. The runs have all their settings.
+                tracing::warn!("the variants go on with the settings in their folders: {error}");
+                return Ok(());
+            }
+        };
+        for (variant, config) in state.variants.iter_mut().zip(&study.experiments) {
+            let root = self.run(&variant.name);
+            let Ok(run) = RunFolder::open(&root) else {
+                tracing::warn!("{} is missing and begins anew", root.display());
+                RunFolder::prepare(&root, config)?;
+                variant.result = None;
+                continue;
+            };
+            let (own, _) = ExperimentConfig::load(&Source::File(run.config()), &[])?;
+            // Both as they are read from a file, since reading may move the last digit of a number.
+            let written = serde_json::to_string(config).unwrap_or_default();
+            let expected: Option<Value> = serde_json::from_str(&written).ok();
+            if serde_json::to_value(&own).ok() != expected {
+                return Err(DriverError::RunFolder {
+                    path: run.config(),
+                    problem: format!(
+                        "has other settings than {CONFIG} gives this variant; put them back, or delete the folder {} to learn the variant anew",
+                        root.display()
+                    ),
+                });
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn root(&self) -> &Path {
@@ -163,12 +233,25 @@ impl StudyFolder {
         ebm_core::write_atomically(&path, &text).map_err(|error| DriverError::io(path, error))
     }
 
-    fn read<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<T, DriverError> {
-        let path = self.root.join(name);
-        let text = fs::read_to_string(&path).map_err(|error| DriverError::io(&path, error))?;
-        serde_json::from_str(&text).map_err(|error| DriverError::RunFolder {
-            path,
-            problem: format!("not readable ({error}); it is needed to continue the study"),
-        })
+    fn read<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<T, String> {
+        let text = fs::read_to_string(self.root.join(name)).map_err(|error| error.to_string())?;
+        serde_json::from_str(&text).map_err(|error| error.to_string())
+    }
+}
+
+impl StudyState {
+    fn new(name: &str, backend: &str, engine: &str, config: &StudyConfig) -> Self {
+        let variants = config.variants.iter().map(|variant| VariantState {
+            name: variant.name.clone(),
+            result: None,
+            failed: None,
+        });
+        Self {
+            name: name.to_owned(),
+            backend: backend.to_owned(),
+            engine: engine.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            variants: variants.collect(),
+        }
     }
 }

@@ -1,12 +1,14 @@
 //! Several variants of one experiment, each a run folder of its own below the folder of the study.
 //!
-//! [`StudyFolder`] says where things are and how far they have come, [`VariantResult`] is what became of a variant, and
+//! [`check_variants`] finds what would stop it half-way, [`StudyFolder`] says where things are and how far they have come, [`VariantResult`] is what became of a variant, and
 //! [`table()`] puts them below each other.
 
+mod check;
 mod folder;
 mod result;
 mod table;
 
+pub(crate) use check::check_variants;
 pub(crate) use folder::{Progress, StudyFolder, StudyState};
 pub(crate) use result::VariantResult;
 pub(crate) use table::{LEFT, table};

@@ -22,6 +22,9 @@ pub(crate) struct VariantResult {
     pub(crate) oscillation: Option<Oscillation>,
     /// The second axis; none for a run that ran away.
     pub(crate) convergence: Option<Convergence>,
+    /// Why it could not be diagnosed, where its chains allow no answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) not_diagnosed: Option<String>,
     /// d over the settled iterations, in nats.
     pub(crate) energy_difference: Option<Spread>,
     /// r over the same.
@@ -47,8 +50,8 @@ impl From<SeriesSummary> for Spread {
 }
 
 impl VariantResult {
-    /// Reads it off the run.
-    pub(crate) fn of(run: &ComparedRun) -> Self {
+    /// Reads it off the run; `not_diagnosed` says why it has no diagnosis.
+    pub(crate) fn of(run: &ComparedRun, not_diagnosed: Option<String>) -> Self {
         let verdict = match (&run.diagnosis, Learning::of(&run.metrics)) {
             (Some(diagnosis), _) => diagnosis.learning.clone(),
             (None, learning) => learning,
@@ -71,6 +74,7 @@ impl VariantResult {
                 Chains::Judged(test) => test.conclusion,
                 Chains::RanAway(_) => Convergence::NotConvergent,
             }),
+            not_diagnosed,
             energy_difference: run.summary.map(|summary| summary.energy_difference.into()),
             gradient_magnitude: run.summary.map(|summary| summary.gradient_magnitude.into()),
             verdict: run.verdict(),

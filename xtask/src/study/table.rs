@@ -54,6 +54,9 @@ const COLUMNS: [Column; 9] = [
     ("sd", |result| deviation(result.gradient_magnitude)),
 ];
 
+/// The column in which a variant that has no result says why.
+const STABLE: usize = 2;
+
 fn mean(spread: Option<Spread>) -> Option<String> {
     Some(short(spread?.mean))
 }
@@ -67,7 +70,10 @@ pub(crate) fn table(state: &StudyState) -> Table {
     let header = std::iter::once("variant").chain(COLUMNS.map(|(name, _)| name));
     let rows = state.variants.iter().map(|variant| {
         let cells = COLUMNS.map(|(_, cell)| variant.result.as_ref().and_then(cell));
-        let cells = cells.map(|cell| cell.unwrap_or_else(|| "–".into()));
+        let mut cells = cells.map(|cell| cell.unwrap_or_else(|| "–".into()));
+        if variant.failed.is_some() {
+            cells[STABLE] = "failed".into();
+        }
         std::iter::once(variant.name.clone()).chain(cells).collect()
     });
     Table {

@@ -16,7 +16,8 @@ use crate::config::positive;
 /// Which stabilisers of earlier work are added to plain maximum likelihood, each off where it is `None`.
 ///
 /// Whatever concerns the loss is in units of F, as in the works it comes from: as if the loss were
-/// mean F(x⁺) − mean F(x⁻) = T·d instead of d, with T = ε²/2. So a value means the same for every ε. In each iteration the
+/// mean F(x⁺) − mean F(x⁻) = T·d instead of d, with T = ε²/2. So no value is to be converted by T. What it does still depends on
+/// ε, because the F that describes the same data grows with T. In each iteration the
 /// gradient of the loss with its penalty is clipped, then weight decay is added, then the optimiser steps, then the weights are
 /// projected.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
@@ -35,12 +36,14 @@ pub struct Stabilisers {
     /// descent see it. This is the coupled form, PyTorch's `weight_decay` of `Adam` and `SGD`, not AdamW's.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub weight_decay: Option<f64>,
-    /// c, the largest singular value that a weight may have, for every parameter of two or more axes as a matrix
-    /// `[first axis, all others]`. This is the norm that Miyato and others divide by ("Spectral normalization for generative
-    /// adversarial networks", arXiv 1802.05957), but exact, and by projection: W ← W / max(1, σ(W)/c) after every update, and once before
-    /// the first (Gouk and others, "Regularisation of neural networks by enforcing Lipschitz continuity", arXiv 1804.04368).
+    /// c, the largest singular value σ(W) that a weight may have, for every parameter of two or more axes that is learned:
+    /// W ← W / max(1, σ(W)/c) after every update, and once before the first. This is the projection of Gouk and others
+    /// ("Regularisation of neural networks by enforcing Lipschitz continuity", arXiv 1804.04368), not spectral normalisation,
+    /// which divides by σ(W) whatever it is, inside the net. As there (Miyato and others, arXiv 1802.05957), and other than Gouk,
+    /// who take the norm of the convolution itself, a kernel counts as the matrix `[first axis, all others]`, here with its exact
+    /// σ. A convolution of stride 1 with kernels of k×k stretches its input by at most k·σ(W).
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub spectral_normalisation: Option<f64>,
+    pub spectral_norm_bound: Option<f64>,
     /// The bound of the elements of ∇F(X) in a Langevin step: [`Ula::with_gradient_clip`].
     #[serde(skip_serializing_if = "Option::is_none")]
     pub langevin_gradient_clip: Option<Bound>,
@@ -78,10 +81,7 @@ impl Stabilisers {
                 self.parameter_gradient_clip,
             ),
             ("stabilisers.weight_decay", self.weight_decay),
-            (
-                "stabilisers.spectral_normalisation",
-                self.spectral_normalisation,
-            ),
+            ("stabilisers.spectral_norm_bound", self.spectral_norm_bound),
         ] {
             value.map_or(Ok(()), |value| positive(key, value))?;
         }

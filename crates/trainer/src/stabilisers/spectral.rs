@@ -12,7 +12,7 @@ pub(crate) fn project<A: AutodiffBackend, M: AutodiffModule<A>>(
     stabilisers: &Stabilisers,
     module: M,
 ) -> M {
-    match stabilisers.spectral_normalisation {
+    match stabilisers.spectral_norm_bound {
         Some(largest) => module.map(&mut Projection { largest }),
         None => module,
     }
