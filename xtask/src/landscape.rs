@@ -134,7 +134,7 @@ impl LearnedDensity<'_> {
 
 /// Distances of a run while it learned, for [`divergence_figure`].
 pub(crate) struct Divergences<'a> {
-    /// How the figure calls the run.
+    /// How the figure calls the run, where there are several.
     pub(crate) name: &'a str,
     /// Iterations between two density plots.
     pub(crate) every: u64,
@@ -163,13 +163,15 @@ pub(crate) fn divergence_figure(runs: &[Divergences<'_>]) -> Option<Figure> {
                     series.push(LineSeries { name, values });
                 }
             };
-        curve(run.name.to_owned(), |record| Some(record.learned));
-        curve(format!("{}, average of θ", run.name), |record| {
-            record.average
-        });
+        let name = |parameters: &str| match runs {
+            [_] => parameters.to_owned(),
+            _ => format!("{}, {parameters}", run.name),
+        };
+        curve(name("last θ"), |record| Some(record.learned));
+        curve(name("average of θ"), |record| record.average);
     }
     line_figure(&LineFigure {
-        title: "KL(q‖p) of the learned density in nats".to_owned(),
+        title: "KL divergence of the learned density from the true one (nats)".to_owned(),
         x_label: "learning iteration".to_owned(),
         first_step: every,
         stride: every,

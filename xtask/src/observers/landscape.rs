@@ -36,7 +36,7 @@ impl LandscapePlots {
     /// KL(q‖p_θ) over the run, once there are two values.
     pub(crate) fn divergences(&self) -> Option<Figure> {
         divergence_figure(&[Divergences {
-            name: "newest θ",
+            name: "",
             every: self.config.every,
             records: &self.records,
         }])
