@@ -40,12 +40,19 @@ pub fn kernel_density(
     }
     let kernel = Kernel::of(samples, bandwidth_factor)?;
     let axis = axis(resolution, half_width);
+    let step = 2.0 * half_width / resolution as f64;
+    let columns = Columns {
+        places: &axis,
+        step,
+        // Over a step the ratio of neighbouring values of a Gaussian changes by this factor, wherever it is.
+        ratio_change: kernel.along_row(2.0 * step * step),
+    };
     let log_values = axis
         .par_iter()
         .flat_map_iter(|y| {
             let mut row = vec![0.0; resolution];
             for sample in samples {
-                kernel.add_to_row(&mut row, &axis, *y, sample);
+                kernel.add_to_row(&mut row, &columns, *y, sample);
             }
             row.into_iter().map(f64::ln)
         })
@@ -113,8 +120,18 @@ impl Kernel {
         Ok(inverse)
     }
 
+    /// exp(−½·xx·s) for a square s: the kernel along a row, relative to its peak there.
+    fn along_row(&self, square: f64) -> f64 {
+        (-0.5 * self.xx * square).exp()
+    }
+
     /// Adds the kernel at `sample` to the cells of the grid row at height `y`.
-    fn add_to_row(&self, row: &mut [f64], columns: &[f64], y: f64, sample: &[f64; 2]) {
+    fn add_to_row(&self, row: &mut [f64], columns: &Columns<'_>, y: f64, sample: &[f64; 2]) {
+        let Columns {
+            places,
+            step,
+            ratio_change,
+        } = *columns;
         // Along a row the kernel is a Gaussian in x with precision xx about `centre`.
         let dy = y - sample[1];
         let centre = sample[0] - self.xy / self.xx * dy;
@@ -123,34 +140,43 @@ impl Kernel {
             return;
         }
         let reach = (room / self.xx).sqrt();
-        let first = columns.partition_point(|x| *x < centre - reach);
-        let last = columns.partition_point(|x| *x <= centre + reach);
+        let first = places.partition_point(|x| *x < centre - reach);
+        let last = places.partition_point(|x| *x <= centre + reach);
         if first == last {
             return;
         }
-        let scale = (-0.5 * (CUT_OFF - room)).exp();
-        // Over evenly spaced columns a Gaussian is a product of factors that themselves change by one factor: from its peak
-        // outwards, two multiplications a cell instead of an exponential.
-        let gaussian = |exponent: f64| (-0.5 * self.xx * exponent).exp();
-        let step = (columns[columns.len() - 1] - columns[0]) / (columns.len() - 1).max(1) as f64;
-        let change = gaussian(2.0 * step * step);
-        let peak = columns[first..last].partition_point(|x| *x < centre) + first;
-        let peak = peak.min(last - 1);
-        let dx = columns[peak] - centre;
-        let at_peak = scale * gaussian(dx * dx);
-        let mut add = |cells: &mut dyn Iterator<Item = usize>, towards: f64| {
-            let mut value = at_peak;
-            let mut factor = gaussian(2.0 * towards * step * dx + step * step);
-            for cell in cells {
-                value *= factor;
-                factor *= change;
-                row[cell] += value;
-            }
-        };
-        add(&mut (peak + 1..last), 1.0);
-        add(&mut (first..peak).rev(), -1.0);
+        // From the peak outwards every value is the one before times a ratio: two multiplications a cell instead of an
+        // exponential.
+        let peak = places[..last]
+            .partition_point(|x| *x < centre)
+            .min(last - 1);
+        let dx = places[peak] - centre;
+        let at_peak = (-0.5 * (CUT_OFF - room)).exp() * self.along_row(dx * dx);
         row[peak] += at_peak;
+        let first_ratio = |towards: f64| self.along_row(2.0 * towards * step * dx + step * step);
+        let (mut value, mut ratio) = (at_peak, first_ratio(1.0));
+        for cell in &mut row[peak + 1..last] {
+            value *= ratio;
+            ratio *= ratio_change;
+            *cell += value;
+        }
+        let (mut value, mut ratio) = (at_peak, first_ratio(-1.0));
+        for cell in row[first..peak].iter_mut().rev() {
+            value *= ratio;
+            ratio *= ratio_change;
+            *cell += value;
+        }
     }
+}
+
+/// The columns of the grid and what their even spacing gives once for all samples and rows.
+struct Columns<'a> {
+    /// Where they are.
+    places: &'a [f64],
+    /// From one to the next.
+    step: f64,
+    /// exp(−xx·step²).
+    ratio_change: f64,
 }
 
 #[cfg(test)]
