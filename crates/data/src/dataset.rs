@@ -69,6 +69,28 @@ impl Dataset {
         }
     }
 
+    /// [`Self::batch`] with noise scale · N(0, I) added, which `noise` gives.
+    ///
+    /// # Errors
+    /// As [`Self::batch`].
+    pub fn noisy_batch(
+        &self,
+        batch: &NoiseKey,
+        noise: &NoiseKey,
+        count: usize,
+        scale: f64,
+    ) -> Result<Vec<f32>, DataError> {
+        let mut data = self.batch(batch, count)?;
+        if scale > 0.0 {
+            let mut draws = vec![0.0; data.len()];
+            noise.normals(0, 0, self.shape().iter().product(), &mut draws);
+            for (value, draw) in data.iter_mut().zip(draws) {
+                *value += scale as f32 * draw;
+            }
+        }
+        Ok(data)
+    }
+
     /// The density, if this is a toy.
     #[must_use]
     pub fn toy(&self) -> Option<&Toy> {
@@ -115,6 +137,19 @@ mod tests {
             (data.shape(), data.len(), data.name()),
             ([1, 2, 2], Some(5), "folder")
         );
+    }
+
+    #[test]
+    fn noise_of_a_scale_is_added_to_the_same_batch() {
+        let (data, key) = (five_images(), NoiseKey::new(2, Stream::DataNoise, 0));
+        let batch = data.batch(&noise(0), 3).unwrap();
+        let noisy = |scale| data.noisy_batch(&noise(0), &key, 3, scale).unwrap();
+        assert_eq!(noisy(0.0), batch);
+        let mut draws = vec![0.0; batch.len()];
+        key.normals(0, 0, 4, &mut draws);
+        for ((got, value), draw) in noisy(0.5).iter().zip(&batch).zip(&draws) {
+            assert_eq!(*got, value + 0.5 * draw);
+        }
     }
 
     #[test]

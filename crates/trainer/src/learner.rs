@@ -197,15 +197,8 @@ where
         [batch, noise]: [NoiseKey; 2],
         count: usize,
     ) -> Result<Vec<f32>, TrainerError> {
-        let mut data = self.dataset.batch(&batch, count)?;
-        if self.config.data_noise > 0.0 {
-            let mut draws = vec![0.0; data.len()];
-            noise.normals(0, 0, self.per_chain(), &mut draws);
-            for (value, noise) in data.iter_mut().zip(draws) {
-                *value += self.config.data_noise as f32 * noise;
-            }
-        }
-        Ok(data)
+        let scale = self.config.data_noise;
+        Ok(self.dataset.noisy_batch(&batch, &noise, count, scale)?)
     }
 
     /// The initial states of the chains, and their places if they come from the bank.
