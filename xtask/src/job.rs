@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
-use ebm_data::{Dataset, data_directory};
+use ebm_data::{DataConfig, Dataset, data_directory};
 use ebm_langevin::EngineChoice;
 use ebm_trainer::{Learner, LearnerView, TrainerError, latest_checkpoint};
 
@@ -128,18 +128,18 @@ fn weight_metadata(config: &ExperimentConfig, shape: [usize; 3]) -> HashMap<Stri
         .collect()
 }
 
-/// The data of an experiment, of which only some need a folder.
+/// Data, of which only some need a folder.
 pub(crate) fn load_data(
-    config: &ExperimentConfig,
-    data: &DataDirectory,
+    data: &DataConfig,
+    directory: &DataDirectory,
 ) -> Result<Dataset, DriverError> {
-    let directory = data_directory(data.data_dir.as_deref());
-    let directory = match directory {
-        // The others need no folder, and an account without a home has none.
-        Err(_) if !config.data.is_fetched() => PathBuf::new(),
-        directory => directory?,
+    // The others need none, and an account without a home has none.
+    let directory = if data.is_fetched() {
+        data_directory(directory.data_dir.as_deref())?
+    } else {
+        PathBuf::new()
     };
-    Ok(config.data.load(&directory)?)
+    Ok(data.load(&directory)?)
 }
 
 /// A checkpoint that cannot be read, and what to do then.

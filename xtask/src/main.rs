@@ -14,6 +14,7 @@ mod error;
 mod estimate;
 mod evaluation;
 mod job;
+mod json;
 mod landscape;
 mod learning;
 mod logging;
@@ -25,6 +26,7 @@ mod run_folder;
 mod stop;
 mod study;
 mod trained;
+mod trained_chains;
 
 use std::process::ExitCode;
 

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ExperimentConfig;
 use crate::error::DriverError;
+use crate::json::write_json;
 use crate::landscape::LandscapeRecord;
 
 /// A run folder that exists.
@@ -139,6 +140,11 @@ impl RunFolder {
         self.root.join("report.html")
     }
 
+    /// Whether the run has come to its end and written all of it; the report is written last.
+    pub(crate) fn has_results(&self) -> bool {
+        self.weights().is_file() && self.report().is_file()
+    }
+
     /// Removes the report, if there is one.
     pub(crate) fn remove_report(&self) -> Result<(), DriverError> {
         match fs::remove_file(self.report()) {
@@ -235,14 +241,7 @@ impl RunFolder {
     }
 
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), DriverError> {
-        let path = self.root.join(name);
-        let mut text =
-            serde_json::to_vec_pretty(value).map_err(|error| DriverError::RunFolder {
-                path: path.clone(),
-                problem: error.to_string(),
-            })?;
-        text.push(b'\n');
-        ebm_core::write_atomically(&path, &text).map_err(|error| DriverError::io(path, error))
+        write_json(&self.root.join(name), value)
     }
 }
 

@@ -153,8 +153,8 @@ pub(crate) struct NewestWeights {
     pub(crate) path: PathBuf,
     /// Learning iterations, where they come from a checkpoint.
     pub(crate) iteration: Option<u64>,
-    /// The checkpoint.
-    pub(crate) checkpoint: Option<PathBuf>,
+    /// Where the bank of the same iteration is, if the run has one and they come from a checkpoint.
+    pub(crate) bank: Option<PathBuf>,
 }
 
 impl NewestWeights {
@@ -172,12 +172,12 @@ impl NewestWeights {
             Ok(checkpoint) => Self {
                 path: checkpoint.join(in_checkpoint),
                 iteration: Some(read_checkpoint_info(&checkpoint)?.iteration),
-                checkpoint: Some(checkpoint),
+                bank: Some(checkpoint.join("bank.safetensors")),
             },
             Err(TrainerError::Checkpoint { .. }) => Self {
                 path: at_the_end,
                 iteration: None,
-                checkpoint: None,
+                bank: None,
             },
             Err(error) => return Err(error.into()),
         };

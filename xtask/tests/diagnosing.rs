@@ -5,26 +5,10 @@ mod common;
 
 use std::fs;
 
-use common::{Ended, Place, TINY, TINY_TOY, signal};
+use common::{Ended, Place, TINY, signal};
 
 /// The smallest chains that are judged.
 const SMALL: [&str; 4] = ["--chains", "6", "--multiple", "40"];
-
-fn image_run() -> Place {
-    let place = Place::new();
-    let arguments = ["--iterations", "3", "--out", "run"];
-    place.experiment("short-run", &[&TINY, &arguments]).well();
-    place
-}
-
-fn toy_run(iterations: &str) -> Place {
-    let place = Place::new();
-    let arguments = ["--iterations", iterations, "--out", "run"];
-    place
-        .experiment("gmm_convergent", &[&TINY_TOY, &arguments])
-        .well();
-    place
-}
 
 fn diagnose(place: &Place, arguments: &[&str]) -> Ended {
     let run = ["diagnose", "--run", "run"];
@@ -33,7 +17,7 @@ fn diagnose(place: &Place, arguments: &[&str]) -> Ended {
 
 #[test]
 fn a_run_of_images_gives_verdict_figures_and_grids() {
-    let place = image_run();
+    let place = Place::with_image_run("3");
     let ended = diagnose(&place, &[]).well();
     let verdict = place.json("run/diagnosis/verdict.json");
     let sentence = verdict["sentence"].as_str().unwrap();
@@ -120,7 +104,7 @@ fn digits_are_judged_only_where_chains_do_not_start_from_them() {
 
 #[test]
 fn a_density_in_the_plane_is_compared_with_the_truth() {
-    let place = toy_run("130");
+    let place = Place::with_toy_run("130");
     let ended = diagnose(&place, &["--from", "noise,bank,data"]).well();
     let verdict = place.json("run/diagnosis/verdict.json");
     let learning = &verdict["learning"]["judged"];
@@ -139,7 +123,7 @@ fn a_density_in_the_plane_is_compared_with_the_truth() {
 
 #[test]
 fn the_same_twice_and_the_run_is_left_alone() {
-    let place = toy_run("4");
+    let place = Place::with_toy_run("4");
     let before = place.contents();
     let files = || {
         [
@@ -169,7 +153,7 @@ fn the_same_twice_and_the_run_is_left_alone() {
 
 #[test]
 fn final_weights_alone_will_do() {
-    let place = toy_run("4");
+    let place = Place::with_toy_run("4");
     fs::remove_dir_all(place.path("run/checkpoints")).unwrap();
     diagnose(&place, &["--out", "a"]).well();
     assert_eq!(place.json("a/verdict.json")["iteration"], 4);
@@ -219,7 +203,7 @@ fn chains_that_run_away_are_not_convergent() {
 
 #[test]
 fn what_cannot_be_diagnosed_says_why() {
-    let place = image_run();
+    let place = Place::with_image_run("3");
     let refused = |arguments: &[&str], code: i32, parts: &[&str]| {
         let before = place.contents();
         place
@@ -281,7 +265,7 @@ fn what_cannot_be_diagnosed_says_why() {
 #[cfg(unix)]
 #[test]
 fn ctrl_c_ends_it_and_leaves_nothing() {
-    let place = image_run();
+    let place = Place::with_image_run("3");
     let before = place.contents();
     let mut command = place.command(["diagnose", "--run", "run", "--multiple", "1000000"]);
     let mut child = command

@@ -6,15 +6,8 @@ mod common;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Ended, Place, TINY, TINY_TOY, signal};
+use common::{Ended, Place, TINY, signal};
 use serde_json::Value;
-
-fn trained() -> Place {
-    let place = Place::new();
-    let arguments = ["--iterations", "2", "--out", "run"];
-    place.experiment("short-run", &[&TINY, &arguments]).well();
-    place
-}
 
 fn records(place: &Place, folder: &str) -> Vec<Value> {
     let text = place.text(&format!("{folder}/records.jsonl"));
@@ -30,7 +23,7 @@ fn steps(records: &[Value]) -> Vec<u64> {
 
 #[test]
 fn an_evaluation_leaves_records_pictures_states_and_a_page() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     let arguments = [
         "evaluate",
         "--run",
@@ -86,7 +79,7 @@ fn an_evaluation_leaves_records_pictures_states_and_a_page() {
 /// proportion to 1/T: x(1/4) − x(1) = 3 (x(1/2) − x(1)).
 #[test]
 fn the_temperature_scales_energies_and_drift() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     let evaluate = |factor: &str| {
         let arguments = [
             "evaluate",
@@ -134,11 +127,7 @@ fn the_temperature_scales_energies_and_drift() {
 
 #[test]
 fn mala_records_its_acceptance_and_finds_a_step_size() {
-    let place = Place::new();
-    let arguments = ["--iterations", "2", "--out", "run"];
-    place
-        .experiment("gmm_convergent", &[&TINY_TOY, &arguments])
-        .well();
+    let place = Place::with_toy_run("2");
     let arguments = [
         "evaluate",
         "--run",
@@ -193,7 +182,7 @@ fn mala_records_its_acceptance_and_finds_a_step_size() {
 /// Cut anywhere, by Ctrl-C or by a kill, the chains walk the same path, with the engine they had.
 #[test]
 fn a_stopped_evaluation_goes_on_where_it_was() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     for (number, (engine, cut)) in [("fused", "INT"), ("tensor", "INT"), ("fused", "KILL")]
         .into_iter()
         .enumerate()
@@ -248,7 +237,7 @@ fn a_stopped_evaluation_goes_on_where_it_was() {
 /// The path does not depend on where it was meant to end.
 #[test]
 fn an_evaluation_can_be_made_longer() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     for (out, steps) in [("whole", "300"), ("parts", "150")] {
         let arguments = [
             "evaluate",
@@ -277,7 +266,7 @@ fn an_evaluation_can_be_made_longer() {
 
 #[test]
 fn records_that_do_not_reach_the_states_are_refused() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     let arguments = [
         "evaluate", "--run", "run", "--out", "e", "--steps", "30", "--chains", "2",
     ];
@@ -295,7 +284,7 @@ fn records_that_do_not_reach_the_states_are_refused() {
 
 #[test]
 fn chains_start_from_banks_files_and_other_data() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     let persistent = [
         "--set",
         "langevin.start=persistent",
@@ -371,7 +360,7 @@ fn chains_start_from_banks_files_and_other_data() {
 
 #[test]
 fn impossible_evaluations_are_refused() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     let refused = |extra: &[&str], code: i32, parts: &[&str]| {
         let arguments = ["evaluate", "--run", "run", "--out", "x", "--steps", "3"];
         let ended = place.run([&arguments, extra].concat());

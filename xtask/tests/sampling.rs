@@ -3,14 +3,7 @@
 
 mod common;
 
-use common::{Place, TINY, TINY_TOY};
-
-fn trained() -> Place {
-    let place = Place::new();
-    let arguments = ["--iterations", "2", "--out", "run"];
-    place.experiment("short-run", &[&TINY, &arguments]).well();
-    place
-}
+use common::Place;
 
 /// Shape and values of an .npy file of little-endian floats.
 fn read_npy(bytes: &[u8]) -> (Vec<usize>, Vec<f32>) {
@@ -33,7 +26,7 @@ fn read_npy(bytes: &[u8]) -> (Vec<usize>, Vec<f32>) {
 
 #[test]
 fn samples_come_as_picture_array_and_tensors() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     let arguments = ["sample", "--run", "run", "--count", "5", "--steps", "4"];
     let ended = place.run(arguments).well();
     assert!(ended.stdout.contains("Samples: run/samples"), "{ended:?}");
@@ -56,7 +49,7 @@ fn samples_come_as_picture_array_and_tensors() {
 
 #[test]
 fn the_seed_and_the_weights_decide() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     let draw = |out: &str, extra: &[&str]| {
         let arguments = ["sample", "--count", "3", "--steps", "2", "--out", out];
         place.run([&arguments, extra].concat()).well();
@@ -79,11 +72,7 @@ fn the_seed_and_the_weights_decide() {
 
 #[test]
 fn points_of_the_plane_have_no_picture() {
-    let place = Place::new();
-    let arguments = ["--iterations", "2", "--out", "run"];
-    place
-        .experiment("gmm_convergent", &[&TINY_TOY, &arguments])
-        .well();
+    let place = Place::with_toy_run("2");
     place
         .run(["sample", "--run", "run", "--count", "300", "--steps", "2"])
         .well();
@@ -182,7 +171,7 @@ fn what_a_file_of_pytorch_lacks_is_said() {
 
 #[test]
 fn what_cannot_be_sampled_from_says_why() {
-    let place = trained();
+    let place = Place::with_image_run("2");
     let weights = place.bytes("run/weights.safetensors");
     place.write("half.safetensors", &weights[..weights.len() / 2]);
     place.write("file", "in the way");

@@ -179,8 +179,12 @@ fn autocorrelation_time(chains: &[&[f64]]) -> f64 {
     2.0 * sum + end - 1.0
 }
 
-/// Quantile by linear interpolation between the order statistics (R's type 7) of a series in rising order.
-pub(crate) fn quantile(sorted: &[f64], probability: f64) -> f64 {
+/// Quantile by linear interpolation between the order statistics (R's type 7) of a series in rising order; NaN of none.
+#[must_use]
+pub fn quantile(sorted: &[f64], probability: f64) -> f64 {
+    if sorted.is_empty() {
+        return f64::NAN;
+    }
     let place = probability.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let below = place.floor() as usize;
     let above = (below + 1).min(sorted.len() - 1);

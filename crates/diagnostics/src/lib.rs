@@ -55,7 +55,7 @@ pub use correlation::{
 };
 pub use density::{DensityGrid, kl_divergence, total_variation};
 pub use effective_size::{
-    MeanEstimate, bulk_effective_size, chain_mean, series_mean, tail_effective_size,
+    MeanEstimate, bulk_effective_size, chain_mean, quantile, series_mean, tail_effective_size,
 };
 pub use error::DiagnosticsError;
 pub use features::FeatureMatrix;

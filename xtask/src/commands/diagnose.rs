@@ -6,27 +6,27 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
 use clap::Args;
 use ebm_core::NoiseKey;
-use ebm_data::{DataConfig, Dataset, data_directory};
+use ebm_data::{DataConfig, Dataset};
 use ebm_diagnostics::plot::Figure;
-use ebm_energy_net::{Net, load_weights};
-use ebm_langevin::{ChainRun, Engine, EngineChoice, LangevinError};
+use ebm_langevin::{ChainRun, EngineChoice, LangevinError};
 
 use crate::advice::shell_word;
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::{BackendArguments, DataDirectory};
 use crate::diagnosis::{
     Chains, Diagnosis, GroupRecord, Learning, NetChains, PAGE, Page, PlaneQuality, RECORD,
-    Recorder, Schedule, StartName, Starts, Subject, Walked, judge_plane,
+    Recorder, Schedule, StartName, Starts, Subject, judge_plane,
 };
 use crate::error::DriverError;
 use crate::estimate::{MeasureStep, duration};
+use crate::job::load_data;
 use crate::logging::Screen;
 use crate::observers::rounded;
 use crate::quality::{DigitQuality, or_warning};
 use crate::stop::on_interrupt;
+use crate::trained_chains::TrainedChains;
 
 const TEMPLATE: &str = "{bar:24} {percent}%  {msg}  {elapsed} gone, {eta} left";
 
@@ -92,7 +92,7 @@ pub(crate) fn diagnose(
     refuse_to_overwrite(&out)?;
     let (backend, engine) = arguments.backend.resolve(Some(&subject.info))?;
     let from = starts(&arguments.from, &subject);
-    let dataset = load_data(&subject, &from, arguments)?;
+    let dataset = load_needed_data(&subject, &from, arguments)?;
     let chains = arguments.chains as usize;
     let schedule = Schedule::new(subject.config.langevin.steps, arguments.multiple);
     let starts = Starts {
@@ -187,7 +187,7 @@ fn starts(asked: &[StartName], subject: &Subject) -> Vec<StartName> {
 }
 
 /// The data, where chains start from them or samples are compared with them and no download is needed for that.
-fn load_data(
+fn load_needed_data(
     subject: &Subject,
     from: &[StartName],
     arguments: &DiagnoseArguments,
@@ -197,12 +197,7 @@ fn load_data(
     if !subject.config.is_toy() && !comes_along && !from.contains(&StartName::Data) {
         return Ok(None);
     }
-    let directory = if data.is_fetched() {
-        data_directory(arguments.data.data_dir.as_deref())?
-    } else {
-        PathBuf::new()
-    };
-    Ok(Some(data.load(&directory)?))
+    Ok(Some(load_data(data, &arguments.data)?))
 }
 
 fn command_line(
@@ -284,20 +279,15 @@ impl BackendTask for DiagnoseJob<'_> {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Found, DriverError> {
         let config = &self.subject.config;
-        let shape @ [channels, height, width] = config.data.shape();
-        let net = config.net.init::<B>(shape, config.seed, &device)?;
-        let net = burn::module::Module::no_grad(load_weights(net, &self.subject.weights)?);
-        let engine = self
-            .backend
-            .engine(self.engine, &net, shape)?
-            .cancelled_by(Arc::clone(&self.stop));
+        let engine = (self.backend, self.engine);
+        let weights = &self.subject.weights;
+        let shape = config.data.shape();
+        let chains = TrainedChains::<B>::new(&config.net, shape, weights, engine, device.clone())?;
+        let chains = chains.cancelled_by(&self.stop);
         self.tell_cost::<B>(&device)?;
         // That of learning, with its bounds if it has any: what is asked is whether its own chains have come to rest.
         let kernel = config.kernel();
-        let per_chain = self.subject.per_chain().max(1);
         let walk = |states: Vec<f32>, noise: NoiseKey, first_step: u64, steps: u64| {
-            let chains = states.len() / per_chain;
-            let data = TensorData::new(states, [chains, channels, height, width]);
             let run = ChainRun {
                 kernel: kernel.into(),
                 steps,
@@ -305,20 +295,9 @@ impl BackendTask for DiagnoseJob<'_> {
                 noise,
                 final_energies: true,
             };
-            let initial = Tensor::from_data(data, &device);
-            let outcome = Engine::<B, _>::run(&engine, &net, initial, &run)?;
-            Ok(Walked {
-                states: outcome.states.into_data().iter::<f32>().collect(),
-                energies: outcome
-                    .energies
-                    .unwrap_or_default()
-                    .into_iter()
-                    .map(f64::from)
-                    .collect(),
-            })
+            chains.run(states, &run)
         };
-        let name = Engine::<B, Net<B>>::name(&engine);
-        self.look(&walk, name)
+        self.look(&walk, chains.engine_name())
     }
 }
 

@@ -15,8 +15,8 @@ use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::{BackendArguments, DataDirectory};
 use crate::error::DriverError;
 use crate::evaluation::{
-    ChainState, Chains, Ended, EvaluationFolder, KernelName, Page, Record, Settings,
-    StartArguments, Starts, Sums, Walk, step_size, temperature,
+    ChainState, Ended, EvaluationFolder, KernelName, Page, Record, Settings, StartArguments,
+    Starts, Sums, Walk, find_step_size, step_size, temperature,
 };
 use crate::logging::Screen;
 use crate::stop::on_interrupt;
@@ -101,7 +101,7 @@ fn start(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), DriverErr
         arguments: &arguments.start,
         trained: &trained,
         run: arguments.trained.run.as_deref(),
-        data_directory: arguments.data.data_dir.as_deref(),
+        data: &arguments.data,
         seed: arguments.seed,
     };
     let (from, states) = starts.draw()?;
@@ -267,12 +267,14 @@ impl BackendTask for Prepare<'_> {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<(), DriverError> {
         let weights = &self.trained.weights;
-        let chains = Chains::<B>::new(self.settings, weights, self.backend, self.engine, device)?;
+        let chains = self
+            .settings
+            .chains_on::<B>(weights, (self.backend, self.engine), device)?;
         self.settings.engine = chains.engine_name().to_owned();
         if let Some(target) = self.arguments.target_acceptance {
             let settle = self.trained.langevin.steps;
             let (epsilon, rate) =
-                chains.find_step_size(self.settings, self.states, target, settle)?;
+                find_step_size(&chains, self.settings, self.states, target, settle)?;
             self.settings.epsilon = epsilon.get();
             self.screen.tell(&format!(
                 "ε = {:.3e} accepts {:.1} % of the proposals, from states {settle} steps of ULA after the start.",
@@ -301,9 +303,9 @@ impl BackendTask for EvaluateJob<'_> {
 
     fn run<B: AutodiffBackend>(mut self, device: B::Device) -> Result<Self::Output, DriverError> {
         let weights = self.folder.weights();
-        let mut chains =
-            Chains::<B>::new(&self.settings, &weights, self.backend, self.engine, device)?;
-        chains.engine = chains.engine.cancelled_by(Arc::clone(&self.stop));
+        let engine = (self.backend, self.engine);
+        let chains = self.settings.chains_on::<B>(&weights, engine, device)?;
+        let chains = chains.cancelled_by(&self.stop);
         // A later part of an evaluation may run elsewhere and farther.
         self.settings.backend = self.backend.as_str().to_owned();
         self.settings.engine = chains.engine_name().to_owned();

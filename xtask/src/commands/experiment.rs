@@ -16,13 +16,14 @@ use crate::job::{Job, Place, load_data, unfit};
 use crate::logging::Screen;
 use crate::run_folder::RunFolder;
 use crate::stop::on_interrupt;
+use crate::study::StudyFolder;
 
 pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(), DriverError> {
     if arguments.list {
         return list(screen);
     }
     if let Some(folder) = &arguments.resume {
-        if study::is_study(folder) {
+        if StudyFolder::is_at(folder) {
             return study::resume(folder, &arguments, screen);
         }
         return resume(folder, &arguments, screen);
@@ -52,7 +53,7 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
     if arguments.dry_run {
         return dry_run(&config, backend, engine, screen);
     }
-    let dataset = load_data(&config, &arguments.data)?;
+    let dataset = load_data(&config.data, &arguments.data)?;
     let job = Job {
         experiment: name,
         backend,
@@ -81,8 +82,7 @@ fn resume(
     let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &overrides)?;
     let done = checkpoint_to_resume(&folder)?.iteration;
     // A run that could not write its results at the end, for a full disk perhaps, only does that.
-    let lacks_results = !folder.weights().is_file() || !folder.report().is_file();
-    if done > config.iterations || done == config.iterations && !lacks_results {
+    if done > config.iterations || done == config.iterations && folder.has_results() {
         return Err(DriverError::Usage(format!(
             "{} already has {done} iterations of {}; to go on give a larger total, such as `--iterations {}`",
             root.display(),
@@ -90,7 +90,7 @@ fn resume(
             2 * done.max(1)
         )));
     }
-    let dataset = load_data(&config, &arguments.data)?;
+    let dataset = load_data(&config.data, &arguments.data)?;
     let earlier = folder.read_info()?;
     let (backend, engine) = arguments.backend.resolve(Some(&earlier))?;
     let job = Job {

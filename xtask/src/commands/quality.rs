@@ -3,18 +3,21 @@
 use std::path::{Path, PathBuf};
 
 use clap::{ArgGroup, Args};
-use ebm_data::{DataConfig, Dataset, ImageConfig, ImageSet, data_directory, embedded_digits};
+use ebm_data::{Dataset, ImageConfig, ImageSet, embedded_digits};
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
 use serde::Serialize;
 
 use super::sample;
 use crate::advice::shell_word;
+use crate::aligned::aligned;
 use crate::arrays::{GreyImages, read_features, read_grey_images};
 use crate::backend::BackendName;
 use crate::cli::DataDirectory;
 use crate::config::{ExperimentConfig, Source};
 use crate::digits::DigitImages;
 use crate::error::DriverError;
+use crate::job::load_data;
+use crate::json::write_json;
 use crate::logging::Screen;
 use crate::quality::{DigitQuality, FeatureQuality, digit_quality};
 use crate::run_folder::{RunFolder, check_new_file};
@@ -83,14 +86,10 @@ pub(crate) fn run(arguments: &QualityArguments, screen: &Screen) -> Result<(), D
         Some(reference) => judge_features(&subject, reference, arguments)?,
         None => judge_digits(&subject, arguments)?,
     };
-    let json = serde_json::to_vec_pretty(&record).map_err(|error| DriverError::File {
-        path: out.clone(),
-        problem: error.to_string(),
-    })?;
-    ebm_core::write_atomically(&out, &json).map_err(|error| DriverError::io(&out, error))?;
+    write_json(&out, &record)?;
     screen.tell(&format!("{} against {}:", record.samples, record.reference));
-    for line in lines(&record) {
-        screen.tell(&line);
+    for line in table(&record).lines() {
+        screen.tell(line);
     }
     screen.tell(&format!("Numbers: {}", out.display()));
     Ok(())
@@ -244,11 +243,7 @@ impl Data {
         if !config.is_digits() {
             return Err(not_digits());
         }
-        let directory = match &config.data {
-            DataConfig::Mnist(_) => data_directory(arguments.data.data_dir.as_deref())?,
-            _ => PathBuf::new(),
-        };
-        match config.data.load(&directory)? {
+        match load_data(&config.data, &arguments.data)? {
             Dataset::Images { images, .. } => Ok(Self {
                 name: format!("the data of the run, \"{source}\""),
                 images: Images::Set(images),
@@ -265,8 +260,8 @@ impl Data {
     }
 }
 
-/// The table, with columns as wide as their widest cell.
-fn lines(record: &Record) -> Vec<String> {
+/// The numbers with their names.
+fn table(record: &Record) -> String {
     let mut rows: Vec<Vec<String>> = Vec::new();
     if let Some(digits) = &record.digits {
         rows.push(DigitQuality::HEADER.map(str::to_owned).to_vec());
@@ -276,19 +271,5 @@ fn lines(record: &Record) -> Vec<String> {
         let count = features.frechet.samples[1].to_string();
         rows.extend(features.rows(count).into_iter().map(Vec::from));
     }
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column));
-        cells.map(|cell| cell.chars().count()).max().unwrap_or(0)
-    };
-    let widths = [0, 1, 2].map(width);
-    rows.iter()
-        .map(|row| {
-            let cells: Vec<_> = row
-                .iter()
-                .zip(widths)
-                .map(|(cell, width)| format!("{cell:<width$}"))
-                .collect();
-            cells.join("  ").trim_end().to_owned()
-        })
-        .collect()
+    aligned(&rows, &[0, 1, 2])
 }

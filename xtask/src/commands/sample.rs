@@ -3,10 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
 use ebm_core::{NoiseKey, StepSize, Stream};
-use ebm_energy_net::{NamedParameter, load_weights, write_tensors};
-use ebm_langevin::{ChainRun, Engine, EngineChoice, NoiseStart, Ula};
+use ebm_energy_net::{NamedParameter, write_tensors};
+use ebm_langevin::{ChainRun, EngineChoice, NoiseStart, Ula};
 
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::SampleArguments;
@@ -15,9 +14,7 @@ use crate::logging::Screen;
 use crate::npy::npy;
 use crate::observers::write_grid;
 use crate::trained::Trained;
-
-/// 1 GiB of samples.
-const MOST_NUMBERS: usize = 1 << 28;
+use crate::trained_chains::{MOST_NUMBERS, TrainedChains, Walked};
 
 pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), DriverError> {
     let trained = arguments.trained.find()?;
@@ -80,9 +77,7 @@ struct SampleJob<'a> {
 
 /// Final states and their energies.
 struct Samples {
-    states: Vec<f32>,
-    energies: Vec<f32>,
-    gradient_magnitude: f64,
+    walked: Walked,
     steps: u64,
 }
 
@@ -91,16 +86,12 @@ impl BackendTask for SampleJob<'_> {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Samples, DriverError> {
         let shape = self.trained.state_shape;
-        let net = self.trained.net.init::<B>(shape, 0, &device)?;
-        let net = burn::module::Module::no_grad(load_weights(net, &self.trained.weights)?);
-        let [channels, height, width] = shape;
         let start = self.start.draw(
             self.trained.langevin.start_factor,
             NoiseKey::new(self.seed, Stream::WatchStart, 0),
             self.count,
-            channels * height * width,
+            shape.iter().product(),
         )?;
-        let data = TensorData::new(start, [self.count, channels, height, width]);
         let run = ChainRun {
             kernel: self.kernel.into(),
             steps: self.steps,
@@ -108,13 +99,12 @@ impl BackendTask for SampleJob<'_> {
             noise: NoiseKey::new(self.seed, Stream::Watch, 0),
             final_energies: true,
         };
-        let initial = Tensor::from_data(data, &device);
-        let engine = self.backend.engine(self.engine, &net, shape)?;
-        let outcome = Engine::<B, _>::run(&engine, &net, initial, &run)?;
+        let engine = (self.backend, self.engine);
+        let Trained { net, weights, .. } = self.trained;
+        let walked =
+            TrainedChains::<B>::new(net, shape, weights, engine, device)?.run(start, &run)?;
         Ok(Samples {
-            states: outcome.states.into_data().iter::<f32>().collect(),
-            energies: outcome.energies.unwrap_or_default(),
-            gradient_magnitude: outcome.gradient_magnitude,
+            walked,
             steps: self.steps,
         })
     }
@@ -127,29 +117,29 @@ pub(crate) const TENSORS: &str = "samples.safetensors";
 
 impl Samples {
     fn write(&self, out: &Path, shape: [usize; 3]) -> Result<(), DriverError> {
-        if !self.states.iter().all(|value| value.is_finite()) {
+        if !self.walked.states.iter().all(|value| value.is_finite()) {
             return Err(DriverError::RunawayChains);
         }
         std::fs::create_dir_all(out).map_err(|error| DriverError::io(out, error))?;
         let [channels, height, width] = shape;
-        let full_shape = [self.energies.len(), channels, height, width];
+        let full_shape = [self.walked.energies.len(), channels, height, width];
         // Points of the plane have no picture.
         if height > 1 {
-            write_grid(&self.states, shape, &out.join(GRID))?;
+            write_grid(&self.walked.states, shape, &out.join(GRID))?;
         }
         let array = out.join(ARRAY);
-        ebm_core::write_atomically(&array, &npy(&self.states, &full_shape))
+        ebm_core::write_atomically(&array, &npy(&self.walked.states, &full_shape))
             .map_err(|error| DriverError::io(&array, error))?;
         let tensors = [
             NamedParameter {
                 name: "states".into(),
                 shape: full_shape.to_vec(),
-                values: self.states.clone(),
+                values: self.walked.states.clone(),
             },
             NamedParameter {
                 name: "energies".into(),
-                shape: vec![self.energies.len()],
-                values: self.energies.clone(),
+                shape: vec![self.walked.energies.len()],
+                values: self.walked.energies.iter().map(|f| *f as f32).collect(),
             },
         ];
         Ok(write_tensors(
@@ -160,13 +150,13 @@ impl Samples {
     }
 
     fn tell(&self, out: &Path, screen: &Screen) {
-        let sum: f64 = self.energies.iter().map(|&energy| f64::from(energy)).sum();
-        let mean = sum / self.energies.len().max(1) as f64;
+        let sum: f64 = self.walked.energies.iter().sum();
+        let mean = sum / self.walked.energies.len().max(1) as f64;
         screen.tell(&format!(
             "{} chains of {} steps: mean F {mean:.4}, r {:.4}\nSamples: {}",
-            self.energies.len(),
+            self.walked.energies.len(),
             self.steps,
-            self.gradient_magnitude,
+            self.walked.gradient_magnitude,
             out.display()
         ));
     }

@@ -22,10 +22,6 @@ use crate::observers::rounded;
 use crate::stop::on_interrupt;
 use crate::study::{LEFT, Progress, StudyFolder, StudyState, VariantResult, check_variants, table};
 
-pub(crate) fn is_study(folder: &Path) -> bool {
-    StudyFolder::is_at(folder)
-}
-
 /// Starts a study.
 pub(crate) fn start(
     study: &Study,
@@ -45,15 +41,13 @@ pub(crate) fn start(
         state.variants.len(),
         folder.root().display()
     ));
-    let run = StudyRun {
+    let run = StudyRun::new(
         folder,
-        diagnosis: study.config.diagnosis,
-        backend,
-        engine,
-        data: &arguments.data,
-        stop: on_interrupt(),
+        study.config.diagnosis,
+        (backend, engine),
+        arguments,
         screen,
-    };
+    );
     run.to_end(state)
 }
 
@@ -85,15 +79,13 @@ pub(crate) fn resume(
     let (backend, engine) = arguments
         .backend
         .resolve_names(Some((&state.backend, &state.engine)))?;
-    let run = StudyRun {
+    let run = StudyRun::new(
         folder,
-        diagnosis: config.diagnosis,
-        backend,
-        engine,
-        data: &arguments.data,
-        stop: on_interrupt(),
+        config.diagnosis,
+        (backend, engine),
+        arguments,
         screen,
-    };
+    );
     run.to_end(state)
 }
 
@@ -161,7 +153,25 @@ struct StudyRun<'a> {
     screen: &'a Screen,
 }
 
-impl StudyRun<'_> {
+impl<'a> StudyRun<'a> {
+    fn new(
+        folder: StudyFolder,
+        diagnosis: DiagnosisConfig,
+        (backend, engine): (BackendName, EngineChoice),
+        arguments: &'a ExperimentArguments,
+        screen: &'a Screen,
+    ) -> Self {
+        Self {
+            folder,
+            diagnosis,
+            backend,
+            engine,
+            data: &arguments.data,
+            stop: on_interrupt(),
+            screen,
+        }
+    }
+
     fn to_end(&self, mut state: StudyState) -> Result<(), DriverError> {
         let count = state.variants.len();
         for index in 0..count {
@@ -228,7 +238,7 @@ impl StudyRun<'_> {
             Progress::Begun => Place::Existing(folder.locked()?),
         };
         let job = Job {
-            dataset: load_data(&config, self.data)?,
+            dataset: load_data(&config.data, self.data)?,
             config,
             experiment: format!("{study}/{variant}"),
             backend: self.backend,

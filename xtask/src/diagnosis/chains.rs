@@ -6,17 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::{Schedule, StartName};
 use crate::error::DriverError;
+use crate::trained_chains::Walked;
 
 /// Steps between two moves of the progress bar.
 const PIECE: u64 = 200;
-
-/// Chains after some steps.
-pub(crate) struct Walked {
-    /// States, `[chains, channels, height, width]`.
-    pub(crate) states: Vec<f32>,
-    /// F of each.
-    pub(crate) energies: Vec<f64>,
-}
 
 /// A net that can be walked on, whatever its backend: states, noise, number of the first step, steps.
 pub(crate) type NetChains<'a> =
@@ -71,6 +64,7 @@ impl Recorder<'_> {
         let Walked {
             mut states,
             energies,
+            ..
         } = (self.net)(initial, noise, 0, 0)?;
         let mut record = GroupRecord {
             start,

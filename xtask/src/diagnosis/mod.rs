@@ -13,10 +13,10 @@ mod starts;
 mod subject;
 mod verdict;
 
-pub(crate) use chains::{GroupRecord, NetChains, Recorder, Runaway, Walked};
+pub(crate) use chains::{GroupRecord, NetChains, Recorder, Runaway};
 pub(crate) use page::{PAGE, Page, short};
 pub(crate) use plane::{PlaneQuality, judge_plane};
 pub(crate) use schedule::Schedule;
-pub(crate) use starts::{StartName, Starts};
+pub(crate) use starts::{StartName, Starts, enough};
 pub(crate) use subject::Subject;
 pub(crate) use verdict::{Chains, Diagnosis, Learning, RECORD, read_diagnosis};

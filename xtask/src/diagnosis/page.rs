@@ -10,6 +10,7 @@ use ebm_diagnostics::{Report, Table, write_png};
 
 use super::{Chains, Diagnosis, GroupRecord, PlaneQuality, RECORD, Subject};
 use crate::error::DriverError;
+use crate::json::write_json;
 use crate::landscape::CAPTION;
 use crate::observers::{grid, write_figure};
 
@@ -67,13 +68,7 @@ impl Page<'_> {
             .command(&self.command)
             .write_html(out.join(PAGE))?;
         // Last, so that a folder that has it has everything.
-        let path = out.join(RECORD);
-        let json =
-            serde_json::to_vec_pretty(self.diagnosis).map_err(|error| DriverError::RunFolder {
-                path: path.clone(),
-                problem: error.to_string(),
-            })?;
-        ebm_core::write_atomically(&path, &json).map_err(|error| DriverError::io(&path, error))
+        write_json(&out.join(RECORD), self.diagnosis)
     }
 
     /// Energies over steps; none when all chains ran away before the second record.

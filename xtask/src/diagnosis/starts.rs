@@ -105,29 +105,25 @@ impl Starts<'_> {
             return Err(DriverError::Usage("--from data needs the data set".into()));
         };
         enough("the data set", dataset.len().unwrap_or(count), count)?;
-        let mut states = dataset.batch(&key, count)?;
-        let data_noise = self.subject.config.data_noise as f32;
-        if data_noise > 0.0 {
-            let mut draws = vec![0.0; states.len()];
-            NoiseKey::new(self.seed, Stream::WatchDataNoise, family).normals(
-                0,
-                0,
-                self.subject.per_chain(),
-                &mut draws,
-            );
-            for (value, noise) in states.iter_mut().zip(draws) {
-                *value += data_noise * noise;
-            }
-        }
-        Ok(states)
+        let noise = NoiseKey::new(self.seed, Stream::WatchDataNoise, family);
+        Ok(dataset.noisy_batch(&key, &noise, count, self.subject.config.data_noise)?)
     }
 }
 
-fn enough(what: &str, available: usize, count: usize) -> Result<(), DriverError> {
+/// Refuses more chains than there are states to start from.
+///
+/// # Errors
+/// [`DriverError::Usage`].
+pub(crate) fn enough(what: &str, available: usize, count: usize) -> Result<(), DriverError> {
     if count <= available {
         return Ok(());
     }
+    let fix = if available == 0 {
+        "start elsewhere".to_owned()
+    } else {
+        format!("give --chains {available} or fewer")
+    };
     Err(DriverError::Usage(format!(
-        "{what} has {available} states, too few for {count} different chains; give --chains {available} or fewer"
+        "{what} has {available} states, too few for {count} different chains; {fix}"
     )))
 }

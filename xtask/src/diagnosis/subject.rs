@@ -27,8 +27,9 @@ pub(crate) struct Subject {
 }
 
 impl Subject {
-    /// Reads the folder; with `average`, the net has the average of the parameters over learning. The net is that of the newest checkpoint, because the bank beside it belongs to it; a folder
-    /// that kept only its final weights has them and no bank.
+    /// Reads the folder; with `average`, the net has the average of the parameters over learning. The net is that of the
+    /// newest checkpoint, because the bank beside it belongs to it; a folder that kept only its final weights has them and
+    /// no bank.
     ///
     /// # Errors
     /// [`DriverError::Usage`] for no run folder; others name the file that is missing or damaged.
@@ -40,8 +41,8 @@ impl Subject {
         let last = metrics.last().map_or(0, |m| m.iteration);
         let newest = NewestWeights::of(&folder, average)?;
         let iteration = newest.iteration.unwrap_or(last);
-        let bank = match &newest.checkpoint {
-            Some(checkpoint) => read_bank(&checkpoint.join("bank.safetensors"), &config)?,
+        let bank = match &newest.bank {
+            Some(bank) => read_bank(bank, &config)?,
             None => None,
         };
         if last < iteration {

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Record, Settings};
 use crate::error::DriverError;
+use crate::json::write_json;
 use crate::run_folder::lock;
 
 const SETTINGS: &str = "evaluation.json";
@@ -76,9 +77,7 @@ impl EvaluationFolder {
 
     /// Writes the settings, with what a later part of the evaluation changed.
     pub(crate) fn write_settings(&self, settings: &Settings) -> Result<(), DriverError> {
-        let json =
-            serde_json::to_vec_pretty(settings).map_err(|error| self.damaged(SETTINGS, error))?;
-        self.write(SETTINGS, &json)
+        write_json(&self.path(SETTINGS), settings)
     }
 
     /// Refuses a folder that already holds something.

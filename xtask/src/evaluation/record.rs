@@ -1,5 +1,6 @@
 //! What is written down of the chains at a step.
 
+use ebm_diagnostics::quantile;
 use serde::{Deserialize, Serialize};
 
 /// The chains at one step, and since the record before.
@@ -49,14 +50,6 @@ impl Record {
             saturation: beyond as f64 / states.len().max(1) as f64,
         })
     }
-}
-
-/// Of sorted values, linear between neighbours.
-fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let place = share * (sorted.len() - 1) as f64;
-    let below = place.floor() as usize;
-    let above = (below + 1).min(sorted.len() - 1);
-    sorted[below] + (place - below as f64) * (sorted[above] - sorted[below])
 }
 
 #[cfg(test)]

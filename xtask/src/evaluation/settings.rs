@@ -1,18 +1,19 @@
 //! What determines an evaluation.
 
 use std::fmt;
+use std::path::Path;
 
+use burn::tensor::backend::AutodiffBackend;
 use clap::ValueEnum;
 use ebm_core::{StepSize, Temperature};
 use ebm_energy_net::NetConfig;
-use ebm_langevin::{Kernel, Mala, Ula};
+use ebm_langevin::{EngineChoice, Kernel, Mala, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::BackendName;
 use crate::error::DriverError;
-
-/// 1 GiB of states.
-pub(crate) const MOST_NUMBERS: usize = 1 << 28;
+use crate::trained_chains::{MOST_NUMBERS, TrainedChains};
 
 /// The kernel of the chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
@@ -81,6 +82,19 @@ impl Settings {
     /// [`DriverError::Usage`] for a factor that gives none.
     pub(crate) fn temperature(&self) -> Result<Temperature, DriverError> {
         temperature(self.training_epsilon, self.temperature_factor)
+    }
+
+    /// Net and engine, with the weights in a file.
+    ///
+    /// # Errors
+    /// Those of [`TrainedChains::new`].
+    pub(crate) fn chains_on<B: AutodiffBackend>(
+        &self,
+        weights: &Path,
+        engine: (BackendName, EngineChoice),
+        device: B::Device,
+    ) -> Result<TrainedChains<B>, DriverError> {
+        TrainedChains::new(&self.net, self.state_shape, weights, engine, device)
     }
 
     /// The kernel with its ε and T.

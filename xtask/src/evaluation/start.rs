@@ -4,15 +4,17 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use ebm_core::{NoiseKey, Stream};
-use ebm_data::data_directory;
 use ebm_energy_net::read_tensors;
 use ebm_langevin::{ChainStart, NoiseStart};
 
-use super::MOST_NUMBERS;
+use crate::cli::DataDirectory;
 use crate::config::{ExperimentConfig, Source};
+use crate::diagnosis::enough;
 use crate::error::DriverError;
+use crate::job::load_data;
 use crate::run_folder::RunFolder;
 use crate::trained::{NewestWeights, Trained};
+use crate::trained_chains::MOST_NUMBERS;
 
 /// Where chains start, and how many.
 #[derive(Debug, Args)]
@@ -46,8 +48,8 @@ pub(crate) struct Starts<'a> {
     pub(crate) trained: &'a Trained,
     /// The run folder that the net is from, which may hold a bank.
     pub(crate) run: Option<&'a Path>,
-    /// Where data sets are, if not at the usual place.
-    pub(crate) data_directory: Option<&'a Path>,
+    /// Where data sets are.
+    pub(crate) data: &'a DataDirectory,
     pub(crate) seed: u64,
 }
 
@@ -131,23 +133,11 @@ impl Starts<'_> {
                 self.trained.state_shape
             )));
         }
-        let directory = if data.is_fetched() {
-            data_directory(self.data_directory)?
-        } else {
-            PathBuf::new()
-        };
-        let dataset = data.load(&directory)?;
+        let dataset = load_data(&data, self.data)?;
         let count = self.arguments.chains as usize;
-        if let Some(available) = dataset.len().filter(|available| *available < count) {
-            return Err(too_few("the data set", available, count));
-        }
-        let mut states = dataset.batch(&self.key(), count)?;
-        let mut draws = vec![0.0; states.len()];
+        enough("the data set", dataset.len().unwrap_or(count), count)?;
         let key = NoiseKey::new(self.seed, Stream::WatchDataNoise, 0);
-        key.normals(0, 0, self.per_chain(), &mut draws);
-        for (value, draw) in states.iter_mut().zip(draws) {
-            *value += noise as f32 * draw;
-        }
+        let states = dataset.noisy_batch(&self.key(), &key, count, noise)?;
         let what = if noise > 0.0 {
             format!("data with noise {noise}")
         } else {
@@ -165,13 +155,8 @@ impl Starts<'_> {
             )
         };
         let folder = RunFolder::open(self.run.ok_or_else(none)?)?;
-        let checkpoint = NewestWeights::of(&folder, false)?.checkpoint;
-        let bank = checkpoint.ok_or_else(none)?.join("bank.safetensors");
-        if bank.is_file() {
-            Ok(bank)
-        } else {
-            Err(none())
-        }
+        let bank = NewestWeights::of(&folder, false)?.bank;
+        bank.filter(|bank| bank.is_file()).ok_or_else(none)
     }
 
     /// The tensor "states" of a safetensors file, or its only one.
@@ -206,9 +191,7 @@ impl Starts<'_> {
     fn choose(&self, states: &[f32], what: &str) -> Result<Vec<f32>, DriverError> {
         let (count, per_chain) = (self.arguments.chains as usize, self.per_chain());
         let available = states.len() / per_chain;
-        if available < count {
-            return Err(too_few(what, available, count));
-        }
+        enough(what, available, count)?;
         if available == count {
             return Ok(states.to_vec());
         }
@@ -226,15 +209,4 @@ impl Starts<'_> {
     fn per_chain(&self) -> usize {
         self.trained.state_shape.iter().product::<usize>().max(1)
     }
-}
-
-fn too_few(what: &str, available: usize, count: usize) -> DriverError {
-    let fix = if available == 0 {
-        "start elsewhere".to_owned()
-    } else {
-        format!("give --chains {available} or fewer")
-    };
-    DriverError::Usage(format!(
-        "{what} has {available} states, too few for {count} chains; {fix}"
-    ))
 }

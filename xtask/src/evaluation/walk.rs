@@ -9,6 +9,7 @@ use super::folder::{RecordFile, Sums};
 use super::{ChainState, EvaluationFolder, Record, Settings};
 use crate::error::DriverError;
 use crate::observers::grid;
+use crate::trained_chains::Walked;
 
 /// Time between two savings of the states.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
@@ -16,20 +17,8 @@ const SAVE_EVERY: Duration = Duration::from_secs(30);
 /// Steps that Ctrl-C may cost. Pieces end at multiples of it, so that sums over them do not depend on where a walk was cut.
 const PIECE: u64 = 100;
 
-/// Chains after some steps.
-pub(crate) struct Piece {
-    /// `[chains, channels, height, width]`.
-    pub(crate) states: Vec<f32>,
-    /// F of each.
-    pub(crate) energies: Vec<f64>,
-    /// r over the steps of the piece.
-    pub(crate) gradient_magnitude: f64,
-    /// Over the proposals of the piece.
-    pub(crate) acceptance_rate: Option<f64>,
-}
-
 /// Runs the kernel: states, number of the first step, steps.
-pub(crate) type Steps<'a> = &'a dyn Fn(Vec<f32>, u64, u64) -> Result<Piece, DriverError>;
+pub(crate) type Steps<'a> = &'a dyn Fn(Vec<f32>, u64, u64) -> Result<Walked, DriverError>;
 
 /// How the walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

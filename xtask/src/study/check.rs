@@ -28,7 +28,7 @@ pub(crate) fn check_variants(
             let count = match known {
                 Some((_, count)) => *count,
                 None => {
-                    let count = load_data(config, data)?.len();
+                    let count = load_data(&config.data, data)?.len();
                     counted.push((&config.data, count));
                     count
                 }

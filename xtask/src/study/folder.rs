@@ -12,6 +12,7 @@ use super::VariantResult;
 use crate::backend::BackendName;
 use crate::config::{ExperimentConfig, Source, Study, StudyConfig};
 use crate::error::DriverError;
+use crate::json::write_json;
 use crate::run_folder::{RunFolder, RunInfo, STUDY as CONFIG, create_root, lock};
 
 /// What has come of it so far.
@@ -206,9 +207,8 @@ impl StudyFolder {
             _ if ran_away => Progress::RanAway,
             Err(_) => Progress::Prepared,
             Ok(checkpoint) => {
-                let is_written = folder.weights().is_file() && folder.report().is_file();
                 let done = read_checkpoint_info(&checkpoint)?.iteration;
-                if is_written && done >= config.iterations {
+                if folder.has_results() && done >= config.iterations {
                     Progress::Learned
                 } else {
                     Progress::Begun
@@ -223,14 +223,7 @@ impl StudyFolder {
     }
 
     fn write(&self, name: &str, value: &impl Serialize) -> Result<(), DriverError> {
-        let path = self.root.join(name);
-        let mut text =
-            serde_json::to_vec_pretty(value).map_err(|error| DriverError::RunFolder {
-                path: path.clone(),
-                problem: error.to_string(),
-            })?;
-        text.push(b'\n');
-        ebm_core::write_atomically(&path, &text).map_err(|error| DriverError::io(path, error))
+        write_json(&self.root.join(name), value)
     }
 
     fn read<T: for<'a> Deserialize<'a>>(&self, name: &str) -> Result<T, String> {

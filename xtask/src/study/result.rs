@@ -52,9 +52,9 @@ impl From<SeriesSummary> for Spread {
 impl VariantResult {
     /// Reads it off the run; `not_diagnosed` says why it has no diagnosis.
     pub(crate) fn of(run: &ComparedRun, not_diagnosed: Option<String>) -> Self {
-        let verdict = match (&run.diagnosis, Learning::of(&run.metrics)) {
-            (Some(diagnosis), _) => diagnosis.learning.clone(),
-            (None, learning) => learning,
+        let verdict = match &run.diagnosis {
+            Some(diagnosis) => diagnosis.learning.clone(),
+            None => Learning::of(&run.metrics),
         };
         let (stability, oscillation) = match verdict {
             Learning::Judged(verdict) => (

@@ -53,6 +53,23 @@ impl Place {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// With an image run of so many iterations in `run`.
+    pub(crate) fn with_image_run(iterations: &str) -> Self {
+        Self::with_run("short-run", &TINY, iterations)
+    }
+
+    /// As [`Place::with_image_run`], for a density in the plane.
+    pub(crate) fn with_toy_run(iterations: &str) -> Self {
+        Self::with_run("gmm_convergent", &TINY_TOY, iterations)
+    }
+
+    fn with_run(name: &str, tiny: &[&str], iterations: &str) -> Self {
+        let place = Self::new();
+        let arguments = ["--iterations", iterations, "--out", "run"];
+        place.experiment(name, &[tiny, &arguments]).well();
+        place
+    }
+
     pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.0.path().join(below)
     }

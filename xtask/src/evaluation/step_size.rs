@@ -1,0 +1,46 @@
+//! ε by the acceptance rate that is wanted.
+
+use burn::tensor::backend::AutodiffBackend;
+use ebm_core::{NoiseKey, StepSize, Stream};
+use ebm_langevin::{ChainRun, StepSizeSearch, Ula};
+
+use super::{Settings, step_size};
+use crate::error::DriverError;
+use crate::trained_chains::TrainedChains;
+
+/// The ε at which MALA accepts a share `target` of its proposals, and the share in a last pilot run. Before the search the
+/// chains take `settle` steps from `states`: states that still fall in energy are accepted at another rate.
+///
+/// # Errors
+/// [`DriverError::Usage`] when there is none.
+pub(crate) fn find_step_size<B: AutodiffBackend>(
+    chains: &TrainedChains<B>,
+    settings: &Settings,
+    states: &[f32],
+    target: f64,
+    settle: u64,
+) -> Result<(StepSize, f64), DriverError> {
+    let temperature = settings.temperature()?;
+    // The drift ε²/2T of a low temperature must not be longer than that of learning.
+    let shorter = settings.temperature_factor.min(1.0).sqrt();
+    let kernel = Ula::new(step_size(settings.training_epsilon * shorter)?, temperature);
+    let run = ChainRun {
+        kernel: settings.stabilisers.bounded(kernel).into(),
+        steps: settle,
+        first_step: 0,
+        noise: NoiseKey::new(settings.seed, Stream::Watch, 1),
+        final_energies: false,
+    };
+    let settled = chains.run(states.to_vec(), &run)?.states;
+    let search = StepSizeSearch {
+        target,
+        ..StepSizeSearch::new(NoiseKey::new(settings.seed, Stream::Watch, 2))
+    };
+    let found = chains.find_step_size(settled, temperature, &search);
+    let found = found.map_err(|error| {
+        DriverError::Usage(format!(
+            "--target-acceptance {target}: {error}. Give another rate, more --chains, another --temp-factor, or the step size itself with --epsilon"
+        ))
+    })?;
+    Ok((found.step_size, found.acceptance_rate))
+}
