@@ -17,12 +17,15 @@ mod style;
 
 use std::path::Path;
 
+use image::{Rgb, RgbImage};
+
 pub use chain_energies::{ChainEnergies, chain_energy_figure};
 pub use correlations::{CorrelationOptions, correlation_figure};
 pub use diagnostic::{DiagnosticOptions, diagnostic_figure};
 pub use landscape::{Landscape, landscape_figure};
 pub use line::{LineFigure, LineSeries, Reference, line_figure};
 
+use crate::image_grid::png_bytes;
 use crate::{DiagnosticsError, Result, write_atomically};
 
 /// A drawn figure.
@@ -67,7 +70,12 @@ impl Figure {
             tiny_skia::Transform::identity(),
             &mut pixels.as_mut(),
         );
-        pixels.encode_png().map_err(|e| failed(&e))
+        // Figures are opaque. This encoder takes a fifth of the time of the renderer's own, for files a little larger.
+        let opaque = RgbImage::from_fn(pixels.width(), pixels.height(), |x, y| {
+            let colour = pixels.pixel(x, y);
+            Rgb(colour.map_or([255; 3], |c| [c.red(), c.green(), c.blue()]))
+        });
+        png_bytes(&opaque)
     }
 
     /// Writes the figure as a PNG file.
