@@ -144,6 +144,15 @@ pub enum DiagnosticsError {
         half_width: f64,
     },
 
+    /// A merge of a disconnectivity graph does not fit its basins and the merges before it.
+    #[error("merge {merge} (the first is 0) {problem}")]
+    Merge {
+        /// 0-based position of the merge.
+        merge: usize,
+        /// What is wrong with it, and what would be right.
+        problem: String,
+    },
+
     /// The samples of a kernel density lie on a line or a point.
     #[error(
         "the covariance of the samples is singular, so they have no two-dimensional kernel density; use more and distinct samples"
@@ -173,6 +182,7 @@ impl DiagnosticsError {
             | Self::Parameter { .. }
             | Self::GridsDiffer { .. }
             | Self::NoMass { .. }
+            | Self::Merge { .. }
             | Self::SingularCovariance => true,
             Self::Read { .. }
             | Self::Write { .. }

@@ -95,3 +95,26 @@ pub(crate) fn check_pair<T: Copy + Into<f64> + Sync>(
     }
     Ok(())
 }
+
+/// Squared distance of two rows, summed in eight lanes, which the compiler turns into vector instructions.
+pub(crate) fn squared_distance<A: Copy + Into<f64>, B: Copy + Into<f64>>(a: &[A], b: &[B]) -> f64 {
+    const LANES: usize = 8;
+    let mut sums = [0.0; LANES];
+    let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
+    let rest: f64 = a_lanes
+        .remainder()
+        .iter()
+        .zip(b_lanes.remainder())
+        .map(|(x, y)| difference(*x, *y).powi(2))
+        .sum();
+    for (x, y) in a_lanes.zip(b_lanes) {
+        for lane in 0..LANES {
+            sums[lane] += difference(x[lane], y[lane]).powi(2);
+        }
+    }
+    sums.iter().sum::<f64>() + rest
+}
+
+fn difference<A: Into<f64>, B: Into<f64>>(x: A, y: B) -> f64 {
+    x.into() - y.into()
+}

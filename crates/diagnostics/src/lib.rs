@@ -13,6 +13,10 @@
 //! [`chain_mean`]) and measures of sample quality ([`frechet_distance`], [`neighbour_quality`],
 //! [`class_summary`], [`mode_coverage`]).
 //!
+//! The basins of an energy that a search has found are drawn by [`plot::disconnectivity_figure`]. How well they agree with
+//! classes, or with the groups of [`k_means`], say [`purity`], [`adjusted_rand_index`] and
+//! [`normalised_mutual_information`].
+//!
 //! ```
 //! use ebm_diagnostics::{autocorrelation, white_noise_band};
 //!
@@ -35,14 +39,17 @@ mod features;
 mod frechet;
 mod html;
 mod image_grid;
+mod k_means;
 mod kernel_density;
 mod ljung_box;
 mod metrics;
 mod mode_coverage;
 mod neighbours;
 mod number_format;
+mod partition;
 pub mod plot;
 mod report;
+mod split_mix;
 mod split_rhat;
 mod summary;
 pub mod verdict;
@@ -62,6 +69,7 @@ pub use features::FeatureMatrix;
 pub use frechet::{FrechetDistance, frechet_distance};
 pub use html::Table;
 pub use image_grid::{image_grid, png_bytes, write_png};
+pub use k_means::{KMeans, KMeansOptions, k_means};
 pub use kernel_density::{kernel_density, points_from_flat, scott_factor};
 pub use ljung_box::{LjungBox, ljung_box};
 pub use metrics::{
@@ -69,6 +77,7 @@ pub use metrics::{
 };
 pub use mode_coverage::{CoverageOptions, ModeCoverage, mode_coverage, ring_coverage};
 pub use neighbours::{DEFAULT_NEIGHBOURS, NeighbourQuality, neighbour_quality};
+pub use partition::{adjusted_rand_index, normalised_mutual_information, purity};
 pub use plot::Figure;
 pub use report::Report;
 pub use split_rhat::split_rhat;

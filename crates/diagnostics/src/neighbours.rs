@@ -4,7 +4,7 @@ use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::check::check_series;
-use crate::features::{FeatureMatrix, check_pair};
+use crate::features::{FeatureMatrix, check_pair, squared_distance};
 use crate::{DiagnosticsError, Result};
 
 /// How two sets of samples lie in each other's neighbourhoods.
@@ -118,29 +118,6 @@ fn radii<T: Copy + Into<f64> + Sync>(
         .collect();
     check_series("the squared distance of a sample to a neighbour", &radii, 1)?;
     Ok(radii)
-}
-
-/// Summed in eight lanes, which the compiler turns into vector instructions.
-fn squared_distance<T: Copy + Into<f64>>(a: &[T], b: &[T]) -> f64 {
-    const LANES: usize = 8;
-    let mut sums = [0.0; LANES];
-    let (a_lanes, b_lanes) = (a.chunks_exact(LANES), b.chunks_exact(LANES));
-    let rest: f64 = a_lanes
-        .remainder()
-        .iter()
-        .zip(b_lanes.remainder())
-        .map(|(x, y)| difference(*x, *y).powi(2))
-        .sum();
-    for (x, y) in a_lanes.zip(b_lanes) {
-        for lane in 0..LANES {
-            sums[lane] += difference(x[lane], y[lane]).powi(2);
-        }
-    }
-    sums.iter().sum::<f64>() + rest
-}
-
-fn difference<T: Into<f64>>(x: T, y: T) -> f64 {
-    x.into() - y.into()
 }
 
 #[cfg(test)]

@@ -12,6 +12,9 @@ use ebm_diagnostics::{
     kernel_density,
 };
 
+#[path = "figures/disconnectivity.rs"]
+mod disconnectivity;
+
 fn keep(figure: &Figure, name: &str) {
     if let Some(folder) = std::env::var_os("EBM_FIGURES") {
         let path = std::path::Path::new(&folder).join(name);

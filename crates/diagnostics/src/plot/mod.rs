@@ -7,6 +7,7 @@ mod canvas;
 mod chain_energies;
 mod correlations;
 mod diagnostic;
+mod disconnectivity;
 mod fonts;
 mod landscape;
 mod line;
@@ -22,6 +23,7 @@ use image::{Rgb, RgbImage};
 pub use chain_energies::{ChainEnergies, chain_energy_figure};
 pub use correlations::{CorrelationOptions, correlation_figure};
 pub use diagnostic::{DiagnosticOptions, diagnostic_figure};
+pub use disconnectivity::{Basin, Disconnectivity, Merge, disconnectivity_figure};
 pub use landscape::{Landscape, landscape_figure};
 pub use line::{LineFigure, LineSeries, Reference, line_figure};
 

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 /// Values beyond this are treated like infinite ones: no axis can show them.
-const LARGEST_DRAWN: f64 = 1e100;
+pub(crate) const LARGEST_DRAWN: f64 = 1e100;
 
 /// The drawable points of a series, and how many were not drawable.
 pub(crate) fn drawable(points: impl Iterator<Item = (f64, f64)>) -> (Vec<(f64, f64)>, usize) {
@@ -40,7 +40,8 @@ pub(crate) fn robust_range(values: &[f64], always: &[f64]) -> Range<f64> {
     with_margin(range.0, range.1)
 }
 
-fn with_margin(low: f64, high: f64) -> Range<f64> {
+/// The range from `low` to `high` and some space on both sides, also where the two are the same.
+pub(crate) fn with_margin(low: f64, high: f64) -> Range<f64> {
     let span = high - low;
     let margin = if span > 1e-9 * low.abs().max(high.abs()) {
         0.08 * span
