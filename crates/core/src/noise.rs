@@ -30,6 +30,8 @@ pub enum Stream {
     WatchStart = 9,
     /// The noise ε_data·N(0, I) of data that chains which only watch start from.
     WatchDataNoise = 10,
+    /// The Z of chains that map a landscape.
+    Attraction = 11,
 }
 
 /// The number of Philox blocks computed together.

@@ -7,7 +7,8 @@ use burn::tensor::{Tensor, backend::AutodiffBackend};
 use ebm_core::{Energy, Layered};
 
 use crate::{
-    ChainOutcome, ChainRun, Engine, FusedEngine, LangevinError, ParameterGradient, TensorEngine,
+    AttractionRun, ChainOutcome, ChainRun, EnergyGradient, Engine, FusedEngine, LandscapeEngine,
+    LangevinError, ParameterGradient, TensorEngine, Way,
 };
 
 /// Which engine to use.
@@ -96,6 +97,39 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for CpuEngi
             }
             Self::Fused(engine) => {
                 Engine::<B, E>::parameter_gradient(engine, energy, states, weights)
+            }
+        }
+    }
+}
+
+impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> LandscapeEngine<B, E> for CpuEngine {
+    fn energy_gradient(
+        &self,
+        energy: &E,
+        states: Tensor<B::InnerBackend, 4>,
+    ) -> Result<EnergyGradient<B::InnerBackend>, LangevinError> {
+        match self {
+            Self::Tensor(engine) => {
+                LandscapeEngine::<B, E>::energy_gradient(engine, energy, states)
+            }
+            Self::Fused(engine) => LandscapeEngine::<B, E>::energy_gradient(engine, energy, states),
+        }
+    }
+
+    fn attract(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        targets: Tensor<B::InnerBackend, 4>,
+        ways: &mut [Way],
+        run: &AttractionRun,
+    ) -> Result<Tensor<B::InnerBackend, 4>, LangevinError> {
+        match self {
+            Self::Tensor(engine) => {
+                LandscapeEngine::<B, E>::attract(engine, energy, initial, targets, ways, run)
+            }
+            Self::Fused(engine) => {
+                LandscapeEngine::<B, E>::attract(engine, energy, initial, targets, ways, run)
             }
         }
     }

@@ -51,6 +51,23 @@ pub enum LangevinError {
         /// States given.
         chains: usize,
     },
+    /// A pull that is none.
+    #[error(
+        "the strength of the attraction is {0}: must be a finite number of nats per unit of distance, ≥ 0"
+    )]
+    AttractionStrength(f64),
+    /// Not one target and one record for each chain.
+    #[error(
+        "chains of shape {states:?} need targets of the same shape and as many records of ways, and got targets of shape {targets:?} and {ways} records"
+    )]
+    Targets {
+        /// Shape of the chains.
+        states: [usize; 4],
+        /// Shape of the targets.
+        targets: [usize; 4],
+        /// Records.
+        ways: usize,
+    },
     /// MALA with ε = 0.
     #[error(
         "MALA was given the step size 0, with which it proposes no noise and cannot decide: give ε > 0, or take ULA to descend F"

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod attraction;
 mod bank;
 mod bound;
 mod cpu_engine;
@@ -10,10 +11,14 @@ mod kernel;
 mod mala;
 mod start;
 mod step_size_search;
+mod tensor_attraction;
 mod tensor_engine;
 mod tensor_mala;
 mod ula;
 
+pub use attraction::{
+    ArrivalRule, Attraction, AttractionRun, EnergyGradient, LandscapeEngine, Way, WayEnd,
+};
 pub use bank::PersistentBank;
 pub use bound::Bound;
 pub use cpu_engine::{CpuEngine, EngineChoice};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend, backend::Backend};
-use ebm_core::{Energy, check_energies, energy_and_gradient};
+use ebm_core::{Energy, NoiseKey, check_energies, energy_and_gradient};
 use rayon::prelude::*;
 
 use crate::tensor_mala;
@@ -70,7 +70,12 @@ impl TensorEngine {
         self
     }
 
-    fn is_cancelled(&self) -> bool {
+    /// Chains of a block, of so many in all.
+    pub(crate) fn block_of(&self, chains: usize) -> usize {
+        self.block.map_or(chains, NonZeroUsize::get).max(1)
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
         self.cancel
             .as_ref()
             .is_some_and(|cancel| cancel.load(Ordering::Relaxed))
@@ -114,7 +119,7 @@ impl TensorEngine {
                 None => norm,
             });
             let has_noise = ula.step_size().get() > 0.0;
-            let noise = has_noise.then(|| noise_like(&states, first_chain, run, step));
+            let noise = has_noise.then(|| noise_like(&states, first_chain, run.noise, step));
             states = ula.step(states, gradient, noise);
         }
         let norm_sum = norm_sum.map_or(Ok(0.0), scalar)?;
@@ -137,7 +142,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Sync> Engine<B, E> for TensorEngine {
         run: &ChainRun,
     ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
         let chains = initial.dims()[0];
-        let block = self.block.map_or(chains, NonZeroUsize::get).max(1);
+        let block = self.block_of(chains);
         let walked = if block >= chains {
             self.run_block::<B, E>(energy, 0, initial, run)?
         } else {
@@ -186,7 +191,7 @@ fn final_energies<B: AutodiffBackend, E: Energy<B>>(
 }
 
 /// ‖·‖₂ of each chain's whole state: `[chains, channels, height, width]` → `[chains]`.
-fn chain_norms<B: Backend>(tensor: Tensor<B, 4>) -> Tensor<B, 1> {
+pub(crate) fn chain_norms<B: Backend>(tensor: Tensor<B, 4>) -> Tensor<B, 1> {
     tensor
         .flatten::<2>(1, 3)
         .powi_scalar(2)
@@ -198,14 +203,13 @@ fn chain_norms<B: Backend>(tensor: Tensor<B, 4>) -> Tensor<B, 1> {
 pub(crate) fn noise_like<B: Backend>(
     states: &Tensor<B, 4>,
     first_chain: usize,
-    run: &ChainRun,
+    noise: NoiseKey,
     step: u64,
 ) -> Tensor<B, 4> {
     let shape = states.dims();
     let per_chain = shape[1..].iter().product();
     let mut values = vec![0.0f32; shape[0] * per_chain];
-    run.noise
-        .normals(step, first_chain as u32, per_chain, &mut values);
+    noise.normals(step, first_chain as u32, per_chain, &mut values);
     Tensor::from_data(TensorData::new(values, shape), &states.device())
 }
 

@@ -100,7 +100,7 @@ pub(crate) fn walk<B: AutodiffBackend, E: Energy<B>>(
             return Err(LangevinError::Cancelled);
         }
         norm_sum += here.squares.iter().copied().map(f64::sqrt).sum::<f64>();
-        let noise = noise_like(&here.states, first_chain, run, step);
+        let noise = noise_like(&here.states, first_chain, run.noise, step);
         let proposed =
             mala.proposal()
                 .step(here.states.clone(), here.gradient.clone(), Some(noise));

@@ -10,6 +10,8 @@ use ebm_langevin::{
     ChainOutcome, ChainRun, Engine, FusedEngine, Instructions, Mala, NoiseStart, TensorEngine, Ula,
 };
 
+#[path = "engines/attraction.rs"]
+mod attraction;
 #[path = "engines/bounds.rs"]
 mod bounds;
 #[path = "engines/mala.rs"]

@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ebm_core::NoiseKey;
 use pulp::Arch;
 
+use super::attracted::{Attracted, Targets};
 use super::block::Block;
 use super::buffer::Spare;
 use super::metropolis::Metropolis;
 use super::plan::Plan;
 use super::vector::{HALF, LANES};
-use crate::{Bound, ChainRun, Kernel, LangevinError, Ula};
+use crate::{Bound, ChainRun, Kernel, LangevinError, Ula, Way};
 
 /// A block's chains after their steps, row by row.
 pub(crate) struct BlockOutcome {
@@ -22,12 +23,15 @@ pub(crate) struct BlockOutcome {
     pub(crate) energies: Vec<f32>,
     /// Proposals accepted, in all chains together.
     pub(crate) accepted: u64,
+    /// The records of attracted chains; none for others.
+    pub(crate) ways: Vec<Way>,
 }
 
 /// A kernel and what it keeps from step to step.
 enum Walk {
     Ula(Ula),
     Mala(Box<Metropolis>),
+    Attracted(Box<Attracted>),
 }
 
 /// Which numbers a step of a block draws.
@@ -53,12 +57,13 @@ pub(crate) struct Chains<'p> {
 }
 
 impl<'p> Chains<'p> {
-    /// Chains `first..`, whose states lie in `initial` row by row.
+    /// Chains `first..`, whose states lie in `initial` row by row. With `targets` they are attracted, whatever the kernel.
     pub(crate) fn new(
         plan: &'p Plan,
         first: usize,
         initial: &[f32],
         kernel: Kernel,
+        targets: Option<Targets<'_>>,
         spare: &Arc<Spare>,
     ) -> Self {
         let chains = initial.len() / plan.size(0);
@@ -68,9 +73,13 @@ impl<'p> Chains<'p> {
             first,
             norms: vec![0.0; chains],
             squares: vec![0.0; block.lanes],
-            walk: match kernel {
-                Kernel::Ula(ula) => Walk::Ula(ula),
-                Kernel::Mala(mala) => {
+            walk: match (targets, kernel) {
+                (Some(targets), _) => {
+                    let mine = targets.of(first..first + chains, plan.size(0));
+                    Walk::Attracted(Box::new(Attracted::new(mine, &block, spare)))
+                }
+                (None, Kernel::Ula(ula)) => Walk::Ula(ula),
+                (None, Kernel::Mala(mala)) => {
                     Walk::Mala(Box::new(Metropolis::new(mala, &block, chains, spare)))
                 }
             },
@@ -119,6 +128,7 @@ impl<'p> Chains<'p> {
                 );
             }
             Walk::Mala(metropolis) => metropolis.step(block, noise, &mut self.squares),
+            Walk::Attracted(attracted) => attracted.step(block, noise, &mut self.squares),
         }
         for (norm, square) in self.norms.iter_mut().zip(&self.squares) {
             *norm += f64::from(square.sqrt());
@@ -127,12 +137,13 @@ impl<'p> Chains<'p> {
 
     pub(crate) fn finish(mut self, run: &ChainRun) -> BlockOutcome {
         let chains = self.norms.len();
-        let accepted = match &self.walk {
-            Walk::Ula(_) => 0,
+        let (accepted, ways) = match self.walk {
+            Walk::Ula(_) => (0, Vec::new()),
             Walk::Mala(metropolis) => {
                 self.block.values[0].copy_from_slice(&metropolis.states);
-                metropolis.accepted
+                (metropolis.accepted, Vec::new())
             }
+            Walk::Attracted(attracted) => (0, attracted.ways),
         };
         let mut energies = Vec::new();
         if run.final_energies {
@@ -140,34 +151,44 @@ impl<'p> Chains<'p> {
             energies.extend(&self.block.energies()[..chains]);
         }
         BlockOutcome {
-            states: store_states(&self.block, chains),
+            states: store_states(&self.block, &self.block.values[0], chains),
             norms: self.norms,
             energies,
             accepted,
+            ways,
         }
     }
 }
 
 /// Puts row-major states into the lanes of the block; lanes without a chain start at zero.
 pub(crate) fn load_states(block: &mut Block<'_>, states: &[f32]) {
-    let per_chain = block.plan.size(0);
-    let lanes = block.lanes;
+    fill_lanes(
+        block.lanes,
+        block.plan.size(0),
+        states,
+        &mut block.values[0],
+    );
+}
+
+/// Puts row-major states of `per_chain` elements into lanes; those without a chain get zeros.
+pub(crate) fn fill_lanes(lanes: usize, per_chain: usize, states: &[f32], into: &mut [f32]) {
     if states.len() < per_chain * lanes {
-        block.values[0].fill(0.0);
+        into.fill(0.0);
     }
     for (lane, state) in states.chunks_exact(per_chain).enumerate() {
         for (element, value) in state.iter().enumerate() {
-            block.values[0][element * lanes + lane] = *value;
+            into[element * lanes + lane] = *value;
         }
     }
 }
 
-fn store_states(block: &Block<'_>, chains: usize) -> Vec<f32> {
+/// The first `chains` lanes of `from`, states or gradients of the block, row by row.
+pub(crate) fn store_states(block: &Block<'_>, from: &[f32], chains: usize) -> Vec<f32> {
     let per_chain = block.plan.size(0);
     let lane = |lane: usize| (0..per_chain).map(move |element| (element, lane));
     (0..chains)
         .flat_map(lane)
-        .map(|(element, lane)| block.values[0][element * block.lanes + lane])
+        .map(|(element, lane)| from[element * block.lanes + lane])
         .collect()
 }
 

@@ -4,6 +4,7 @@
 #![allow(clippy::needless_range_loop)]
 
 mod attention;
+mod attracted;
 mod block;
 mod buffer;
 mod chains;
@@ -12,6 +13,7 @@ mod direct;
 mod elementwise;
 mod exponential;
 mod gemm;
+mod landscape;
 mod metropolis;
 mod outer;
 mod parameters;
@@ -229,7 +231,14 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
         let device = initial.device();
         let plan = &self.compile(energy, [channels, height, width])?.plan;
         let states = host(initial)?;
-        let outcomes = run_all(plan, &states, run, self.cancel.as_deref(), &self.spare)?;
+        let outcomes = run_all(
+            plan,
+            &states,
+            None,
+            run,
+            self.cancel.as_deref(),
+            &self.spare,
+        )?;
         let per_chain = plan.size(0);
         let mut states = Vec::with_capacity(chains * per_chain);
         let mut energies = Vec::with_capacity(chains);

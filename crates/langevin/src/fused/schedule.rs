@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use rayon::prelude::*;
 
+use super::attracted::Targets;
 use super::buffer::Spare;
 use super::chains::{BlockOutcome, Chains};
 use super::plan::Plan;
@@ -42,10 +43,12 @@ pub(crate) fn held_at_once(plan: &Plan, chains: usize) -> usize {
     taking_turns(blocks).max(blocks.min(rayon::current_num_threads()))
 }
 
-/// Runs the chains of `states`, row by row, to their last step. The outcomes come in the order of the chains.
+/// Runs the chains of `states`, row by row, to their last step, attracted where there are targets. The outcomes come in the
+/// order of the chains.
 pub(crate) fn run_all(
     plan: &Plan,
     states: &[f32],
+    targets: Option<Targets<'_>>,
     run: &ChainRun,
     cancel: Option<&AtomicBool>,
     spare: &Arc<Spare>,
@@ -54,7 +57,7 @@ pub(crate) fn run_all(
     let blocks = blocks(plan, states.len() / per_chain);
     let start = |block: &Range<usize>| {
         let initial = &states[block.start * per_chain..block.end * per_chain];
-        Chains::new(plan, block.start, initial, run.kernel, spare)
+        Chains::new(plan, block.start, initial, run.kernel, targets, spare)
     };
     // A worker takes a block through all its steps alone; only the last blocks, if they cannot be shared out evenly,
     // take turns.

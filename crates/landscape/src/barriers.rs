@@ -1,0 +1,155 @@
+//! Barriers between basins, by pulls that grow until a way is found.
+
+use burn::tensor::backend::AutodiffBackend;
+use ebm_langevin::LandscapeEngine;
+use serde::{Deserialize, Serialize};
+
+use crate::grouping::pairs_of;
+use crate::{Diffusion, LandscapeError, Surface};
+
+/// An estimate, from above, of the barrier between two basins.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Barrier {
+    /// The number of the lower basin.
+    pub a: usize,
+    /// The number of the higher one.
+    pub b: usize,
+    /// The highest U of the best way in nats: never lower than either minimum.
+    pub energy: f64,
+    /// α, the weakest pull that found a way.
+    pub strength: f64,
+}
+
+/// How pulls grow. At the strength of the grouping no basin reaches another, by definition; a pull just strong enough leads over
+/// the lowest barrier, a much stronger one straight over whatever lies between.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct BarrierSearch {
+    /// The factor from one pull to the next.
+    pub factor: f64,
+    /// Pulls to try.
+    pub most_pulls: u32,
+}
+
+impl Default for BarrierSearch {
+    /// Steps of 15 % up to thirty times the pull of the grouping.
+    fn default() -> Self {
+        Self {
+            factor: 1.15,
+            most_pulls: 24,
+        }
+    }
+}
+
+/// The search for all barriers, pull by pull. It can be serialised after every [`Self::advance`] and taken up again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Barriers {
+    search: BarrierSearch,
+    /// The pull of the grouping.
+    strength: f64,
+    /// Number and U of each basin's representative.
+    minima: Vec<(usize, f64)>,
+    found: Vec<Barrier>,
+    /// Pairs of basins without a way so far.
+    open: Vec<(usize, usize)>,
+    pulls: u32,
+}
+
+impl Barriers {
+    /// Begins for basins whose `representatives` are given by number and U in nats, grouped with the pull `strength`.
+    ///
+    /// # Errors
+    /// [`LandscapeError::Setting`].
+    pub fn new(
+        representatives: Vec<(usize, f64)>,
+        strength: f64,
+        search: BarrierSearch,
+    ) -> Result<Self, LandscapeError> {
+        if !(search.factor.is_finite() && search.factor > 1.0) {
+            return Err(LandscapeError::setting(
+                "the factor between pulls",
+                search.factor,
+                "must be a finite number > 1",
+            ));
+        }
+        let numbers: Vec<usize> = (0..representatives.len()).collect();
+        Ok(Self {
+            search,
+            strength,
+            open: pairs_of(&numbers),
+            minima: representatives,
+            found: Vec::new(),
+            pulls: 0,
+        })
+    }
+
+    /// Whether every pair has a barrier, or every pull was tried.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.open.is_empty() || self.pulls == self.search.most_pulls
+    }
+
+    /// What was found so far.
+    #[must_use]
+    pub fn found(&self) -> &[Barrier] {
+        &self.found
+    }
+
+    /// Pairs of basins for which no pull found a way so far.
+    #[must_use]
+    pub fn open(&self) -> &[(usize, usize)] {
+        &self.open
+    }
+
+    /// The pull of the next [`Self::advance`].
+    #[must_use]
+    pub fn next_strength(&self) -> f64 {
+        self.strength * self.search.factor.powi(self.pulls as i32 + 1)
+    }
+
+    /// Tries all open pairs with the next stronger pull; says whether there is more to do. On an error nothing has changed.
+    ///
+    /// # Errors
+    /// As [`Diffusion::run`].
+    pub fn advance<B, E, G>(
+        &mut self,
+        surface: &Surface<'_, B, E, G>,
+        rows: &[f32],
+        diffusion: &Diffusion,
+        walked: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<bool, LandscapeError>
+    where
+        B: AutodiffBackend,
+        G: LandscapeEngine<B, E>,
+    {
+        /// The numbers of experiments before are those of groupings.
+        const CALLS: u64 = 1 << 32;
+
+        if self.is_done() {
+            return Ok(false);
+        }
+        let strength = self.next_strength();
+        let states: Vec<(usize, usize)> = self
+            .open
+            .iter()
+            .map(|(a, b)| (self.minima[*a].0, self.minima[*b].0))
+            .collect();
+        let call = CALLS + u64::from(self.pulls);
+        let barriers = diffusion.pairs(surface, rows, &states, strength, call, walked)?;
+        self.pulls += 1;
+        let mut open = Vec::new();
+        for ((a, b), barrier) in self.open.drain(..).zip(barriers) {
+            match barrier {
+                // A way ends δ before its target, which may lie higher than all of it.
+                Some(barrier) => self.found.push(Barrier {
+                    a,
+                    b,
+                    energy: barrier.max(self.minima[a].1).max(self.minima[b].1),
+                    strength,
+                }),
+                None => open.push((a, b)),
+            }
+        }
+        self.open = open;
+        Ok(!self.is_done())
+    }
+}

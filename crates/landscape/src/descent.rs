@@ -1,0 +1,163 @@
+//! The way down from states to local minima of U, without noise.
+
+use burn::tensor::backend::AutodiffBackend;
+use ebm_langevin::LandscapeEngine;
+use serde::{Deserialize, Serialize};
+
+use crate::{LandscapeError, Surface};
+
+/// Gradient descent that only ever goes down: a step of a state is taken if U falls, and then the next one is longer; otherwise
+/// it is tried again at half the length.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Descent {
+    /// The factor of ∇F in the first step. 1 suits a net that was trained with noise ε, whose Langevin steps have it too.
+    pub first_factor: f64,
+    /// A state is at rest when a window of evaluations lowered U by less than this, in nats.
+    pub tolerance: f64,
+    /// Evaluations of a window.
+    pub window: u64,
+    /// Evaluations at most. A state that is not at rest by then is returned as it is, and says so.
+    pub most_evaluations: u64,
+}
+
+impl Default for Descent {
+    fn default() -> Self {
+        Self {
+            first_factor: 1.0,
+            tolerance: 1e-3,
+            window: 50,
+            most_evaluations: 5000,
+        }
+    }
+}
+
+/// The end of a descent.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Minimum {
+    /// The number of the state where the descent began.
+    pub origin: usize,
+    /// U in nats.
+    pub energy: f64,
+    /// Whether it came to rest before the last evaluation.
+    pub is_at_rest: bool,
+    /// The state.
+    pub state: Vec<f32>,
+}
+
+/// A state on its way.
+struct Descending {
+    minimum: Minimum,
+    slope: Vec<f32>,
+    factor: f64,
+    /// U at the start of the window.
+    before: f64,
+}
+
+impl Descent {
+    /// Takes all states of `rows` down at once. States whose U or ∇F is not finite are left out of the result, which is sorted
+    /// by energy, the lowest first; `origin` tells where each came from.
+    ///
+    /// # Errors
+    /// [`LandscapeError::Setting`], [`LandscapeError::States`], and the engine's.
+    pub fn run<B, E, G>(
+        &self,
+        surface: &Surface<'_, B, E, G>,
+        rows: &[f32],
+    ) -> Result<Vec<Minimum>, LandscapeError>
+    where
+        B: AutodiffBackend,
+        G: LandscapeEngine<B, E>,
+    {
+        self.check()?;
+        surface.count(rows)?;
+        let per_state = surface.state_size();
+        let (energies, slopes) = surface.energies_and_slopes(rows.to_vec())?;
+        let mut ways: Vec<Descending> = energies
+            .into_iter()
+            .zip(rows.chunks_exact(per_state))
+            .zip(slopes.chunks_exact(per_state))
+            .enumerate()
+            .map(|(origin, ((energy, state), slope))| Descending {
+                minimum: Minimum {
+                    origin,
+                    energy,
+                    is_at_rest: false,
+                    state: state.to_vec(),
+                },
+                slope: slope.to_vec(),
+                factor: self.first_factor,
+                before: energy,
+            })
+            .filter(|way| way.minimum.energy.is_finite() && is_finite(&way.slope))
+            .collect();
+        for evaluation in 1..=self.most_evaluations {
+            let mut moving: Vec<&mut Descending> = ways
+                .iter_mut()
+                .filter(|way| !way.minimum.is_at_rest)
+                .collect();
+            if moving.is_empty() {
+                break;
+            }
+            let trials: Vec<f32> = moving.iter().flat_map(|way| way.trial()).collect();
+            let (energies, slopes) = surface.energies_and_slopes(trials.clone())?;
+            let places = trials
+                .chunks_exact(per_state)
+                .zip(slopes.chunks_exact(per_state));
+            for ((way, energy), (state, slope)) in moving.iter_mut().zip(energies).zip(places) {
+                way.consider(state, energy, slope);
+                if evaluation.is_multiple_of(self.window) {
+                    way.minimum.is_at_rest = way.before - way.minimum.energy < self.tolerance;
+                    way.before = way.minimum.energy;
+                }
+            }
+        }
+        let mut minima: Vec<Minimum> = ways.into_iter().map(|way| way.minimum).collect();
+        minima.sort_by(|a, b| a.energy.total_cmp(&b.energy).then(a.origin.cmp(&b.origin)));
+        Ok(minima)
+    }
+
+    fn check(&self) -> Result<(), LandscapeError> {
+        let positive = |name, value: f64| {
+            if value.is_finite() && value > 0.0 {
+                Ok(())
+            } else {
+                let allowed = "must be a finite number > 0";
+                Err(LandscapeError::setting(name, value, allowed))
+            }
+        };
+        positive("the first factor of the descent", self.first_factor)?;
+        positive("the tolerance of the descent", self.tolerance)?;
+        if self.window == 0 {
+            return Err(LandscapeError::setting(
+                "the window of the descent",
+                0,
+                "must be at least 1 evaluation",
+            ));
+        }
+        Ok(())
+    }
+}
+
+impl Descending {
+    fn trial(&self) -> impl Iterator<Item = f32> {
+        let factor = self.factor as f32;
+        let places = self.minimum.state.iter().zip(&self.slope);
+        places.map(move |(x, slope)| x - factor * slope)
+    }
+
+    fn consider(&mut self, state: &[f32], energy: f64, slope: &[f32]) {
+        // Not a number is not lower.
+        if energy < self.minimum.energy && is_finite(slope) {
+            self.minimum.state.copy_from_slice(state);
+            self.minimum.energy = energy;
+            self.slope.copy_from_slice(slope);
+            self.factor *= 1.3;
+        } else {
+            self.factor *= 0.5;
+        }
+    }
+}
+
+fn is_finite(values: &[f32]) -> bool {
+    values.iter().all(|value| value.is_finite())
+}

@@ -1,0 +1,234 @@
+//! Attraction–diffusion between pairs of states, many at once.
+
+use std::collections::VecDeque;
+
+use burn::tensor::backend::AutodiffBackend;
+use ebm_core::{NoiseKey, StepSize, Temperature};
+use ebm_langevin::{
+    ArrivalRule, Attraction, AttractionRun, LandscapeEngine, LangevinError, Way, WayEnd,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::surface::host;
+use crate::{LandscapeError, Surface};
+
+/// How chains diffuse toward a target: Langevin dynamics on U(X)/τ + α‖X − X*‖₂
+/// (Hill, Nijkamp and Zhu, arXiv 1803.01043, section 3).
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Diffusion {
+    /// ε.
+    pub step_size: StepSize,
+    /// τ, in which U is measured: 1 has the fluctuations of the model itself, less has fewer. The drift ε²/2τT grows as τ falls,
+    /// so ε should fall with √τ.
+    pub temperature_factor: f64,
+    /// δ, in units of the states: a chain has arrived when ‖X − X*‖₂ ≤ δ. In d dimensions a chain at its target keeps a distance
+    /// of about (d − 1)/α where U is flat, so δ must not be smaller.
+    pub resolution: f64,
+    /// M: a chain gives up after so many steps that brought it no nearer than it had been.
+    pub patience: u64,
+    /// Steps of a way at most.
+    pub most_steps: u64,
+    /// How often each direction of a pair is tried.
+    pub trials: u32,
+    /// Chains that run at once, at most.
+    pub batch: usize,
+    /// The seed of all noise.
+    pub seed: u64,
+}
+
+/// One way to try: the numbers of two states.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attempt {
+    /// Where it begins.
+    pub from: usize,
+    /// Where it is drawn to.
+    pub to: usize,
+}
+
+/// What came of an attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Crossing {
+    /// The highest U on the way in nats, if the chain arrived.
+    pub barrier: Option<f64>,
+    /// The smallest distance to the target.
+    pub nearest: f64,
+    /// Steps.
+    pub steps: u64,
+}
+
+/// A chain at work on an attempt.
+struct Walker {
+    attempt: usize,
+    state: Vec<f32>,
+    way: Way,
+}
+
+impl Diffusion {
+    /// Checks the settings.
+    ///
+    /// # Errors
+    /// [`LandscapeError::Setting`].
+    pub fn check(&self) -> Result<(), LandscapeError> {
+        let positive = |name, value: f64| {
+            if value.is_finite() && value > 0.0 {
+                Ok(())
+            } else {
+                let allowed = "must be a finite number > 0";
+                Err(LandscapeError::setting(name, value, allowed))
+            }
+        };
+        positive("the temperature factor", self.temperature_factor)?;
+        positive("the resolution δ", self.resolution)?;
+        let at_least_one = |name, value: u64| {
+            if value > 0 {
+                Ok(())
+            } else {
+                Err(LandscapeError::setting(name, value, "must be at least 1"))
+            }
+        };
+        at_least_one("the patience M", self.patience)?;
+        at_least_one("the limit of steps", self.most_steps)?;
+        at_least_one("the number of trials", u64::from(self.trials))?;
+        at_least_one("the batch", self.batch as u64)
+    }
+
+    /// Both directions of `pair`, as often as they are to be tried.
+    #[must_use]
+    pub fn attempts(&self, pair: (usize, usize)) -> Vec<Attempt> {
+        let (a, b) = pair;
+        let both = [Attempt { from: a, to: b }, Attempt { from: b, to: a }];
+        both.repeat(self.trials as usize)
+    }
+
+    /// Runs all attempts between states of `rows` with the pull α (`strength`, nats of U/τ per unit of distance). The results
+    /// are in the order of the attempts. `call` numbers the noise: another call is another experiment.
+    ///
+    /// `walked` is told the chain steps of every piece of the work, and may stop it by `false`.
+    ///
+    /// # Errors
+    /// [`LandscapeError::Setting`], [`LandscapeError::NoSuchState`]; [`LangevinError::Cancelled`] when `walked` says so; the
+    /// engine's.
+    pub fn run<B, E, G>(
+        &self,
+        surface: &Surface<'_, B, E, G>,
+        rows: &[f32],
+        attempts: &[Attempt],
+        strength: f64,
+        call: u64,
+        walked: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Vec<Crossing>, LandscapeError>
+    where
+        B: AutodiffBackend,
+        G: LandscapeEngine<B, E>,
+    {
+        /// Steps between two looks at who has ended.
+        const PIECE: u64 = 25;
+
+        self.check()?;
+        let states = surface.count(rows)?;
+        let (per_state, nats) = (surface.state_size(), surface.temperature().get());
+        let indices = attempts
+            .iter()
+            .flat_map(|attempt| [attempt.from, attempt.to]);
+        if let Some(index) = indices.into_iter().find(|index| *index >= states) {
+            return Err(LandscapeError::NoSuchState { index, states });
+        }
+        let row = |index: usize| &rows[index * per_state..(index + 1) * per_state];
+        let temperature =
+            Temperature::new(nats * self.temperature_factor).map_err(LangevinError::from)?;
+        let mut run = AttractionRun {
+            kernel: Attraction::new(self.step_size, temperature, strength)?,
+            rule: ArrivalRule {
+                resolution: self.resolution,
+                patience: self.patience,
+            },
+            steps: PIECE,
+            first_step: 0,
+            noise: NoiseKey::new(self.seed, ebm_core::Stream::Attraction, call),
+        };
+        let mut crossings = vec![None; attempts.len()];
+        let mut waiting: VecDeque<usize> = (0..attempts.len()).collect();
+        let mut walkers: Vec<Walker> = Vec::new();
+        loop {
+            let places = self.batch - walkers.len();
+            for attempt in waiting.drain(..places.min(waiting.len())) {
+                walkers.push(Walker {
+                    attempt,
+                    state: row(attempts[attempt].from).to_vec(),
+                    way: Way::default(),
+                });
+            }
+            if walkers.is_empty() {
+                break;
+            }
+            let from = walkers
+                .iter()
+                .flat_map(|walker| walker.state.iter().copied());
+            let to = walkers
+                .iter()
+                .flat_map(|walker| row(attempts[walker.attempt].to).iter().copied());
+            let mut ways: Vec<Way> = walkers.iter().map(|walker| walker.way).collect();
+            let after = host(surface.engine().attract(
+                surface.energy(),
+                surface.tensor(from.collect()),
+                surface.tensor(to.collect()),
+                &mut ways,
+                &run,
+            )?);
+            run.first_step += PIECE;
+            for ((walker, way), state) in walkers
+                .iter_mut()
+                .zip(ways)
+                .zip(after.chunks_exact(per_state))
+            {
+                walker.way = way;
+                walker.state.copy_from_slice(state);
+            }
+            if !walked(PIECE * walkers.len() as u64) {
+                return Err(LangevinError::Cancelled.into());
+            }
+            walkers.retain(|walker| {
+                let way = &walker.way;
+                let goes_on = way.end.is_none() && way.steps < self.most_steps;
+                if !goes_on {
+                    let has_arrived = way.end == Some(WayEnd::Arrived);
+                    crossings[walker.attempt] = Some(Crossing {
+                        barrier: has_arrived.then(|| f64::from(way.highest_energy) / nats),
+                        nearest: f64::from(way.nearest),
+                        steps: way.steps,
+                    });
+                }
+                goes_on
+            });
+        }
+        Ok(crossings.into_iter().flatten().collect())
+    }
+
+    /// The lowest barrier of each pair over both directions and all trials, or none where no chain arrived.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    pub fn pairs<B, E, G>(
+        &self,
+        surface: &Surface<'_, B, E, G>,
+        rows: &[f32],
+        pairs: &[(usize, usize)],
+        strength: f64,
+        call: u64,
+        walked: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<Vec<Option<f64>>, LandscapeError>
+    where
+        B: AutodiffBackend,
+        G: LandscapeEngine<B, E>,
+    {
+        self.check()?;
+        let attempts: Vec<Attempt> = pairs.iter().flat_map(|pair| self.attempts(*pair)).collect();
+        let crossings = self.run(surface, rows, &attempts, strength, call, walked)?;
+        let of_a_pair = 2 * self.trials as usize;
+        let lowest = |crossings: &[Crossing]| {
+            let barriers = crossings.iter().filter_map(|crossing| crossing.barrier);
+            barriers.min_by(f64::total_cmp)
+        };
+        Ok(crossings.chunks_exact(of_a_pair).map(lowest).collect())
+    }
+}

@@ -1,0 +1,165 @@
+//! How the strength of the pull decides what is a basin.
+
+use burn::tensor::backend::AutodiffBackend;
+use ebm_langevin::LandscapeEngine;
+use serde::{Deserialize, Serialize};
+
+use crate::{Diffusion, LandscapeError, Surface};
+
+/// Two states and the pull that brings them together.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SweptPair {
+    /// The number of a state.
+    pub a: usize,
+    /// That of another.
+    pub b: usize,
+    /// The weakest pull tried with which one reached the other; none if none did so far.
+    pub threshold: Option<f64>,
+}
+
+/// Pairs of states under ever stronger pulls. Below the transition no state reaches another and every minimum is a basin;
+/// above it all do, and there is one. It can be serialised after every [`Self::advance`] and taken up again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StrengthSweep {
+    strengths: Vec<f64>,
+    pairs: Vec<SweptPair>,
+    tried: usize,
+}
+
+impl StrengthSweep {
+    /// Begins with all of `pairs` apart. `strengths` are values of α, in nats of U/τ per unit of distance, the weakest first.
+    ///
+    /// # Errors
+    /// [`LandscapeError::Setting`] unless they are finite, positive and ascending.
+    pub fn new(strengths: Vec<f64>, pairs: &[(usize, usize)]) -> Result<Self, LandscapeError> {
+        let is_fine = |strength: &f64| strength.is_finite() && *strength > 0.0;
+        if strengths.is_empty()
+            || !strengths.iter().all(is_fine)
+            || !strengths.is_sorted_by(|a, b| a < b)
+        {
+            return Err(LandscapeError::setting(
+                "the list of strengths",
+                format!("{strengths:?}"),
+                "must be finite numbers > 0 in ascending order, at least one",
+            ));
+        }
+        let apart = |&(a, b): &(usize, usize)| SweptPair {
+            a,
+            b,
+            threshold: None,
+        };
+        Ok(Self {
+            strengths,
+            pairs: pairs.iter().map(apart).collect(),
+            tried: 0,
+        })
+    }
+
+    /// `count` strengths from `low` to `high` in equal ratios.
+    #[must_use]
+    pub fn ladder(low: f64, high: f64, count: usize) -> Vec<f64> {
+        let ratio = (high / low).powf(1.0 / (count.max(2) - 1) as f64);
+        (0..count)
+            .map(|place| low * ratio.powi(place as i32))
+            .collect()
+    }
+
+    /// The strengths that have been tried.
+    #[must_use]
+    pub fn tried(&self) -> &[f64] {
+        &self.strengths[..self.tried]
+    }
+
+    /// The pairs and what is known of them.
+    #[must_use]
+    pub fn pairs(&self) -> &[SweptPair] {
+        &self.pairs
+    }
+
+    /// Whether all strengths have been tried, or all pairs are together.
+    #[must_use]
+    pub fn is_done(&self) -> bool {
+        self.tried == self.strengths.len() || self.pairs.iter().all(|p| p.threshold.is_some())
+    }
+
+    /// Tries the pairs that are still apart with the next strength; says whether there is more to do. On an error nothing has
+    /// changed.
+    ///
+    /// # Errors
+    /// As [`Diffusion::run`].
+    pub fn advance<B, E, G>(
+        &mut self,
+        surface: &Surface<'_, B, E, G>,
+        rows: &[f32],
+        diffusion: &Diffusion,
+        walked: &mut dyn FnMut(u64) -> bool,
+    ) -> Result<bool, LandscapeError>
+    where
+        B: AutodiffBackend,
+        G: LandscapeEngine<B, E>,
+    {
+        /// The numbers of experiments before are those of groupings and barriers.
+        const CALLS: u64 = 1 << 33;
+
+        if self.is_done() {
+            return Ok(false);
+        }
+        let strength = self.strengths[self.tried];
+        let is_apart = |pair: &&mut SweptPair| pair.threshold.is_none();
+        let mut apart: Vec<&mut SweptPair> = self.pairs.iter_mut().filter(is_apart).collect();
+        let states: Vec<(usize, usize)> = apart.iter().map(|pair| (pair.a, pair.b)).collect();
+        let call = CALLS + self.tried as u64;
+        let barriers = diffusion.pairs(surface, rows, &states, strength, call, walked)?;
+        for (pair, barrier) in apart.iter_mut().zip(barriers) {
+            pair.threshold = barrier.map(|_| strength);
+        }
+        self.tried += 1;
+        Ok(!self.is_done())
+    }
+
+    /// The fraction of those pairs for which `counts` says yes that are together at `strength`; none without such pairs.
+    #[must_use]
+    pub fn together(&self, strength: f64, counts: impl Fn(&SweptPair) -> bool) -> Option<f64> {
+        let counted: Vec<&SweptPair> = self.pairs.iter().filter(|pair| counts(pair)).collect();
+        let is_together = |pair: &&&SweptPair| pair.threshold.is_some_and(|at| at <= strength);
+        let together = counted.iter().filter(is_together).count();
+        (!counted.is_empty()).then(|| together as f64 / counted.len() as f64)
+    }
+
+    /// The strongest pull tried with which at most `fraction` of the pairs known to be different are together: those just
+    /// fail to reach each other, as Hill, Nijkamp and Zhu tune α. None if already the weakest brings more together, or no pair is
+    /// known to be different.
+    #[must_use]
+    pub fn just_apart(
+        &self,
+        is_different: impl Fn(&SweptPair) -> bool,
+        fraction: f64,
+    ) -> Option<f64> {
+        let keeps_apart = |strength: &f64| {
+            self.together(*strength, &is_different)
+                .is_some_and(|together| together <= fraction)
+        };
+        self.tried().iter().copied().take_while(keeps_apart).last()
+    }
+
+    /// The middle, on a logarithmic scale, of the widest range of tried pulls in which no pair comes together, with pairs
+    /// together below it and pairs apart above: where the grouping depends least on α. None if there is no such range.
+    #[must_use]
+    pub fn widest_plateau(&self) -> Option<f64> {
+        let tried = self.tried();
+        let came = |strength: f64| {
+            let at = |pair: &&SweptPair| pair.threshold == Some(strength);
+            self.pairs.iter().filter(at).count()
+        };
+        // The places at which pairs come together; between two of them is a plateau.
+        let mut steps: Vec<usize> = (0..tried.len()).filter(|at| came(tried[*at]) > 0).collect();
+        if self.pairs.iter().any(|pair| pair.threshold.is_none()) {
+            steps.push(tried.len());
+        }
+        let widest = steps
+            .windows(2)
+            .max_by_key(|ends| (ends[1] - ends[0], std::cmp::Reverse(ends[0])))?;
+        let (first, last) = (tried[widest[0]], tried[widest[1] - 1]);
+        Some((first * last).sqrt())
+    }
+}

@@ -1,0 +1,214 @@
+//! Attraction–diffusion: chains in a magnetised landscape, each drawn to a state of its own.
+
+use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
+use ebm_core::{NoiseKey, StepSize, Temperature};
+
+use crate::{Engine, LangevinError, Ula};
+
+/// No distance is smaller, so that at the target, where the offset is 0, the pull is 0 and not 0/0.
+pub(crate) const NO_DISTANCE: f32 = 1e-20;
+
+/// Langevin dynamics on the magnetised potential F(X)/T + α‖X − X*‖₂ of a chain with the target X*
+/// (Hill, Nijkamp and Zhu, "Building a telescope to look into high-dimensional image spaces", arXiv 1803.01043, section 3):
+/// X ← X − (ε²/2)(∇F(X)/T + α (X − X*)/‖X − X*‖₂) + εZ, Z ~ N(0, I).
+///
+/// The pull has the same size α everywhere, so it holds against a slope of U = F/T that is steeper than α nats per unit of
+/// distance nowhere: whether a chain arrives says how steep the way is. At X* itself there is no pull.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Attraction {
+    ula: Ula,
+    strength: f64,
+    pull: f64,
+}
+
+impl Attraction {
+    /// Steps of size ε on F/T, with a pull of α nats per unit of distance.
+    ///
+    /// # Errors
+    /// [`LangevinError::AttractionStrength`] unless 0 ≤ α < ∞.
+    pub fn new(
+        step_size: StepSize,
+        temperature: Temperature,
+        strength: f64,
+    ) -> Result<Self, LangevinError> {
+        if !(strength.is_finite() && strength >= 0.0) {
+            return Err(LangevinError::AttractionStrength(strength));
+        }
+        Ok(Self {
+            ula: Ula::new(step_size, temperature),
+            strength,
+            pull: strength * temperature.get(),
+        })
+    }
+
+    /// α, in nats per unit of distance.
+    #[must_use]
+    pub fn strength(&self) -> f64 {
+        self.strength
+    }
+
+    /// The Langevin step, for the gradient of the magnetised F.
+    #[must_use]
+    pub fn ula(&self) -> Ula {
+        self.ula
+    }
+
+    /// αT, the pull in units of F: the magnetised F is F(X) + αT‖X − X*‖₂.
+    #[must_use]
+    pub fn pull(&self) -> f64 {
+        self.pull
+    }
+
+    /// ∇F of the magnetised F, from ∇F, X − X* and ‖X − X*‖₂; shapes `[chains, channels, height, width]` and `[chains]`.
+    pub(crate) fn gradient<B: Backend>(
+        &self,
+        gradient: Tensor<B, 4>,
+        offset: Tensor<B, 4>,
+        distance: Tensor<B, 1>,
+    ) -> Tensor<B, 4> {
+        let chains = distance.dims()[0];
+        let factor = distance.clamp_min(NO_DISTANCE).recip() * self.pull;
+        gradient + offset * factor.reshape([chains, 1, 1, 1])
+    }
+}
+
+/// When a chain's way ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ArrivalRule {
+    /// δ: a chain has arrived when ‖X − X*‖₂ ≤ δ.
+    pub resolution: f64,
+    /// M: a chain gives up when its distance has not fallen below the smallest one for so many steps.
+    pub patience: u64,
+}
+
+/// How a way ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WayEnd {
+    /// Within δ of the target.
+    Arrived,
+    /// No nearer for M steps, or where F or the distance is not a number.
+    GaveUp,
+}
+
+/// What is known of a chain's way to its target. An engine looks at the state before every step; a way that is walked in
+/// pieces hands its record on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Way {
+    /// The highest F so far, until the end of the way.
+    pub highest_energy: f32,
+    /// The smallest ‖X − X*‖₂ so far.
+    pub nearest: f32,
+    /// The number of steps after which it was reached.
+    pub nearest_step: u64,
+    /// Steps that were begun or, once the way has ended, its length.
+    pub steps: u64,
+    /// Whether and how the way has ended. From then on nothing changes, and the state of the chain means nothing.
+    pub end: Option<WayEnd>,
+}
+
+impl Default for Way {
+    fn default() -> Self {
+        Self {
+            highest_energy: f32::NEG_INFINITY,
+            nearest: f32::INFINITY,
+            nearest_step: 0,
+            steps: 0,
+            end: None,
+        }
+    }
+}
+
+impl Way {
+    /// Takes note of a state of the way: its F and ‖X − X*‖₂.
+    pub fn observe(&mut self, rule: ArrivalRule, energy: f32, distance: f32) {
+        if self.end.is_some() {
+            return;
+        }
+        if !energy.is_finite() || !distance.is_finite() {
+            self.end = Some(WayEnd::GaveUp);
+            return;
+        }
+        self.highest_energy = self.highest_energy.max(energy);
+        if distance < self.nearest {
+            self.nearest = distance;
+            self.nearest_step = self.steps;
+        }
+        if f64::from(distance) <= rule.resolution {
+            self.end = Some(WayEnd::Arrived);
+        } else if self.steps - self.nearest_step >= rule.patience {
+            self.end = Some(WayEnd::GaveUp);
+        } else {
+            self.steps += 1;
+        }
+    }
+}
+
+/// A number of steps of attracted chains.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AttractionRun {
+    /// The kernel.
+    pub kernel: Attraction,
+    /// When ways end.
+    pub rule: ArrivalRule,
+    /// How many steps.
+    pub steps: u64,
+    /// The number of the first step in the noise stream, as in [`crate::ChainRun`].
+    pub first_step: u64,
+    /// Where the noise comes from.
+    pub noise: NoiseKey,
+}
+
+/// F and ∇F of states.
+#[derive(Debug, Clone)]
+pub struct EnergyGradient<B: Backend> {
+    /// F of each state.
+    pub energies: Vec<f32>,
+    /// ∇F, of the shape of the states.
+    pub gradient: Tensor<B, 4>,
+}
+
+/// What the mapping of a landscape asks of an engine beside free chains.
+pub trait LandscapeEngine<B: AutodiffBackend, E>: Engine<B, E> {
+    /// F and ∇F of `states`, `[states, channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`LangevinError`] when the energy breaks its contract.
+    fn energy_gradient(
+        &self,
+        energy: &E,
+        states: Tensor<B::InnerBackend, 4>,
+    ) -> Result<EnergyGradient<B::InnerBackend>, LangevinError>;
+
+    /// Runs chains from `initial` toward `targets`, both `[chains, channels, height, width]`, and keeps a record in `ways`,
+    /// one for each chain. Chains whose way ends walk on with the others, but their record stays. Returns the states after the
+    /// last step.
+    ///
+    /// # Errors
+    /// [`LangevinError::Targets`] when the three do not have the same number of chains or the same shape, and those of
+    /// [`Engine::run`].
+    fn attract(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        targets: Tensor<B::InnerBackend, 4>,
+        ways: &mut [Way],
+        run: &AttractionRun,
+    ) -> Result<Tensor<B::InnerBackend, 4>, LangevinError>;
+}
+
+/// Checks that there is a target and a way for each chain.
+pub(crate) fn check_targets(
+    states: [usize; 4],
+    targets: [usize; 4],
+    ways: usize,
+) -> Result<(), LangevinError> {
+    if states == targets && states[0] == ways {
+        Ok(())
+    } else {
+        Err(LangevinError::Targets {
+            states,
+            targets,
+            ways,
+        })
+    }
+}
