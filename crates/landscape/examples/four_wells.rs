@@ -4,8 +4,8 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream, Temperature};
 use ebm_landscape::{
-    BarrierSearch, Barriers, Descent, Diffusion, DisconnectivityTree, Grouping, StrengthSweep,
-    Surface,
+    BarrierSearch, Barriers, Descent, Diffusion, DisconnectivityTree, Grouping, Minimum,
+    StrengthSweep, Surface,
 };
 use ebm_langevin::TensorEngine;
 
@@ -40,10 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..Descent::default()
     };
     let minima = descent.run(&surface, &starts)?;
-    let rows: Vec<f32> = minima
-        .iter()
-        .flat_map(|minimum| minimum.state.clone())
-        .collect();
+    let rows = Minimum::rows(&minima);
 
     let temperature_factor = 0.05f64;
     let diffusion = Diffusion {
@@ -95,7 +92,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut barriers = Barriers::new(leaves.clone(), strength, BarrierSearch::default())?;
     while barriers.advance(&surface, &rows, &diffusion, &mut |_| true)? {}
     let energies = leaves.into_iter().map(|(_, energy)| energy).collect();
-    for merge in DisconnectivityTree::new(energies, barriers.found()).merges {
+    for merge in DisconnectivityTree::new(energies, barriers.found())?.merges {
         println!(
             "clusters {} and {} are connected above U = {:.2} nats",
             merge.a, merge.b, merge.energy

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::grouping::pairs_of;
 use crate::{Diffusion, LandscapeError, Surface};
 
-/// An estimate, from above, of the barrier between two basins.
+/// An estimate of the barrier between two basins: the highest state of a way, so from above but for the length of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Barrier {
     /// The number of the lower basin.
@@ -31,7 +31,7 @@ pub struct BarrierSearch {
 }
 
 impl Default for BarrierSearch {
-    /// Steps of 15 % up to thirty times the pull of the grouping.
+    /// Steps of 15 % up to 28 times the pull of the grouping.
     fn default() -> Self {
         Self {
             factor: 1.15,
@@ -64,6 +64,7 @@ impl Barriers {
         strength: f64,
         search: BarrierSearch,
     ) -> Result<Self, LandscapeError> {
+        LandscapeError::unless_positive("the strength α", strength)?;
         if !(search.factor.is_finite() && search.factor > 1.0) {
             return Err(LandscapeError::setting(
                 "the factor between pulls",
@@ -85,7 +86,7 @@ impl Barriers {
     /// Whether every pair has a barrier, or every pull was tried.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.open.is_empty() || self.pulls == self.search.most_pulls
+        self.open.is_empty() || self.pulls >= self.search.most_pulls
     }
 
     /// What was found so far.
@@ -128,22 +129,30 @@ impl Barriers {
             return Ok(false);
         }
         let strength = self.next_strength();
-        let states: Vec<(usize, usize)> = self
+        let place = |basin: usize| {
+            let missing = LandscapeError::NoSuchState {
+                index: basin,
+                states: self.minima.len(),
+            };
+            self.minima.get(basin).copied().ok_or(missing)
+        };
+        let ends: Vec<[(usize, f64); 2]> = self
             .open
             .iter()
-            .map(|(a, b)| (self.minima[*a].0, self.minima[*b].0))
-            .collect();
+            .map(|(a, b)| Ok([place(*a)?, place(*b)?]))
+            .collect::<Result<_, LandscapeError>>()?;
+        let states: Vec<(usize, usize)> = ends.iter().map(|[a, b]| (a.0, b.0)).collect();
         let call = CALLS + u64::from(self.pulls);
         let barriers = diffusion.pairs(surface, rows, &states, strength, call, walked)?;
         self.pulls += 1;
         let mut open = Vec::new();
-        for ((a, b), barrier) in self.open.drain(..).zip(barriers) {
+        for (((a, b), [low, high]), barrier) in self.open.drain(..).zip(ends).zip(barriers) {
             match barrier {
                 // A way ends δ before its target, which may lie higher than all of it.
                 Some(barrier) => self.found.push(Barrier {
                     a,
                     b,
-                    energy: barrier.max(self.minima[a].1).max(self.minima[b].1),
+                    energy: barrier.max(low.1).max(high.1),
                     strength,
                 }),
                 None => open.push((a, b)),

@@ -6,13 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::{LandscapeError, Surface};
 
-/// Gradient descent that only ever goes down: a step of a state is taken if U falls, and then the next one is longer; otherwise
-/// it is tried again at half the length.
+/// Gradient descent that only ever goes down: a step of a state is taken if U falls by at least a quarter of what the slope
+/// promises, and then the next one is longer; otherwise it is tried again at half the length. A step may pass over a ridge that is
+/// narrower than itself, so the first one should suit the energy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Descent {
     /// The factor of ∇F in the first step. 1 suits a net that was trained with noise ε, whose Langevin steps have it too.
     pub first_factor: f64,
-    /// A state is at rest when a window of evaluations lowered U by less than this, in nats.
+    /// A state is at rest when a window of evaluations, steps among them, lowered U by less than this, in nats. Engines compute
+    /// F in single precision, so U = F/T has steps of about 1e-7·|F|/T itself.
     pub tolerance: f64,
     /// Evaluations of a window.
     pub window: u64,
@@ -51,6 +53,8 @@ struct Descending {
     factor: f64,
     /// U at the start of the window.
     before: f64,
+    /// Whether since then a step was taken, or became too short to change the state.
+    has_settled: bool,
 }
 
 impl Descent {
@@ -87,6 +91,7 @@ impl Descent {
                 slope: slope.to_vec(),
                 factor: self.first_factor,
                 before: energy,
+                has_settled: false,
             })
             .filter(|way| way.minimum.energy.is_finite() && is_finite(&way.slope))
             .collect();
@@ -104,10 +109,12 @@ impl Descent {
                 .chunks_exact(per_state)
                 .zip(slopes.chunks_exact(per_state));
             for ((way, energy), (state, slope)) in moving.iter_mut().zip(energies).zip(places) {
-                way.consider(state, energy, slope);
+                way.consider(state, energy, slope, surface.temperature().get());
                 if evaluation.is_multiple_of(self.window) {
-                    way.minimum.is_at_rest = way.before - way.minimum.energy < self.tolerance;
-                    way.before = way.minimum.energy;
+                    // Otherwise the length of the step is still being looked for.
+                    way.minimum.is_at_rest =
+                        way.has_settled && way.before - way.minimum.energy < self.tolerance;
+                    (way.before, way.has_settled) = (way.minimum.energy, false);
                 }
             }
         }
@@ -117,16 +124,9 @@ impl Descent {
     }
 
     fn check(&self) -> Result<(), LandscapeError> {
-        let positive = |name, value: f64| {
-            if value.is_finite() && value > 0.0 {
-                Ok(())
-            } else {
-                let allowed = "must be a finite number > 0";
-                Err(LandscapeError::setting(name, value, allowed))
-            }
-        };
-        positive("the first factor of the descent", self.first_factor)?;
-        positive("the tolerance of the descent", self.tolerance)?;
+        let name = "the first factor of the descent";
+        LandscapeError::unless_positive(name, self.first_factor)?;
+        LandscapeError::unless_positive("the tolerance of the descent", self.tolerance)?;
         if self.window == 0 {
             return Err(LandscapeError::setting(
                 "the window of the descent",
@@ -138,6 +138,17 @@ impl Descent {
     }
 }
 
+impl Minimum {
+    /// The states of minima, row by row.
+    #[must_use]
+    pub fn rows(minima: &[Self]) -> Vec<f32> {
+        minima
+            .iter()
+            .flat_map(|minimum| minimum.state.iter().copied())
+            .collect()
+    }
+}
+
 impl Descending {
     fn trial(&self) -> impl Iterator<Item = f32> {
         let factor = self.factor as f32;
@@ -145,14 +156,25 @@ impl Descending {
         places.map(move |(x, slope)| x - factor * slope)
     }
 
-    fn consider(&mut self, state: &[f32], energy: f64, slope: &[f32]) {
-        // Not a number is not lower.
-        if energy < self.minimum.energy && is_finite(slope) {
+    fn consider(&mut self, state: &[f32], energy: f64, slope: &[f32], temperature: f64) {
+        /// The share of the fall promised by the slope that a step has to have (Armijo's rule).
+        const SHARE: f64 = 0.25;
+
+        let square: f64 = self
+            .slope
+            .iter()
+            .map(|s| f64::from(*s) * f64::from(*s))
+            .sum();
+        let least = SHARE * self.factor * square / temperature;
+        let falls = energy < self.minimum.energy && self.minimum.energy - energy >= least;
+        if falls && energy.is_finite() && is_finite(slope) {
+            self.has_settled = true;
             self.minimum.state.copy_from_slice(state);
             self.minimum.energy = energy;
             self.slope.copy_from_slice(slope);
             self.factor *= 1.3;
         } else {
+            self.has_settled |= state == self.minimum.state;
             self.factor *= 0.5;
         }
     }

@@ -16,7 +16,8 @@ use crate::{LandscapeError, Surface};
 /// (Hill, Nijkamp and Zhu, arXiv 1803.01043, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Diffusion {
-    /// ε.
+    /// ε > 0. Where the pull alone would make a step longer than δ/2, that is for α > δ/ε², the steps are as much smaller as it takes:
+    /// longer ones would jump over saddles, and over the target.
     pub step_size: StepSize,
     /// τ, in which U is measured: 1 has the fluctuations of the model itself, less has fewer. The drift ε²/2τT grows as τ falls,
     /// so ε should fall with √τ.
@@ -30,9 +31,10 @@ pub struct Diffusion {
     pub most_steps: u64,
     /// How often each direction of a pair is tried.
     pub trials: u32,
-    /// Chains that run at once, at most.
+    /// Chains that run at once, at most. Which numbers a chain draws depends on its place among those that run, so another batch is
+    /// another experiment, as another seed is.
     pub batch: usize,
-    /// The seed of all noise.
+    /// The seed of all noise. Experiments of one kind share their noise under one seed; independent repetitions need another.
     pub seed: u64,
 }
 
@@ -45,7 +47,7 @@ pub struct Attempt {
     pub to: usize,
 }
 
-/// What came of an attempt.
+/// What came of an attempt to cross from one state to another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Crossing {
     /// The highest U on the way in nats, if the chain arrived.
@@ -69,16 +71,9 @@ impl Diffusion {
     /// # Errors
     /// [`LandscapeError::Setting`].
     pub fn check(&self) -> Result<(), LandscapeError> {
-        let positive = |name, value: f64| {
-            if value.is_finite() && value > 0.0 {
-                Ok(())
-            } else {
-                let allowed = "must be a finite number > 0";
-                Err(LandscapeError::setting(name, value, allowed))
-            }
-        };
-        positive("the temperature factor", self.temperature_factor)?;
-        positive("the resolution δ", self.resolution)?;
+        LandscapeError::unless_positive("the step size ε", self.step_size.get())?;
+        LandscapeError::unless_positive("the temperature factor", self.temperature_factor)?;
+        LandscapeError::unless_positive("the resolution δ", self.resolution)?;
         let at_least_one = |name, value: u64| {
             if value > 0 {
                 Ok(())
@@ -126,7 +121,7 @@ impl Diffusion {
 
         self.check()?;
         let states = surface.count(rows)?;
-        let (per_state, nats) = (surface.state_size(), surface.temperature().get());
+        let (per_state, unit) = (surface.state_size(), surface.temperature().get());
         let indices = attempts
             .iter()
             .flat_map(|attempt| [attempt.from, attempt.to]);
@@ -135,9 +130,9 @@ impl Diffusion {
         }
         let row = |index: usize| &rows[index * per_state..(index + 1) * per_state];
         let temperature =
-            Temperature::new(nats * self.temperature_factor).map_err(LangevinError::from)?;
+            Temperature::new(unit * self.temperature_factor).map_err(LangevinError::from)?;
         let mut run = AttractionRun {
-            kernel: Attraction::new(self.step_size, temperature, strength)?,
+            kernel: Attraction::new(self.step_under(strength)?, temperature, strength)?,
             rule: ArrivalRule {
                 resolution: self.resolution,
                 patience: self.patience,
@@ -189,11 +184,12 @@ impl Diffusion {
             }
             walkers.retain(|walker| {
                 let way = &walker.way;
-                let goes_on = way.end.is_none() && way.steps < self.most_steps;
+                let is_short = way.steps <= self.most_steps;
+                let goes_on = way.end.is_none() && is_short;
                 if !goes_on {
-                    let has_arrived = way.end == Some(WayEnd::Arrived);
+                    let has_arrived = way.end == Some(WayEnd::Arrived) && is_short;
                     crossings[walker.attempt] = Some(Crossing {
-                        barrier: has_arrived.then(|| f64::from(way.highest_energy) / nats),
+                        barrier: has_arrived.then(|| f64::from(way.highest_energy) / unit),
                         nearest: f64::from(way.nearest),
                         steps: way.steps,
                     });
@@ -202,6 +198,12 @@ impl Diffusion {
             });
         }
         Ok(crossings.into_iter().flatten().collect())
+    }
+
+    /// ε with the pull `strength`.
+    fn step_under(&self, strength: f64) -> Result<StepSize, LangevinError> {
+        let longest = (self.resolution / strength).sqrt();
+        Ok(StepSize::new(self.step_size.get().min(longest))?)
     }
 
     /// The lowest barrier of each pair over both directions and all trials, or none where no chain arrived.

@@ -31,9 +31,31 @@ pub enum LandscapeError {
         /// How many states there are.
         states: usize,
     },
+    /// Other minima than those a grouping began with.
+    #[error("the grouping began with {expected} minima and was given {got}")]
+    OtherMinima {
+        /// How many it began with.
+        expected: usize,
+        /// How many were given.
+        got: usize,
+    },
+    /// A barrier between basins that are not there, or of an energy that is none.
+    #[error(
+        "a barrier of {energy} nats between basins {a} and {b}: there are {basins} basins, counted from 0, and energies must be finite"
+    )]
+    Barrier {
+        /// A basin.
+        a: usize,
+        /// The other.
+        b: usize,
+        /// U in nats.
+        energy: f64,
+        /// How many basins there are.
+        basins: usize,
+    },
     /// Minima out of order.
     #[error(
-        "the minima are not sorted: number {index} has a lower energy than the one before; sort them with the lowest first"
+        "the minima are not sorted: number {index} does not have a finite energy at or above the one before; sort them with the lowest first"
     )]
     NotSorted {
         /// The first one out of order.
@@ -50,6 +72,15 @@ impl LandscapeError {
             name,
             value: value.to_string(),
             allowed,
+        }
+    }
+
+    /// Checks that a setting is a finite number above 0.
+    pub(crate) fn unless_positive(name: &'static str, value: f64) -> Result<(), Self> {
+        if value.is_finite() && value > 0.0 {
+            Ok(())
+        } else {
+            Err(Self::setting(name, value, "must be a finite number > 0"))
         }
     }
 }

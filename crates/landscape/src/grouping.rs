@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Diffusion, LandscapeError, Minimum, Surface};
 
-/// A metastable basin: minima that reach its lowest one, its representative, at the strength of the grouping.
+/// A metastable basin: minima that reach its lowest one, its representative, at the strength of the grouping, or reach another that
+/// does.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basin {
     /// Numbers of its minima, the representative first.
@@ -26,7 +27,7 @@ impl Basin {
 pub struct Joined {
     /// The number of the basin.
     pub basin: usize,
-    /// The highest U on the way, in nats.
+    /// The highest U on the way to the basin's representative in nats, both ends included.
     pub barrier: f64,
 }
 
@@ -55,11 +56,15 @@ impl Grouping {
     /// Begins with the lowest of `minima` as the first basin, for the pull α in nats of U/τ per unit of distance.
     ///
     /// # Errors
-    /// [`LandscapeError::NotSorted`] unless the minima are sorted by energy.
+    /// [`LandscapeError::NotSorted`] unless the minima are sorted by energy, [`LandscapeError::Setting`] unless α > 0.
     pub fn new(minima: &[Minimum], strength: f64) -> Result<Self, LandscapeError> {
-        let is_lower = |index: &usize| minima[*index].energy < minima[*index - 1].energy;
-        if let Some(index) = (1..minima.len()).find(is_lower) {
-            return Err(LandscapeError::NotSorted { index });
+        LandscapeError::unless_positive("the strength α", strength)?;
+        let mut before = f64::MIN;
+        for (index, minimum) in minima.iter().enumerate() {
+            if !(minimum.energy >= before && minimum.energy.is_finite()) {
+                return Err(LandscapeError::NotSorted { index });
+            }
+            before = minimum.energy;
         }
         Ok(Self {
             strength,
@@ -106,8 +111,9 @@ impl Grouping {
         };
         let mut basins: Vec<Basin> = self.representatives.iter().map(basin).collect();
         for (minimum, joined) in self.joined.iter().enumerate() {
-            if let Some(joined) = joined {
-                basins[joined.basin].members.push(minimum);
+            let basin = joined.and_then(|joined| basins.get_mut(joined.basin));
+            if let Some(basin) = basin {
+                basin.members.push(minimum);
             }
         }
         basins
@@ -135,7 +141,7 @@ impl Grouping {
     /// basins against each other once more. Says whether there is more to do. On an error nothing has changed.
     ///
     /// # Errors
-    /// As [`Diffusion::run`].
+    /// [`LandscapeError::OtherMinima`] when there are more or fewer than at the beginning, and as [`Diffusion::run`].
     pub fn advance<B, E, G>(
         &mut self,
         surface: &Surface<'_, B, E, G>,
@@ -147,15 +153,18 @@ impl Grouping {
         B: AutodiffBackend,
         G: LandscapeEngine<B, E>,
     {
+        if minima.len() != self.joined.len() {
+            return Err(LandscapeError::OtherMinima {
+                expected: self.joined.len(),
+                got: minima.len(),
+            });
+        }
         if self.is_done() {
             return Ok(false);
         }
-        let rows: Vec<f32> = minima
-            .iter()
-            .flat_map(|minimum| minimum.state.iter().copied())
-            .collect();
+        let rows = Minimum::rows(minima);
         let Some(representative) = self.representatives.get(self.tried).copied() else {
-            return self.consolidate(surface, &rows, diffusion, walked);
+            return self.consolidate(surface, minima, diffusion, walked);
         };
         // A minimum between two representatives was settled before the second was known.
         let pairs: Vec<(usize, usize)> = (representative + 1..minima.len())
@@ -166,6 +175,8 @@ impl Grouping {
         for ((minimum, _), barrier) in pairs.into_iter().zip(barriers) {
             let best = &mut self.joined[minimum];
             let lowest = best.map_or(f64::INFINITY, |joined| joined.barrier);
+            // A way ends δ before its target, which may lie higher than all of it.
+            let barrier = barrier.map(|barrier| barrier.max(minima[minimum].energy));
             if let Some(barrier) = barrier.filter(|barrier| *barrier < lowest) {
                 *best = Some(Joined {
                     basin: self.tried,
@@ -186,7 +197,7 @@ impl Grouping {
     fn consolidate<B, E, G>(
         &mut self,
         surface: &Surface<'_, B, E, G>,
-        rows: &[f32],
+        minima: &[Minimum],
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
     ) -> Result<bool, LandscapeError>
@@ -194,39 +205,53 @@ impl Grouping {
         B: AutodiffBackend,
         G: LandscapeEngine<B, E>,
     {
-        let pairs = pairs_of(&self.representatives);
-        let barriers = diffusion.pairs(surface, rows, &pairs, self.strength, self.calls, walked)?;
+        let (pairs, rows) = (pairs_of(&self.representatives), Minimum::rows(minima));
+        let barriers =
+            diffusion.pairs(surface, &rows, &pairs, self.strength, self.calls, walked)?;
         self.calls += 1;
         self.is_consolidated = true;
-        let lowest = pairs
+        let mut found: Vec<((usize, usize), f64)> = pairs
             .into_iter()
             .zip(barriers)
-            .filter_map(|(pair, barrier)| barrier.map(|barrier| (pair, barrier)))
-            .min_by(|(_, a), (_, b)| a.total_cmp(b));
-        if let Some(((low, high), barrier)) = lowest {
-            self.merge(low, high, barrier);
-            // The others may have been one with either.
-            self.is_consolidated = false;
+            .filter_map(|((low, high), barrier)| {
+                barrier.map(|barrier| ((low, high), barrier.max(minima[high].energy)))
+            })
+            .collect();
+        found.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+        for ((a, b), barrier) in found {
+            self.merge(a, b, barrier);
         }
-        Ok(!self.is_done())
+        Ok(false)
     }
 
-    /// The basin of the minimum `high` becomes a part of that of `low`.
-    fn merge(&mut self, low: usize, high: usize, barrier: f64) {
-        let place = |of: usize| self.representatives.iter().position(|other| *other == of);
-        let (Some(into), Some(gone)) = (place(low), place(high)) else {
+    /// The basins that the minima `a` and `b` are in become one, with the representative of the lower.
+    fn merge(&mut self, a: usize, b: usize, barrier: f64) {
+        let basin_of = |minimum: usize| {
+            let own = self
+                .representatives
+                .iter()
+                .position(|other| *other == minimum);
+            own.or(self.joined[minimum].map(|joined| joined.basin))
+        };
+        // Representatives are in the order of their energies.
+        let (Some(into), Some(gone)) = (basin_of(a).min(basin_of(b)), basin_of(a).max(basin_of(b)))
+        else {
             return;
         };
+        if into == gone {
+            return;
+        }
         for joined in self.joined.iter_mut().flatten() {
             if joined.basin == gone {
                 joined.basin = into;
+                joined.barrier = joined.barrier.max(barrier);
             } else if joined.basin > gone {
                 joined.basin -= 1;
             }
         }
-        self.representatives.remove(gone);
+        let absorbed = self.representatives.remove(gone);
         self.tried -= 1;
-        self.joined[high] = Some(Joined {
+        self.joined[absorbed] = Some(Joined {
             basin: into,
             barrier,
         });
@@ -240,4 +265,62 @@ pub(crate) fn pairs_of(numbers: &[usize]) -> Vec<(usize, usize)> {
         numbers[place + 1..].iter().map(move |b| (a, *b))
     };
     numbers.iter().enumerate().flat_map(pairs_from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn joined(basin: usize, barrier: f64) -> Option<Joined> {
+        Some(Joined { basin, barrier })
+    }
+
+    /// Basins {0, 4}, {1, 5}, {2}, {3, 6}.
+    fn four_basins() -> Grouping {
+        Grouping {
+            strength: 1.0,
+            representatives: vec![0, 1, 2, 3],
+            joined: vec![
+                None,
+                None,
+                None,
+                None,
+                joined(0, 5.0),
+                joined(1, 6.0),
+                joined(3, 7.0),
+            ],
+            tried: 4,
+            calls: 4,
+            is_consolidated: true,
+        }
+    }
+
+    #[test]
+    fn basins_that_merge_take_their_members_along() {
+        let mut grouping = four_basins();
+        grouping.merge(1, 3, 6.5);
+        assert_eq!(grouping.representatives, [0, 1, 2]);
+        assert_eq!(grouping.groups(), [0, 1, 2, 1, 0, 1, 1]);
+        assert_eq!(grouping.joined[3], joined(1, 6.5));
+        // The way of the seventh leads over its own barrier; of the sixth nothing has changed.
+        assert_eq!(grouping.joined[6], joined(1, 7.0));
+        assert_eq!(grouping.joined[5], joined(1, 6.0));
+        // By a minimum that is a representative no more, into a lower basin: all that had joined come along.
+        grouping.merge(0, 3, 8.0);
+        assert_eq!(grouping.groups(), [0, 0, 1, 0, 0, 0, 0]);
+        assert_eq!(grouping.joined[6], joined(0, 8.0));
+        // Two that are one already.
+        grouping.merge(1, 3, 9.0);
+        assert_eq!(grouping.basin_count(), 2);
+        assert!(grouping.is_done());
+    }
+
+    #[test]
+    fn the_lower_basin_absorbs_the_higher_whichever_is_named_first() {
+        let (mut one, mut other) = (four_basins(), four_basins());
+        one.merge(2, 1, 3.0);
+        other.merge(1, 2, 3.0);
+        assert_eq!(one, other);
+        assert_eq!(one.groups(), [0, 1, 1, 2, 0, 1, 2]);
+    }
 }

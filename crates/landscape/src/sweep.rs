@@ -67,7 +67,7 @@ impl StrengthSweep {
     /// The strengths that have been tried.
     #[must_use]
     pub fn tried(&self) -> &[f64] {
-        &self.strengths[..self.tried]
+        self.strengths.get(..self.tried).unwrap_or(&self.strengths)
     }
 
     /// The pairs and what is known of them.
@@ -79,7 +79,7 @@ impl StrengthSweep {
     /// Whether all strengths have been tried, or all pairs are together.
     #[must_use]
     pub fn is_done(&self) -> bool {
-        self.tried == self.strengths.len() || self.pairs.iter().all(|p| p.threshold.is_some())
+        self.tried >= self.strengths.len() || self.pairs.iter().all(|p| p.threshold.is_some())
     }
 
     /// Tries the pairs that are still apart with the next strength; says whether there is more to do. On an error nothing has
@@ -142,24 +142,27 @@ impl StrengthSweep {
         self.tried().iter().copied().take_while(keeps_apart).last()
     }
 
-    /// The middle, on a logarithmic scale, of the widest range of tried pulls in which no pair comes together, with pairs
-    /// together below it and pairs apart above: where the grouping depends least on α. None if there is no such range.
+    /// The middle of the widest range of tried pulls, on a logarithmic scale, within which no pair comes together while some
+    /// are together below it and some apart: where the grouping depends least on α. Pairs that no pull brought together count as apart up to
+    /// the strongest. None where every two pulls that follow each other bring pairs together.
     #[must_use]
     pub fn widest_plateau(&self) -> Option<f64> {
         let tried = self.tried();
-        let came = |strength: f64| {
-            let at = |pair: &&SweptPair| pair.threshold == Some(strength);
-            self.pairs.iter().filter(at).count()
+        let brings = |place: &usize| {
+            let here = |pair: &SweptPair| pair.threshold == Some(tried[*place]);
+            self.pairs.iter().any(here)
         };
-        // The places at which pairs come together; between two of them is a plateau.
-        let mut steps: Vec<usize> = (0..tried.len()).filter(|at| came(tried[*at]) > 0).collect();
+        let mut places: Vec<usize> = (0..tried.len()).filter(brings).collect();
         if self.pairs.iter().any(|pair| pair.threshold.is_none()) {
-            steps.push(tried.len());
+            places.push(tried.len());
         }
-        let widest = steps
+        // From a pull that brings pairs together to the last before the next that does.
+        let plateaus = places
             .windows(2)
-            .max_by_key(|ends| (ends[1] - ends[0], std::cmp::Reverse(ends[0])))?;
-        let (first, last) = (tried[widest[0]], tried[widest[1] - 1]);
+            .map(|ends| (tried[ends[0]], tried[ends[1] - 1]));
+        let (first, last) = plateaus
+            .filter(|(first, last)| last > first)
+            .max_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)))?;
         Some((first * last).sqrt())
     }
 }

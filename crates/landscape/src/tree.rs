@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::Barrier;
+use crate::{Barrier, LandscapeError};
 
 /// Two clusters of basins that become one.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -27,8 +27,21 @@ pub struct DisconnectivityTree {
 
 impl DisconnectivityTree {
     /// Merges basins from the lowest barrier up. Barriers between basins that are connected already say nothing new.
-    #[must_use]
-    pub fn new(leaves: Vec<f64>, barriers: &[Barrier]) -> Self {
+    ///
+    /// # Errors
+    /// [`LandscapeError::Barrier`] when one names a basin that is not there, or is not finite.
+    pub fn new(leaves: Vec<f64>, barriers: &[Barrier]) -> Result<Self, LandscapeError> {
+        let is_wrong = |barrier: &&Barrier| {
+            barrier.a.max(barrier.b) >= leaves.len() || !barrier.energy.is_finite()
+        };
+        if let Some(&Barrier { a, b, energy, .. }) = barriers.iter().find(is_wrong) {
+            return Err(LandscapeError::Barrier {
+                a,
+                b,
+                energy,
+                basins: leaves.len(),
+            });
+        }
         let mut sorted: Vec<&Barrier> = barriers.iter().collect();
         sorted.sort_by(|a, b| a.energy.total_cmp(&b.energy));
         // The cluster of each basin.
@@ -51,6 +64,6 @@ impl DisconnectivityTree {
                 }
             }
         }
-        Self { leaves, merges }
+        Ok(Self { leaves, merges })
     }
 }

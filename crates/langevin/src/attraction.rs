@@ -12,8 +12,9 @@ pub(crate) const NO_DISTANCE: f32 = 1e-20;
 /// (Hill, Nijkamp and Zhu, "Building a telescope to look into high-dimensional image spaces", arXiv 1803.01043, section 3):
 /// X ← X − (ε²/2)(∇F(X)/T + α (X − X*)/‖X − X*‖₂) + εZ, Z ~ N(0, I).
 ///
-/// The pull has the same size α everywhere, so it holds against a slope of U = F/T that is steeper than α nats per unit of
-/// distance nowhere: whether a chain arrives says how steep the way is. At X* itself there is no pull.
+/// The pull has the same size α everywhere, so without noise a chain cannot climb a slope of U = F/T steeper than α nats per unit of
+/// distance: whether it arrives says how steep the way is. At X* itself there is no pull. With ε = 0 the step is, as for
+/// [`Ula`], descent of the magnetised F: X ← X − ∇F(X) − αT (X − X*)/‖X − X*‖₂.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attraction {
     ula: Ula,
@@ -25,13 +26,16 @@ impl Attraction {
     /// Steps of size ε on F/T, with a pull of α nats per unit of distance.
     ///
     /// # Errors
-    /// [`LangevinError::AttractionStrength`] unless 0 ≤ α < ∞.
+    /// [`LangevinError::AttractionStrength`] unless α ≥ 0 and αT, the pull in units of F, is less than 1e15.
     pub fn new(
         step_size: StepSize,
         temperature: Temperature,
         strength: f64,
     ) -> Result<Self, LangevinError> {
-        if !(strength.is_finite() && strength >= 0.0) {
+        /// Single precision holds more than this times the reciprocal of [`NO_DISTANCE`].
+        const STRONGEST: f64 = 1e15;
+
+        if !(strength >= 0.0 && strength * temperature.get() < STRONGEST) {
             return Err(LangevinError::AttractionStrength(strength));
         }
         Ok(Self {
@@ -102,7 +106,7 @@ pub struct Way {
     pub nearest_step: u64,
     /// Steps that were begun or, once the way has ended, its length.
     pub steps: u64,
-    /// Whether and how the way has ended. From then on nothing changes, and the state of the chain means nothing.
+    /// Whether and how the way has ended. From then on nothing changes here, while the chain walks on.
     pub end: Option<WayEnd>,
 }
 
@@ -185,7 +189,7 @@ pub trait LandscapeEngine<B: AutodiffBackend, E>: Engine<B, E> {
     ///
     /// # Errors
     /// [`LangevinError::Targets`] when the three do not have the same number of chains or the same shape, and those of
-    /// [`Engine::run`].
+    /// [`Engine::run`]. After an error the records are of no use.
     fn attract(
         &self,
         energy: &E,

@@ -53,7 +53,7 @@ pub enum LangevinError {
     },
     /// A pull that is none.
     #[error(
-        "the strength of the attraction is {0}: must be a finite number of nats per unit of distance, ≥ 0"
+        "the strength of the attraction is {0}: must be a number of nats per unit of distance, ≥ 0, and less than 1e15 in units of F"
     )]
     AttractionStrength(f64),
     /// Not one target and one record for each chain.

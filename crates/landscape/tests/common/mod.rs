@@ -191,10 +191,3 @@ pub fn grouped<E: Energy<B> + Sync>(
     {}
     grouping
 }
-
-pub fn rows(minima: &[Minimum]) -> Vec<f32> {
-    minima
-        .iter()
-        .flat_map(|minimum| minimum.state.clone())
-        .collect()
-}

@@ -6,7 +6,9 @@ mod common;
 use std::f32::consts::TAU;
 
 use common::*;
-use ebm_landscape::{BarrierSearch, Barriers, DisconnectivityTree, Grouping, StrengthSweep};
+use ebm_landscape::{
+    Barrier, BarrierSearch, Barriers, DisconnectivityTree, Grouping, Minimum, StrengthSweep,
+};
 use ebm_langevin::TensorEngine;
 
 /// Four wells of unequal depth in the plane.
@@ -26,7 +28,7 @@ fn wells() -> Mixture {
 /// Barriers of all pairs, by pulls that grow from the one of the grouping.
 fn barriers<E: ebm_core::Energy<B> + Sync>(
     surface: &Mapped<'_, E>,
-    minima: &[ebm_landscape::Minimum],
+    minima: &[Minimum],
     grouping: &Grouping,
     diffusion: &ebm_landscape::Diffusion,
 ) -> Barriers {
@@ -42,7 +44,7 @@ fn barriers<E: ebm_core::Energy<B> + Sync>(
     };
     let mut barriers = Barriers::new(representatives, grouping.strength(), search).unwrap();
     while barriers
-        .advance(surface, &rows(minima), diffusion, &mut |_| true)
+        .advance(surface, &Minimum::rows(minima), diffusion, &mut |_| true)
         .unwrap()
     {}
     barriers
@@ -98,16 +100,19 @@ fn basins_and_barriers_of_a_mixture_are_its_wells_and_saddles() {
         .iter()
         .map(|basin| minima[basin.representative()].energy)
         .collect();
-    let tree = DisconnectivityTree::new(leaves.clone(), barriers.found());
+    let tree = DisconnectivityTree::new(leaves.clone(), barriers.found()).unwrap();
     // Saddles between the wells that have one between them.
     let saddle = |a: usize, b: usize| {
         let (from, to) = (&energy.centres[a], &energy.centres[b]);
         let middle = [(from[0] + to[0]) / 2.0, (from[1] + to[1]) / 2.0];
         let (point, is_saddle) = energy.stationary_point(middle);
         assert!(is_saddle, "{a} and {b}: {point:?}");
-        let mut barrier = barriers.found()[0];
-        (barrier.a, barrier.b, barrier.energy) = (a, b, energy.potential(&point));
-        barrier
+        Barrier {
+            a,
+            b,
+            energy: energy.potential(&point),
+            strength: 0.0,
+        }
     };
     let saddles = [
         saddle(0, 1),
@@ -116,7 +121,7 @@ fn basins_and_barriers_of_a_mixture_are_its_wells_and_saddles() {
         saddle(0, 3),
         saddle(1, 3),
     ];
-    let expected = DisconnectivityTree::new(leaves, &saddles);
+    let expected = DisconnectivityTree::new(leaves, &saddles).unwrap();
     assert_eq!(tree.merges.len(), 3);
     for (merge, expected) in tree.merges.iter().zip(&expected.merges) {
         assert_eq!((merge.a, merge.b), (expected.a, expected.b));
@@ -148,7 +153,7 @@ fn the_transition_is_where_the_pull_equals_the_steepest_slope() {
     let strengths = factors.map(|factor| strength(&diffusion, factor * steepest));
     let mut sweep = StrengthSweep::new(strengths.to_vec(), &[(0, 1)]).unwrap();
     while sweep
-        .advance(&surface, &rows(&minima), &diffusion, &mut |_| true)
+        .advance(&surface, &Minimum::rows(&minima), &diffusion, &mut |_| true)
         .unwrap()
     {}
     let threshold = sweep.pairs()[0].threshold.unwrap();
@@ -206,13 +211,13 @@ fn a_mixture_in_many_dimensions_is_mapped_too() {
         .iter()
         .map(|basin| minima[basin.representative()].energy)
         .collect();
-    let tree = DisconnectivityTree::new(leaves.clone(), barriers.found());
+    let tree = DisconnectivityTree::new(leaves.clone(), barriers.found()).unwrap();
     // Ways may lead through a third well, and the graph knows only the lowest.
     let mut tops = barriers.found().to_vec();
     for top in &mut tops {
         top.energy = energy.top_of_line(top.a, top.b);
     }
-    let expected = DisconnectivityTree::new(leaves, &tops);
+    let expected = DisconnectivityTree::new(leaves, &tops).unwrap();
     assert_eq!(tree.merges.len(), 4);
     for (merge, expected) in tree.merges.iter().zip(&expected.merges) {
         assert_eq!((merge.a, merge.b), (expected.a, expected.b));
