@@ -18,6 +18,17 @@ pub(crate) fn shell_word(path: &Path) -> String {
     }
 }
 
+/// This process as it was called.
+pub(crate) fn command_line() -> String {
+    let words = std::env::args_os()
+        .skip(1)
+        .map(|word| shell_word(word.as_ref()));
+    std::iter::once("cargo xtask".to_owned())
+        .chain(words)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
 /// What to change when learning ran away.
 pub(crate) fn divergence_advice(config: &ExperimentConfig, folder: &RunFolder) -> String {
     let epsilon = config.langevin.epsilon.get();

@@ -11,6 +11,7 @@ use crate::commands::classifier::ClassifierArguments;
 use crate::commands::compare::CompareArguments;
 use crate::commands::diagnose::DiagnoseArguments;
 use crate::commands::evaluate::EvaluateArguments;
+use crate::commands::map::MapArguments;
 use crate::commands::quality::QualityArguments;
 use crate::error::DriverError;
 use crate::run_folder::RunInfo;
@@ -41,6 +42,8 @@ pub(crate) enum Command {
     Sample(SampleArguments),
     /// Run long chains under a learned energy, with ULA or MALA, and show where they go.
     Evaluate(EvaluateArguments),
+    /// Find the metastable basins of a learned energy and the barriers between them.
+    Map(MapArguments),
     /// Judge a run on both axes of the paper: d and r, and long chains.
     Diagnose(DiagnoseArguments),
     /// Put several runs side by side on one page.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ebm_data::DataError;
 use ebm_diagnostics::DiagnosticsError;
 use ebm_energy_net::NetError;
+use ebm_landscape::LandscapeError;
 use ebm_langevin::LangevinError;
 use ebm_trainer::TrainerError;
 
@@ -61,6 +62,12 @@ pub(crate) enum DriverError {
     /// Chains.
     #[error(transparent)]
     Langevin(#[from] LangevinError),
+    /// A setting of a map, or what it was given. What the engine reports is [`Self::Langevin`].
+    #[error(transparent)]
+    Landscape(LandscapeError),
+    /// A map that cannot be made with these settings.
+    #[error("{0}")]
+    Map(String),
     /// The file system refused.
     #[error("{path}: {source}{}", advice(source))]
     Io {
@@ -101,6 +108,15 @@ pub(crate) enum DriverError {
     Interrupted,
 }
 
+impl From<LandscapeError> for DriverError {
+    fn from(error: LandscapeError) -> Self {
+        match error {
+            LandscapeError::Langevin(error) => error.into(),
+            other => Self::Landscape(other),
+        }
+    }
+}
+
 impl DriverError {
     pub(crate) fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
         Self::Io {
@@ -116,6 +132,7 @@ impl DriverError {
             | Self::Config(_)
             | Self::Trainer(TrainerError::Setting { .. })
             | Self::Langevin(LangevinError::NotFused(_))
+            | Self::Landscape(LandscapeError::Setting { .. })
             | Self::Data(DataError::Config { .. }) => 2,
             Self::Variant { error, .. } => error.exit_code(),
             Self::Interrupted => 130,

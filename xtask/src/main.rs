@@ -18,6 +18,7 @@ mod json;
 mod landscape;
 mod learning;
 mod logging;
+mod mapping;
 mod npy;
 mod observers;
 mod quality;
@@ -42,6 +43,7 @@ fn main() -> ExitCode {
         Command::Experiment(arguments) => commands::experiment::run(arguments, &screen),
         Command::Sample(arguments) => commands::sample::run(&arguments, &screen),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &screen),
+        Command::Map(arguments) => commands::map::run(&arguments, &screen),
         Command::Diagnose(arguments) => commands::diagnose::run(&arguments, &screen),
         Command::Compare(arguments) => commands::compare::run(&arguments, &screen),
         Command::Quality(arguments) => commands::quality::run(&arguments, &screen),

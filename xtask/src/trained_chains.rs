@@ -8,9 +8,10 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use ebm_core::Temperature;
 use ebm_energy_net::{Net, NetConfig, load_weights};
+use ebm_landscape::Surface;
 use ebm_langevin::{
-    ChainRun, CpuEngine, Engine, EngineChoice, FoundStepSize, LangevinError, StepSizeSearch,
-    find_step_size,
+    ChainRun, CpuEngine, Engine, EngineChoice, FoundStepSize, LandscapeEngine, LangevinError,
+    StepSizeSearch, find_step_size,
 };
 
 use crate::backend::BackendName;
@@ -95,6 +96,27 @@ impl<B: AutodiffBackend> TrainedChains<B> {
     ) -> Result<FoundStepSize, LangevinError> {
         let states = self.tensor(states);
         find_step_size::<B, _, _>(&self.engine, &self.net, &states, temperature, search)
+    }
+
+    /// U = F/T of the net, to be mapped.
+    pub(crate) fn surface(&self, temperature: Temperature) -> Surface<'_, B, Net<B>, CpuEngine> {
+        let device = self.device.clone();
+        Surface::new(&self.engine, &self.net, temperature, self.shape, device)
+    }
+
+    /// ‖∇F‖₂ of each state, row by row.
+    pub(crate) fn slopes(&self, states: Vec<f32>) -> Result<Vec<f64>, LangevinError> {
+        let states = self.tensor(states);
+        let found = LandscapeEngine::<B, _>::energy_gradient(&self.engine, &self.net, states)?;
+        let gradient: Vec<f32> = found.gradient.into_data().iter::<f32>().collect();
+        let per_state = self.shape.iter().product::<usize>().max(1);
+        let norm = |row: &[f32]| {
+            row.iter()
+                .map(|x| f64::from(*x).powi(2))
+                .sum::<f64>()
+                .sqrt()
+        };
+        Ok(gradient.chunks_exact(per_state).map(norm).collect())
     }
 
     fn tensor(&self, states: Vec<f32>) -> Tensor<B::InnerBackend, 4> {

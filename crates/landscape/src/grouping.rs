@@ -138,7 +138,8 @@ impl Grouping {
     }
 
     /// Tries the newest basin against the minima above it, and opens the next one if there has to be one; at the end tries all
-    /// basins against each other once more. Says whether there is more to do. On an error nothing has changed.
+    /// basins against each other once more, and joins those that reach each other every time. Says whether there is more to do.
+    /// On an error nothing has changed.
     ///
     /// # Errors
     /// [`LandscapeError::OtherMinima`] when there are more or fewer than at the beginning, and as [`Diffusion::run`].
@@ -193,7 +194,9 @@ impl Grouping {
         Ok(!self.is_done())
     }
 
-    /// Basins whose representatives reach each other in a second experiment become one, the lowest barriers first.
+    /// Basins whose representatives reach each other in every attempt of a second experiment, in both directions, become one, the
+    /// lowest barriers first. A single arrival is not enough: among the many pairs of many basins some arrive by chance, and would
+    /// join everything.
     fn consolidate<B, E, G>(
         &mut self,
         surface: &Surface<'_, B, E, G>,
@@ -206,19 +209,24 @@ impl Grouping {
         G: LandscapeEngine<B, E>,
     {
         let (pairs, rows) = (pairs_of(&self.representatives), Minimum::rows(minima));
-        let barriers =
-            diffusion.pairs(surface, &rows, &pairs, self.strength, self.calls, walked)?;
+        diffusion.check()?;
+        let attempts: Vec<_> = pairs
+            .iter()
+            .flat_map(|pair| diffusion.attempts(*pair))
+            .collect();
+        let crossings =
+            diffusion.run(surface, &rows, &attempts, self.strength, self.calls, walked)?;
         self.calls += 1;
         self.is_consolidated = true;
-        let mut found: Vec<((usize, usize), f64)> = pairs
-            .into_iter()
-            .zip(barriers)
-            .filter_map(|((low, high), barrier)| {
-                barrier.map(|barrier| ((low, high), barrier.max(minima[high].energy)))
-            })
-            .collect();
-        found.sort_by(|(_, a), (_, b)| a.total_cmp(b));
-        for ((a, b), barrier) in found {
+        let of_a_pair = 2 * diffusion.trials as usize;
+        let mut sure: Vec<((usize, usize), f64)> = Vec::new();
+        for (pair, crossings) in pairs.into_iter().zip(crossings.chunks_exact(of_a_pair)) {
+            let barriers: Option<Vec<f64>> = crossings.iter().map(|c| c.barrier).collect();
+            let lowest = barriers.into_iter().flatten().min_by(f64::total_cmp);
+            sure.extend(lowest.map(|barrier| (pair, barrier.max(minima[pair.1].energy))));
+        }
+        sure.sort_by(|(_, a), (_, b)| a.total_cmp(b));
+        for ((a, b), barrier) in sure {
             self.merge(a, b, barrier);
         }
         Ok(false)

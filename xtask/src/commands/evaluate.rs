@@ -10,7 +10,7 @@ use clap::Args;
 use ebm_core::{NoiseKey, Stream};
 use ebm_langevin::{ChainRun, EngineChoice};
 
-use crate::advice::shell_word;
+use crate::advice::{command_line, shell_word};
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::{BackendArguments, DataDirectory};
 use crate::error::DriverError;
@@ -238,17 +238,6 @@ impl EvaluateArguments {
         }
         Ok(settings)
     }
-}
-
-/// This process as it was called.
-fn command_line() -> String {
-    let words = std::env::args_os()
-        .skip(1)
-        .map(|word| shell_word(word.as_ref()));
-    std::iter::once("cargo xtask".to_owned())
-        .chain(words)
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 /// Checks that net, weights and engine go together before anything is written, and looks for ε where that was asked for.

@@ -7,6 +7,7 @@ pub(crate) mod data;
 pub(crate) mod diagnose;
 pub(crate) mod evaluate;
 pub(crate) mod experiment;
+pub(crate) mod map;
 pub(crate) mod quality;
 pub(crate) mod sample;
 pub(crate) mod study;

@@ -83,15 +83,20 @@ impl ExperimentConfig {
     /// Whether the data are handwritten digits of one channel, or take their form, so that the digit classifier can
     /// read them.
     pub(crate) fn is_digits(&self) -> bool {
-        let is_digits = matches!(
-            self.data,
-            DataConfig::EmbeddedDigits(_) | DataConfig::Mnist(_) | DataConfig::Idx(_)
-        );
-        is_digits && self.data.shape()[0] == 1
+        are_digits(&self.data)
     }
 
     /// Whether the report at the end of the run judges fresh samples: digits, and chains that start from noise.
     pub(crate) fn judges_digits(&self) -> bool {
         self.is_digits() && self.langevin.start.noise().is_some()
     }
+}
+
+/// As [`ExperimentConfig::is_digits`], of data alone.
+pub(crate) fn are_digits(data: &DataConfig) -> bool {
+    let is_digits = matches!(
+        data,
+        DataConfig::EmbeddedDigits(_) | DataConfig::Mnist(_) | DataConfig::Idx(_)
+    );
+    is_digits && data.shape()[0] == 1
 }

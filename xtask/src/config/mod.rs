@@ -23,7 +23,7 @@ mod validate;
 
 pub(crate) use cost::CostEstimate;
 pub(crate) use error::ConfigError;
-pub(crate) use experiment::ExperimentConfig;
+pub(crate) use experiment::{ExperimentConfig, are_digits};
 pub(crate) use load::Source;
 pub(crate) use named::{named, studies};
 pub(crate) use sections::{LandscapeConfig, LongRunConfig, LongRunStart, OutputConfig};

@@ -15,6 +15,6 @@ pub(crate) use folder::{ChainState, EvaluationFolder, Sums};
 pub(crate) use page::Page;
 pub(crate) use record::Record;
 pub(crate) use settings::{KernelName, Settings, step_size, temperature};
-pub(crate) use start::{StartArguments, Starts};
+pub(crate) use start::{EvaluationStart, StartArguments, Starts};
 pub(crate) use step_size::find_step_size;
 pub(crate) use walk::{Ended, Walk};

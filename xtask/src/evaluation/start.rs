@@ -6,6 +6,7 @@ use clap::{Args, ValueEnum};
 use ebm_core::{NoiseKey, Stream};
 use ebm_energy_net::read_tensors;
 use ebm_langevin::{ChainStart, NoiseStart};
+use serde::{Deserialize, Serialize};
 
 use crate::cli::DataDirectory;
 use crate::config::{ExperimentConfig, Source};
@@ -34,7 +35,8 @@ pub(crate) struct StartArguments {
 }
 
 /// Where the chains of an evaluation start.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum EvaluationStart {
     Uniform,
     Gaussian,
@@ -82,6 +84,11 @@ impl Starts<'_> {
                 ("the bank".into(), self.choose(&states, "the bank")?)
             }
         })
+    }
+
+    /// Whether there is a persistent bank to start from.
+    pub(crate) fn has_bank(&self) -> bool {
+        self.bank().is_ok()
     }
 
     /// As asked for, or as learning starts its chains.
