@@ -44,7 +44,7 @@ fn no_step_of_a_descent_goes_up() {
     let engine = TensorEngine::default();
     let surface = surface(&engine, &energy, 3);
     let starts = scattered(20, 3, 2.0);
-    let mut last = vec![f64::INFINITY; 20];
+    let mut last = [f64::INFINITY; 20];
     for most_evaluations in [0, 1, 2, 5, 10, 50, 200] {
         let descent = Descent {
             most_evaluations,
