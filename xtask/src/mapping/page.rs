@@ -30,7 +30,7 @@ impl Page<'_> {
     pub(crate) fn write(&self) -> Result<(), DriverError> {
         let (summary, settings) = (self.summary, &self.state.settings);
         write_json(&self.folder.path("map.json"), summary)?;
-        let mut report = Report::new(format!("Basins of {}", settings.weights))
+        let mut report = Report::new("Metastable basins of a learned energy")
             .verdict(&summary.sentence, self.text());
         let shown = &summary.barriers.basins;
         let figure = write_tree(
