@@ -28,6 +28,7 @@ mod stop;
 mod study;
 mod trained;
 mod trained_chains;
+mod work_folder;
 
 use std::process::ExitCode;
 

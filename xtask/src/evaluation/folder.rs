@@ -5,29 +5,29 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ebm_energy_net::{NamedParameter, NetError, read_metadata, read_tensors, write_tensors};
+use ebm_energy_net::{NamedParameter, read_metadata, write_tensors};
 use serde::{Deserialize, Serialize};
 
 use super::{Record, Settings};
 use crate::error::DriverError;
 use crate::json::write_json;
-use crate::run_folder::lock;
+use crate::work_folder::{WorkFolder, WorkKind};
 
 const SETTINGS: &str = "evaluation.json";
-const WEIGHTS: &str = "weights.safetensors";
 const STATES: &str = "states.safetensors";
 const RECORDS: &str = "records.jsonl";
 const PAGE: &str = "evaluation.html";
 const STEP: &str = "ebm.step";
 const SUMS: &str = "ebm.sums_since_record";
+const KIND: WorkKind = WorkKind {
+    name: "an evaluation",
+    settings: SETTINGS,
+    anew: "evaluate anew into another folder",
+};
 
 /// A folder with settings, weights, the newest states and the records up to them.
 #[derive(Debug)]
-pub(crate) struct EvaluationFolder {
-    root: PathBuf,
-    /// Keeps a second process from walking in the folder.
-    _lock: File,
-}
+pub(crate) struct EvaluationFolder(WorkFolder);
 
 /// Chains between two pieces.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,15 +60,7 @@ impl EvaluationFolder {
         weights: &Path,
         start: &ChainState,
     ) -> Result<Self, DriverError> {
-        Self::check_free(root)?;
-        fs::create_dir_all(root).map_err(|error| DriverError::io(root, error))?;
-        let folder = Self {
-            root: root.to_owned(),
-            _lock: lock(root)?,
-        };
-        // Read and written, not copied: the source may be a file of PyTorch.
-        let metadata = read_metadata(weights)?;
-        write_tensors(&read_tensors(weights)?, &folder.weights(), metadata)?;
+        let folder = Self(WorkFolder::create(root, KIND, weights)?);
         folder.save(settings, start, None)?;
         // Last: a folder with settings has all that is needed to go on.
         folder.write_settings(settings)?;
@@ -85,14 +77,7 @@ impl EvaluationFolder {
     /// # Errors
     /// [`DriverError::Usage`].
     pub(crate) fn check_free(root: &Path) -> Result<(), DriverError> {
-        let is_occupied = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
-        if is_occupied {
-            return Err(DriverError::Usage(format!(
-                "{} is not empty; continue an evaluation there with `--resume {0}`, or choose another folder with --out",
-                root.display()
-            )));
-        }
-        Ok(())
+        WorkFolder::check_free(root, KIND)
     }
 
     /// The folder of an earlier evaluation with its settings.
@@ -100,36 +85,20 @@ impl EvaluationFolder {
     /// # Errors
     /// [`DriverError::Usage`] when it is none, [`DriverError::RunFolder`] when it is damaged.
     pub(crate) fn open(root: &Path) -> Result<(Self, Settings), DriverError> {
-        let path = root.join(SETTINGS);
-        if !path.is_file() {
-            return Err(DriverError::Usage(format!(
-                "{} is not the folder of an evaluation (it has no {SETTINGS})",
-                root.display()
-            )));
-        }
-        let folder = Self {
-            root: root.to_owned(),
-            _lock: lock(root)?,
-        };
-        let text = fs::read(&path).map_err(|error| DriverError::io(&path, error))?;
-        let settings: Settings =
-            serde_json::from_slice(&text).map_err(|error| folder.damaged(SETTINGS, error))?;
-        settings
-            .check()
-            .map_err(|problem| folder.damaged(SETTINGS, problem))?;
-        Ok((folder, settings))
+        let (folder, settings) = WorkFolder::open(root, KIND, Settings::check)?;
+        Ok((Self(folder), settings))
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        self.0.path(name)
     }
 
     pub(crate) fn root(&self) -> &Path {
-        &self.root
+        self.0.root()
     }
 
     pub(crate) fn weights(&self) -> PathBuf {
-        self.path(WEIGHTS)
+        self.0.weights()
     }
 
     pub(crate) fn page(&self) -> PathBuf {
@@ -157,7 +126,7 @@ impl EvaluationFolder {
             });
         }
         let sums =
-            serde_json::to_string(&chains.since).map_err(|error| self.damaged(STATES, error))?;
+            serde_json::to_string(&chains.since).map_err(|error| self.0.damaged(STATES, error))?;
         let metadata = HashMap::from([
             (STEP.to_owned(), chains.step.to_string()),
             (SUMS.to_owned(), sums),
@@ -167,31 +136,20 @@ impl EvaluationFolder {
 
     /// The newest states.
     pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainState, DriverError> {
-        let path = self.path(STATES);
-        let unreadable = |error| match error {
-            NetError::Format { reason, .. } => self.damaged(STATES, reason),
-            other => DriverError::from(other),
-        };
-        let metadata = read_metadata(&path).map_err(unreadable)?;
+        let metadata =
+            read_metadata(&self.path(STATES)).map_err(|e| self.0.unreadable(STATES, e))?;
         let step = metadata.get(STEP).and_then(|step| step.parse().ok());
         let sums = metadata.get(SUMS);
         let sums = sums.and_then(|sums| serde_json::from_str(sums).ok());
-        let states = read_tensors(&path)
-            .map_err(unreadable)?
-            .into_iter()
-            .find(|tensor| tensor.name == "states");
-        let count = settings.chains * settings.state_shape.iter().product::<usize>();
-        match (step, sums, states) {
-            (Some(step), Some(since), Some(states))
-                if step <= settings.steps && states.values.len() == count =>
-            {
-                Ok(ChainState {
-                    step,
-                    states: states.values,
-                    since,
-                })
-            }
-            _ => Err(self.damaged(STATES, "does not belong to the settings beside it")),
+        let values = settings.chains * settings.state_shape.iter().product::<usize>();
+        let states = self.0.read_states(STATES, values)?;
+        match (step, sums) {
+            (Some(step), Some(since)) if step <= settings.steps => Ok(ChainState {
+                step,
+                states,
+                since,
+            }),
+            _ => Err(self.0.foreign(STATES)),
         }
     }
 
@@ -215,7 +173,7 @@ impl EvaluationFolder {
                 Ok(_) => break,
                 // Only the last line can be half-written, and then it lies beyond the states.
                 Err(_) if !text.ends_with('\n') && text.ends_with(line) => break,
-                Err(error) => return Err(self.damaged(RECORDS, error)),
+                Err(error) => return Err(self.0.damaged(RECORDS, error)),
             }
             kept += line;
             kept.push('\n');
@@ -227,7 +185,7 @@ impl EvaluationFolder {
                 "ends at step {}, but the states beside it are of step {step}",
                 last.map_or_else(|| "none".to_owned(), |last| last.to_string())
             );
-            return Err(self.damaged(RECORDS, problem));
+            return Err(self.0.damaged(RECORDS, problem));
         }
         self.write(RECORDS, kept.as_bytes())?;
         Ok(records)
@@ -246,13 +204,6 @@ impl EvaluationFolder {
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), DriverError> {
         let path = self.path(name);
         ebm_core::write_atomically(&path, bytes).map_err(|error| DriverError::io(path, error))
-    }
-
-    fn damaged(&self, name: &str, problem: impl ToString) -> DriverError {
-        DriverError::RunFolder {
-            path: self.path(name),
-            problem: format!("{}; evaluate anew into another folder", problem.to_string()),
-        }
     }
 }
 

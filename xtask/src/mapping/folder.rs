@@ -1,32 +1,32 @@
 //! The folder of a map: complete in itself, so that it can be continued anywhere.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use ebm_energy_net::{NamedParameter, NetError, read_metadata, read_tensors, write_tensors};
+use ebm_energy_net::{NamedParameter, read_metadata, write_tensors};
 use ebm_landscape::Minimum;
 
 use super::state::Found;
 use super::{Settings, State};
 use crate::error::DriverError;
 use crate::json::write_json;
-use crate::run_folder::lock;
+use crate::work_folder::{WorkFolder, WorkKind};
 
 const STATE: &str = "state.json";
-const WEIGHTS: &str = "weights.safetensors";
 const CHAINS: &str = "chains.safetensors";
 const MINIMA: &str = "minima.safetensors";
 const STATES: &str = "states";
 const STEP: &str = "ebm.step";
+const KIND: WorkKind = WorkKind {
+    name: "a map",
+    settings: STATE,
+    anew: "map anew into another folder",
+};
 
 /// A folder with weights, chains, minima and the state of the work.
 #[derive(Debug)]
-pub(crate) struct MapFolder {
-    root: PathBuf,
-    /// Keeps a second process from working in the folder.
-    _lock: File,
-}
+pub(crate) struct MapFolder(WorkFolder);
 
 /// The chains of the gathering after some steps.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,15 +48,7 @@ impl MapFolder {
         weights: &Path,
         initial: Vec<f32>,
     ) -> Result<Self, DriverError> {
-        Self::check_free(root)?;
-        fs::create_dir_all(root).map_err(|error| DriverError::io(root, error))?;
-        let folder = Self {
-            root: root.to_owned(),
-            _lock: lock(root)?,
-        };
-        // Read and written, not copied: the source may be a file of PyTorch.
-        let metadata = read_metadata(weights)?;
-        write_tensors(&read_tensors(weights)?, &folder.weights(), metadata)?;
+        let folder = Self(WorkFolder::create(root, KIND, weights)?);
         let chains = GatheredChains {
             step: 0,
             states: initial,
@@ -72,14 +64,7 @@ impl MapFolder {
     /// # Errors
     /// [`DriverError::Usage`].
     pub(crate) fn check_free(root: &Path) -> Result<(), DriverError> {
-        let is_occupied = fs::read_dir(root).is_ok_and(|mut entries| entries.next().is_some());
-        if is_occupied {
-            return Err(DriverError::Usage(format!(
-                "{} is not empty; continue a map there with `--resume {0}`, or choose another folder with --out",
-                root.display()
-            )));
-        }
-        Ok(())
+        WorkFolder::check_free(root, KIND)
     }
 
     /// Opens the folder of an earlier map.
@@ -87,35 +72,20 @@ impl MapFolder {
     /// # Errors
     /// [`DriverError::Usage`] when it is none, [`DriverError::RunFolder`] when it is damaged.
     pub(crate) fn open(root: &Path) -> Result<(Self, State), DriverError> {
-        let path = root.join(STATE);
-        if !path.is_file() {
-            return Err(DriverError::Usage(format!(
-                "{} is not the folder of a map (it has no {STATE})",
-                root.display()
-            )));
-        }
-        let folder = Self {
-            root: root.to_owned(),
-            _lock: lock(root)?,
-        };
-        let text = fs::read(&path).map_err(|error| DriverError::io(&path, error))?;
-        let state: State =
-            serde_json::from_slice(&text).map_err(|error| folder.damaged(STATE, error))?;
-        let check = state.check();
-        check.map_err(|problem| folder.damaged(STATE, problem))?;
-        Ok((folder, state))
+        let (folder, state) = WorkFolder::open(root, KIND, State::check)?;
+        Ok((Self(folder), state))
     }
 
     pub(crate) fn root(&self) -> &Path {
-        &self.root
+        self.0.root()
     }
 
     pub(crate) fn path(&self, name: &str) -> PathBuf {
-        self.root.join(name)
+        self.0.path(name)
     }
 
     pub(crate) fn weights(&self) -> PathBuf {
-        self.path(WEIGHTS)
+        self.0.weights()
     }
 
     pub(crate) fn page(&self) -> PathBuf {
@@ -148,12 +118,14 @@ impl MapFolder {
     /// # Errors
     /// [`DriverError::RunFolder`] when they do not belong to the settings.
     pub(crate) fn read_chains(&self, settings: &Settings) -> Result<GatheredChains, DriverError> {
-        let metadata = read_metadata(&self.path(CHAINS)).map_err(|e| self.unreadable(CHAINS, e))?;
+        let metadata =
+            read_metadata(&self.path(CHAINS)).map_err(|e| self.0.unreadable(CHAINS, e))?;
         let step = metadata.get(STEP).and_then(|step| step.parse().ok());
-        let states = self.read_states(CHAINS, settings, settings.all_chains())?;
+        let values = settings.all_chains() * settings.state_size();
+        let states = self.0.read_states(CHAINS, values)?;
         match step.filter(|step| *step <= settings.gather_steps) {
             Some(step) => Ok(GatheredChains { step, states }),
-            None => Err(self.damaged(CHAINS, "does not belong to the settings beside it")),
+            None => Err(self.0.foreign(CHAINS)),
         }
     }
 
@@ -163,10 +135,7 @@ impl MapFolder {
         settings: &Settings,
         minima: &[Minimum],
     ) -> Result<(), DriverError> {
-        let rows = minima
-            .iter()
-            .flat_map(|minimum| minimum.state.iter().copied());
-        self.write_states(MINIMA, settings, rows.collect(), HashMap::new())
+        self.write_states(MINIMA, settings, Minimum::rows(minima), HashMap::new())
     }
 
     /// The minima, with their states.
@@ -178,7 +147,8 @@ impl MapFolder {
         settings: &Settings,
         found: &Found,
     ) -> Result<Vec<Minimum>, DriverError> {
-        let rows = self.read_states(MINIMA, settings, found.minima.len())?;
+        let values = found.minima.len() * settings.state_size();
+        let rows = self.0.read_states(MINIMA, values)?;
         let states = rows.chunks_exact(settings.state_size());
         let minimum = |(found, state): (&super::state::FoundMinimum, &[f32])| Minimum {
             origin: found.chain,
@@ -208,35 +178,5 @@ impl MapFolder {
             values,
         };
         Ok(write_tensors(&[states], &self.path(name), metadata)?)
-    }
-
-    fn read_states(
-        &self,
-        name: &str,
-        settings: &Settings,
-        count: usize,
-    ) -> Result<Vec<f32>, DriverError> {
-        let tensors = read_tensors(&self.path(name)).map_err(|e| self.unreadable(name, e))?;
-        let states = tensors.into_iter().find(|tensor| tensor.name == STATES);
-        match states {
-            Some(states) if states.values.len() == count * settings.state_size() => {
-                Ok(states.values)
-            }
-            _ => Err(self.damaged(name, "does not belong to the settings beside it")),
-        }
-    }
-
-    fn unreadable(&self, name: &str, error: NetError) -> DriverError {
-        match error {
-            NetError::Format { reason, .. } => self.damaged(name, reason),
-            other => other.into(),
-        }
-    }
-
-    fn damaged(&self, name: &str, problem: impl ToString) -> DriverError {
-        DriverError::RunFolder {
-            path: self.path(name),
-            problem: format!("{}; map anew into another folder", problem.to_string()),
-        }
     }
 }

@@ -151,7 +151,7 @@ fn read_digits<B: AutodiffBackend>(
     if !settings.is_digits {
         return Ok(vec![None; minima.len()]);
     }
-    let rows: Vec<f32> = Minimum::rows(minima);
+    let rows = Minimum::rows(minima);
     let [_, height, width] = settings.state_shape;
     let images = DigitImages {
         values: &rows,
