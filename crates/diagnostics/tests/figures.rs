@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used)]
 
 use ebm_diagnostics::plot::{
-    ChainEnergies, CorrelationOptions, DiagnosticOptions, Landscape, LineFigure, LineSeries,
-    Reference, chain_energy_figure, correlation_figure, diagnostic_figure, landscape_figure,
-    line_figure,
+    ChainEnergies, CorrelationOptions, DiagnosticOptions, Landscape, LineFigure, LineSeries, Plane,
+    PlanePoint, Reference, Transition, chain_energy_figure, correlation_figure, diagnostic_figure,
+    landscape_figure, line_figure, plane_figure, transition_figure,
 };
 use ebm_diagnostics::verdict::{ChainGroup, ChainStart};
 use ebm_diagnostics::{
@@ -325,6 +325,75 @@ fn line_figure_shows_names_and_reference() {
         values: vec![f64::NAN, 1.0],
     }];
     assert!(line_figure(&figure).is_err());
+}
+
+#[test]
+fn transition_figure_marks_a_strength() {
+    let share = |alpha: f64| 100.0 / (1.0 + (alpha / 200.0).powi(-6));
+    let shares: Vec<(f64, f64)> = (0..20)
+        .map(|place| 4.0 * 1.3f64.powi(place))
+        .map(|alpha| (alpha, share(alpha)))
+        .collect();
+    let chosen = Reference {
+        label: "α = 115 taken".to_owned(),
+        value: 115.0,
+    };
+    let tolerated = Reference {
+        label: "as many as may come together".to_owned(),
+        value: 5.0,
+    };
+    let mut transition = Transition {
+        title: "100 pairs of minima: percent that come together",
+        x_label: "α (nats of U/τ per unit of distance)",
+        shares: &shares,
+        reference: Some(&tolerated),
+        mark: Some(&chosen),
+    };
+    let figure = transition_figure(&transition).unwrap();
+    let svg = figure.to_svg();
+    assert!(svg.contains("α = 115 taken") && svg.contains("dashed: as many"));
+    assert_eq!(png_size(&figure.to_png().unwrap()), (1600, 900));
+    keep(&figure, "transition");
+    // What no logarithmic axis has is left out; then too little is left.
+    transition.shares = &[(0.0, 1.0), (f64::NAN, 2.0), (1.0, f64::NAN), (2.0, 5.0)];
+    assert!(transition_figure(&transition).is_err());
+}
+
+#[test]
+fn plane_figure_labels_its_groups() {
+    let points: Vec<PlanePoint> = (0..80)
+        .map(|number| {
+            let (group, turn) = (number / 10, f64::from(number / 10) / 8.0);
+            let (sine, cosine) = (turn * std::f64::consts::TAU).sin_cos();
+            let radius = 1.0 + 0.01 * f64::from(number % 10);
+            PlanePoint {
+                place: [radius * cosine, radius * sine],
+                group: group as usize,
+                is_labelled: number % 10 == 0,
+            }
+        })
+        .collect();
+    fn plane(points: &[PlanePoint]) -> Plane<'_> {
+        Plane {
+            title: "80 minima in 8 basins",
+            points,
+        }
+    }
+    let figure = plane_figure(&plane(&points)).unwrap();
+    // Texts of labels are on lines of their own, as ticks are.
+    assert!(figure.to_svg().lines().any(|line| line.trim() == "7"));
+    assert_eq!(png_size(&figure.to_png().unwrap()), (1200, 1226));
+    keep(&figure, "plane");
+    let origin = PlanePoint {
+        place: [0.0; 2],
+        ..points[0]
+    };
+    plane_figure(&plane(&[origin])).unwrap().to_png().unwrap();
+    let lost = PlanePoint {
+        place: [f64::NAN, 0.0],
+        ..origin
+    };
+    assert!(plane_figure(&plane(&[lost])).is_err());
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         println!("  α = {strength:6.1}: {:3.0} %", 100.0 * together);
     }
     let strength = sweep
-        .widest_plateau()
+        .widest_plateau(0.0)
         .ok_or("no plateau: widen the ladder")?;
     println!("the grouping depends least on α at {strength:.1}");
 

@@ -142,27 +142,30 @@ impl StrengthSweep {
         self.tried().iter().copied().take_while(keeps_apart).last()
     }
 
-    /// The middle of the widest range of tried pulls, on a logarithmic scale, within which no pair comes together while some
-    /// are together below it and some apart: where the grouping depends least on α. Pairs that no pull brought together count as apart up to
-    /// the strongest. None where every two pulls that follow each other bring pairs together.
+    /// The middle of the widest range of tried pulls, on a logarithmic scale, within which at most `fraction` of the pairs come
+    /// together, while more than that are together below it and more than that apart above: where the grouping depends least on α. None
+    /// where there is no such range.
     #[must_use]
-    pub fn widest_plateau(&self) -> Option<f64> {
-        let tried = self.tried();
-        let brings = |place: &usize| {
-            let here = |pair: &SweptPair| pair.threshold == Some(tried[*place]);
-            self.pairs.iter().any(here)
+    pub fn widest_plateau(&self, fraction: f64) -> Option<f64> {
+        let (tried, all) = (self.tried(), self.pairs.len());
+        let is_together =
+            |pair: &&SweptPair, strength: f64| pair.threshold.is_some_and(|at| at <= strength);
+        let count = |strength: &f64| {
+            let pairs = self.pairs.iter();
+            pairs.filter(|pair| is_together(pair, *strength)).count()
         };
-        let mut places: Vec<usize> = (0..tried.len()).filter(brings).collect();
-        if self.pairs.iter().any(|pair| pair.threshold.is_none()) {
-            places.push(tried.len());
-        }
-        // From a pull that brings pairs together to the last before the next that does.
-        let plateaus = places
-            .windows(2)
-            .map(|ends| (tried[ends[0]], tried[ends[1] - 1]));
-        let (first, last) = plateaus
-            .filter(|(first, last)| last > first)
-            .max_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)))?;
-        Some((first * last).sqrt())
+        let together: Vec<usize> = tried.iter().map(count).collect();
+        let tolerated = (fraction * all as f64) as usize;
+        let is_plateau = |&(first, last): &(usize, usize)| {
+            let (below, above) = (together[first], together[last]);
+            below > tolerated && all - above > tolerated && above - below <= tolerated
+        };
+        let ranges = (0..tried.len())
+            .flat_map(|first| (first + 1..tried.len()).map(move |last| (first, last)));
+        ranges
+            .filter(is_plateau)
+            .map(|(first, last)| (tried[first], tried[last]))
+            .max_by(|a, b| (a.1 / a.0).total_cmp(&(b.1 / b.0)))
+            .map(|(low, high)| (low * high).sqrt())
     }
 }

@@ -79,7 +79,7 @@ fn sweeps_choose_a_strength_between_together_and_apart() {
     assert_eq!(sweep.together(16.0, |_| true), Some(0.5));
     assert_eq!(sweep.together(16.0, |pair| pair.a == 7), None);
     // From 2 on, where a pair comes together, to 8, the last before the next does.
-    assert_eq!(sweep.widest_plateau(), Some(4.0));
+    assert_eq!(sweep.widest_plateau(0.0), Some(4.0));
     let is_different = |pair: &SweptPair| pair.b >= 2;
     assert_eq!(sweep.just_apart(is_different, 0.0), Some(8.0));
     assert_eq!(sweep.just_apart(is_different, 0.4), Some(16.0));
@@ -95,8 +95,14 @@ fn sweeps_choose_a_strength_between_together_and_apart() {
         .unwrap()
     };
     let uneven = sweep_of(&[1.0, 1.1, 1.2, 1.3, 9.0, 10.0], &[1.0, 1.3, 10.0]);
-    assert!((uneven.widest_plateau().unwrap() - (1.3f64 * 9.0).sqrt()).abs() < 1e-12);
-    assert_eq!(sweep_of(&[1.0, 2.0], &[1.0, 2.0]).widest_plateau(), None);
+    assert!((uneven.widest_plateau(0.0).unwrap() - (1.3f64 * 9.0).sqrt()).abs() < 1e-12);
+    assert_eq!(sweep_of(&[1.0, 2.0], &[1.0, 2.0]).widest_plateau(0.0), None);
+    // One pair of ten in the middle of a plateau: it divides it, or is tolerated. Nothing but one pair at the weak end is no plateau.
+    let thresholds = [1.0, 2.0, 2.0, 2.0, 8.0, 64.0, 64.0, 64.0, 64.0, 64.0];
+    let crossed = sweep_of(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0], &thresholds);
+    assert!((crossed.widest_plateau(0.0).unwrap() - 16.0).abs() < 1e-12);
+    assert!((crossed.widest_plateau(0.1).unwrap() - 8.0).abs() < 1e-12);
+    assert_eq!(crossed.widest_plateau(0.5), None);
     let ladder = StrengthSweep::ladder(1.0, 32.0, 6);
     assert!(
         ladder

@@ -3,7 +3,7 @@
 use ebm_diagnostics::{Report, Table};
 use ebm_landscape::Minimum;
 
-use super::pictures::{write_sweep, write_tree};
+use super::pictures::{write_plane, write_sweep, write_tree};
 use super::summary::{BasinRecord, MultipleRecord, tree};
 use super::{MapFolder, State, Summary};
 use crate::diagnosis::short;
@@ -45,6 +45,12 @@ impl Page<'_> {
             &figure,
             "Disconnectivity graph. A basin hangs at the energy of its lowest minimum; two are one from the lowest barrier found between them upward. Barriers are estimates, from above but for the length of a step.",
         );
+        if let Some(figure) = write_plane(self.folder, self.minima, &summary.basins)? {
+            report = report.figure(
+                &figure,
+                "The minima, each in the colour of its basin; a ring and the number of the basin mark the lowest of each.",
+            );
+        }
         report = self.members(report)?;
         if let Some(figure) = write_sweep(self.state, self.folder)? {
             report = report.figure(

@@ -2,8 +2,8 @@
 
 use ebm_diagnostics::Figure;
 use ebm_diagnostics::plot::{
-    Basin, Disconnectivity, LineFigure, LineSeries, Merge, Reference, disconnectivity_figure,
-    line_figure,
+    Basin, Disconnectivity, Merge, Plane, PlanePoint, Reference, Transition,
+    disconnectivity_figure, plane_figure, transition_figure,
 };
 use ebm_landscape::{DisconnectivityTree, Minimum};
 
@@ -16,6 +16,9 @@ use crate::observers::write_figure;
 
 /// Where figures lie.
 const PLOTS: &str = "plots";
+
+/// Basins in a plane with their numbers.
+const MOST_LABELLED: usize = 40;
 
 /// The basins `shown` (by number, as the tree counts them from 0) and what connects them.
 ///
@@ -81,54 +84,74 @@ fn sweep_figure(state: &State) -> Result<Option<Figure>, DriverError> {
     let (Some(sweep), Some(found)) = (&state.sweep, &state.found) else {
         return Ok(None);
     };
-    let settings = &state.settings;
-    let Some(strongest) = sweep.search.tried().last() else {
-        return Ok(None);
-    };
-    // α of a pull of r.
-    let whole = found.slope / settings.pull_of_one()?;
-    let digits = (strongest / whole).log10().floor();
-    if !digits.is_finite() || whole <= 0.0 {
+    let tried = sweep.search.tried();
+    if tried.len() < 2 {
         return Ok(None);
     }
-    // So that the axis has from 100 to 1,000 places.
-    let unit = 10f64.powf(digits - 2.0);
-    let together = |place: u64| sweep.together(place as f64 * unit * whole);
-    let last = (strongest / whole / unit).ceil() as u64;
-    let mut series = vec![LineSeries {
-        name: "all strengths tried".to_owned(),
-        values: (0..=last).map(together).collect(),
-    }];
-    if let Some(strength) = state.strength {
-        let chosen = (strength / whole / unit).round() as u64;
-        series.push(LineSeries {
-            name: format!("up to the chosen α = {}", short(strength)),
-            values: (0..=chosen.min(last)).map(together).collect(),
-        });
-    }
-    let in_unit = match digits as i64 {
-        0 => "in % of r".to_owned(),
-        other => format!("in units of 1e{} r", other - 2),
-    };
-    let pairs = sweep.search.pairs().len();
+    let shares: Vec<(f64, f64)> = tried
+        .iter()
+        .map(|alpha| (*alpha, sweep.together(*alpha)))
+        .collect();
     let what = if sweep.are_different {
         "minima read as different digits"
     } else {
         "minima"
     };
-    let figure = line_figure(&LineFigure {
-        title: format!("{pairs} pairs of {what}: percent that come together"),
-        x_label: format!(
-            "pull αTτ {in_unit} = {}, the mean slope",
-            short(found.slope)
+    let pairs = sweep.search.pairs().len();
+    let slope = found.slope / state.settings.pull_of_one()?;
+    let tolerated = Reference {
+        label: "as many as may come together".to_owned(),
+        value: 100.0 * MAY_COME_TOGETHER,
+    };
+    let chosen = state.strength.map(|alpha| Reference {
+        label: format!("α = {} taken", short(alpha)),
+        value: alpha,
+    });
+    let figure = transition_figure(&Transition {
+        title: &format!("{pairs} pairs of {what}: percent that come together"),
+        x_label: &format!(
+            "α (a pull as strong as the mean slope r is α = {})",
+            short(slope)
         ),
-        first_step: 0,
-        stride: 1,
-        series,
-        reference: sweep.are_different.then(|| Reference {
-            label: "as many as may come together".to_owned(),
-            value: 100.0 * MAY_COME_TOGETHER,
-        }),
+        shares: &shares,
+        reference: sweep.are_different.then_some(&tolerated),
+        mark: chosen.as_ref(),
     })?;
+    Ok(Some(figure))
+}
+
+/// The minima in the plane, each in the colour of its basin; none for states that are no points of it.
+///
+/// # Errors
+/// [`DriverError::Diagnostics`].
+pub(super) fn write_plane(
+    folder: &MapFolder,
+    minima: &[Minimum],
+    basins: &[BasinRecord],
+) -> Result<Option<Figure>, DriverError> {
+    let mut points = Vec::new();
+    for (group, basin) in basins.iter().enumerate() {
+        for member in &basin.members {
+            let [x, y] = minima[*member].state[..] else {
+                return Ok(None);
+            };
+            points.push(PlanePoint {
+                place: [x.into(), y.into()],
+                group,
+                is_labelled: *member == basin.representative,
+            });
+        }
+    }
+    // Labels beside each other would hide everything where every minimum is a basin.
+    if basins.len() > MOST_LABELLED {
+        points
+            .iter_mut()
+            .for_each(|point| point.is_labelled = false);
+    }
+    let figure = plane_figure(&Plane {
+        title: &format!("{} minima in {} basins", points.len(), basins.len()),
+        points: &points,
+    })?;
+    write_figure(&figure, &folder.make(PLOTS)?, "plane")?;
     Ok(Some(figure))
 }

@@ -19,6 +19,9 @@ pub(super) const PAIRS: [usize; 2] = [100, 200];
 /// The share of pairs known to be different that may come together.
 pub(super) const MAY_COME_TOGETHER: f64 = 0.05;
 
+/// The share of any pairs that may come together within a plateau: those that lie at the rim of a basin.
+const MAY_JOIN: f64 = 0.02;
+
 /// With this probability the classifier knows a digit.
 const KNOWN: f64 = 0.9;
 
@@ -36,7 +39,7 @@ pub(crate) enum Choice {
     Given,
     /// The strongest pull that keeps pairs apart that are known to be different.
     JustApart,
-    /// The middle of the range of pulls in which no pair comes together.
+    /// The middle of the widest range of pulls in which hardly a pair comes together.
     WidestPlateau,
 }
 
@@ -56,7 +59,7 @@ impl Choice {
                 "the strongest pull with which at most 5 % of the pairs of minima come together that are read as different digits"
             }
             Self::WidestPlateau => {
-                "the middle of the widest range of pulls in which no further pair of minima comes together"
+                "the middle of the widest range of pulls in which at most 2 % of the pairs of minima come together"
             }
         }
     }
@@ -122,7 +125,7 @@ impl Sweep {
             // Where all stay apart to the end, the transition lies beyond it.
             chosen.filter(|_| at_high > limit)
         } else {
-            self.search.widest_plateau()
+            self.search.widest_plateau(MAY_JOIN)
         };
         chosen.ok_or_else(|| {
             let pairs = if self.are_different {
@@ -135,7 +138,7 @@ impl Sweep {
             } else if self.are_different {
                 "even the weakest brings more together than it should: give a range with a lower end"
             } else {
-                "no range of pulls lies between pairs that come together and pairs that do not: give a wider range or other starts"
+                "no range of pulls lies between pairs that come together and pairs that do not: look at a few pulls in that range, or give a wider range or other starts"
             };
             DriverError::Map(format!(
                 "no strength of the pull divides the minima into basins: α = {} brings {at_low:.0} % of {pairs} together and α = {} brings {at_high:.0} %; {advice} (--alpha-range LOW,HIGH), or choose α yourself with --alpha; both go with --resume. plots/sweep.svg shows the sweep, at --temp-factor {temperature_factor}",

@@ -265,10 +265,10 @@ impl Summary {
         let indices = self.stability.iter().map(|pair| pair.adjusted_rand_index);
         if let Some(lowest) = indices.reduce(f64::min) {
             sentence += &format!(
-                "; {} groupings with different seeds agree with an adjusted Rand index of {lowest:.3}{}",
+                "; {} groupings with different seeds agree with an adjusted Rand index of {}{lowest:.3}",
                 self.groupings.len(),
-                if self.groupings.len() > 2 {
-                    " or more"
+                if self.groupings.len() > 2 && lowest < 0.9995 {
+                    "at least "
                 } else {
                     ""
                 }

@@ -18,7 +18,7 @@ pub struct LineSeries {
     pub values: Vec<f64>,
 }
 
-/// A horizontal line to compare the series with.
+/// A line across the axes to compare with.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reference {
     /// What the line stands for.

@@ -12,9 +12,11 @@ mod fonts;
 mod landscape;
 mod line;
 mod panel;
+mod plane;
 mod raster;
 mod scale;
 mod style;
+mod transition;
 
 use std::path::Path;
 
@@ -26,6 +28,8 @@ pub use diagnostic::{DiagnosticOptions, diagnostic_figure};
 pub use disconnectivity::{Basin, Disconnectivity, Merge, disconnectivity_figure};
 pub use landscape::{Landscape, landscape_figure};
 pub use line::{LineFigure, LineSeries, Reference, line_figure};
+pub use plane::{Plane, PlanePoint, plane_figure};
+pub use transition::{Transition, transition_figure};
 
 use crate::image_grid::png_bytes;
 use crate::{DiagnosticsError, Result, write_atomically};

@@ -10,7 +10,7 @@ use super::canvas::{Area, drawing_error};
 use super::scale::thin;
 use super::style::{self, FAINT_INK, GRID, INK};
 use crate::Result;
-use crate::number_format::{thousands, tick_label};
+use crate::number_format::{number, thousands, tick_label};
 
 /// Axes on which a panel is drawn.
 pub(crate) type Chart<'a, 'b> =
@@ -44,6 +44,17 @@ impl Panel<'_> {
     /// The same with common logarithms along x, labelled by what they are the logarithms of.
     pub(crate) fn draw_over_decades<'a, 'b>(&self, area: &'a Area<'b>) -> Result<Chart<'a, 'b>> {
         self.draw_with(area, 12, decade_label)
+    }
+
+    /// The same with common logarithms along x, each tick labelled by what it is the logarithm of.
+    pub(crate) fn draw_over_logarithms<'a, 'b>(&self, area: &'a Area<'b>) -> Result<Chart<'a, 'b>> {
+        self.draw_with(area, 10, |place| number(10_f64.powf(place)))
+    }
+
+    /// The same with real numbers along x.
+    pub(crate) fn draw_in_plane<'a, 'b>(&self, area: &'a Area<'b>) -> Result<Chart<'a, 'b>> {
+        let x_span = self.x.end - self.x.start;
+        self.draw_with(area, 7, |value| tick_label(value, x_span))
     }
 
     fn draw_with<'a, 'b>(
