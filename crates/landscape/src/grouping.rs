@@ -138,7 +138,8 @@ impl Grouping {
     }
 
     /// Tries the newest basin against the minima above it, and opens the next one if there has to be one; at the end tries all
-    /// basins against each other once more, and joins those that reach each other every time. Says whether there is more to do.
+    /// basins against each other once more, by their representatives and by the members that are nearest to each other, and joins those
+    /// that reach each other every time. Says whether there is more to do.
     /// On an error nothing has changed.
     ///
     /// # Errors
@@ -194,9 +195,10 @@ impl Grouping {
         Ok(!self.is_done())
     }
 
-    /// Basins whose representatives reach each other in every attempt of a second experiment, in both directions, become one, the
-    /// lowest barriers first. A single arrival is not enough: among the many pairs of many basins some arrive by chance, and would
-    /// join everything.
+    /// Basins whose representatives, or whose nearest members, reach each other in every attempt of a second experiment, in both
+    /// directions, become one, the lowest barriers first. Representatives alone would leave a long valley in pieces, because the pull
+    /// goes straight at its target, which may lie round a bend. A single arrival is not enough: among the many pairs of many basins
+    /// some arrive by chance, and would join everything.
     fn consolidate<B, E, G>(
         &mut self,
         surface: &Surface<'_, B, E, G>,
@@ -208,7 +210,12 @@ impl Grouping {
         B: AutodiffBackend,
         G: LandscapeEngine<B, E>,
     {
-        let (pairs, rows) = (pairs_of(&self.representatives), Minimum::rows(minima));
+        let rows = Minimum::rows(minima);
+        let mut pairs = pairs_of(&self.representatives);
+        let nearest = nearest_members(&self.basins(), minima);
+        pairs.extend(nearest);
+        pairs.sort_unstable();
+        pairs.dedup();
         diffusion.check()?;
         let attempts: Vec<_> = pairs
             .iter()
@@ -266,6 +273,24 @@ impl Grouping {
     }
 }
 
+/// For every two basins the two members that are nearest to each other, the lower minimum first.
+fn nearest_members(basins: &[Basin], minima: &[Minimum]) -> Vec<(usize, usize)> {
+    let square = |(a, b): &(usize, usize)| -> f64 {
+        let values = minima[*a].state.iter().zip(&minima[*b].state);
+        values.map(|(a, b)| f64::from(a - b).powi(2)).sum()
+    };
+    let numbers: Vec<usize> = (0..basins.len()).collect();
+    let nearest = |(one, other): (usize, usize)| {
+        let members = basins[one].members.iter();
+        let pairs = members.flat_map(|a| {
+            let others = basins[other].members.iter();
+            others.map(move |b| (*a.min(b), *a.max(b)))
+        });
+        pairs.min_by(|a, b| square(a).total_cmp(&square(b)))
+    };
+    pairs_of(&numbers).into_iter().filter_map(nearest).collect()
+}
+
 /// All pairs of different numbers, in the order of the list.
 pub(crate) fn pairs_of(numbers: &[usize]) -> Vec<(usize, usize)> {
     let pairs_from = |(place, a): (usize, &usize)| {
@@ -321,6 +346,22 @@ mod tests {
         grouping.merge(1, 3, 9.0);
         assert_eq!(grouping.basin_count(), 2);
         assert!(grouping.is_done());
+    }
+
+    #[test]
+    fn the_nearest_members_of_two_basins_are_found() {
+        let minimum = |place: f32| Minimum {
+            state: vec![place, 0.0],
+            energy: 0.0,
+            is_at_rest: true,
+            origin: 0,
+        };
+        let minima: Vec<Minimum> = [0.0, 9.0, 4.0, 5.0, 30.0].map(minimum).to_vec();
+        let basin = |members: &[usize]| Basin {
+            members: members.to_vec(),
+        };
+        let basins = [basin(&[0, 3]), basin(&[1, 2]), basin(&[4])];
+        assert_eq!(nearest_members(&basins, &minima), [(2, 3), (3, 4), (1, 4)]);
     }
 
     #[test]
