@@ -35,6 +35,9 @@ pub enum LangevinError {
     /// The fused engine cannot compute this net.
     #[error("the fused engine does not have {0}; use the tensor engine for this net")]
     NotFused(String),
+    /// The cube engine cannot compute this net or this run.
+    #[error("the cube engine does not have {0}; use the tensor engine")]
+    NotCubed(String),
     /// A net's description and its states or parameters do not fit each other.
     #[error("layer {index} of the net's description does not fit: {problem}")]
     Description {

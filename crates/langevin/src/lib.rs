@@ -4,6 +4,8 @@ mod attraction;
 mod bank;
 mod bound;
 mod cpu_engine;
+#[cfg(feature = "cube")]
+mod cube;
 mod engine;
 mod error;
 mod fused;
@@ -22,6 +24,8 @@ pub use attraction::{
 pub use bank::PersistentBank;
 pub use bound::Bound;
 pub use cpu_engine::{CpuEngine, EngineChoice};
+#[cfg(feature = "cube")]
+pub use cube::CubeEngine;
 pub use engine::{ChainOutcome, ChainRun, Engine, ParameterGradient};
 pub use error::LangevinError;
 pub use fused::{FusedEngine, Instructions, WorkingSet};

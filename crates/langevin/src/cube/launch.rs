@@ -1,0 +1,235 @@
+//! From states on the host to launches and back.
+
+#![allow(unsafe_code)]
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cubecl::bytes::Bytes;
+use cubecl::prelude::*;
+use cubecl::server::Handle;
+
+use super::dense_net::DenseNet;
+use super::kernel::{DrawsLaunch, Layout, StepLaunch, walk};
+use crate::{ChainRun, LangevinError, Ula};
+
+/// Steps of a launch at most: norms are summed in f32 within it, and a driver may stop kernels that run for seconds.
+const TURN: u64 = 1_000;
+
+/// Chains after their steps, row by row.
+pub(super) struct Walked {
+    pub(super) states: Vec<f32>,
+    /// Σ over steps of ‖∇F‖₂, one for each chain.
+    pub(super) norms: Vec<f64>,
+    pub(super) energies: Vec<f32>,
+}
+
+/// A GPU, whatever its runtime.
+pub(super) trait Device: Send + Sync {
+    /// Whether the kernel for the net fits.
+    fn fits(&self, net: &DenseNet) -> Result<(), LangevinError>;
+
+    /// Runs the chains whose states lie row by row in `states`.
+    fn walk(
+        &self,
+        net: &DenseNet,
+        states: Vec<f32>,
+        ula: Ula,
+        run: &ChainRun,
+        cancel: Option<&AtomicBool>,
+    ) -> Result<Walked, LangevinError>;
+}
+
+/// A device of runtime `R`.
+pub(super) struct Walker<R: Runtime> {
+    client: ComputeClient<R>,
+}
+
+/// How chains are spread over the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Spread {
+    layout: Layout,
+    /// Chains of a vector.
+    lanes: usize,
+    cubes: usize,
+}
+
+impl Spread {
+    fn vectors(&self) -> usize {
+        self.cubes * self.layout.groups
+    }
+}
+
+impl<R: Runtime> Walker<R> {
+    pub(super) fn new(device: &R::Device) -> Self {
+        Self {
+            client: R::client(device),
+        }
+    }
+
+    /// Few chains to a unit while there are units to spare, then more, because a weight that is read serves all of them.
+    fn spread(&self, net: &DenseNet, chains: usize, is_bounded: bool) -> Option<Spread> {
+        /// Chains that keep a large card busy with one to a unit.
+        const FEW: usize = 512;
+
+        let hardware = &self.client.properties().hardware;
+        let width = net.width.next_multiple_of(32);
+        let most_groups = hardware.max_units_per_cube as usize / width;
+        let lanes = match chains / FEW {
+            0 => 1,
+            1..4 => 2,
+            _ => 4,
+        };
+        let vectors = chains.div_ceil(lanes);
+        let layout = |groups| Layout {
+            size: net.size,
+            layers: net.layers(),
+            width,
+            groups,
+            is_bounded,
+        };
+        let bytes = |groups| layout(groups).shared_vectors() * lanes * size_of::<f32>();
+        // Two groups fill the lanes of a multiprocessor that waits for memory; more only where cubes abound.
+        let wanted = if vectors > 2 * FEW { 2 } else { 1 };
+        let groups = (1..=most_groups.min(wanted))
+            .rev()
+            .find(|groups| bytes(*groups) <= hardware.max_shared_memory_size)?;
+        Some(Spread {
+            layout: layout(groups),
+            lanes,
+            cubes: vectors.div_ceil(groups).max(1),
+        })
+    }
+
+    fn upload<T: CubeElement>(&self, values: &[T]) -> Handle {
+        self.client.create_from_slice(T::as_bytes(values))
+    }
+}
+
+impl<R: Runtime> Device for Walker<R> {
+    fn fits(&self, net: &DenseNet) -> Result<(), LangevinError> {
+        // The most memory is needed with the most chains to a unit.
+        match self.spread(net, usize::MAX / 2, false) {
+            Some(_) => Ok(()),
+            None => Err(LangevinError::NotCubed(format!(
+                "room on this device for {} layers of up to {} values",
+                net.layers(),
+                net.width
+            ))),
+        }
+    }
+
+    fn walk(
+        &self,
+        net: &DenseNet,
+        states: Vec<f32>,
+        ula: Ula,
+        run: &ChainRun,
+        cancel: Option<&AtomicBool>,
+    ) -> Result<Walked, LangevinError> {
+        let chains = states.len() / net.size;
+        let bounds = [ula.gradient_clip(), ula.state_clamp()];
+        let is_bounded = bounds.iter().any(Option::is_some);
+        let [gradient_clip, state_clamp] =
+            bounds.map(|bound| bound.map_or(f32::INFINITY, |bound| bound.get() as f32));
+        self.fits(net)?;
+        let Some(spread) = self.spread(net, chains, is_bounded) else {
+            return Err(LangevinError::NotCubed("room on this device".to_owned()));
+        };
+        let vectors = spread.vectors();
+        let (lanes, values) = (spread.lanes, vectors * spread.lanes);
+        let parameters = self.upload(&net.parameters);
+        let table = self.upload(&net.table);
+        let slopes = self.upload(&net.slopes);
+        let moving = self.upload(&across_lanes(&states, net.size, vectors, lanes));
+        let norm_sums = self.client.empty(values * size_of::<f32>());
+        let energies = self.client.empty(values * size_of::<f32>());
+        let [key0, key1] = run.noise.philox_key();
+        let cubes = CubeCount::Static(spread.cubes as u32, 1, 1);
+        let units = CubeDim::new_2d(spread.layout.width as u32, spread.layout.groups as u32);
+        let mut norms = vec![0.0; chains];
+        let mut done = 0;
+        loop {
+            if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(LangevinError::Cancelled);
+            }
+            let first = run.first_step + done;
+            // The high word of the step's number is the same for a whole launch.
+            let before_carry = (1 << 32) - (first & 0xffff_ffff);
+            let steps = (run.steps - done).min(TURN).min(before_carry);
+            // SAFETY: the lengths are those of the buffers, and units stay within them: neurons below the widths of
+            // their layers, vectors below that of the states.
+            unsafe {
+                let array =
+                    |handle: &Handle, length| ArrayArg::from_raw_parts(handle.clone(), length);
+                walk::launch_unchecked::<R>(
+                    &self.client,
+                    cubes.clone(),
+                    units,
+                    lanes,
+                    array(&parameters, net.parameters.len()),
+                    array(&table, net.table.len()),
+                    array(&slopes, net.slopes.len()),
+                    array(&moving, values * net.size),
+                    array(&norm_sums, values),
+                    array(&energies, values),
+                    DrawsLaunch::new(key0, key1, first as u32, (first >> 32) as u32),
+                    StepLaunch::new(
+                        ula.drift() as f32,
+                        ula.step_size().get() as f32,
+                        gradient_clip,
+                        state_clamp,
+                    ),
+                    steps as u32,
+                    spread.layout,
+                );
+            }
+            // A kernel that does not compile is only reported here; reading would return what was there before.
+            let flushed = self.client.flush();
+            flushed.map_err(|error| LangevinError::Backend(format!("{error:?}")))?;
+            done += steps;
+            // The vectors of neighbours lie one after the other, so these are the chains in their order.
+            let sums = self.read(&norm_sums)?;
+            for (norm, sum) in norms.iter_mut().zip(f32::from_bytes(&sums)) {
+                *norm += f64::from(*sum);
+            }
+            if done >= run.steps {
+                break;
+            }
+        }
+        let moved = self.read(&moving)?;
+        let energies = self.read(&energies)?;
+        Ok(Walked {
+            states: by_rows(f32::from_bytes(&moved), net.size, chains, lanes),
+            norms,
+            energies: f32::from_bytes(&energies)[..chains].to_vec(),
+        })
+    }
+}
+
+impl<R: Runtime> Walker<R> {
+    fn read(&self, handle: &Handle) -> Result<Bytes, LangevinError> {
+        let read = self.client.read_one(handle.clone());
+        read.map_err(|error| LangevinError::Backend(format!("{error:?}")))
+    }
+}
+
+/// `[vectors][size][lanes]` from states row by row; lanes without a chain start at zero.
+fn across_lanes(rows: &[f32], size: usize, vectors: usize, lanes: usize) -> Vec<f32> {
+    let mut values = vec![0.0; vectors * size * lanes];
+    for (chain, state) in rows.chunks_exact(size).enumerate() {
+        let first = chain / lanes * size * lanes + chain % lanes;
+        for (element, value) in state.iter().enumerate() {
+            values[first + element * lanes] = *value;
+        }
+    }
+    values
+}
+
+/// The other way round.
+fn by_rows(values: &[f32], size: usize, chains: usize, lanes: usize) -> Vec<f32> {
+    let places = (0..chains).flat_map(|chain| {
+        let first = chain / lanes * size * lanes + chain % lanes;
+        (0..size).map(move |element| first + element * lanes)
+    });
+    places.map(|place| values[place]).collect()
+}
