@@ -354,8 +354,10 @@ fn transition_figure_marks_a_strength() {
     assert!(svg.contains("α = 115 taken") && svg.contains("dashed: as many"));
     assert_eq!(png_size(&figure.to_png().unwrap()), (1600, 900));
     keep(&figure, "transition");
-    // What no logarithmic axis has is left out; then too little is left.
-    transition.shares = &[(0.0, 1.0), (f64::NAN, 2.0), (1.0, f64::NAN), (2.0, 5.0)];
+    // What no logarithmic axis has is left out; a single point is still a figure.
+    transition.shares = &[(0.0, 1.0), (f64::NAN, 2.0), (1.0, f64::NAN), (115.0, 5.0)];
+    transition_figure(&transition).unwrap().to_png().unwrap();
+    transition.shares = &transition.shares[..3];
     assert!(transition_figure(&transition).is_err());
 }
 

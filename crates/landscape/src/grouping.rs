@@ -34,7 +34,7 @@ pub struct Joined {
 /// The mapping of minima, basin by basin: the algorithm of Hill, Nijkamp and Zhu (arXiv 1803.01043, section 4), in another order of
 /// work. There each minimum, from the lowest up, is tried against every basin known so far, and opens a new one where none is
 /// reached. Here a new basin is at once tried against all minima above its representative. The attempts and the result are
-/// the same, and thousands of chains run at once.
+/// the same, and thousands of chains run at once. At the end basins that reach each other every time become one, which is ours.
 ///
 /// The value can be serialised after every [`Self::advance`] and taken up again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -256,6 +256,11 @@ impl Grouping {
         if into == gone {
             return;
         }
+        // From one representative to the other the way leads through the two minima.
+        let ways = [a, b]
+            .into_iter()
+            .filter_map(|minimum| self.joined[minimum]);
+        let barrier = ways.fold(barrier, |highest, way| highest.max(way.barrier));
         for joined in self.joined.iter_mut().flatten() {
             if joined.basin == gone {
                 joined.basin = into;
@@ -286,7 +291,9 @@ fn nearest_members(basins: &[Basin], minima: &[Minimum]) -> Vec<(usize, usize)> 
             let others = basins[other].members.iter();
             others.map(move |b| (*a.min(b), *a.max(b)))
         });
-        pairs.min_by(|a, b| square(a).total_cmp(&square(b)))
+        let measured = pairs.map(|pair| (pair, square(&pair)));
+        let nearest = measured.min_by(|(_, a), (_, b)| a.total_cmp(b));
+        nearest.map(|(pair, _)| pair)
     };
     pairs_of(&numbers).into_iter().filter_map(nearest).collect()
 }
@@ -342,6 +349,10 @@ mod tests {
         grouping.merge(0, 3, 8.0);
         assert_eq!(grouping.groups(), [0, 0, 1, 0, 0, 0, 0]);
         assert_eq!(grouping.joined[6], joined(0, 8.0));
+        // By two members, whose own ways to their representatives are part of the way.
+        let mut by_members = four_basins();
+        by_members.merge(4, 6, 3.0);
+        assert_eq!(by_members.joined[3], joined(0, 7.0));
         // Two that are one already.
         grouping.merge(1, 3, 9.0);
         assert_eq!(grouping.basin_count(), 2);

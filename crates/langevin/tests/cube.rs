@@ -21,6 +21,8 @@ struct Dense {
     weights: Vec<Tensor<B, 2>>,
     biases: Vec<Tensor<B, 1>>,
     slope: f32,
+    /// Whether it describes itself as convolutions of a pixel.
+    is_convolution: bool,
 }
 
 impl Dense {
@@ -45,6 +47,7 @@ impl Dense {
             weights: pairs().map(weight).collect(),
             biases: pairs().map(bias).collect(),
             slope,
+            is_convolution: false,
         }
     }
 }
@@ -74,15 +77,29 @@ impl Layered for Dense {
                 }));
             }
             let [inputs, outputs] = weight.dims();
-            layers.push(LayerDescription::Linear {
-                inputs,
-                outputs,
-                weight: ParameterValues::read(&Param::initialized(ParamId::new(), weight.clone())),
-                bias: Some(ParameterValues::read(&Param::initialized(
-                    ParamId::new(),
-                    bias.clone(),
-                ))),
-            });
+            let bias = Param::initialized(ParamId::new(), bias.clone());
+            let bias = Some(ParameterValues::read(&bias));
+            if self.is_convolution {
+                let weight = Param::initialized(ParamId::new(), weight.clone().transpose());
+                layers.push(LayerDescription::Conv2d {
+                    inputs,
+                    outputs,
+                    kernel: 1,
+                    stride: 1,
+                    padding: 0,
+                    weight: ParameterValues::read(&weight),
+                    bias,
+                });
+            } else {
+                let weight = Param::initialized(ParamId::new(), weight.clone());
+                let weight = ParameterValues::read(&weight);
+                layers.push(LayerDescription::Linear {
+                    inputs,
+                    outputs,
+                    weight,
+                    bias,
+                });
+            }
         }
         Ok(layers)
     }
@@ -148,7 +165,8 @@ fn assert_alike(engine: &CubeEngine, energy: &Dense, chains: usize, run: &ChainR
 #[test]
 fn chains_walk_as_with_tensors() {
     let Some(engine) = engine() else { return };
-    let net = Dense::new(&[2, 32, 64, 64, 64, 1], 0.05);
+    let mut net = Dense::new(&[2, 32, 64, 64, 64, 1], 0.05);
+    net.is_convolution = true;
     for chains in [1, 5, 700, 2_500] {
         assert_alike(&engine, &net, chains, &run_of(learned(0.125), 3, 6));
     }

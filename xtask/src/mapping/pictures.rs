@@ -85,7 +85,7 @@ fn sweep_figure(state: &State) -> Result<Option<Figure>, DriverError> {
         return Ok(None);
     };
     let tried = sweep.search.tried();
-    if tried.len() < 2 {
+    if tried.is_empty() {
         return Ok(None);
     }
     let shares: Vec<(f64, f64)> = tried

@@ -59,7 +59,7 @@ impl Choice {
                 "the strongest pull with which at most 5 % of the pairs of minima come together that are read as different digits"
             }
             Self::WidestPlateau => {
-                "the middle of the widest range of pulls in which at most 2 % of the pairs of minima come together"
+                "the middle of the widest range of pulls in which at most 2 % of the pairs of minima come together, between more that do below it and more above"
             }
         }
     }

@@ -27,7 +27,7 @@ pub struct Transition<'a> {
 /// Draws the shares as points joined by a line on 1600 × 900 units, the strength on a logarithmic axis.
 ///
 /// # Errors
-/// [`DiagnosticsError::SeriesTooShort`] unless there are 2 strengths that are finite and positive with finite percentages.
+/// [`DiagnosticsError::SeriesTooShort`] without a strength that is finite and positive with a finite percentage.
 pub fn transition_figure(transition: &Transition<'_>) -> Result<Figure> {
     let is_drawable = |(strength, share): &(f64, f64)| {
         *strength > 0.0 && strength.is_finite() && share.is_finite()
@@ -38,11 +38,11 @@ pub fn transition_figure(transition: &Transition<'_>) -> Result<Figure> {
         .filter(|point| is_drawable(point))
         .map(|(strength, share)| (strength.log10(), *share))
         .collect();
-    if points.len() < 2 {
+    if points.is_empty() {
         return Err(DiagnosticsError::SeriesTooShort {
             what: "the series of strengths",
             length: points.len(),
-            needed: 2,
+            needed: 1,
         });
     }
     let mark = transition

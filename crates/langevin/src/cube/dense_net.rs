@@ -85,11 +85,10 @@ impl DenseNet {
                 )));
             }
             let biases = bias.as_ref().map(|bias| &bias.values[..]);
-            if weight.values.len() != inputs * outputs
-                || biases.is_some_and(|biases| biases.len() != outputs)
-            {
+            let given = biases.map_or(outputs, <[f32]>::len);
+            if weight.values.len() != inputs * outputs || given != outputs || size == 0 {
                 return Err(problem(format!(
-                    "{} weights are not those of {inputs} × {outputs}",
+                    "{} weights and {given} biases are not those of {inputs} × {outputs} values",
                     weight.values.len()
                 )));
             }

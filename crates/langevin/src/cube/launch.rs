@@ -50,12 +50,13 @@ struct Spread {
     layout: Layout,
     /// Chains of a vector.
     lanes: usize,
-    cubes: usize,
+    /// In a row, and rows.
+    cubes: [usize; 2],
 }
 
 impl Spread {
     fn vectors(&self) -> usize {
-        self.cubes * self.layout.groups
+        self.cubes.iter().product::<usize>() * self.layout.groups
     }
 }
 
@@ -67,12 +68,27 @@ impl<R: Runtime> Walker<R> {
     }
 
     /// Few chains to a unit while there are units to spare, then more, because a weight that is read serves all of them.
-    fn spread(&self, net: &DenseNet, chains: usize, is_bounded: bool) -> Option<Spread> {
+    fn spread(
+        &self,
+        net: &DenseNet,
+        chains: usize,
+        is_bounded: bool,
+    ) -> Result<Spread, LangevinError> {
         /// Chains that keep a large card busy with one to a unit.
         const FEW: usize = 512;
 
         let hardware = &self.client.properties().hardware;
         let width = net.width.next_multiple_of(32);
+        let no_room = || {
+            LangevinError::NotCubed(format!(
+                "room on this device for {} layers of up to {} values",
+                net.layers(),
+                net.width
+            ))
+        };
+        if width > hardware.max_cube_dim.0 as usize {
+            return Err(no_room());
+        }
         let most_groups = hardware.max_units_per_cube as usize / width;
         let lanes = match chains / FEW {
             0 => 1,
@@ -92,11 +108,15 @@ impl<R: Runtime> Walker<R> {
         let wanted = if vectors > 2 * FEW { 2 } else { 1 };
         let groups = (1..=most_groups.min(wanted))
             .rev()
-            .find(|groups| bytes(*groups) <= hardware.max_shared_memory_size)?;
-        Some(Spread {
+            .find(|groups| bytes(*groups) <= hardware.max_shared_memory_size)
+            .ok_or_else(no_room)?;
+        // Devices limit how many cubes there are along an axis; their numbers run on from row to row.
+        let cubes = vectors.div_ceil(groups).max(1);
+        let rows = cubes.div_ceil(hardware.max_cube_count.0 as usize);
+        Ok(Spread {
             layout: layout(groups),
             lanes,
-            cubes: vectors.div_ceil(groups).max(1),
+            cubes: [cubes.div_ceil(rows), rows],
         })
     }
 
@@ -108,14 +128,7 @@ impl<R: Runtime> Walker<R> {
 impl<R: Runtime> Device for Walker<R> {
     fn fits(&self, net: &DenseNet) -> Result<(), LangevinError> {
         // The most memory is needed with the most chains to a unit.
-        match self.spread(net, usize::MAX / 2, false) {
-            Some(_) => Ok(()),
-            None => Err(LangevinError::NotCubed(format!(
-                "room on this device for {} layers of up to {} values",
-                net.layers(),
-                net.width
-            ))),
-        }
+        self.spread(net, 1 << 20, false).map(|_| ())
     }
 
     fn walk(
@@ -131,10 +144,7 @@ impl<R: Runtime> Device for Walker<R> {
         let is_bounded = bounds.iter().any(Option::is_some);
         let [gradient_clip, state_clamp] =
             bounds.map(|bound| bound.map_or(f32::INFINITY, |bound| bound.get() as f32));
-        self.fits(net)?;
-        let Some(spread) = self.spread(net, chains, is_bounded) else {
-            return Err(LangevinError::NotCubed("room on this device".to_owned()));
-        };
+        let spread = self.spread(net, chains, is_bounded)?;
         let vectors = spread.vectors();
         let (lanes, values) = (spread.lanes, vectors * spread.lanes);
         let parameters = self.upload(&net.parameters);
@@ -144,7 +154,7 @@ impl<R: Runtime> Device for Walker<R> {
         let norm_sums = self.client.empty(values * size_of::<f32>());
         let energies = self.client.empty(values * size_of::<f32>());
         let [key0, key1] = run.noise.philox_key();
-        let cubes = CubeCount::Static(spread.cubes as u32, 1, 1);
+        let cubes = CubeCount::Static(spread.cubes[0] as u32, spread.cubes[1] as u32, 1);
         let units = CubeDim::new_2d(spread.layout.width as u32, spread.layout.groups as u32);
         let mut norms = vec![0.0; chains];
         let mut done = 0;
