@@ -17,6 +17,12 @@ pub struct SweptPair {
     pub threshold: Option<f64>,
 }
 
+impl SweptPair {
+    fn is_together(&self, strength: f64) -> bool {
+        self.threshold.is_some_and(|at| at <= strength)
+    }
+}
+
 /// Pairs of states under ever stronger pulls. Below the transition no state reaches another and every minimum is a basin;
 /// above it all do, and there is one. It can be serialised after every [`Self::advance`] and taken up again.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,7 +127,7 @@ impl StrengthSweep {
     #[must_use]
     pub fn together(&self, strength: f64, counts: impl Fn(&SweptPair) -> bool) -> Option<f64> {
         let counted: Vec<&SweptPair> = self.pairs.iter().filter(|pair| counts(pair)).collect();
-        let is_together = |pair: &&&SweptPair| pair.threshold.is_some_and(|at| at <= strength);
+        let is_together = |pair: &&&SweptPair| pair.is_together(strength);
         let together = counted.iter().filter(is_together).count();
         (!counted.is_empty()).then(|| together as f64 / counted.len() as f64)
     }
@@ -148,11 +154,9 @@ impl StrengthSweep {
     #[must_use]
     pub fn widest_plateau(&self, fraction: f64) -> Option<f64> {
         let (tried, all) = (self.tried(), self.pairs.len());
-        let is_together =
-            |pair: &&SweptPair, strength: f64| pair.threshold.is_some_and(|at| at <= strength);
         let count = |strength: &f64| {
             let pairs = self.pairs.iter();
-            pairs.filter(|pair| is_together(pair, *strength)).count()
+            pairs.filter(|pair| pair.is_together(*strength)).count()
         };
         let together: Vec<usize> = tried.iter().map(count).collect();
         let tolerated = (fraction * all as f64) as usize;

@@ -3,9 +3,9 @@
 use plotters::prelude::*;
 
 use super::canvas::{clean, draw_figure, drawing_error};
-use super::panel::{Panel, draw_reference, join_notes, write};
+use super::panel::{Panel, draw_reference, join_notes};
 use super::scale::with_margin;
-use super::style::{self, FAINT_INK};
+use super::style;
 use super::{Figure, Reference};
 use crate::{DiagnosticsError, Result};
 
@@ -68,7 +68,7 @@ pub fn transition_figure(transition: &Transition<'_>) -> Result<Figure> {
         let area = area.margin(20, 0, 10, 10);
         let panel = Panel {
             title: &title,
-            note: "",
+            note: &note,
             x_label: &x_label,
             x: x.clone(),
             y: y.clone(),
@@ -89,7 +89,6 @@ pub fn transition_figure(transition: &Transition<'_>) -> Result<Figure> {
             .iter()
             .map(|point| Circle::new(*point, 7, style::BLUE.filled()));
         chart.draw_series(dots).map_err(drawing_error)?;
-        write(&area, &note, (30, 46), style::text(style::NOTE, FAINT_INK))?;
         Ok(Vec::new())
     })
 }

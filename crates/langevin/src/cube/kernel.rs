@@ -122,11 +122,10 @@ pub(super) fn walk<N: Size>(
             let to = stride - from;
             if neuron < inputs {
                 let weights = table[at + 3] as usize + neuron;
-                let mut sum = zero;
-                for output in 0..outputs {
-                    let weight = Vector::<f32, N>::new(parameters[weights + output * inputs]);
-                    sum = fma(weight, gradients[from + output * groups + group], sum);
-                }
+                let first = from + group;
+                let sum = weighted::<N>(
+                    parameters, weights, inputs, &gradients, first, groups, outputs,
+                );
                 let kept = values[layer * stride + place];
                 gradient = masked::<N>(sum, kept, slopes[layer]);
                 gradients[to + place] = gradient;
@@ -225,17 +224,33 @@ fn forward<N: Size>(
         if neuron < outputs {
             let weights = table[at + 2] as usize + neuron;
             let bias = parameters[table[at + 4] as usize + neuron];
-            let mut sum = Vector::<f32, N>::new(0.0);
-            for input in 0..inputs {
-                let weight = Vector::<f32, N>::new(parameters[weights + input * outputs]);
-                sum = fma(weight, values[layer * stride + input * groups + group], sum);
-            }
-            sum += Vector::new(bias);
+            let first = layer * stride + group;
+            let sum = weighted::<N>(parameters, weights, outputs, values, first, groups, inputs)
+                + Vector::new(bias);
             values[(layer + 1) * stride + neuron * groups + group] =
                 masked::<N>(sum, sum, slopes[layer + 1]);
         }
         sync_cube();
     }
+}
+
+/// Σ over `count` places of a weight, each `apart` from the one before, times a value, each `groups` from the one before.
+#[cube]
+fn weighted<N: Size>(
+    parameters: &Array<f32>,
+    weights: usize,
+    apart: usize,
+    values: &SharedMemory<Vector<f32, N>>,
+    first: usize,
+    #[comptime] groups: usize,
+    count: usize,
+) -> Vector<f32, N> {
+    let mut sum = Vector::<f32, N>::new(0.0);
+    for place in 0..count {
+        let weight = Vector::<f32, N>::new(parameters[weights + place * apart]);
+        sum = fma(weight, values[first + place * groups], sum);
+    }
+    sum
 }
 
 /// `value` where `by` is positive, times the slope elsewhere.

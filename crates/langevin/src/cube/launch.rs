@@ -227,7 +227,7 @@ impl<R: Runtime> Walker<R> {
 fn across_lanes(rows: &[f32], size: usize, vectors: usize, lanes: usize) -> Vec<f32> {
     let mut values = vec![0.0; vectors * size * lanes];
     for (chain, state) in rows.chunks_exact(size).enumerate() {
-        let first = chain / lanes * size * lanes + chain % lanes;
+        let first = first_place(chain, size, lanes);
         for (element, value) in state.iter().enumerate() {
             values[first + element * lanes] = *value;
         }
@@ -235,10 +235,15 @@ fn across_lanes(rows: &[f32], size: usize, vectors: usize, lanes: usize) -> Vec<
     values
 }
 
+/// Where the first element of a chain lies; the next ones follow `lanes` apart.
+fn first_place(chain: usize, size: usize, lanes: usize) -> usize {
+    chain / lanes * size * lanes + chain % lanes
+}
+
 /// The other way round.
 fn by_rows(values: &[f32], size: usize, chains: usize, lanes: usize) -> Vec<f32> {
     let places = (0..chains).flat_map(|chain| {
-        let first = chain / lanes * size * lanes + chain % lanes;
+        let first = first_place(chain, size, lanes);
         (0..size).map(move |element| first + element * lanes)
     });
     places.map(|place| values[place]).collect()

@@ -14,6 +14,7 @@ use ebm_core::{Energy, Layered};
 
 use self::dense_net::DenseNet;
 use self::launch::{Device, Walker};
+use crate::fused::host;
 use crate::{ChainOutcome, ChainRun, Engine, Kernel, LangevinError};
 
 /// Runs Langevin chains of dense nets with leaky ReLU (the toy net of arXiv 1903.12370 is one) on a GPU, L steps a launch: states
@@ -81,7 +82,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
         let shape = initial.dims();
         let net = lay_out(energy, [shape[1], shape[2], shape[3]])?;
         let device = initial.device();
-        let states = initial.into_data().iter::<f32>().collect();
+        let states = host(initial)?;
         let walked = self
             .device
             .walk(&net, states, ula, run, self.cancel.as_deref())?;

@@ -308,7 +308,8 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEn
     }
 }
 
-fn host<B: burn::tensor::backend::Backend>(
+/// The values of states, row by row.
+pub(crate) fn host<B: burn::tensor::backend::Backend>(
     states: Tensor<B, 4>,
 ) -> Result<Vec<f32>, LangevinError> {
     let data = states.into_data().convert::<f32>();
