@@ -7,7 +7,7 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ebm_benches::{Case, Chains};
-use ebm_langevin::{CpuEngine, EngineChoice, TensorEngine};
+use ebm_langevin::{AnyEngine, EngineChoice, TensorEngine};
 
 const BATCHES: [usize; 2] = [100, 10_000];
 
@@ -37,6 +37,7 @@ fn measure<B: Backend>(
 ) {
     let engine_name = match choice {
         EngineChoice::Fused => "fused",
+        EngineChoice::Cube => "cube",
         EngineChoice::Auto | EngineChoice::Tensor => "tensor",
     };
     let mut group =
@@ -52,10 +53,10 @@ fn measure<B: Backend>(
             .init::<Autodiff<B>>(&device)
             .expect("the published nets fit their states");
         let engine = if matches!(backend, "flex" | "ndarray") {
-            let chosen = CpuEngine::choose(choice, &net, case.state_shape);
+            let chosen = AnyEngine::choose(choice, &net, case.state_shape);
             chosen.expect("both engines have the published nets").0
         } else {
-            CpuEngine::Tensor(TensorEngine::default())
+            AnyEngine::Tensor(TensorEngine::default())
         };
         let mut chains = Chains::<Autodiff<B>>::new(case, batch, net, engine, &device)
             .expect("the published step sizes are possible");

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_energy_net::{Architecture, Net, NetConfig, NetError};
-use ebm_langevin::{ChainRun, CpuEngine, Engine, LangevinError, NoiseStart, Ula};
+use ebm_langevin::{AnyEngine, ChainRun, Engine, LangevinError, NoiseStart, Ula};
 
 /// A net, its state shape and step size: what one throughput figure is about.
 #[derive(Debug, Clone, Copy)]
@@ -52,7 +52,7 @@ pub struct Chains<B: AutodiffBackend> {
     net: Net<B>,
     states: Tensor<B::InnerBackend, 4>,
     kernel: Ula,
-    engine: CpuEngine,
+    engine: AnyEngine,
     step: u64,
 }
 
@@ -65,7 +65,7 @@ impl<B: AutodiffBackend> Chains<B> {
         case: &Case,
         batch: usize,
         net: Net<B>,
-        engine: CpuEngine,
+        engine: AnyEngine,
         device: &B::Device,
     ) -> Result<Self, LangevinError> {
         let [channels, height, width] = case.state_shape;

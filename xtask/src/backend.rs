@@ -6,7 +6,7 @@ use std::str::FromStr;
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::Layered;
-use ebm_langevin::{CpuEngine, EngineChoice, TensorEngine};
+use ebm_langevin::{AnyEngine, EngineChoice, TensorEngine};
 
 use crate::error::DriverError;
 
@@ -56,13 +56,13 @@ impl BackendName {
         choice: EngineChoice,
         net: &E,
         state_shape: [usize; 3],
-    ) -> Result<CpuEngine, DriverError> {
+    ) -> Result<AnyEngine, DriverError> {
         self.check_engine(choice)?;
         if self.is_gpu() {
             // All chains together: blocks of them would leave a GPU idle.
-            return Ok(CpuEngine::Tensor(TensorEngine::default()));
+            return Ok(AnyEngine::Tensor(TensorEngine::default()));
         }
-        let (engine, missing) = CpuEngine::choose(choice, net, state_shape)?;
+        let (engine, missing) = AnyEngine::choose(choice, net, state_shape)?;
         if let Some(missing) = missing {
             tracing::info!("tensor engine: {missing}");
         }

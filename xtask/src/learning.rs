@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_energy_net::Net;
-use ebm_langevin::{CpuEngine, LangevinError};
+use ebm_langevin::{AnyEngine, LangevinError};
 use ebm_trainer::{
     Checkpoints, Event, Learner, LearnerView, Observer, ObserverError, Outcome, Trainer,
     TrainerError, latest_checkpoint,
@@ -30,7 +30,7 @@ use crate::run_folder::{RunFolder, RunInfo};
 /// # Errors
 /// [`DriverError::Interrupted`] after a stop, [`DriverError::Diverged`] and [`DriverError::Halted`] with what to do next.
 pub(crate) fn learn<B: AutodiffBackend>(
-    mut learner: Learner<B, Net<B>, CpuEngine>,
+    mut learner: Learner<B, Net<B>, AnyEngine>,
     config: &ExperimentConfig,
     info: &RunInfo,
     folder: &RunFolder,

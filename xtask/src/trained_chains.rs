@@ -10,7 +10,7 @@ use ebm_core::Temperature;
 use ebm_energy_net::{Net, NetConfig, load_weights};
 use ebm_landscape::Surface;
 use ebm_langevin::{
-    ChainRun, CpuEngine, Engine, EngineChoice, FoundStepSize, LandscapeEngine, LangevinError,
+    AnyEngine, ChainRun, Engine, EngineChoice, FoundStepSize, LandscapeEngine, LangevinError,
     StepSizeSearch, find_step_size,
 };
 
@@ -22,7 +22,7 @@ pub(crate) const MOST_NUMBERS: usize = 1 << 28;
 
 /// Net and engine.
 pub(crate) struct TrainedChains<B: AutodiffBackend> {
-    engine: CpuEngine,
+    engine: AnyEngine,
     net: Net<B>,
     shape: [usize; 3],
     device: B::Device,
@@ -99,7 +99,7 @@ impl<B: AutodiffBackend> TrainedChains<B> {
     }
 
     /// U = F/T of the net, to be mapped.
-    pub(crate) fn surface(&self, temperature: Temperature) -> Surface<'_, B, Net<B>, CpuEngine> {
+    pub(crate) fn surface(&self, temperature: Temperature) -> Surface<'_, B, Net<B>, AnyEngine> {
         let device = self.device.clone();
         Surface::new(&self.engine, &self.net, temperature, self.shape, device)
     }

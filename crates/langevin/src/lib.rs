@@ -1,9 +1,9 @@
 #![doc = include_str!("../README.md")]
 
+mod any_engine;
 mod attraction;
 mod bank;
 mod bound;
-mod cpu_engine;
 #[cfg(feature = "cube")]
 mod cube;
 mod engine;
@@ -18,12 +18,12 @@ mod tensor_engine;
 mod tensor_mala;
 mod ula;
 
+pub use any_engine::{AnyEngine, EngineChoice};
 pub use attraction::{
     ArrivalRule, Attraction, AttractionRun, EnergyGradient, LandscapeEngine, Way, WayEnd,
 };
 pub use bank::PersistentBank;
 pub use bound::Bound;
-pub use cpu_engine::{CpuEngine, EngineChoice};
 #[cfg(feature = "cube")]
 pub use cube::CubeEngine;
 pub use engine::{ChainOutcome, ChainRun, Engine, ParameterGradient};

@@ -8,7 +8,7 @@ use burn::tensor::activation::{silu, tanh};
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{Activation, Energy, LayerDescription, Layered, ParameterValues, StepSize};
 use ebm_data::{Dataset, Gmm, Toy};
-use ebm_langevin::{ChainStart, CpuEngine, EngineChoice};
+use ebm_langevin::{AnyEngine, ChainStart, EngineChoice};
 use ebm_trainer::*;
 
 type B = Autodiff<Flex>;
@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         <B as Backend>::seed(&device, 1);
         let net = Perceptron::<B>::new(is_smooth, &device);
         let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
-        let (engine, missing) = CpuEngine::choose(EngineChoice::Auto, &net, data.shape())?;
+        let (engine, missing) = AnyEngine::choose(EngineChoice::Auto, &net, data.shape())?;
         if let Some(missing) = missing {
             println!("{missing}");
         }

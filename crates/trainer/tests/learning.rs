@@ -12,7 +12,7 @@ use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream};
 use ebm_data::{Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig, named_parameters};
-use ebm_langevin::{ChainStart, CpuEngine, Engine, EngineChoice, TensorEngine};
+use ebm_langevin::{AnyEngine, ChainStart, Engine, EngineChoice, TensorEngine};
 use ebm_trainer::*;
 
 fn config(start: ChainStart, method: Method) -> LearningConfig {
@@ -202,7 +202,7 @@ fn engines_learn_the_same_and_leave_frozen_parameters_alone() {
             };
             net.f[2] = net.f[2].clone().no_grad();
             let net = Net::Sequential(net);
-            let (engine, _) = CpuEngine::choose(choice, &net, [2, 1, 1]).unwrap();
+            let (engine, _) = AnyEngine::choose(choice, &net, [2, 1, 1]).unwrap();
             let data = toy();
             let mut learner =
                 Learner::new(settings.clone(), net, engine, data, Default::default()).unwrap();

@@ -11,7 +11,7 @@ use ebm_core::{Energy, NoiseKey, StepSize, Stream};
 use ebm_data::{Dataset, Gmm, ImageConfig, Toy, embedded_digits};
 use ebm_energy_net::{Architecture, NamedParameter, Net, NetConfig, named_parameters};
 use ebm_langevin::{
-    Bound, ChainOutcome, ChainRun, ChainStart, CpuEngine, Engine, EngineChoice, LangevinError,
+    AnyEngine, Bound, ChainOutcome, ChainRun, ChainStart, Engine, EngineChoice, LangevinError,
     TensorEngine,
 };
 use ebm_trainer::*;
@@ -70,7 +70,7 @@ fn learner(
     method: Method,
     stabilisers: Stabilisers,
     engine: EngineChoice,
-) -> Learner<B, Net<B>, CpuEngine> {
+) -> Learner<B, Net<B>, AnyEngine> {
     let config = config(method, stabilisers);
     let net: Net<B> = NetConfig {
         width: 8,
@@ -78,11 +78,11 @@ fn learner(
     }
     .init([2, 1, 1], 3, &Default::default())
     .unwrap();
-    let (engine, _) = CpuEngine::choose(engine, &net, [2, 1, 1]).unwrap();
+    let (engine, _) = AnyEngine::choose(engine, &net, [2, 1, 1]).unwrap();
     Learner::new(config, net, engine, toy(), Default::default()).unwrap()
 }
 
-fn weights(learner: &Learner<B, Net<B>, CpuEngine>) -> Vec<NamedParameter> {
+fn weights(learner: &Learner<B, Net<B>, AnyEngine>) -> Vec<NamedParameter> {
     named_parameters(learner.net())
 }
 
@@ -358,7 +358,7 @@ fn kernels_of_convolutions_are_projected_as_matrices() {
         name: "embedded-digits",
         images: images.unwrap(),
     };
-    let (engine, _) = CpuEngine::choose(EngineChoice::Fused, &net, [1, 16, 16]).unwrap();
+    let (engine, _) = AnyEngine::choose(EngineChoice::Fused, &net, [1, 16, 16]).unwrap();
     let bound = Stabilisers {
         spectral_norm_bound: Some(0.3),
         ..Stabilisers::default()

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_energy_net::Net;
 use ebm_landscape::{BarrierSearch, Barriers, Diffusion, Grouping, Minimum, Surface};
-use ebm_langevin::{CpuEngine, EngineChoice};
+use ebm_langevin::{AnyEngine, EngineChoice};
 
 use super::gathering::{find_minima, gather};
 use super::pictures::write_sweep;
@@ -102,7 +102,7 @@ fn descend<B: AutodiffBackend>(
 
 /// Everything after the descents.
 struct Mapper<'a, B: AutodiffBackend> {
-    surface: Surface<'a, B, Net<B>, CpuEngine>,
+    surface: Surface<'a, B, Net<B>, AnyEngine>,
     minima: Vec<Minimum>,
     /// Their states.
     rows: Vec<f32>,

@@ -5,7 +5,7 @@ use std::time::Instant;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
 use ebm_benches::Chains;
-use ebm_langevin::{CpuEngine, WorkingSet};
+use ebm_langevin::{AnyEngine, WorkingSet};
 
 use super::plan::Planned;
 use crate::backend::{BackendName, BackendTask, dispatch};
@@ -62,8 +62,8 @@ impl BackendTask for MeasureChains<'_> {
         let net = case.init::<B>(&device)?;
         let engine = backend.engine((*engine).into(), &net, case.state_shape)?;
         let working_set = match &engine {
-            CpuEngine::Fused(engine) => Some(engine.working_set(&net, case.state_shape, *batch)?),
-            CpuEngine::Tensor(_) => None,
+            AnyEngine::Fused(engine) => Some(engine.working_set(&net, case.state_shape, *batch)?),
+            _ => None,
         };
         let mut chains = Chains::<B>::new(case, *batch, net, engine, &device)?;
         let mut seconds_of = |steps| -> Result<f64, DriverError> {

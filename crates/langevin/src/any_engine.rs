@@ -1,0 +1,179 @@
+//! The choice of an engine at run time.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::{Tensor, backend::AutodiffBackend};
+use ebm_core::{Energy, Layered};
+
+use crate::{
+    AttractionRun, ChainOutcome, ChainRun, EnergyGradient, Engine, FusedEngine, LandscapeEngine,
+    LangevinError, ParameterGradient, TensorEngine, Way,
+};
+#[cfg(feature = "cube")]
+use crate::{CubeEngine, Kernel};
+
+/// Which engine to use.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The engine written for the device, `fused` or `cube`, where it has all the net's layers, otherwise `tensor`.
+    #[default]
+    Auto,
+    /// Tensor operations and automatic differentiation.
+    Tensor,
+    /// Hand-written CPU code.
+    Fused,
+    /// Hand-written GPU kernels.
+    Cube,
+}
+
+/// One of the engines, decided once for a net.
+#[derive(Debug, Clone)]
+pub enum AnyEngine {
+    /// Tensor operations and automatic differentiation.
+    Tensor(TensorEngine),
+    /// Hand-written CPU code.
+    Fused(FusedEngine),
+    /// Hand-written GPU kernels, and the tensor engine for what these do not do: MALA and landscapes.
+    #[cfg(feature = "cube")]
+    Cube(CubeEngine, TensorEngine),
+}
+
+impl AnyEngine {
+    /// Decides for the net `energy` on states of `[channels, height, width]` on the CPU. The second value says why `auto` fell
+    /// back to the tensor engine, if it did.
+    ///
+    /// # Errors
+    /// [`LangevinError::NotFused`] when the fused engine was asked for and lacks a layer, [`LangevinError::NotCubed`] when the
+    /// cube engine was, which needs a GPU's runtime.
+    pub fn choose<E: Layered>(
+        choice: EngineChoice,
+        energy: &E,
+        state_shape: [usize; 3],
+    ) -> Result<(Self, Option<String>), LangevinError> {
+        let tensor = || Self::Tensor(TensorEngine::for_cpu(state_shape));
+        match choice {
+            EngineChoice::Tensor => return Ok((tensor(), None)),
+            EngineChoice::Cube => return Err(LangevinError::NotCubed("the CPU".to_owned())),
+            EngineChoice::Auto | EngineChoice::Fused => {}
+        }
+        let fused = FusedEngine::default();
+        match fused.supports(energy, state_shape) {
+            Ok(()) => Ok((Self::Fused(fused), None)),
+            Err(error) if choice == EngineChoice::Fused => Err(error),
+            Err(error) => Ok((tensor(), Some(error.to_string()))),
+        }
+    }
+
+    /// As [`Self::choose`], for a GPU, on which `cube` runs.
+    ///
+    /// # Errors
+    /// [`LangevinError::NotCubed`] when the cube engine was asked for and lacks a layer, [`LangevinError::NotFused`] when the
+    /// fused engine was, which runs on the CPU.
+    #[cfg(feature = "cube")]
+    pub fn choose_on_gpu<E: Layered>(
+        choice: EngineChoice,
+        cube: CubeEngine,
+        energy: &E,
+        state_shape: [usize; 3],
+    ) -> Result<(Self, Option<String>), LangevinError> {
+        // All chains together: blocks of them would leave a GPU idle.
+        let tensor = TensorEngine::default();
+        match choice {
+            EngineChoice::Tensor => return Ok((Self::Tensor(tensor), None)),
+            EngineChoice::Fused => return Err(LangevinError::NotFused("GPUs".to_owned())),
+            EngineChoice::Auto | EngineChoice::Cube => {}
+        }
+        match cube.supports(energy, state_shape) {
+            Ok(()) => Ok((Self::Cube(cube, tensor), None)),
+            Err(error) if choice == EngineChoice::Cube => Err(error),
+            Err(error) => Ok((Self::Tensor(tensor), Some(error.to_string()))),
+        }
+    }
+
+    /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true; the cube engine before its next
+    /// series of launches.
+    #[must_use]
+    pub fn cancelled_by(self, cancel: Arc<AtomicBool>) -> Self {
+        match self {
+            Self::Tensor(engine) => Self::Tensor(engine.cancelled_by(cancel)),
+            Self::Fused(engine) => Self::Fused(engine.cancelled_by(cancel)),
+            #[cfg(feature = "cube")]
+            Self::Cube(cube, tensor) => Self::Cube(
+                cube.cancelled_by(Arc::clone(&cancel)),
+                tensor.cancelled_by(cancel),
+            ),
+        }
+    }
+
+    fn chains<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(&self) -> &dyn Engine<B, E> {
+        match self {
+            Self::Tensor(engine) => engine,
+            Self::Fused(engine) => engine,
+            #[cfg(feature = "cube")]
+            Self::Cube(engine, _) => engine,
+        }
+    }
+
+    fn landscapes<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(
+        &self,
+    ) -> &dyn LandscapeEngine<B, E> {
+        match self {
+            Self::Tensor(engine) => engine,
+            Self::Fused(engine) => engine,
+            #[cfg(feature = "cube")]
+            Self::Cube(_, engine) => engine,
+        }
+    }
+}
+
+impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for AnyEngine {
+    fn name(&self) -> &'static str {
+        self.chains::<B, E>().name()
+    }
+
+    fn run(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
+        #[cfg(feature = "cube")]
+        if let (Self::Cube(_, tensor), Kernel::Mala(_)) = (self, run.kernel) {
+            return Engine::<B, E>::run(tensor, energy, initial, run);
+        }
+        self.chains::<B, E>().run(energy, initial, run)
+    }
+
+    fn parameter_gradient(
+        &self,
+        energy: &E,
+        states: &Tensor<B::InnerBackend, 4>,
+        weights: &[f32],
+    ) -> Result<Option<ParameterGradient>, LangevinError> {
+        self.chains::<B, E>()
+            .parameter_gradient(energy, states, weights)
+    }
+}
+
+impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> LandscapeEngine<B, E> for AnyEngine {
+    fn energy_gradient(
+        &self,
+        energy: &E,
+        states: Tensor<B::InnerBackend, 4>,
+    ) -> Result<EnergyGradient<B::InnerBackend>, LangevinError> {
+        self.landscapes::<B, E>().energy_gradient(energy, states)
+    }
+
+    fn attract(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        targets: Tensor<B::InnerBackend, 4>,
+        ways: &mut [Way],
+        run: &AttractionRun,
+    ) -> Result<Tensor<B::InnerBackend, 4>, LangevinError> {
+        self.landscapes::<B, E>()
+            .attract(energy, initial, targets, ways, run)
+    }
+}
