@@ -1,9 +1,10 @@
-//! The engine for GPUs: whole chains in one launch, written once for CUDA and wgpu.
+//! The engine for GPUs, written once for CUDA and wgpu.
 
-mod dense_net;
-mod kernel;
-mod launch;
+mod dense;
+mod device;
+mod layered;
 mod noise;
+mod step;
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -12,13 +13,17 @@ use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
 use cubecl::Runtime;
 use ebm_core::{Energy, Layered};
 
-use self::dense_net::DenseNet;
-use self::launch::{Device, Walker};
+use self::dense::DenseNet;
+use self::device::{Device, Gpu, Request};
+use self::layered::LayeredNet;
 use crate::fused::host;
 use crate::{ChainOutcome, ChainRun, Engine, Kernel, LangevinError};
 
-/// Runs Langevin chains of dense nets with leaky ReLU (the toy net of arXiv 1903.12370 is one) on a GPU, L steps a launch: states
-/// and activations never leave the card on the way. Everything else is for the tensor engine.
+/// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on the way.
+///
+/// Small nets of dense layers with leaky ReLU (the toy net of arXiv 1903.12370 is one) go up to a thousand steps a launch; images
+/// and wide nets take a launch or two a layer and one for the step, all from buffers that are there from the start. The chains are
+/// the same either way. The kernel is ULA; MALA is for the tensor engine.
 ///
 /// The noise is the project's own stream, computed in the kernel, so chains walk the paths of the other engines to rounding. It does not
 /// depend on burn's backend: states and parameters are handed over once a run.
@@ -39,7 +44,7 @@ impl CubeEngine {
     #[must_use]
     pub fn on<R: Runtime>(device: &R::Device) -> Self {
         Self {
-            device: Arc::new(Walker::<R>::new(device)),
+            device: Arc::new(Gpu::<R>::new(device)),
             cancel: None,
         }
     }
@@ -53,11 +58,27 @@ impl CubeEngine {
         energy: &E,
         state_shape: [usize; 3],
     ) -> Result<(), LangevinError> {
-        let net = lay_out(energy, state_shape)?;
-        self.device.fits(&net)
+        self.lay_out(energy, state_shape).map(|_| ())
     }
 
-    /// Gives up with [`LangevinError::Cancelled`] before the next launch, of a thousand steps at most, once `cancel` is true.
+    /// Whole chains a launch where that fits, otherwise layer by layer.
+    fn lay_out<E: Layered>(
+        &self,
+        energy: &E,
+        state_shape: [usize; 3],
+    ) -> Result<Layout, LangevinError> {
+        let layers = energy.layers().map_err(LangevinError::NotCubed)?;
+        if let Ok(net) = DenseNet::new(&layers, state_shape)
+            && self.device.fits_dense(&net).is_ok()
+        {
+            return Ok(Layout::Dense(net));
+        }
+        let net = LayeredNet::new(&layers, state_shape)?;
+        self.device.fits_layered(&net)?;
+        Ok(Layout::Layered(net))
+    }
+
+    /// Gives up with [`LangevinError::Cancelled`] before the next thousand steps of a small dense net, or fifty of another, once `cancel` is true.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: Arc<AtomicBool>) -> Self {
         self.cancel = Some(cancel);
@@ -80,12 +101,18 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
             return Err(LangevinError::NotCubed("MALA".to_owned()));
         };
         let shape = initial.dims();
-        let net = lay_out(energy, [shape[1], shape[2], shape[3]])?;
+        let layout = self.lay_out(energy, [shape[1], shape[2], shape[3]])?;
         let device = initial.device();
         let states = host(initial)?;
-        let walked = self
-            .device
-            .walk(&net, states, ula, run, self.cancel.as_deref())?;
+        let request = Request {
+            ula,
+            run,
+            cancel: self.cancel.as_deref(),
+        };
+        let walked = match &layout {
+            Layout::Dense(net) => self.device.walk_dense(net, states, request),
+            Layout::Layered(net) => self.device.walk_layered(net, states, request),
+        }?;
         let chains = walked.norms.len();
         Ok(ChainOutcome {
             states: Tensor::from_data(TensorData::new(walked.states, shape), &device),
@@ -96,7 +123,12 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
     }
 }
 
-fn lay_out<E: Layered>(energy: &E, state_shape: [usize; 3]) -> Result<DenseNet, LangevinError> {
-    let layers = energy.layers().map_err(LangevinError::NotCubed)?;
-    DenseNet::new(&layers, state_shape)
+/// A net as the kernels want it.
+enum Layout {
+    Dense(DenseNet),
+    Layered(LayeredNet),
+}
+
+fn missing(what: &str) -> LangevinError {
+    LangevinError::NotCubed(what.to_owned())
 }

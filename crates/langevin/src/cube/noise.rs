@@ -5,6 +5,7 @@
 use std::f32::consts::{LN_2, TAU};
 
 use cubecl::prelude::*;
+use ebm_core::NoiseKey;
 
 const MULTIPLIER_0: u32 = 0xD251_1F53;
 const MULTIPLIER_1: u32 = 0xCD9E_8D57;
@@ -14,22 +15,61 @@ const TWO_POW_MINUS_32: f32 = 1.0 / 4_294_967_296.0;
 /// The bits of √½.
 const ROOT_OF_HALF: u32 = 0x3f35_04f3;
 
-/// The N(0, 1) number of an element of a chain at a step, under the Philox key `[key0, key1]`.
+/// Which numbers a launch draws: the Philox key and the number of its first step.
+#[derive(CubeLaunch, CubeType)]
+pub(super) struct Draws {
+    pub(super) key0: u32,
+    pub(super) key1: u32,
+    pub(super) step_low: u32,
+    pub(super) step_high: u32,
+}
+
+/// The arguments of the numbers from step `first` on. The high word is the same for a whole launch, so no launch may go beyond
+/// a multiple of 2³².
+pub(super) fn draws_arguments<R: Runtime>(noise: NoiseKey, first: u64) -> DrawsLaunch<R> {
+    let [key0, key1] = noise.philox_key();
+    DrawsLaunch::new(key0, key1, first as u32, (first >> 32) as u32)
+}
+
+/// The N(0, 1) number of an element of a chain, so many steps after the first.
 #[cube]
-pub(super) fn standard_normal(
-    key0: u32,
-    key1: u32,
-    element: u32,
-    chain: u32,
-    step_low: u32,
-    step_high: u32,
-) -> f32 {
-    let mut word0 = element / 4;
+pub(super) fn normal(draws: &Draws, element: u32, chain: u32, steps: u32) -> f32 {
+    let words = philox(draws, element / 4, chain, steps);
+    let is_first_pair = element % 4 < 2;
+    let radius_word = select(is_first_pair, words.word0, words.word2);
+    let angle_word = select(is_first_pair, words.word1, words.word3);
+    radius(radius_word) * sine_or_cosine(angle_word, element % 2)
+}
+
+/// The N(0, 1) numbers of elements 4 `block`..4 `block` + 4 of a chain at the first step.
+#[cube]
+pub(super) fn normals(draws: &Draws, block: u32, chain: u32, values: &mut Array<f32>) {
+    let words = philox(draws, block, chain, 0u32);
+    let first = radius(words.word0);
+    let second = radius(words.word2);
+    values[0] = first * sine_or_cosine(words.word1, 0u32);
+    values[1] = first * sine_or_cosine(words.word1, 1u32);
+    values[2] = second * sine_or_cosine(words.word3, 0u32);
+    values[3] = second * sine_or_cosine(words.word3, 1u32);
+}
+
+/// A block of random bits.
+#[derive(CubeType)]
+struct Words {
+    word0: u32,
+    word1: u32,
+    word2: u32,
+    word3: u32,
+}
+
+#[cube]
+fn philox(draws: &Draws, block: u32, chain: u32, steps: u32) -> Words {
+    let mut word0 = block;
     let mut word1 = chain;
-    let mut word2 = step_low;
-    let mut word3 = step_high;
-    let mut round_key0 = key0;
-    let mut round_key1 = key1;
+    let mut word2 = draws.step_low + steps;
+    let mut word3 = draws.step_high;
+    let mut round_key0 = draws.key0;
+    let mut round_key1 = draws.key1;
     #[unroll]
     for _ in 0..10 {
         let high0 = u32::mul_hi(word0, MULTIPLIER_0);
@@ -43,12 +83,19 @@ pub(super) fn standard_normal(
         round_key0 += WEYL_0;
         round_key1 += WEYL_1;
     }
-    let is_first_pair = element % 4 < 2;
-    let radius_word = select(is_first_pair, word0, word2);
-    let angle_word = select(is_first_pair, word1, word3);
-    let uniform = f32::cast_from(radius_word) * TWO_POW_MINUS_32 + 0.5 * TWO_POW_MINUS_32;
-    let square = f32::max(-2.0 * logarithm(uniform), 0.0);
-    square.sqrt() * sine_or_cosine(angle_word, element % 2)
+    Words {
+        word0,
+        word1,
+        word2,
+        word3,
+    }
+}
+
+/// Box and Muller's radius.
+#[cube]
+fn radius(word: u32) -> f32 {
+    let uniform = f32::cast_from(word) * TWO_POW_MINUS_32 + 0.5 * TWO_POW_MINUS_32;
+    f32::max(-2.0 * logarithm(uniform), 0.0).sqrt()
 }
 
 /// ln x for normal x in (0, 1].

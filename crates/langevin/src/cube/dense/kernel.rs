@@ -6,8 +6,9 @@
 
 use cubecl::prelude::*;
 
-use super::dense_net::FIELDS;
-use super::noise::standard_normal;
+use super::net::FIELDS;
+use crate::cube::noise::{Draws, normal};
+use crate::cube::step::{Step, within};
 
 /// What a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,24 +30,6 @@ impl Layout {
     pub(super) fn shared_vectors(&self) -> usize {
         (self.layers + 2) * self.width * self.groups
     }
-}
-
-/// Which numbers a launch draws.
-#[derive(CubeLaunch, CubeType)]
-pub(super) struct Draws {
-    pub(super) key0: u32,
-    pub(super) key1: u32,
-    pub(super) step_low: u32,
-    pub(super) step_high: u32,
-}
-
-/// The step X ← clamp(X − drift · clip(∇F) + ε Z).
-#[derive(CubeLaunch, CubeType)]
-pub(super) struct Step {
-    pub(super) drift: f32,
-    pub(super) epsilon: f32,
-    pub(super) gradient_clip: f32,
-    pub(super) state_clamp: f32,
 }
 
 /// Takes `steps` Langevin steps. `states` is `[vectors of chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end to `energies`,
@@ -145,27 +128,19 @@ pub(super) fn walk<N: Size>(
         }
         if neuron < size {
             if comptime!(layout.is_bounded) {
-                gradient = within::<N>(gradient, step.gradient_clip);
+                gradient = all_within::<N>(gradient, step.gradient_clip);
             }
             state -= gradient * Vector::new(step.drift);
             if step.epsilon > 0.0 {
-                let low = draws.step_low + number;
                 let mut noise = zero;
                 #[unroll]
                 for lane in 0..N::value() {
-                    noise[lane] = standard_normal(
-                        draws.key0,
-                        draws.key1,
-                        neuron as u32,
-                        chain + lane as u32,
-                        low,
-                        draws.step_high,
-                    );
+                    noise[lane] = normal(draws, neuron as u32, chain + lane as u32, number);
                 }
                 state += noise * Vector::new(step.epsilon);
             }
             if comptime!(layout.is_bounded) {
-                state = within::<N>(state, step.state_clamp);
+                state = all_within::<N>(state, step.state_clamp);
             }
         }
         // The next step writes gradients only after all have read their norms, because activations come between.
@@ -260,11 +235,12 @@ fn masked<N: Size>(value: Vector<f32, N>, by: Vector<f32, N>, slope: f32) -> Vec
     select_many(is_positive, value, value * Vector::new(slope))
 }
 
-/// The value, or the bound it lies beyond; what is no number stays so.
 #[cube]
-fn within<N: Size>(value: Vector<f32, N>, bound: f32) -> Vector<f32, N> {
-    let high = Vector::<f32, N>::new(bound);
-    let low = Vector::<f32, N>::new(-bound);
-    let below = select_many(value.greater_than(high), high, value);
-    select_many(low.greater_than(below), low, below)
+fn all_within<N: Size>(values: Vector<f32, N>, bound: f32) -> Vector<f32, N> {
+    let mut bounded = values;
+    #[unroll]
+    for lane in 0..N::value() {
+        bounded[lane] = within(values[lane], bound);
+    }
+    bounded
 }

@@ -3,13 +3,14 @@
 use ebm_core::{Activation, LayerDescription};
 
 use crate::LangevinError;
+use crate::cube::missing;
 
 /// Numbers that a layer has in the table: inputs, outputs, and where weights, transposed weights and biases begin.
 pub(super) const FIELDS: usize = 5;
 
 /// A net of dense layers with leaky ReLU between them.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct DenseNet {
+pub(in crate::cube) struct DenseNet {
     /// Values of a state.
     pub(super) size: usize,
     /// Values of the widest layer, that of the state included.
@@ -28,7 +29,7 @@ impl DenseNet {
     ///
     /// # Errors
     /// [`LangevinError::NotCubed`] names what the kernel lacks, [`LangevinError::Description`] what does not fit.
-    pub(super) fn new(
+    pub(in crate::cube) fn new(
         layers: &[LayerDescription],
         shape: [usize; 3],
     ) -> Result<Self, LangevinError> {
@@ -146,8 +147,4 @@ fn transposed(matrix: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
     entries
         .map(|(row, column)| matrix[row * columns + column])
         .collect()
-}
-
-fn missing(what: &str) -> LangevinError {
-    LangevinError::NotCubed(what.to_owned())
 }

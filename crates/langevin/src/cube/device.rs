@@ -1,0 +1,127 @@
+//! A GPU behind its runtime, and the way of numbers to it and back.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use cubecl::bytes::Bytes;
+use cubecl::prelude::*;
+use cubecl::server::Handle;
+
+use super::dense::DenseNet;
+use super::layered::LayeredNet;
+use crate::{ChainRun, LangevinError, Ula};
+
+/// A request for chains.
+#[derive(Clone, Copy)]
+pub(super) struct Request<'a> {
+    pub(super) ula: Ula,
+    pub(super) run: &'a ChainRun,
+    pub(super) cancel: Option<&'a AtomicBool>,
+}
+
+impl Request<'_> {
+    /// # Errors
+    /// [`LangevinError::Cancelled`] once the caller has asked to stop.
+    pub(super) fn check_cancelled(&self) -> Result<(), LangevinError> {
+        match self.cancel {
+            Some(cancel) if cancel.load(Ordering::Relaxed) => Err(LangevinError::Cancelled),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Chains after their steps, row by row.
+#[derive(Default)]
+pub(super) struct Walked {
+    pub(super) states: Vec<f32>,
+    /// Σ over steps of ‖∇F‖₂, one for each chain.
+    pub(super) norms: Vec<f64>,
+    /// F, where the run asked for it.
+    pub(super) energies: Vec<f32>,
+}
+
+/// A GPU, whatever its runtime.
+pub(super) trait Device: Send + Sync {
+    /// Whether whole chains of the net fit into a launch.
+    fn fits_dense(&self, net: &DenseNet) -> Result<(), LangevinError>;
+
+    /// Runs the chains whose states lie row by row in `states`, whole chains a launch.
+    fn walk_dense(
+        &self,
+        net: &DenseNet,
+        states: Vec<f32>,
+        request: Request<'_>,
+    ) -> Result<Walked, LangevinError>;
+
+    /// Whether every kernel for the net fits.
+    fn fits_layered(&self, net: &LayeredNet) -> Result<(), LangevinError>;
+
+    /// Runs the chains whose states lie row by row in `states`, layer by layer.
+    fn walk_layered(
+        &self,
+        net: &LayeredNet,
+        states: Vec<f32>,
+        request: Request<'_>,
+    ) -> Result<Walked, LangevinError>;
+}
+
+/// A device of runtime `R`.
+pub(super) struct Gpu<R: Runtime> {
+    pub(super) client: ComputeClient<R>,
+}
+
+impl<R: Runtime> Gpu<R> {
+    pub(super) fn new(device: &R::Device) -> Self {
+        Self {
+            client: R::client(device),
+        }
+    }
+
+    pub(super) fn upload<T: CubeElement>(&self, values: &[T]) -> Handle {
+        self.client.create_from_slice(T::as_bytes(values))
+    }
+
+    /// Room for so many numbers.
+    pub(super) fn room(&self, numbers: usize) -> Handle {
+        self.client.empty(numbers.max(1) * size_of::<f32>())
+    }
+
+    /// Hands over what was launched. A kernel that does not compile is only reported here; reading would return what was there
+    /// before.
+    pub(super) fn flush(&self) -> Result<(), LangevinError> {
+        let flushed = self.client.flush();
+        flushed.map_err(|error| LangevinError::Backend(format!("{error:?}")))
+    }
+
+    pub(super) fn read(&self, handle: &Handle) -> Result<Bytes, LangevinError> {
+        let read = self.client.read_one(handle.clone());
+        read.map_err(|error| LangevinError::Backend(format!("{error:?}")))
+    }
+}
+
+impl<R: Runtime> Device for Gpu<R> {
+    fn fits_dense(&self, net: &DenseNet) -> Result<(), LangevinError> {
+        super::dense::fits(self, net)
+    }
+
+    fn walk_dense(
+        &self,
+        net: &DenseNet,
+        states: Vec<f32>,
+        request: Request<'_>,
+    ) -> Result<Walked, LangevinError> {
+        super::dense::walk(self, net, &states, request)
+    }
+
+    fn fits_layered(&self, net: &LayeredNet) -> Result<(), LangevinError> {
+        super::layered::fits(self, net)
+    }
+
+    fn walk_layered(
+        &self,
+        net: &LayeredNet,
+        states: Vec<f32>,
+        request: Request<'_>,
+    ) -> Result<Walked, LangevinError> {
+        super::layered::walk(self, net, &states, request)
+    }
+}

@@ -1,0 +1,15 @@
+//! Chains of any described net, a few launches a step: no graph, no allocation and no host on the way.
+
+mod activation;
+mod attention;
+mod chains;
+mod gather;
+mod head;
+mod net;
+mod pool;
+mod product;
+mod tile;
+mod update;
+
+pub(super) use self::chains::{fits, walk};
+pub(super) use self::net::LayeredNet;

@@ -1,0 +1,314 @@
+//! A net as a chain of stages, laid out for the kernels.
+
+use ebm_core::{Activation, LayerDescription, ParameterValues};
+
+use super::activation::Curve;
+use super::attention::Attention;
+use super::gather::{Convolution, Gather, Shape, padded};
+use super::pool::Pool;
+use crate::LangevinError;
+use crate::cube::missing;
+
+/// A net that ends in one value.
+#[derive(Debug, Clone)]
+pub(in crate::cube) struct LayeredNet {
+    pub(super) stages: Vec<Stage>,
+    /// What goes into each stage, and into the head.
+    pub(super) shapes: Vec<Shape>,
+    /// What kernels read, each entry a buffer.
+    pub(super) parameters: Vec<Vec<f32>>,
+    /// The buffer of the last layer: its weights and its bias.
+    pub(super) head: usize,
+}
+
+/// What a value goes through from one image to the next.
+#[derive(Debug, Clone)]
+pub(super) enum Stage {
+    Product(Product),
+    Pool(Pool),
+    NonLocal(Box<NonLocal>),
+}
+
+/// A convolution or a linear map, and the activation after it.
+#[derive(Debug, Clone)]
+pub(super) struct Product {
+    pub(super) forward: Gather,
+    pub(super) backward: Gather,
+    /// Buffers of the left factors of both, and of the biases.
+    pub(super) weights: [usize; 2],
+    pub(super) bias: usize,
+    pub(super) activation: Option<Activation>,
+}
+
+/// x + W · softmax(θ(x)ᵀφ(x)) g(x).
+#[derive(Debug, Clone)]
+pub(super) struct NonLocal {
+    /// θ, φ and g, one after the other.
+    pub(super) maps: Product,
+    /// Of φ and g.
+    pub(super) pool: Pool,
+    pub(super) attention: Attention,
+    /// W.
+    pub(super) output: Product,
+}
+
+impl LayeredNet {
+    /// Lays out the layers for states of `state_shape`.
+    ///
+    /// # Errors
+    /// [`LangevinError::NotCubed`] names what the kernels lack, [`LangevinError::Description`] what does not fit.
+    pub(in crate::cube) fn new(
+        layers: &[LayerDescription],
+        state_shape: Shape,
+    ) -> Result<Self, LangevinError> {
+        let mut net = Self {
+            stages: Vec::new(),
+            shapes: vec![state_shape],
+            parameters: Vec::new(),
+            head: 0,
+        };
+        let last = layers.len().checked_sub(1);
+        let last = last.ok_or_else(|| missing("nets without layers"))?;
+        for (index, layer) in layers.iter().enumerate() {
+            let problem = |problem: String| LangevinError::Description { index, problem };
+            let input = net.shapes[net.shapes.len() - 1];
+            let (convolution, weights, bias) = match layer {
+                LayerDescription::Activation(activation) => {
+                    net.activate(*activation)?;
+                    continue;
+                }
+                LayerDescription::MaxPool2d { size } => {
+                    let pool = Pool {
+                        source: input,
+                        first: 0,
+                        pooled: input[0],
+                        size: *size,
+                    };
+                    if *size == 0 || pool.outputs() == 0 {
+                        return Err(problem(format!("its windows do not fit into {input:?}")));
+                    }
+                    net.push(Stage::Pool(pool), pool.target());
+                    continue;
+                }
+                LayerDescription::NonLocal {
+                    channels,
+                    inner,
+                    maps,
+                } => {
+                    if *channels != input[0] || input[1] < 2 || input[2] < 2 {
+                        return Err(problem(format!(
+                            "it takes {channels} channels of at least 2×2 and is given {input:?}"
+                        )));
+                    }
+                    let block = net.non_local(input, *inner, maps).map_err(problem)?;
+                    net.push(Stage::NonLocal(Box::new(block)), input);
+                    continue;
+                }
+                LayerDescription::Conv2d {
+                    inputs,
+                    outputs,
+                    kernel,
+                    stride,
+                    padding,
+                    weight,
+                    bias,
+                } => {
+                    if *inputs != input[0] {
+                        return Err(problem(format!(
+                            "it takes {inputs} channels and is given {input:?}"
+                        )));
+                    }
+                    let covers = *padding == 0 && input[1..] == [*kernel; 2];
+                    let convolution = if covers {
+                        // One product for a chain, whatever the stride.
+                        Convolution::dense(input.iter().product(), *outputs)
+                    } else {
+                        Convolution {
+                            input,
+                            outputs: *outputs,
+                            kernel: *kernel,
+                            stride: *stride,
+                            padding: *padding,
+                        }
+                    };
+                    (convolution, weight.values.clone(), bias)
+                }
+                LayerDescription::Linear {
+                    inputs,
+                    outputs,
+                    weight,
+                    bias,
+                } => {
+                    let values = input.iter().product::<usize>();
+                    if *inputs != values || weight.values.len() != inputs * outputs {
+                        return Err(problem(format!(
+                            "it takes {inputs} values and is given {values}"
+                        )));
+                    }
+                    let convolution = Convolution::dense(values, *outputs);
+                    (convolution, turned(&weight.values, *inputs), bias)
+                }
+            };
+            let bias = bias.as_ref().map(|bias| &bias.values[..]);
+            if index == last {
+                let is_head = convolution.kernel == 1 && convolution.outputs == 1;
+                if is_head && convolution.input[1..] == [1, 1] {
+                    check(&convolution, &weights, bias).map_err(problem)?;
+                    let bias = bias.map_or(0.0, |bias| bias[0]);
+                    net.head = net.keep([weights, vec![bias]].concat());
+                    return Ok(net);
+                }
+                break;
+            }
+            let product = net.product(convolution, &weights, bias).map_err(problem)?;
+            let output = product.forward.target;
+            net.push(Stage::Product(product), output);
+        }
+        Err(missing("nets that do not end in a layer of one value"))
+    }
+
+    /// Values of a state.
+    pub(super) fn size(&self) -> usize {
+        self.shapes[0].iter().product()
+    }
+
+    /// The activation that made the input of a stage, or of the head.
+    pub(super) fn activation_before(&self, stage: usize) -> Option<Activation> {
+        match self.stages.get(stage.checked_sub(1)?) {
+            Some(Stage::Product(product)) => product.activation,
+            _ => None,
+        }
+    }
+
+    fn activate(&mut self, activation: Activation) -> Result<(), LangevinError> {
+        let is_kept = match activation {
+            // The sign of what went in must follow from what came out.
+            Activation::LeakyRelu { slope: number } | Activation::Elu { alpha: number } => {
+                number >= 0.0
+            }
+            Activation::Silu => true,
+        };
+        match self.stages.last_mut() {
+            Some(Stage::Product(product)) if product.activation.is_none() && is_kept => {
+                product.activation = Some(activation);
+                Ok(())
+            }
+            _ if !is_kept => Err(missing("activations that fall below zero")),
+            _ => Err(missing(
+                "activations elsewhere than after a convolution or a linear layer",
+            )),
+        }
+    }
+
+    fn push(&mut self, stage: Stage, output: Shape) {
+        self.stages.push(stage);
+        self.shapes.push(output);
+    }
+
+    fn keep(&mut self, values: Vec<f32>) -> usize {
+        self.parameters.push(values);
+        self.parameters.len() - 1
+    }
+
+    fn product(
+        &mut self,
+        convolution: Convolution,
+        weights: &[f32],
+        bias: Option<&[f32]>,
+    ) -> Result<Product, String> {
+        let output = check(&convolution, weights, bias)?;
+        let mut biases = bias.map_or_else(Vec::new, <[f32]>::to_vec);
+        biases.resize(padded(convolution.outputs), 0.0);
+        Ok(Product {
+            forward: convolution.forward(output),
+            backward: convolution.backward(output),
+            weights: [
+                self.keep(convolution.forward_weights(weights)),
+                self.keep(convolution.backward_weights(weights)),
+            ],
+            bias: self.keep(biases),
+            activation: None,
+        })
+    }
+
+    fn non_local(
+        &mut self,
+        input: Shape,
+        inner: usize,
+        [query, key, value, output]: &[[ParameterValues; 2]; 4],
+    ) -> Result<NonLocal, String> {
+        let pointwise = |channels, outputs| Convolution {
+            input: [channels, input[1], input[2]],
+            outputs,
+            kernel: 1,
+            stride: 1,
+            padding: 0,
+        };
+        let joined = |part: usize| {
+            let maps = [query, key, value];
+            maps.map(|map| &map[part].values[..]).concat()
+        };
+        let maps = self.product(pointwise(input[0], 3 * inner), &joined(0), Some(&joined(1)))?;
+        let [weights, bias] = output;
+        let output = pointwise(inner, input[0]);
+        let output = self.product(output, &weights.values, Some(&bias.values))?;
+        let pool = Pool {
+            source: maps.forward.target,
+            first: inner,
+            pooled: 2 * inner,
+            size: 2,
+        };
+        let pixels = |shape: Shape| shape[1] * shape[2];
+        let attention = Attention {
+            inner,
+            pixels: pixels(input),
+            pooled_pixels: pixels(pool.target()),
+        };
+        Ok(NonLocal {
+            maps,
+            pool,
+            attention,
+            output,
+        })
+    }
+}
+
+impl Product {
+    /// The curve of the activation, and its number.
+    pub(super) fn curve(&self) -> (Curve, f32) {
+        Curve::of(self.activation)
+    }
+}
+
+/// What comes out of a convolution, if it and its parameters fit.
+fn check(
+    convolution: &Convolution,
+    weights: &[f32],
+    bias: Option<&[f32]>,
+) -> Result<Shape, String> {
+    let Convolution {
+        input,
+        outputs,
+        kernel,
+        ..
+    } = *convolution;
+    let expected = outputs * input[0] * kernel * kernel;
+    let biases = bias.map_or(outputs, <[f32]>::len);
+    if weights.len() != expected || biases != outputs || expected == 0 {
+        return Err(format!(
+            "{} weights and {biases} biases are not those of {outputs} outputs of {input:?}",
+            weights.len()
+        ));
+    }
+    let output = convolution.output();
+    output.ok_or_else(|| format!("its kernel does not fit into {input:?}"))
+}
+
+/// `[outputs, inputs]` from `[inputs, outputs]`.
+fn turned(weights: &[f32], inputs: usize) -> Vec<f32> {
+    let outputs = weights.len() / inputs.max(1);
+    let places = (0..outputs).flat_map(|output| (0..inputs).map(move |input| (input, output)));
+    places
+        .map(|(input, output)| weights[input * outputs + output])
+        .collect()
+}

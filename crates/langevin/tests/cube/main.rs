@@ -1,0 +1,243 @@
+//! The cube engine against tensor operations and automatic differentiation, on any Vulkan driver: `--features wgpu`.
+#![cfg(feature = "wgpu")]
+#![allow(clippy::unwrap_used)]
+
+mod stack;
+
+use burn::backend::{Autodiff, Flex};
+use burn::tensor::{Tensor, TensorData};
+use cubecl::wgpu::{WgpuDevice, WgpuRuntime};
+use ebm_core::{Activation, NoiseKey, StepSize, Stream, Temperature};
+use ebm_langevin::{
+    Bound, ChainOutcome, ChainRun, CubeEngine, Engine, LangevinError, Mala, TensorEngine, Ula,
+};
+
+use stack::Stack;
+
+type B = Autodiff<Flex>;
+
+/// None, with a word about it, where there is no Vulkan driver.
+fn engine() -> Option<CubeEngine> {
+    let start = || CubeEngine::on::<WgpuRuntime>(&WgpuDevice::default());
+    let engine = std::panic::catch_unwind(start).ok();
+    if engine.is_none() {
+        eprintln!("no device for wgpu: nothing is tested");
+    }
+    engine
+}
+
+fn states(chains: usize, [channels, height, width]: [usize; 3]) -> Tensor<Flex, 4> {
+    let size = channels * height * width;
+    let mut values = vec![0.0; chains * size];
+    NoiseKey::new(4, Stream::ChainStart, 1).normals(0, 0, size, &mut values);
+    let data = TensorData::new(values, [chains, channels, height, width]);
+    Tensor::from_data(data, &Default::default())
+}
+
+fn run_of(ula: Ula, first_step: u64, steps: u64) -> ChainRun {
+    ChainRun {
+        kernel: ula.into(),
+        steps,
+        first_step,
+        noise: NoiseKey::new(2, Stream::Langevin, 5),
+        final_energies: true,
+    }
+}
+
+fn learned(epsilon: f64) -> Ula {
+    Ula::learned(StepSize::new(epsilon).unwrap())
+}
+
+fn values(outcome: &ChainOutcome<Flex>) -> Vec<f32> {
+    outcome.states.to_data().to_vec().unwrap()
+}
+
+/// The largest difference, relative to the largest value.
+fn distance(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    let largest = b.iter().fold(1e-6f32, |peak, value| peak.max(value.abs()));
+    let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, f32::max) / largest
+}
+
+fn assert_alike(engine: &CubeEngine, energy: &Stack, chains: usize, run: &ChainRun) {
+    let walk = |engine: &dyn Engine<B, Stack>| {
+        engine
+            .run(energy, states(chains, energy.shape), run)
+            .unwrap()
+    };
+    let (ours, reference) = (walk(engine), walk(&TensorEngine::default()));
+    let far = distance(&values(&ours), &values(&reference));
+    assert!(far < 2e-5, "{chains} chains: states {far}");
+    let far = distance(&ours.energies.unwrap(), &reference.energies.unwrap());
+    assert!(far < 2e-5, "{chains} chains: energies {far}");
+    let [ours, reference] = [ours.gradient_magnitude, reference.gradient_magnitude];
+    assert!(
+        (ours - reference).abs() <= 2e-5 * reference,
+        "{chains} chains: r {ours}, not {reference}"
+    );
+}
+
+/// The widths of the toy net of arXiv 1903.12370; batches that take one, two and four chains to a unit.
+#[test]
+fn chains_walk_as_with_tensors() {
+    let Some(engine) = engine() else { return };
+    let mut net = Stack::new([2, 1, 1]);
+    for width in [32, 64, 64, 64] {
+        net = net.conv(width, 1, 1, 0).leaky(0.05);
+    }
+    let net = net.conv(1, 1, 1, 0);
+    for chains in [1, 5, 700, 2_500] {
+        assert_alike(&engine, &net, chains, &run_of(learned(0.125), 3, 6));
+    }
+}
+
+/// Other depths and widths, ReLU, a temperature, no noise, and step numbers beyond 32 bits.
+#[test]
+fn nets_and_kernels_of_all_kinds() {
+    let Some(engine) = engine() else { return };
+    let cold = Ula::new(StepSize::new(0.1).unwrap(), Temperature::new(0.3).unwrap());
+    assert_alike(
+        &engine,
+        &Stack::dense(&[3, 7, 5, 1], 0.0),
+        9,
+        &run_of(cold, 0, 5),
+    );
+    assert_alike(
+        &engine,
+        &Stack::dense(&[6, 40, 1], 0.2),
+        33,
+        &run_of(learned(0.0), 0, 4),
+    );
+    assert_alike(
+        &engine,
+        &Stack::dense(&[5, 9, 1], 1.0),
+        4,
+        &run_of(learned(0.1), 0, 3),
+    );
+    let net = Stack::dense(&[2, 8, 1], 0.05);
+    assert_alike(&engine, &net, 4, &run_of(learned(0.1), (1 << 32) - 3, 6));
+    let bounded = learned(0.3)
+        .with_gradient_clip(Some(Bound::new(0.05).unwrap()))
+        .with_state_clamp(Some(Bound::new(0.8).unwrap()));
+    assert_alike(&engine, &net, 20, &run_of(bounded, 0, 5));
+}
+
+/// More steps than a launch has, and a run in two pieces.
+#[test]
+fn launches_join_without_a_seam() {
+    let Some(engine) = engine() else { return };
+    let net = Stack::dense(&[2, 8, 1], 0.05);
+    let walk = |from: Tensor<Flex, 4>, first, steps| {
+        let run = run_of(learned(0.05), first, steps);
+        Engine::<B, Stack>::run(&engine, &net, from, &run).unwrap()
+    };
+    let whole = walk(states(3, net.shape), 0, 2_500);
+    let half = walk(states(3, net.shape), 0, 1_200);
+    let rest = walk(half.states.clone(), 1_200, 1_300);
+    assert_eq!(values(&whole), values(&rest));
+    let joined = (half.gradient_magnitude * 1_200.0 + rest.gradient_magnitude * 1_300.0) / 2_500.0;
+    // Norms are summed in f32 within a launch.
+    assert!((joined / whole.gradient_magnitude - 1.0).abs() < 1e-5);
+}
+
+#[test]
+fn what_it_lacks_is_named() {
+    let Some(engine) = engine() else { return };
+    let net = Stack::dense(&[2, 8, 1], 0.05);
+    let mala = Mala::new(StepSize::new(0.1).unwrap(), Temperature::new(1.0).unwrap()).unwrap();
+    let run = ChainRun {
+        kernel: mala.into(),
+        ..run_of(learned(0.1), 0, 1)
+    };
+    let error = Engine::<B, Stack>::run(&engine, &net, states(2, net.shape), &run).unwrap_err();
+    assert!(matches!(error, LangevinError::NotCubed(what) if what == "MALA"));
+    let refusal = |net: Stack| engine.supports(&net, net.shape).unwrap_err().to_string();
+    let error = refusal(Stack::new([2, 1, 1]).linear(3));
+    assert!(error.contains("end in a layer of one value"), "{error}");
+    let error = refusal(Stack::new([2, 4, 4]).pool(2).leaky(0.1).linear(1));
+    assert!(error.contains("activations elsewhere"), "{error}");
+    let error = refusal(Stack::new([2, 4, 4]).conv(2, 3, 1, 1).leaky(-0.1).linear(1));
+    assert!(error.contains("fall below zero"), "{error}");
+    let error = engine.supports(&net, [3, 1, 1]).unwrap_err();
+    assert!(
+        error.to_string().contains("takes 2 values and is given 3"),
+        "{error}"
+    );
+}
+
+/// Convolutions of all kinds: the nets of arXiv 1903.12370 in small, odd sizes, strides that do not divide, every activation,
+/// with pooling that leaves a rim.
+#[test]
+fn image_chains_walk_as_with_tensors() {
+    let Some(engine) = engine() else { return };
+    let vanilla = Stack::new([3, 16, 16]).conv(8, 3, 1, 1).leaky(0.05);
+    let vanilla = vanilla.conv(16, 4, 2, 1).leaky(0.05).conv(24, 4, 2, 1);
+    let vanilla = vanilla.leaky(0.05).conv(1, 4, 1, 0);
+    assert_alike(&engine, &vanilla, 5, &run_of(learned(0.01), 2, 4));
+    let odd = Stack::new([2, 9, 7]).conv(5, 3, 2, 1);
+    let odd = odd.activation(Activation::Silu).conv(18, 2, 3, 1);
+    let odd = odd.activation(Activation::Elu { alpha: 0.7 }).linear(11);
+    let odd = odd.leaky(0.0).linear(1);
+    assert_alike(&engine, &odd, 7, &run_of(learned(0.02), 0, 4));
+    let pooled = Stack::new([1, 11, 10])
+        .conv(6, 3, 1, 1)
+        .activation(Activation::Silu);
+    let pooled = pooled.pool(3).conv(4, 2, 1, 0).pool(2).linear(1);
+    assert_alike(&engine, &pooled, 3, &run_of(learned(0.02), 0, 4));
+    let start = Stack::new([1, 6, 6]).pool(2).linear(1);
+    assert_alike(&engine, &start, 2, &run_of(learned(0.1), 0, 3));
+}
+
+#[test]
+fn attention_walks_as_with_tensors() {
+    let Some(engine) = engine() else { return };
+    let net = Stack::new([3, 16, 16]).conv(8, 3, 1, 1).leaky(0.05).pool(2);
+    let net = net.non_local(4).conv(12, 3, 1, 1).leaky(0.05).pool(2);
+    let net = net.non_local(6).conv(16, 3, 1, 1).leaky(0.05).linear(20);
+    assert_alike(
+        &engine,
+        &net.leaky(0.05).linear(1),
+        6,
+        &run_of(learned(0.01), 0, 4),
+    );
+    // On the state itself and after an activation, with a rim that is not pooled.
+    let net = Stack::new([2, 5, 7]).non_local(1).conv(4, 3, 1, 1);
+    let net = net.leaky(0.1).non_local(3).linear(1);
+    assert_alike(&engine, &net, 4, &run_of(learned(0.02), 0, 4));
+}
+
+/// What does not fit into one launch: one layer, wide layers; and kernels of all kinds on an image.
+#[test]
+fn other_dense_nets_and_kernels_of_images() {
+    let Some(engine) = engine() else { return };
+    let linear = Stack::dense(&[7, 1], 0.05);
+    assert_alike(&engine, &linear, 3, &run_of(learned(0.1), 0, 3));
+    let wide = Stack::dense(&[6, 1_500, 40, 1], 0.05);
+    assert_alike(&engine, &wide, 70, &run_of(learned(0.1), 0, 3));
+    let image = Stack::new([1, 6, 6]).conv(8, 3, 2, 1).leaky(0.05).linear(1);
+    let cold = Ula::new(StepSize::new(0.1).unwrap(), Temperature::new(0.3).unwrap());
+    assert_alike(&engine, &image, 3, &run_of(cold, (1 << 32) - 2, 4));
+    assert_alike(&engine, &image, 3, &run_of(learned(0.0), 0, 3));
+    assert_alike(&engine, &image, 3, &run_of(learned(0.1), 0, 0));
+    let bounded = learned(0.3)
+        .with_gradient_clip(Some(Bound::new(0.02).unwrap()))
+        .with_state_clamp(Some(Bound::new(0.8).unwrap()));
+    assert_alike(&engine, &image, 3, &run_of(bounded, 0, 5));
+}
+
+/// Steps beyond a turn, and a run in two pieces.
+#[test]
+fn image_chains_join_without_a_seam() {
+    let Some(engine) = engine() else { return };
+    let net = Stack::new([1, 4, 4]).conv(4, 3, 1, 1).leaky(0.05).linear(1);
+    let walk = |from: Tensor<Flex, 4>, first, steps| {
+        let run = run_of(learned(0.05), first, steps);
+        Engine::<B, Stack>::run(&engine, &net, from, &run).unwrap()
+    };
+    let whole = walk(states(3, net.shape), 0, 120);
+    let half = walk(states(3, net.shape), 0, 70);
+    let rest = walk(half.states, 70, 50);
+    assert_eq!(values(&whole), values(&rest));
+    assert_eq!(whole.energies, rest.energies);
+}
