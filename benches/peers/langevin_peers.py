@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Langevin steps of the published nets in PyTorch and JAX, for `cargo xtask bench --peers PYTHON`.
 
-Prints one JSON object a line, {"engine", "net", "batch", "ms_per_step", "chain_steps_per_s", "version"}, or
+Prints one JSON object a line, {"engine", "net", "batch", "ms_per_step", "chain_steps_per_s", "version", "precision"}, or
 {"engine", "skipped"} for a library that cannot be used. A step is a whole update of all chains: forward pass, gradient
-with respect to the states, fresh Gaussian noise, new states. Reported is the median of five timed blocks.
+with respect to the states, fresh Gaussian noise, new states. Reported is the median of five timed blocks. On a GPU PyTorch
+is also measured with the step captured in a CUDA graph, and f32 products keep all their bits unless tf32 is asked for.
 """
 
 import argparse
@@ -30,7 +31,7 @@ def say(**line):
     print(json.dumps(line), flush=True)
 
 
-def measure(engine, version, net, batch, run, at_once=1):
+def measure(engine, version, net, batch, run, at_once=1, precision="f32"):
     """Times `run(calls)`, `at_once` steps a call, which must not return before the steps are done."""
     run(1)  # Allocates and compiles.
     calls, elapsed = 1, timed(run, 1)
@@ -40,7 +41,7 @@ def measure(engine, version, net, batch, run, at_once=1):
     calls = max(1, round(calls * BLOCK_SECONDS / elapsed))
     seconds = statistics.median(timed(run, calls) for _ in range(BLOCKS)) / (calls * at_once)
     say(engine=engine, net=net, batch=batch, ms_per_step=seconds * 1e3, chain_steps_per_s=batch / seconds,
-        version=version)
+        version=version, precision=precision)
 
 
 def timed(run, steps):
@@ -108,26 +109,63 @@ def torch_chains(torch, net, states, step_size, wait):
     return run
 
 
+def torch_graph_chains(torch, net, states, step_size, wait):
+    """The step captured once and replayed: no work on the host between kernels."""
+    states = states.clone().requires_grad_(True)
+
+    def step():
+        (gradient,) = torch.autograd.grad(net(states).sum(), states)
+        with torch.no_grad():
+            states.copy_(states - gradient + step_size * torch.randn_like(states))
+
+    # Libraries choose and allocate on the first calls, which must not be captured.
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(3):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        step()
+
+    def run(steps):
+        for _ in range(steps):
+            graph.replay()
+        wait()
+
+    return run
+
+
 def measure_torch(options):
     torch = importlib.import_module("torch")
-    if options.device == "cuda" and not torch.cuda.is_available():
+    on_gpu = options.device == "cuda"
+    if on_gpu and not torch.cuda.is_available():
         say(engine="torch-cuda", skipped="torch finds no CUDA device")
         return
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(0)
-    wait = torch.cuda.synchronize if options.device == "cuda" else lambda: None
-    for net in options.only:
-        # With one pixel both layouts are the same memory.
-        layouts = ("contiguous",) if net == "toy" else ("contiguous", "channels_last")
-        for batch in BATCHES[net]:
-            for layout in layouts:
-                memory = getattr(torch, f"{layout}_format" if layout == "contiguous" else layout)
-                module = torch_net(torch, net).to(options.device, memory_format=memory)
-                states = torch.randn(batch, *state_shape(net), device=options.device)
-                states = states.contiguous(memory_format=memory)
-                run = torch_chains(torch, module, states, STEP_SIZES[net], wait)
-                measure(f"torch-{options.device}-{layout}", torch.__version__, net, batch, run)
+    wait = torch.cuda.synchronize if on_gpu else lambda: None
+    for precision in options.precision:
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
+        suffix = "" if precision == "f32" else f"-{precision}"
+        for net in options.only:
+            # With one pixel both layouts are the same memory.
+            layouts = ("contiguous",) if net == "toy" else ("contiguous", "channels_last")
+            for batch in options.batches or BATCHES[net]:
+                for layout in layouts:
+                    memory = getattr(torch, f"{layout}_format" if layout == "contiguous" else layout)
+                    module = torch_net(torch, net).to(options.device, memory_format=memory)
+                    states = torch.randn(batch, *state_shape(net), device=options.device)
+                    states = states.contiguous(memory_format=memory)
+                    ways = {options.device: torch_chains}
+                    if on_gpu:
+                        ways["cuda-graph"] = torch_graph_chains
+                    for way, chains in ways.items():
+                        run = chains(torch, module, states, STEP_SIZES[net], wait)
+                        measure(f"torch-{way}-{layout}{suffix}", torch.__version__, net, batch, run, precision=precision)
 
 
 # JAX, compiled, with the loop over steps inside. States are [chain, row, column, channel], which suits XLA.
@@ -221,7 +259,7 @@ def jax_chains(jax, net, batch):
         noise = jax.random.normal(key, states.shape)
         return states - gradient(states) + step_size * noise, None
 
-    at_once = 100 if net == "toy" else 1
+    at_once = 100 if net == "toy" or jax.default_backend() != "cpu" else 1
 
     @jax.jit
     def advance(states, key):
@@ -244,10 +282,13 @@ def measure_jax(options):
     except RuntimeError as error:
         say(engine=f"jax-{options.device}", skipped=str(error).splitlines()[0])
         return
-    for net in options.only:
-        for batch in BATCHES[net]:
-            run, at_once = jax_chains(jax, net, batch)
-            measure(f"jax-{options.device}", jax.__version__, net, batch, run, at_once)
+    for precision in options.precision:
+        suffix = "" if precision == "f32" else f"-{precision}"
+        with jax.default_matmul_precision({"f32": "highest", "tf32": "tensorfloat32"}[precision]):
+            for net in options.only:
+                for batch in options.batches or BATCHES[net]:
+                    run, at_once = jax_chains(jax, net, batch)
+                    measure(f"jax-{options.device}{suffix}", jax.__version__, net, batch, run, at_once, precision)
 
 
 MEASURES = {"torch": measure_torch, "jax": measure_jax}
@@ -264,9 +305,14 @@ def parsed():
 
         return split
 
+    def counts(text):
+        return [int(count) for count in text.split(",")]
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only", metavar="NET,..", type=names(BATCHES), default=list(BATCHES))
+    parser.add_argument("--batches", metavar="N,..", type=counts, help="chains [default: 100, and 10000 for toy]")
+    parser.add_argument("--precision", metavar="NAME,..", type=names(("f32", "tf32")), default=["f32"])
     parser.add_argument("--threads", metavar="N", type=int, default=0, help="0 leaves it to the libraries")
     parser.add_argument("--engines", metavar="NAME,..", type=names(MEASURES), default=list(MEASURES))
     return parser.parse_args()

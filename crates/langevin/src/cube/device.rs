@@ -62,6 +62,9 @@ pub(super) trait Device: Send + Sync {
         states: Vec<f32>,
         request: Request<'_>,
     ) -> Result<Walked, LangevinError>;
+
+    /// Bytes that the runtime has reserved on the device.
+    fn reserved_memory(&self) -> Result<u64, LangevinError>;
 }
 
 /// A device of runtime `R`.
@@ -123,5 +126,11 @@ impl<R: Runtime> Device for Gpu<R> {
         request: Request<'_>,
     ) -> Result<Walked, LangevinError> {
         super::layered::walk(self, net, &states, request)
+    }
+
+    fn reserved_memory(&self) -> Result<u64, LangevinError> {
+        let usage = self.client.memory_usage();
+        let usage = usage.map_err(|error| LangevinError::Backend(format!("{error:?}")))?;
+        Ok(usage.bytes_reserved)
     }
 }

@@ -61,6 +61,15 @@ impl CubeEngine {
         self.lay_out(energy, state_shape).map(|_| ())
     }
 
+    /// Bytes that the runtime has reserved on the device, for this engine and whatever else of the process computes there. It does
+    /// not grow with the number of steps.
+    ///
+    /// # Errors
+    /// [`LangevinError::Backend`] when the runtime does not tell.
+    pub fn reserved_memory(&self) -> Result<u64, LangevinError> {
+        self.device.reserved_memory()
+    }
+
     /// Whole chains a launch where that fits, otherwise layer by layer.
     fn lay_out<E: Layered>(
         &self,

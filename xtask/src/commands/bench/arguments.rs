@@ -13,20 +13,29 @@ use crate::backend::BackendName;
 #[command(after_help = "Examples:
   cargo xtask bench
   cargo xtask bench --engine fused --net vanilla --seconds 10 --out vanilla.json
-  cargo xtask bench --backend flex --peers peers/bin/python --out compared.json")]
+  cargo xtask bench --backend flex --peers peers/bin/python --out compared.json
+  cargo xtask bench --learning gmm_convergent,cifar10_nonconvergent")]
 pub(crate) struct BenchArguments {
     /// A backend to measure; may be repeated [default: all that this build and machine have].
     #[arg(long, value_name = "NAME", value_delimiter = ',')]
     pub(crate) backend: Vec<BackendName>,
-    /// An engine to measure; may be repeated [default: both].
+    /// An engine to measure; may be repeated [default: all that the backend has].
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     pub(crate) engine: Vec<MeasuredEngine>,
     /// A net to measure; may be repeated [default: all].
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     pub(crate) net: Vec<MeasuredNet>,
-    /// How many chains step together; may be repeated [default: 100, and 10000 too for toy].
+    /// How many chains step together; may be repeated [default: 100; 10000 too for toy, and on a GPU 1000 for vanilla].
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) batch: Vec<u32>,
+    /// Also measure a learning iteration of these experiments, next to its Langevin steps alone. Their data are replaced by noise
+    /// where they are images, so that nothing needs to be downloaded.
+    #[arg(long, value_name = "EXPERIMENT", value_delimiter = ',')]
+    pub(crate) learning: Vec<String>,
+    /// Run each case of the cube engine with 100 chains for so many steps more, and say what memory the GPU had reserved before
+    /// and after.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
+    pub(crate) endurance: Option<u64>,
     /// Seconds to measure each case for, beside the warm-up.
     #[arg(long, default_value = "2", value_name = "S", value_parser = parse_seconds)]
     pub(crate) seconds: f64,
@@ -36,6 +45,16 @@ pub(crate) struct BenchArguments {
     /// Also measure PyTorch and JAX, with this Python interpreter.
     #[arg(long, value_name = "PYTHON")]
     pub(crate) peers: Option<PathBuf>,
+    /// How peers may round the factors of f32 products on a GPU; may be repeated. Only f32 is compared with ours.
+    #[arg(
+        long,
+        value_enum,
+        value_name = "NAME",
+        value_delimiter = ',',
+        requires = "peers",
+        default_value = "f32"
+    )]
+    pub(crate) peers_precision: Vec<Precision>,
     /// The script that measures the peers [default: benches/peers/langevin_peers.py].
     #[arg(long, value_name = "FILE", requires = "peers")]
     pub(crate) peers_script: Option<PathBuf>,
@@ -49,6 +68,7 @@ pub(crate) struct BenchArguments {
 pub(crate) enum MeasuredEngine {
     Tensor,
     Fused,
+    Cube,
 }
 
 impl MeasuredEngine {
@@ -56,6 +76,7 @@ impl MeasuredEngine {
         match self {
             Self::Tensor => "tensor",
             Self::Fused => "fused",
+            Self::Cube => "cube",
         }
     }
 }
@@ -65,6 +86,25 @@ impl From<MeasuredEngine> for EngineChoice {
         match engine {
             MeasuredEngine::Tensor => Self::Tensor,
             MeasuredEngine::Fused => Self::Fused,
+            MeasuredEngine::Cube => Self::Cube,
+        }
+    }
+}
+
+/// What is left of the factors of a peer's products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Precision {
+    /// All bits.
+    F32,
+    /// 10 bits of the mantissa, on tensor cores.
+    Tf32,
+}
+
+impl Precision {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
         }
     }
 }
@@ -89,9 +129,10 @@ impl MeasuredNet {
     }
 
     /// The batches of published figures.
-    pub(crate) fn batches(self) -> &'static [usize] {
+    pub(crate) fn batches(self, is_gpu: bool) -> &'static [usize] {
         match self {
             Self::Toy => &[100, 10_000],
+            Self::Vanilla if is_gpu => &[100, 1_000],
             Self::Vanilla | Self::Nonlocal => &[100],
         }
     }

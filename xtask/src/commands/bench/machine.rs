@@ -16,6 +16,8 @@ pub(crate) struct Machine {
     pub(crate) threads: usize,
     /// Vector instructions that the fused engine has found.
     pub(crate) vector_extensions: Vec<String>,
+    /// NVIDIA GPUs with their drivers, where the driver's own program tells.
+    pub(crate) gpus: Vec<String>,
     /// Processor architecture and system.
     pub(crate) platform: String,
 }
@@ -31,6 +33,7 @@ impl Machine {
                 .filter(|&instructions| instructions != Instructions::Scalar)
                 .map(|instructions| format!("{instructions:?}").to_lowercase())
                 .collect(),
+            gpus: gpus().unwrap_or_default(),
             platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
         }
     }
@@ -48,6 +51,21 @@ fn processor() -> Option<String> {
         .ok()?;
     let name = String::from_utf8(output.stdout).ok()?.trim().to_owned();
     (!name.is_empty()).then_some(name)
+}
+
+fn gpus() -> Option<Vec<String>> {
+    let output = std::process::Command::new("nvidia-smi")
+        .args(["--query-gpu=name,driver_version", "--format=csv,noheader"])
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8(output.stdout).ok()?;
+    let lines = text.lines().filter_map(|line| line.split_once(','));
+    Some(
+        lines
+            .map(|(name, driver)| format!("{}, driver {}", name.trim(), driver.trim()))
+            .collect(),
+    )
 }
 
 /// The date and time in UTC, as ISO 8601 has it.

@@ -5,14 +5,18 @@ use std::time::Instant;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Distribution, Tensor};
 use ebm_benches::Chains;
-use ebm_langevin::{AnyEngine, WorkingSet};
+use ebm_langevin::{AnyEngine, LangevinError, WorkingSet};
 
 use super::plan::Planned;
+use super::record::Endurance;
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::error::DriverError;
 
 /// Timed blocks of a measurement; their median counts.
 const BLOCKS: u32 = 5;
+
+/// Chains of the case that is run for long.
+const ENDURING: usize = 100;
 
 /// What a case took.
 pub(crate) struct Measured {
@@ -20,15 +24,25 @@ pub(crate) struct Measured {
     pub(crate) blocks: Vec<f64>,
     /// Memory beside the states, where the engine tells.
     pub(crate) working_set: Option<WorkingSet>,
+    /// A long run, where it was asked for and the engine is one of a GPU.
+    pub(crate) endurance: Option<Endurance>,
 }
 
 /// Measures a case for about so many seconds.
 ///
 /// # Errors
 /// Those of the backend, the net and the engine.
-pub(crate) fn measure(planned: &Planned, seconds: f64) -> Result<Measured, DriverError> {
-    let block = seconds / f64::from(BLOCKS);
-    dispatch(planned.backend, MeasureChains { planned, block })
+pub(crate) fn measure(
+    planned: &Planned,
+    seconds: f64,
+    endurance: Option<u64>,
+) -> Result<Measured, DriverError> {
+    let task = MeasureChains {
+        planned,
+        block: seconds / f64::from(BLOCKS),
+        endurance: endurance.filter(|_| planned.batch == ENDURING),
+    };
+    dispatch(planned.backend, task)
 }
 
 /// The middle value, or the mean of the middle two; not a number for none.
@@ -47,6 +61,8 @@ struct MeasureChains<'a> {
     planned: &'a Planned,
     /// Seconds.
     block: f64,
+    /// Steps.
+    endurance: Option<u64>,
 }
 
 impl BackendTask for MeasureChains<'_> {
@@ -65,6 +81,8 @@ impl BackendTask for MeasureChains<'_> {
             AnyEngine::Fused(engine) => Some(engine.working_set(&net, case.state_shape, *batch)?),
             _ => None,
         };
+        // The bytes that the engine's GPU has reserved.
+        let reserved = reserved_memory(&engine);
         let mut chains = Chains::<B>::new(case, *batch, net, engine, &device)?;
         let mut seconds_of = |steps| -> Result<f64, DriverError> {
             let start = Instant::now();
@@ -81,10 +99,38 @@ impl BackendTask for MeasureChains<'_> {
         }
         let steps = (steps as f64 * self.block / elapsed).round().max(1.0) as u64;
         let blocks = (0..BLOCKS).map(|_| Ok(1e3 * seconds_of(steps)? / steps as f64));
+        let blocks = blocks.collect::<Result<_, DriverError>>()?;
+        let endurance = match (self.endurance, reserved) {
+            (Some(steps), Some(reserved)) => {
+                let reserved_before = reserved()?;
+                seconds_of(steps)?;
+                Some(Endurance {
+                    steps,
+                    reserved_before,
+                    reserved_after: reserved()?,
+                })
+            }
+            _ => None,
+        };
         Ok(Measured {
-            blocks: blocks.collect::<Result<_, DriverError>>()?,
+            blocks,
             working_set,
+            endurance,
         })
+    }
+}
+
+type Reserved = Box<dyn Fn() -> Result<u64, LangevinError>>;
+
+/// Asks an engine that has a GPU for the bytes that are reserved there.
+fn reserved_memory(engine: &AnyEngine) -> Option<Reserved> {
+    match engine {
+        #[cfg(any(feature = "cuda", feature = "wgpu"))]
+        AnyEngine::Cube(engine, _) => {
+            let engine = engine.clone();
+            Some(Box::new(move || engine.reserved_memory()))
+        }
+        _ => None,
     }
 }
 

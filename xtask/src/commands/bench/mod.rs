@@ -2,6 +2,7 @@
 
 mod arguments;
 mod flops;
+mod learning;
 mod machine;
 mod measure;
 mod peers;
@@ -18,7 +19,7 @@ pub(crate) use self::arguments::BenchArguments;
 use self::flops::chain_step_flops;
 use self::machine::{Machine, now};
 use self::measure::{matrix_product_peak, measure};
-use self::peers::{PeerLine, Peers};
+use self::peers::{PeerLine, Peers, Wanted};
 use self::plan::{Plan, Planned, Skipped};
 use self::record::{CaseRecord, PeerRecord, Record, ratios};
 use crate::advice::shell_word;
@@ -51,11 +52,13 @@ pub(crate) fn run(arguments: &BenchArguments, screen: &Screen) -> Result<(), Dri
         peak_gflops: matrix_product_peak().filter(|_| is_cpu),
         seconds: arguments.seconds,
         cases: cases.iter().map(empty_record).collect(),
+        learning: Vec::new(),
         peers: Vec::new(),
         ratios: Vec::new(),
         skipped,
     };
-    let steps = u64::from(rounds) * cases.len() as u64;
+    let learning = learning::plan(arguments, &cases)?;
+    let steps = u64::from(rounds) * cases.len() as u64 + learning.len() as u64;
     let progress = Progress {
         bar: screen.bar(steps, TEMPLATE),
         screen,
@@ -71,9 +74,14 @@ pub(crate) fn run(arguments: &BenchArguments, screen: &Screen) -> Result<(), Dri
                 &progress,
             )?;
             if let Some(peers) = &peers {
-                measure_peers(peers, &mut record, group, &progress)?;
+                measure_peers(arguments, peers, &mut record, group, &progress)?;
             }
         }
+    }
+    for planned in &learning {
+        progress.say(&planned.name());
+        record.learning.push(planned.measure(arguments.seconds)?);
+        progress.bar.inc(1);
     }
     progress.bar.finish_and_clear();
     // An engine that turned out to lack a layer has no figures.
@@ -107,12 +115,17 @@ fn measure_round(
         }
         let name = format!("{}/{}/{}", case.engine, case.net, case.batch);
         progress.say(&format!("{name}, round {round} of {rounds}"));
-        match measure(planned, arguments.seconds) {
+        // Once is enough for a long run.
+        let endurance = arguments.endurance.filter(|_| round == 1);
+        match measure(planned, arguments.seconds, endurance) {
             Ok(measured) => {
                 case.rounds_ms.push(measured.blocks);
                 case.working_set = measured.working_set.map(Into::into);
+                case.endurance = case.endurance.or(measured.endurance);
             }
-            Err(DriverError::Langevin(error @ LangevinError::NotFused(_))) => {
+            Err(DriverError::Langevin(
+                error @ (LangevinError::NotFused(_) | LangevinError::NotCubed(_)),
+            )) => {
                 let left = Skipped {
                     what: name,
                     reason: error.to_string(),
@@ -130,6 +143,7 @@ fn measure_round(
 
 /// Measures the peers on one net, on each kind of device that ours use.
 fn measure_peers(
+    arguments: &BenchArguments,
     peers: &Peers,
     record: &mut Record,
     group: &[Planned],
@@ -139,11 +153,24 @@ fn measure_peers(
         return Ok(());
     };
     for device in ["cpu", "cuda"] {
-        if !group.iter().any(|planned| planned.device() == device) {
+        let mut batches = Vec::new();
+        for planned in group.iter().filter(|planned| planned.device() == device) {
+            if !batches.contains(&planned.batch) {
+                batches.push(planned.batch);
+            }
+        }
+        if batches.is_empty() {
             continue;
         }
         progress.say(&format!("peers/{net} on {device}"));
-        for line in peers.measure(net, device, record.machine.threads)? {
+        let wanted = Wanted {
+            net,
+            device,
+            batches: &batches,
+            precision: &arguments.peers_precision,
+            threads: record.machine.threads,
+        };
+        for line in peers.measure(&wanted)? {
             add_peer(record, device, line);
         }
     }
@@ -167,6 +194,7 @@ fn add_peer(record: &mut Record, device: &str, line: PeerLine) {
             batch,
             ms_per_step,
             version,
+            precision,
         } => {
             let known = record.peers.iter_mut().find(|peer| {
                 (&peer.engine, &peer.net, peer.batch, peer.device.as_str())
@@ -179,6 +207,7 @@ fn add_peer(record: &mut Record, device: &str, line: PeerLine) {
             record.peers.push(PeerRecord {
                 engine,
                 version,
+                precision: precision.unwrap_or_else(|| "f32".to_owned()),
                 device: device.to_owned(),
                 net,
                 batch,
@@ -201,6 +230,7 @@ fn empty_record(planned: &Planned) -> CaseRecord {
         gflops: f64::NAN,
         share_of_peak: None,
         working_set: None,
+        endurance: None,
         rounds_ms: Vec::new(),
     }
 }

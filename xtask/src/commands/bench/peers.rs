@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Deserialize;
 
+use super::arguments::Precision;
 use crate::error::DriverError;
 
 /// The script of this repository.
@@ -45,7 +46,19 @@ pub(crate) enum PeerLine {
         /// The peer's version, where the script tells it.
         #[serde(default)]
         version: Option<String>,
+        /// The precision of its products, f32 where the script does not tell.
+        #[serde(default)]
+        precision: Option<String>,
     },
+}
+
+/// What to measure.
+pub(crate) struct Wanted<'a> {
+    pub(crate) net: &'a str,
+    pub(crate) device: &'a str,
+    pub(crate) batches: &'a [usize],
+    pub(crate) precision: &'a [Precision],
+    pub(crate) threads: usize,
 }
 
 impl Peers {
@@ -73,17 +86,19 @@ impl Peers {
     ///
     /// # Errors
     /// [`DriverError::Peer`] when the script fails or says what cannot be understood.
-    pub(crate) fn measure(
-        &self,
-        net: &str,
-        device: &str,
-        threads: usize,
-    ) -> Result<Vec<PeerLine>, DriverError> {
+    pub(crate) fn measure(&self, wanted: &Wanted<'_>) -> Result<Vec<PeerLine>, DriverError> {
+        let joined = |numbers: &[usize]| {
+            let words: Vec<_> = numbers.iter().map(ToString::to_string).collect();
+            words.join(",")
+        };
+        let precision: Vec<_> = wanted.precision.iter().map(|name| name.as_str()).collect();
         let mut command = Command::new(&self.interpreter);
         command
             .arg(&self.script)
-            .args(["--device", device, "--only", net])
-            .args(["--threads", &threads.to_string()]);
+            .args(["--device", wanted.device, "--only", wanted.net])
+            .args(["--batches", &joined(wanted.batches)])
+            .args(["--precision", &precision.join(",")])
+            .args(["--threads", &wanted.threads.to_string()]);
         let output = self.output(&mut command)?;
         let text = String::from_utf8_lossy(&output.stdout);
         // Libraries greet on standard output; only objects are results.

@@ -77,7 +77,11 @@ impl Plan {
         };
         let engines = or_all(
             &arguments.engine,
-            &[MeasuredEngine::Fused, MeasuredEngine::Tensor],
+            &[
+                MeasuredEngine::Fused,
+                MeasuredEngine::Cube,
+                MeasuredEngine::Tensor,
+            ],
         );
         let nets = or_all(
             &arguments.net,
@@ -89,8 +93,8 @@ impl Plan {
         );
         for net in nets {
             let asked: Vec<_> = arguments.batch.iter().map(|&n| n as usize).collect();
-            for batch in or_all(&asked, net.batches()) {
-                for &backend in &backends {
+            for &backend in &backends {
+                for batch in or_all(&asked, net.batches(backend.is_gpu())) {
                     for &engine in &engines {
                         plan.add(arguments, &backends, net, batch, backend, engine);
                     }
@@ -136,6 +140,15 @@ impl Plan {
                 planned.engine_name(),
                 "the fused engine runs on the CPU; add --backend flex",
             );
+            return;
+        }
+        if engine == MeasuredEngine::Cube && !backend.is_gpu() {
+            if !arguments.engine.is_empty() {
+                self.skip(
+                    planned.engine_name(),
+                    "the cube engine runs on a GPU; add --backend cuda or --backend wgpu",
+                );
+            }
             return;
         }
         let is_slow = backend == BackendName::Ndarray && !is_fused && net != MeasuredNet::Toy;

@@ -27,6 +27,8 @@ pub(crate) struct Record {
     pub(crate) seconds: f64,
     /// Ours.
     pub(crate) cases: Vec<CaseRecord>,
+    /// Learning iterations.
+    pub(crate) learning: Vec<LearningRecord>,
     /// Theirs.
     pub(crate) peers: Vec<PeerRecord>,
     /// One against the other.
@@ -56,8 +58,40 @@ pub(crate) struct CaseRecord {
     pub(crate) share_of_peak: Option<f64>,
     /// Memory beside the states, where the engine tells.
     pub(crate) working_set: Option<WorkingSetRecord>,
+    /// Bytes that the GPU had reserved before and after so many steps, where that was asked for.
+    pub(crate) endurance: Option<Endurance>,
     /// Milliseconds a step of every timed block, round by round.
     pub(crate) rounds_ms: Vec<Vec<f64>>,
+}
+
+/// A long run and the memory of the GPU.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Endurance {
+    /// Langevin steps.
+    pub(crate) steps: u64,
+    /// Bytes reserved before them.
+    pub(crate) reserved_before: u64,
+    /// Bytes reserved after them.
+    pub(crate) reserved_after: u64,
+}
+
+/// What a learning iteration costs beside its Langevin steps.
+#[derive(Debug, Serialize)]
+pub(crate) struct LearningRecord {
+    /// The experiment whose sizes these are.
+    pub(crate) experiment: String,
+    /// Engine and backend.
+    pub(crate) engine: String,
+    /// Chains.
+    pub(crate) batch: usize,
+    /// L.
+    pub(crate) steps: u64,
+    /// Milliseconds of an iteration, the median.
+    pub(crate) iteration_ms: f64,
+    /// Milliseconds of its L steps alone, the median.
+    pub(crate) steps_ms: f64,
+    /// One by the other.
+    pub(crate) ratio: f64,
 }
 
 /// What the chains of a case need in memory beside their states, however many steps they go.
@@ -103,6 +137,8 @@ pub(crate) struct PeerRecord {
     pub(crate) engine: String,
     /// Its version, where it tells.
     pub(crate) version: Option<String>,
+    /// What is left of the factors of its products.
+    pub(crate) precision: String,
     /// The device.
     pub(crate) device: String,
     /// The net.
@@ -137,16 +173,19 @@ pub(crate) struct Ratio {
     pub(crate) peer: String,
     /// The peer's time by ours.
     pub(crate) times_as_fast: f64,
-    /// Whether no peer is faster on this case.
+    /// Whether no peer of the same precision is faster on this case.
     pub(crate) is_best_peer: bool,
 }
 
-/// Every case of ours against every peer with the same net, batch and device.
+/// Every case of ours against every peer with the same net, batch, device and precision; ours is f32.
 pub(crate) fn ratios(cases: &[CaseRecord], peers: &[PeerRecord]) -> Vec<Ratio> {
     let mut found = Vec::new();
     for ours in cases {
         let is_same = |peer: &&PeerRecord| {
-            peer.net == ours.net && peer.batch == ours.batch && peer.device == ours.device
+            peer.net == ours.net
+                && peer.batch == ours.batch
+                && peer.device == ours.device
+                && peer.precision == "f32"
         };
         let theirs = || peers.iter().filter(is_same);
         let best = theirs()

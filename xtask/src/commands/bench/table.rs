@@ -21,17 +21,35 @@ pub(crate) fn describe(record: &Record) -> String {
             machine.vector_extensions.join(" and ")
         },
     );
+    for gpu in &machine.gpus {
+        text += &format!("; {gpu}");
+    }
     if let Some(peak) = record.peak_gflops {
         text += &format!("; f32 matrix product {peak:.0} GFLOP/s");
     }
     text += "\n\n";
     text += &aligned(&measured(record), LEFT);
-    text += "\nGFLOP/s: forward and input gradient with every convolution counted as its definition has it; the share is of the\n\
-             matrix product above. Winograd transforms need fewer multiplications, so a share may pass 100 %.\n";
+    text += "\nGFLOP/s: forward and input gradient with every convolution counted as its definition has it";
+    text += match record.peak_gflops {
+        Some(_) => {
+            "; the share is of the\n\
+             matrix product above. Winograd transforms need fewer multiplications, so a share may pass 100 %.\n"
+        }
+        None => ".\n",
+    };
     let memory = memory(record);
     if memory.len() > 1 {
         text += "\nMemory beside the states, however many steps:\n\n";
         text += &aligned(&memory, LEFT);
+    }
+    let endurance = endurance(record);
+    if endurance.len() > 1 {
+        text += "\nReserved on the GPU before and after many steps:\n\n";
+        text += &aligned(&endurance, LEFT);
+    }
+    if !record.learning.is_empty() {
+        text += "\nA learning iteration, and its Langevin steps alone:\n\n";
+        text += &aligned(&learning(record), &[0, 1]);
     }
     if !record.ratios.is_empty() {
         text += "\nHow many times as fast as the peers:\n\n";
@@ -165,6 +183,49 @@ fn memory(record: &Record) -> Vec<Vec<String>> {
             ]);
         }
     }
+    rows
+}
+
+fn endurance(record: &Record) -> Vec<Vec<String>> {
+    let header = ["net", "batch", "engine", "steps", "before", "after"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for case in &record.cases {
+        if let Some(run) = &case.endurance {
+            rows.push(vec![
+                case.net.clone(),
+                case.batch.to_string(),
+                case.engine.clone(),
+                run.steps.to_string(),
+                megabytes(run.reserved_before as usize),
+                megabytes(run.reserved_after as usize),
+            ]);
+        }
+    }
+    rows
+}
+
+fn learning(record: &Record) -> Vec<Vec<String>> {
+    let header = [
+        "experiment",
+        "engine",
+        "batch",
+        "steps",
+        "iteration ms",
+        "steps ms",
+        "ratio",
+    ];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    rows.extend(record.learning.iter().map(|case| {
+        vec![
+            case.experiment.clone(),
+            case.engine.clone(),
+            case.batch.to_string(),
+            case.steps.to_string(),
+            digits(case.iteration_ms),
+            digits(case.steps_ms),
+            digits(case.ratio),
+        ]
+    }));
     rows
 }
 

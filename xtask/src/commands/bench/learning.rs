@@ -1,0 +1,177 @@
+//! What a learning iteration costs beside its Langevin steps.
+
+use std::time::Instant;
+
+use burn::module::Module;
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use ebm_core::{NoiseKey, Stream};
+use ebm_data::{Dataset, ImageSet};
+use ebm_langevin::{ChainRun, Engine, EngineChoice, NoiseStart};
+use ebm_trainer::Learner;
+
+use super::arguments::BenchArguments;
+use super::measure::median;
+use super::plan::Planned;
+use super::record::LearningRecord;
+use crate::backend::{BackendName, BackendTask, dispatch};
+use crate::config::{ExperimentConfig, Source};
+use crate::error::DriverError;
+
+/// Fewer say little.
+const FEWEST: usize = 3;
+
+/// An experiment whose iteration is measured.
+pub(crate) struct PlannedLearning {
+    experiment: String,
+    config: ExperimentConfig,
+    backend: BackendName,
+}
+
+/// Every experiment that was asked for on every backend that is measured.
+///
+/// # Errors
+/// [`DriverError::Config`] for an experiment that there is none of.
+pub(crate) fn plan(
+    arguments: &BenchArguments,
+    cases: &[Planned],
+) -> Result<Vec<PlannedLearning>, DriverError> {
+    let mut backends: Vec<BackendName> = Vec::new();
+    for planned in cases {
+        if !backends.contains(&planned.backend) {
+            backends.push(planned.backend);
+        }
+    }
+    let mut found = Vec::new();
+    for name in &arguments.learning {
+        let source = Source::Named(name.clone());
+        let (config, experiment) = ExperimentConfig::load(&source, &[])?;
+        for &backend in &backends {
+            found.push(PlannedLearning {
+                experiment: experiment.clone(),
+                config: config.clone(),
+                backend,
+            });
+        }
+    }
+    Ok(found)
+}
+
+impl PlannedLearning {
+    /// The name in messages.
+    pub(crate) fn name(&self) -> String {
+        format!("learning/{} on {}", self.experiment, self.backend.as_str())
+    }
+
+    /// Measures for about so many seconds.
+    ///
+    /// # Errors
+    /// Those of the backend, the net, the engine and the learner.
+    pub(crate) fn measure(&self, seconds: f64) -> Result<LearningRecord, DriverError> {
+        let task = MeasureLearning {
+            planned: self,
+            seconds,
+        };
+        dispatch(self.backend, task)
+    }
+}
+
+struct MeasureLearning<'a> {
+    planned: &'a PlannedLearning,
+    seconds: f64,
+}
+
+impl BackendTask for MeasureLearning<'_> {
+    type Output = LearningRecord;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<LearningRecord, DriverError> {
+        let PlannedLearning {
+            experiment,
+            config,
+            backend,
+        } = self.planned;
+        let dataset = stand_in(config)?;
+        let shape = dataset.shape();
+        let net = config.net.init::<B>(shape, config.seed, &device)?;
+        let frozen = net.clone().no_grad();
+        let engine = backend.engine(EngineChoice::Auto, &net, shape)?;
+        let name = Engine::<B, ebm_energy_net::Net<B>>::name(&engine);
+        let learning = config.learning();
+        let (batch, steps) = (learning.batch_size, learning.langevin.steps);
+        let run = ChainRun {
+            kernel: learning.kernel().into(),
+            steps,
+            first_step: 0,
+            noise: NoiseKey::new(config.seed, Stream::Watch, 0),
+            final_energies: false,
+        };
+        let [channels, height, width] = shape;
+        let key = NoiseKey::new(config.seed, Stream::WatchStart, 0);
+        let start = NoiseStart::Uniform.draw(1.0, key, batch, channels * height * width)?;
+        let start = Tensor::<B::InnerBackend, 1>::from_floats(start.as_slice(), &device);
+        let start = start.reshape([batch, channels, height, width]);
+        let chains = backend.engine(EngineChoice::Auto, &net, shape)?;
+        let mut learner = Learner::new(learning, net, engine, dataset, device.clone())?;
+        let mut iterate = || -> Result<(), DriverError> {
+            learner.iterate()?;
+            synchronise::<B>(&device)
+        };
+        let walk = || -> Result<(), DriverError> {
+            Engine::<B, _>::run(&chains, &frozen, start.clone(), &run)?;
+            synchronise::<B>(&device)
+        };
+        // The first ones allocate, and compile on a GPU.
+        iterate()?;
+        walk()?;
+        let (mut iterations, mut walks) = (Vec::new(), Vec::new());
+        let began = Instant::now();
+        while iterations.len() < FEWEST || began.elapsed().as_secs_f64() < self.seconds {
+            iterations.push(milliseconds(&mut iterate)?);
+            walks.push(milliseconds(walk)?);
+        }
+        let [iteration_ms, steps_ms] = [iterations, walks].map(|times| median(&times));
+        Ok(LearningRecord {
+            experiment: experiment.clone(),
+            engine: format!("{name}-{}", backend.as_str()),
+            batch,
+            steps,
+            iteration_ms,
+            steps_ms,
+            ratio: iteration_ms / steps_ms,
+        })
+    }
+}
+
+/// The toy density itself, or as many noise images as two batches have.
+fn stand_in(config: &ExperimentConfig) -> Result<Dataset, DriverError> {
+    if config.is_toy() {
+        return Ok(config.data.load(std::path::Path::new(""))?);
+    }
+    let [channels, height, width] = config.data.shape();
+    let count = 2 * config.batch_size;
+    let key = NoiseKey::new(config.seed, Stream::WatchStart, 1);
+    let values = NoiseStart::Uniform.draw(1.0, key, count, channels * height * width)?;
+    let images = ImageSet {
+        values,
+        count,
+        channels,
+        height,
+        width,
+        labels: None,
+    };
+    Ok(Dataset::Images {
+        name: "noise",
+        images,
+    })
+}
+
+fn synchronise<B: AutodiffBackend>(device: &B::Device) -> Result<(), DriverError> {
+    <B::InnerBackend as Backend>::sync(device)
+        .map_err(|error| DriverError::Backend(format!("{error:?}")))
+}
+
+fn milliseconds(what: impl FnOnce() -> Result<(), DriverError>) -> Result<f64, DriverError> {
+    let start = Instant::now();
+    what()?;
+    Ok(1e3 * start.elapsed().as_secs_f64())
+}
