@@ -150,7 +150,9 @@ fn ratios_to_peers() {
     }
     let calls = place.text("calls");
     assert_eq!(calls.lines().count(), 2, "{calls}");
-    assert!(calls.contains("langevin_peers.py --device cpu --only toy --batches 8 --precision f32 --threads 2"));
+    assert!(calls.contains(
+        "langevin_peers.py --device cpu --only toy --batches 8 --precision f32 --threads 2"
+    ));
     let record = place.json("f.json");
     assert_eq!(record["peers"][0]["rounds_ms"].as_array().unwrap().len(), 2);
     let ratios = record["ratios"].as_array().unwrap();

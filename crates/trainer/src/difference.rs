@@ -93,11 +93,14 @@ impl<B: AutodiffBackend> Difference<B> {
             (mean_square(&of_data) + mean_square(&of_samples)) * (scale * alpha)
         });
         let [of_data, of_samples] = [of_data.mean(), of_samples.mean()];
-        let difference = (of_data.clone() - of_samples.clone()) * scale;
+        // One wait for a GPU, not one a number.
+        let means = Tensor::cat(vec![of_data.clone(), of_samples.clone()], 0).inner();
+        let [energy_data, energy_samples] = pair(means)?;
+        let difference = (of_data - of_samples) * scale;
         Ok(Self {
-            energy_data: number(&of_data)?,
-            energy_samples: number(&of_samples)?,
-            value: number(&difference)?,
+            energy_data,
+            energy_samples,
+            value: scale * (energy_data - energy_samples),
             gradient: Gradient::Of(match squares {
                 Some(squares) => difference + squares,
                 None => difference,
@@ -135,10 +138,8 @@ fn mean(values: &[f32]) -> f64 {
     values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64
 }
 
-fn number<B: Backend>(tensor: &Tensor<B, 1>) -> Result<f64, TrainerError> {
-    tensor
-        .to_data()
-        .iter::<f64>()
-        .next()
-        .ok_or_else(|| TrainerError::Backend("an empty tensor".into()))
+fn pair<B: Backend>(tensor: Tensor<B, 1>) -> Result<[f64; 2], TrainerError> {
+    let values: Vec<f64> = tensor.into_data().iter::<f64>().collect();
+    let pair = values.try_into();
+    pair.map_err(|_| TrainerError::Backend("not two means".into()))
 }

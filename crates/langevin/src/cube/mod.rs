@@ -61,8 +61,8 @@ impl CubeEngine {
         self.lay_out(energy, state_shape).map(|_| ())
     }
 
-    /// Bytes that the runtime has reserved on the device, for this engine and whatever else of the process computes there. It does
-    /// not grow with the number of steps.
+    /// Bytes that the runtime has reserved on the device for whatever the calling thread computes there. It does not grow with the
+    /// number of steps.
     ///
     /// # Errors
     /// [`LangevinError::Backend`] when the runtime does not tell.

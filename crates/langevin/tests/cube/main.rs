@@ -16,11 +16,15 @@ use stack::Stack;
 
 type B = Autodiff<Flex>;
 
-/// None, with a word about it, where there is no Vulkan driver.
+/// None, with a word about it, where there is no Vulkan driver; a failure where `EBM_NEEDS_GPU` says that there is one.
 fn engine() -> Option<CubeEngine> {
     let start = || CubeEngine::on::<WgpuRuntime>(&WgpuDevice::default());
     let engine = std::panic::catch_unwind(start).ok();
     if engine.is_none() {
+        assert!(
+            std::env::var_os("EBM_NEEDS_GPU").is_none(),
+            "no device for wgpu"
+        );
         eprintln!("no device for wgpu: nothing is tested");
     }
     engine
@@ -240,4 +244,21 @@ fn image_chains_join_without_a_seam() {
     let rest = walk(half.states, 70, 50);
     assert_eq!(values(&whole), values(&rest));
     assert_eq!(whole.energies, rest.energies);
+}
+
+/// What the runtime holds on the device after many steps is what it held after few.
+#[test]
+fn memory_does_not_grow_with_steps() {
+    let Some(engine) = engine() else { return };
+    let image = Stack::new([1, 4, 4]).conv(4, 3, 1, 1).leaky(0.05).linear(1);
+    for net in [image, Stack::dense(&[2, 8, 1], 0.05)] {
+        let reserved_after = |steps| {
+            let run = run_of(learned(0.05), 0, steps);
+            Engine::<B, Stack>::run(&engine, &net, states(5, net.shape), &run).unwrap();
+            engine.reserved_memory().unwrap()
+        };
+        let few = reserved_after(100);
+        assert!(few > 0);
+        assert_eq!(reserved_after(3_000), few);
+    }
 }
