@@ -79,6 +79,14 @@ impl<R: Runtime> Gpu<R> {
         }
     }
 
+    /// Multiprocessors; where the runtime does not tell, as many as a mid-range card has.
+    pub(super) fn multiprocessors(&self) -> usize {
+        const USUAL: u32 = 40;
+
+        let hardware = &self.client.properties().hardware;
+        hardware.num_streaming_multiprocessors.unwrap_or(USUAL) as usize
+    }
+
     pub(super) fn upload<T: CubeElement>(&self, values: &[T]) -> Handle {
         self.client.create_from_slice(T::as_bytes(values))
     }

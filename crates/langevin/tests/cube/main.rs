@@ -217,6 +217,9 @@ fn other_dense_nets_and_kernels_of_images() {
     let Some(engine) = engine() else { return };
     let linear = Stack::dense(&[7, 1], 0.05);
     assert_alike(&engine, &linear, 3, &run_of(learned(0.1), 0, 3));
+    // Whole chains of more weights than registers hold.
+    let large = Stack::dense(&[3, 200, 180, 200, 1], 0.05);
+    assert_alike(&engine, &large, 6, &run_of(learned(0.1), 0, 3));
     let wide = Stack::dense(&[6, 1_500, 40, 1], 0.05);
     assert_alike(&engine, &wide, 70, &run_of(learned(0.1), 0, 3));
     let image = Stack::new([1, 6, 6]).conv(8, 3, 2, 1).leaky(0.05).linear(1);

@@ -1,44 +1,21 @@
 //! Whole chains of a dense net in one launch.
 //!
-//! A cube takes some chains through all steps. Along x every unit has one neuron, along y there are groups of chains, and a
-//! unit computes its neuron for all chains of its group, which lie in a vector. Weights come through the cache, neighbours
-//! to neighbours; activations are in shared memory; a state is in the registers of the first units.
+//! A cube takes a vector of chains through all steps. Some neighbouring units share a neuron: each sums some of its inputs for all
+//! chains of the cube, and they add up by shuffling. Where there is room their weights stay in registers, so that a step reads
+//! nothing but activations in shared memory, and there is one barrier a layer.
 
 use cubecl::prelude::*;
 
-use super::net::FIELDS;
+use super::layout::Layout;
 use crate::cube::noise::{Draws, normal};
 use crate::cube::step::{Step, within};
 
-/// What a kernel is compiled for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) struct Layout {
-    /// Values of a state.
-    pub(super) size: usize,
-    /// Layers of the net.
-    pub(super) layers: usize,
-    /// Units along x, at least the widest layer.
-    pub(super) width: usize,
-    /// Units along y.
-    pub(super) groups: usize,
-    /// Whether gradients or states have a bound.
-    pub(super) is_bounded: bool,
-}
-
-impl Layout {
-    /// Vectors of shared memory.
-    pub(super) fn shared_vectors(&self) -> usize {
-        (self.layers + 2) * self.width * self.groups
-    }
-}
-
-/// Takes `steps` Langevin steps. `states` is `[vectors of chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end to `energies`,
-/// one vector each for a vector of chains.
+/// Takes `steps` Langevin steps. `states` is `[vectors of chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last
+/// bias to `energies`, one vector each for a vector of chains. `parameters` is `[entries][units]`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn walk<N: Size>(
     parameters: &Array<f32>,
-    table: &Array<u32>,
     slopes: &Array<f32>,
     states: &mut Array<Vector<f32, N>>,
     norms: &mut Array<Vector<f32, N>>,
@@ -48,85 +25,94 @@ pub(super) fn walk<N: Size>(
     steps: u32,
     #[comptime] layout: Layout,
 ) {
-    let size = comptime!(layout.size);
-    let groups = comptime!(layout.groups);
-    // From one layer's activations to the next.
-    let stride = comptime!(layout.width * layout.groups);
-    let before_last = comptime!(layout.layers - 1);
-
-    let neuron = UNIT_POS_X as usize;
-    let group = UNIT_POS_Y as usize;
-    let vector = CUBE_POS * groups + group;
+    let size = comptime!(layout.widths[0]);
+    let neurons = comptime!(layout.neurons());
+    let hidden = comptime!(layout.hidden());
+    let unit = UNIT_POS as usize;
+    let neuron = unit / comptime!(layout.parts);
+    let part = unit % comptime!(layout.parts);
+    // Every unit of a neuron has its sums, one of them its place in memory.
+    let is_first = part == 0;
+    let vector = CUBE_POS;
     let chain = (vector * N::value()) as u32;
-    let place = neuron * groups + group;
     let zero = Vector::<f32, N>::new(0.0);
 
-    // What goes into each layer.
-    let mut values = SharedMemory::<Vector<f32, N>>::new(comptime!(layout.layers * stride));
-    // The gradient with respect to a layer's output, and to its input.
-    let mut gradients = SharedMemory::<Vector<f32, N>>::new(comptime!(2 * stride));
+    let held_entries = comptime!(if layout.holds_weights {
+        layout.entries()
+    } else {
+        1
+    });
+    let mut held = Array::<f32>::new(held_entries);
+    if comptime!(layout.holds_weights) {
+        #[unroll]
+        for at in 0..held_entries {
+            held[at] = parameters[at * comptime!(layout.units) + unit];
+        }
+    }
+
+    // What goes into each layer, and the gradient with respect to it: of two layers in turn, and of the state.
+    let mut values = SharedMemory::<Vector<f32, N>>::new(comptime!(layout.widths.len() * neurons));
+    let mut gradients = SharedMemory::<Vector<f32, N>>::new(comptime!(3 * neurons));
+    let of_state = comptime!(2 * neurons);
 
     let mut state = zero;
-    if neuron < size {
+    if is_first && neuron < size {
         state = states[vector * size + neuron];
     }
     let mut norm = zero;
+    let mut activations = Array::<Vector<f32, N>>::new(hidden);
     for number in 0..steps {
-        if neuron < size {
-            values[place] = state;
+        if is_first {
+            values[neuron] = state;
         }
         sync_cube();
+        if unit == 0 && number > 0 {
+            norm += length::<N>(&gradients, of_state, size);
+        }
         forward::<N>(
             parameters,
-            table,
+            &held,
             slopes,
             &mut values,
-            neuron,
-            group,
-            layout,
+            &mut activations,
+            layout.clone(),
         );
 
         // The last layer has one output, so that its weights are the gradient with respect to its input.
-        let last = before_last * FIELDS;
-        let mut gradient = zero;
-        if neuron < table[last] as usize {
-            gradient = Vector::<f32, N>::new(parameters[table[last + 2] as usize + neuron]);
-            let kept = values[before_last * stride + place];
-            gradient = masked::<N>(gradient, kept, slopes[before_last]);
-            gradients[place] = gradient;
+        let weight = entry(parameters, &held, comptime!(layout.head()), layout.clone());
+        let kept = activations[comptime!(hidden - 1)];
+        let mut gradient = masked::<N>(Vector::new(weight), kept, slopes[comptime!(hidden - 1)]);
+        if is_first {
+            gradients[neuron] = gradient;
         }
         sync_cube();
-        for done in 0..before_last {
-            let layer = before_last - 1 - done;
-            let at = layer * FIELDS;
-            let inputs = table[at] as usize;
-            let outputs = table[at + 1] as usize;
-            let from = (done % 2) * stride;
-            let to = stride - from;
-            if neuron < inputs {
-                let weights = table[at + 3] as usize + neuron;
-                let first = from + group;
-                let sum = weighted::<N>(
-                    parameters, weights, inputs, &gradients, first, groups, outputs,
-                );
-                let kept = values[layer * stride + place];
-                gradient = masked::<N>(sum, kept, slopes[layer]);
-                gradients[to + place] = gradient;
+        #[unroll]
+        for done in 0..hidden {
+            let layer = comptime!(hidden - 1 - done);
+            let from = comptime!(done % 2 * neurons);
+            let mut sum = zero;
+            #[unroll]
+            for at in 0..comptime!(layout.inputs(layer + 1)) {
+                let place = comptime!(layout.backward(layer) + at);
+                let weight = entry(parameters, &held, place, layout.clone());
+                let slope = gradients[from + at * comptime!(layout.parts) + part];
+                sum = fma(Vector::new(weight), slope, sum);
             }
-            sync_cube();
+            gradient = shared::<N>(sum, layout.clone());
+            if comptime!(layer > 0) {
+                let kept = activations[comptime!(layer - 1)];
+                gradient = masked::<N>(gradient, kept, slopes[comptime!(layer - 1)]);
+                if is_first {
+                    gradients[comptime!((done + 1) % 2 * neurons) + neuron] = gradient;
+                }
+                sync_cube();
+            } else if is_first {
+                // Read after the next barrier, of the whole ∇F before any bound.
+                gradients[of_state + neuron] = gradient;
+            }
         }
 
-        // Of the whole ∇F, before any bound.
-        if neuron == 0 {
-            let at = (before_last % 2) * stride + group;
-            let mut square = zero;
-            for element in 0..size {
-                let slope = gradients[at + element * groups];
-                square = fma(slope, slope, square);
-            }
-            norm += Vector::sqrt(square);
-        }
-        if neuron < size {
+        if is_first && neuron < size {
             if comptime!(layout.is_bounded) {
                 gradient = all_within::<N>(gradient, step.gradient_clip);
             }
@@ -143,89 +129,125 @@ pub(super) fn walk<N: Size>(
                 state = all_within::<N>(state, step.state_clamp);
             }
         }
-        // The next step writes gradients only after all have read their norms, because activations come between.
     }
 
-    if neuron < size {
-        states[vector * size + neuron] = state;
-        values[place] = state;
+    if is_first {
+        values[neuron] = state;
+        if neuron < size {
+            states[vector * size + neuron] = state;
+        }
     }
     sync_cube();
+    if unit == 0 && steps > 0 {
+        norm += length::<N>(&gradients, of_state, size);
+    }
     forward::<N>(
         parameters,
-        table,
+        &held,
         slopes,
         &mut values,
-        neuron,
-        group,
-        layout,
+        &mut activations,
+        layout.clone(),
     );
-    if neuron == 0 {
+    // The last layer's products, summed by the first unit.
+    let weight = entry(parameters, &held, comptime!(layout.head()), layout.clone());
+    if is_first {
+        gradients[neuron] = activations[comptime!(hidden - 1)] * Vector::new(weight);
+    }
+    sync_cube();
+    if unit == 0 {
         norms[vector] = norm;
-        let at = before_last * FIELDS;
-        let inputs = table[at] as usize;
-        let weights = table[at + 2] as usize;
-        let mut energy = Vector::<f32, N>::new(parameters[table[at + 4] as usize]);
-        for input in 0..inputs {
-            let weight = Vector::<f32, N>::new(parameters[weights + input]);
-            energy = fma(
-                weight,
-                values[before_last * stride + input * groups + group],
-                energy,
-            );
+        let mut energy = zero;
+        for input in 0..comptime!(layout.widths[hidden]) {
+            energy += gradients[input];
         }
         energies[vector] = energy;
     }
 }
 
-/// From the state through all layers but the last.
+/// From the state through all layers but the last. What comes out of the unit's neurons stays with the unit too.
 #[cube]
-#[allow(clippy::too_many_arguments)]
 fn forward<N: Size>(
     parameters: &Array<f32>,
-    table: &Array<u32>,
+    held: &Array<f32>,
     slopes: &Array<f32>,
     values: &mut SharedMemory<Vector<f32, N>>,
-    neuron: usize,
-    group: usize,
+    activations: &mut Array<Vector<f32, N>>,
     #[comptime] layout: Layout,
 ) {
-    let groups = comptime!(layout.groups);
-    let stride = comptime!(layout.width * layout.groups);
-    for layer in 0..comptime!(layout.layers - 1) {
-        let at = layer * FIELDS;
-        let inputs = table[at] as usize;
-        let outputs = table[at + 1] as usize;
-        if neuron < outputs {
-            let weights = table[at + 2] as usize + neuron;
-            let bias = parameters[table[at + 4] as usize + neuron];
-            let first = layer * stride + group;
-            let sum = weighted::<N>(parameters, weights, outputs, values, first, groups, inputs)
-                + Vector::new(bias);
-            values[(layer + 1) * stride + neuron * groups + group] =
-                masked::<N>(sum, sum, slopes[layer + 1]);
+    let unit = UNIT_POS as usize;
+    let neuron = unit / comptime!(layout.parts);
+    let part = unit % comptime!(layout.parts);
+    #[unroll]
+    for layer in 0..comptime!(layout.hidden()) {
+        let from = comptime!(layer * layout.neurons());
+        let mut sum = Vector::<f32, N>::new(0.0);
+        #[unroll]
+        for at in 0..comptime!(layout.inputs(layer)) {
+            let place = comptime!(layout.forward(layer) + at);
+            let weight = entry(parameters, held, place, layout.clone());
+            let value = values[from + at * comptime!(layout.parts) + part];
+            sum = fma(Vector::new(weight), value, sum);
+        }
+        let bias = entry(
+            parameters,
+            held,
+            comptime!(layout.bias(layer)),
+            layout.clone(),
+        );
+        let sum = shared::<N>(sum, layout.clone()) + Vector::new(bias);
+        let value = masked::<N>(sum, sum, slopes[layer]);
+        activations[layer] = value;
+        if part == 0 {
+            values[comptime!((layer + 1) * layout.neurons()) + neuron] = value;
         }
         sync_cube();
     }
 }
 
-/// Σ over `count` places of a weight, each `apart` from the one before, times a value, each `groups` from the one before.
+/// A number of the unit.
 #[cube]
-fn weighted<N: Size>(
+fn entry(
     parameters: &Array<f32>,
-    weights: usize,
-    apart: usize,
-    values: &SharedMemory<Vector<f32, N>>,
-    first: usize,
-    #[comptime] groups: usize,
-    count: usize,
-) -> Vector<f32, N> {
-    let mut sum = Vector::<f32, N>::new(0.0);
-    for place in 0..count {
-        let weight = Vector::<f32, N>::new(parameters[weights + place * apart]);
-        sum = fma(weight, values[first + place * groups], sum);
+    held: &Array<f32>,
+    #[comptime] at: usize,
+    #[comptime] layout: Layout,
+) -> f32 {
+    if comptime!(layout.holds_weights) {
+        held[at]
+    } else {
+        parameters[at * comptime!(layout.units) + UNIT_POS as usize]
     }
-    sum
+}
+
+/// The sum over the units that share a neuron, for each of them.
+#[cube]
+fn shared<N: Size>(sum: Vector<f32, N>, #[comptime] layout: Layout) -> Vector<f32, N> {
+    let mut total = sum;
+    #[unroll]
+    for halving in 0..comptime!(layout.parts.ilog2()) {
+        let mask = comptime!(1u32 << halving);
+        #[unroll]
+        for lane in 0..N::value() {
+            total[lane] += plane_shuffle_xor(total[lane], mask);
+        }
+    }
+    total
+}
+
+/// ‖·‖₂ of `size` vectors from `first` on.
+#[cube]
+fn length<N: Size>(
+    gradients: &SharedMemory<Vector<f32, N>>,
+    first: usize,
+    #[comptime] size: usize,
+) -> Vector<f32, N> {
+    let mut square = Vector::<f32, N>::new(0.0);
+    for element in 0..size {
+        let slope = gradients[first + element];
+        square = fma(slope, slope, square);
+    }
+    Vector::sqrt(square)
 }
 
 /// `value` where `by` is positive, times the slope elsewhere.

@@ -2,10 +2,12 @@
 
 #![allow(unsafe_code)]
 
+use cubecl::features::Plane;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
-use super::kernel::{Layout, walk as walk_kernel};
+use super::kernel::walk as walk_kernel;
+use super::layout::Layout;
 use super::net::DenseNet;
 use crate::LangevinError;
 use crate::cube::device::{Gpu, Request, Walked};
@@ -16,69 +18,59 @@ use crate::cube::step::{is_bounded, step_arguments};
 const TURN: u64 = 1_000;
 
 /// How chains are spread over the device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 struct Spread {
     layout: Layout,
-    /// Chains of a vector.
+    /// Chains of a cube.
     lanes: usize,
     /// In a row, and rows.
     cubes: [usize; 2],
 }
 
-impl Spread {
-    fn vectors(&self) -> usize {
-        self.cubes.iter().product::<usize>() * self.layout.groups
-    }
-}
-
-/// Few chains to a unit while there are units to spare, then more, because a weight that is read serves all of them.
+/// One chain to a cube while there are multiprocessors to spare, then up to four, because a weight that is held or read serves all
+/// of them.
 fn spread<R: Runtime>(
     gpu: &Gpu<R>,
     net: &DenseNet,
     chains: usize,
     is_bounded: bool,
 ) -> Result<Spread, LangevinError> {
-    /// Chains that keep a large card busy with one to a unit.
-    const FEW: usize = 512;
-
-    let hardware = &gpu.client.properties().hardware;
-    let width = net.width.next_multiple_of(32);
-    let no_room = || {
-        LangevinError::NotCubed(format!(
-            "room on this device for {} layers of up to {} values",
-            net.layers(),
-            net.width
-        ))
-    };
-    if width > hardware.max_cube_dim.0 as usize {
-        return Err(no_room());
-    }
-    let most_groups = hardware.max_units_per_cube as usize / width;
-    let lanes = match chains / FEW {
+    let properties = gpu.client.properties();
+    let hardware = &properties.hardware;
+    let most_units = hardware.max_units_per_cube.min(hardware.max_cube_dim.0) as usize;
+    let lanes = match chains / (2 * gpu.multiprocessors()) {
         0 => 1,
-        1..4 => 2,
+        1 => 2,
         _ => 4,
     };
-    let vectors = chains.div_ceil(lanes);
-    let layout = |groups| Layout {
-        size: net.size,
-        layers: net.layers(),
-        width,
-        groups,
-        is_bounded,
+    // Units that share a neuron must be able to shuffle.
+    let can_shuffle = properties.features.plane.contains(Plane::Ops);
+    let most_parts = if can_shuffle {
+        hardware.plane_size_min as usize
+    } else {
+        1
     };
-    let bytes = |groups| layout(groups).shared_vectors() * lanes * size_of::<f32>();
-    // Two groups fill the lanes of a multiprocessor that waits for memory; more only where cubes abound.
-    let wanted = if vectors > 2 * FEW { 2 } else { 1 };
-    let groups = (1..=most_groups.min(wanted))
-        .rev()
-        .find(|groups| bytes(*groups) <= hardware.max_shared_memory_size)
-        .ok_or_else(no_room)?;
+    let fits = |layout: &Layout| {
+        let bytes = layout.shared_vectors() * lanes * size_of::<f32>();
+        layout.units <= most_units && bytes <= hardware.max_shared_memory_size
+    };
+    let layout = [4, 2, 1]
+        .into_iter()
+        .filter(|parts| *parts <= most_parts)
+        .map(|parts| Layout::new(net, parts, is_bounded))
+        .find(fits);
+    let layout = layout.ok_or_else(|| {
+        LangevinError::NotCubed(format!(
+            "room on this device for {} layers of up to {} values",
+            net.widths.len(),
+            net.width()
+        ))
+    })?;
     // Devices limit how many cubes there are along an axis; their numbers run on from row to row.
-    let cubes = vectors.div_ceil(groups).max(1);
+    let cubes = chains.div_ceil(lanes).max(1);
     let rows = cubes.div_ceil(hardware.max_cube_count.0 as usize);
     Ok(Spread {
-        layout: layout(groups),
+        layout,
         lanes,
         cubes: [cubes.div_ceil(rows), rows],
     })
@@ -98,18 +90,19 @@ pub(in crate::cube) fn walk<R: Runtime>(
     request: Request<'_>,
 ) -> Result<Walked, LangevinError> {
     let Request { ula, run, .. } = request;
-    let chains = states.len() / net.size;
+    let size = net.size();
+    let chains = states.len() / size;
     let spread = spread(gpu, net, chains, is_bounded(ula))?;
-    let vectors = spread.vectors();
-    let (lanes, values) = (spread.lanes, vectors * spread.lanes);
-    let parameters = gpu.upload(&net.parameters);
-    let table = gpu.upload(&net.table);
+    let (layout, lanes) = (&spread.layout, spread.lanes);
+    let vectors = spread.cubes.iter().product::<usize>();
+    let values = vectors * lanes;
+    let packed = net.packed(layout);
+    let parameters = gpu.upload(&packed);
     let slopes = gpu.upload(&net.slopes);
-    let moving = gpu.upload(&across_lanes(states, net.size, vectors, lanes));
+    let moving = gpu.upload(&across_lanes(states, size, vectors, lanes));
     let norm_sums = gpu.room(values);
     let energies = gpu.room(values);
     let cubes = CubeCount::Static(spread.cubes[0] as u32, spread.cubes[1] as u32, 1);
-    let units = CubeDim::new_2d(spread.layout.width as u32, spread.layout.groups as u32);
     let mut norms = vec![0.0; chains];
     let mut done = 0;
     loop {
@@ -117,25 +110,24 @@ pub(in crate::cube) fn walk<R: Runtime>(
         let first = run.first_step + done;
         let before_carry = (1 << 32) - (first & 0xffff_ffff);
         let steps = (run.steps - done).min(TURN).min(before_carry);
-        // SAFETY: the lengths are those of the buffers, and units stay within them: neurons below the widths of
-        // their layers, vectors below that of the states.
+        // SAFETY: the lengths are those of the buffers; there is a cube for each vector of chains, which reads and writes its own
+        // states alone, and entries are packed for every unit.
         unsafe {
             let array = |handle: &Handle, length| ArrayArg::from_raw_parts(handle.clone(), length);
             walk_kernel::launch_unchecked::<R>(
                 &gpu.client,
                 cubes.clone(),
-                units,
+                CubeDim::new_1d(layout.units as u32),
                 lanes,
-                array(&parameters, net.parameters.len()),
-                array(&table, net.table.len()),
+                array(&parameters, packed.len()),
                 array(&slopes, net.slopes.len()),
-                array(&moving, values * net.size),
+                array(&moving, values * size),
                 array(&norm_sums, values),
                 array(&energies, values),
                 draws_arguments(run.noise, first),
                 step_arguments(ula),
                 steps as u32,
-                spread.layout,
+                layout.clone(),
             );
         }
         gpu.flush()?;
@@ -152,9 +144,12 @@ pub(in crate::cube) fn walk<R: Runtime>(
     let moved = gpu.read(&moving)?;
     let energies = gpu.read(&energies)?;
     Ok(Walked {
-        states: by_rows(f32::from_bytes(&moved), net.size, chains, lanes),
+        states: by_rows(f32::from_bytes(&moved), size, chains, lanes),
         norms,
-        energies: f32::from_bytes(&energies)[..chains].to_vec(),
+        energies: f32::from_bytes(&energies)[..chains]
+            .iter()
+            .map(|energy| energy + net.last_bias())
+            .collect(),
     })
 }
 

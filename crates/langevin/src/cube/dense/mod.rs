@@ -2,6 +2,7 @@
 
 mod kernel;
 mod launch;
+mod layout;
 mod net;
 
 pub(super) use self::launch::{fits, walk};

@@ -2,26 +2,19 @@
 
 use ebm_core::{Activation, LayerDescription};
 
+use super::layout::Layout;
 use crate::LangevinError;
 use crate::cube::missing;
 
-/// Numbers that a layer has in the table: inputs, outputs, and where weights, transposed weights and biases begin.
-pub(super) const FIELDS: usize = 5;
-
-/// A net of dense layers with leaky ReLU between them.
+/// A net of dense layers with leaky ReLU between them, the last one of one value.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cube) struct DenseNet {
-    /// Values of a state.
-    pub(super) size: usize,
-    /// Values of the widest layer, that of the state included.
-    pub(super) width: usize,
-    /// [`FIELDS`] numbers a layer.
-    pub(super) table: Vec<u32>,
-    /// The slope of the activation before each layer; 1 is none.
+    /// Values of the state and after each layer but the last.
+    pub(super) widths: Vec<usize>,
+    /// The slope of the activation after each layer but the last; 1 is none.
     pub(super) slopes: Vec<f32>,
-    /// Of every layer the weights `[inputs, outputs]`, the weights `[outputs, inputs]` and the biases: threads that share a layer
-    /// read neighbours in both directions.
-    pub(super) parameters: Vec<f32>,
+    /// Of every layer the weights, `[inputs][outputs]`, and the biases.
+    layers: Vec<(Vec<f32>, Vec<f32>)>,
 }
 
 impl DenseNet {
@@ -35,11 +28,9 @@ impl DenseNet {
     ) -> Result<Self, LangevinError> {
         let size = shape.iter().product();
         let mut net = Self {
-            size,
-            width: size,
-            table: Vec::new(),
+            widths: Vec::new(),
             slopes: Vec::new(),
-            parameters: Vec::new(),
+            layers: Vec::new(),
         };
         // Convolutions see an image, linear layers what is left of it.
         let mut is_pixel = shape[1] == 1 && shape[2] == 1;
@@ -93,12 +84,21 @@ impl DenseNet {
                     weight.values.len()
                 )));
             }
-            net.slopes.push(slope_before.take().unwrap_or(1.0));
-            net.push([inputs, outputs], &weight.values, biases, is_transposed);
+            if !net.layers.is_empty() {
+                net.slopes.push(slope_before.take().unwrap_or(1.0));
+            }
+            let weights = if is_transposed {
+                transposed(&weight.values, [outputs, inputs])
+            } else {
+                weight.values.clone()
+            };
+            let biases = biases.map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
+            net.widths.push(inputs);
+            net.layers.push((weights, biases));
             (values, is_pixel) = (outputs, true);
         }
-        if net.layers() < 2 {
-            return Err(missing("nets of fewer than two layers"));
+        if net.layers.len() < 2 {
+            return Err(missing("whole chains of nets of fewer than two layers"));
         }
         if values != 1 || slope_before.is_some() {
             return Err(missing("nets that do not end in a layer of one value"));
@@ -106,39 +106,53 @@ impl DenseNet {
         Ok(net)
     }
 
-    fn push(
-        &mut self,
-        [inputs, outputs]: [usize; 2],
-        weight: &[f32],
-        bias: Option<&[f32]>,
-        is_transposed: bool,
-    ) {
-        let other: Vec<f32> = if is_transposed {
-            transposed(weight, [outputs, inputs])
-        } else {
-            transposed(weight, [inputs, outputs])
-        };
-        let (forward, backward) = if is_transposed {
-            (&other[..], weight)
-        } else {
-            (weight, &other[..])
-        };
-        let first = self.parameters.len();
-        let count = inputs * outputs;
-        let places = [inputs, outputs, first, first + count, first + 2 * count];
-        self.table.extend(places.map(|place| place as u32));
-        self.parameters.extend(forward);
-        self.parameters.extend(backward);
-        match bias {
-            Some(bias) => self.parameters.extend(bias),
-            None => self.parameters.extend(vec![0.0; outputs]),
-        }
-        self.width = self.width.max(inputs).max(outputs);
+    /// Values of a state.
+    pub(super) fn size(&self) -> usize {
+        self.widths[0]
     }
 
-    /// How many layers.
-    pub(super) fn layers(&self) -> usize {
-        self.slopes.len()
+    /// Values of the widest layer, that of the state included.
+    pub(super) fn width(&self) -> usize {
+        self.widths.iter().copied().max().unwrap_or(0)
+    }
+
+    /// The bias of the last layer.
+    pub(super) fn last_bias(&self) -> f32 {
+        self.layers.last().map_or(0.0, |(_, biases)| biases[0])
+    }
+
+    /// What each unit needs, `[entries][units]`: unit `parts` · n + p has neuron n, and of the inputs of a sum those that are
+    /// congruent to p. The entries are those of [`Layout`]; where a layer has no such weight there is 0.
+    pub(super) fn packed(&self, layout: &Layout) -> Vec<f32> {
+        let parts = layout.parts;
+        let mut packed = vec![0.0; layout.entries() * layout.units];
+        let places = (0..layout.units).map(|unit| (unit, unit / parts, unit % parts));
+        for (unit, neuron, part) in places {
+            for (layer, (weights, biases)) in self.layers.iter().enumerate() {
+                let inputs = self.widths[layer];
+                let outputs = biases.len();
+                if layer == self.layers.len() - 1 {
+                    if neuron < inputs {
+                        packed[layout.head() * layout.units + unit] = weights[neuron];
+                    }
+                    continue;
+                }
+                if neuron < outputs {
+                    packed[layout.bias(layer) * layout.units + unit] = biases[neuron];
+                    for (at, input) in (part..inputs).step_by(parts).enumerate() {
+                        packed[(layout.forward(layer) + at) * layout.units + unit] =
+                            weights[input * outputs + neuron];
+                    }
+                }
+                if neuron < inputs {
+                    for (at, output) in (part..outputs).step_by(parts).enumerate() {
+                        packed[(layout.backward(layer) + at) * layout.units + unit] =
+                            weights[neuron * outputs + output];
+                    }
+                }
+            }
+        }
+        packed
     }
 }
 

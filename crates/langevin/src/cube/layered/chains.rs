@@ -124,7 +124,6 @@ struct Block<'a, R: Runtime> {
     extra: Vec<Extra>,
     /// Read and written where a kernel is given something that it does not touch.
     nothing: [Handle; 2],
-    multiprocessors: usize,
 }
 
 enum Extra {
@@ -180,7 +179,6 @@ impl<'a, R: Runtime> Block<'a, R> {
         });
         let mut values = vec![gpu.upload(states)];
         values.extend(net.shapes[1..].iter().map(|shape| room(size(shape))));
-        let hardware = &gpu.client.properties().hardware;
         Self {
             gpu,
             net,
@@ -191,8 +189,6 @@ impl<'a, R: Runtime> Block<'a, R> {
             gradients: net.shapes.iter().map(|shape| room(size(shape))).collect(),
             extra: extra.collect(),
             nothing: [gpu.room(4), gpu.room(4)],
-            // Where the runtime does not tell, as many as a mid-range card has.
-            multiprocessors: hardware.num_streaming_multiprocessors.unwrap_or(40) as usize,
         }
     }
 
@@ -435,7 +431,7 @@ impl<'a, R: Runtime> Block<'a, R> {
     }
 
     fn product(&self, gather: &Gather, weights: usize, operands: &Operands<'_>) {
-        let tile = Tile::for_product(gather, self.chains, self.multiprocessors);
+        let tile = Tile::for_product(gather, self.chains, self.gpu.multiprocessors());
         let [across, down] = tile.cubes(gather, self.chains);
         let cubes = CubeCount::Static(across as u32, down as u32, gather.products() as u32);
         let (activation, activation_number) = operands.activation;

@@ -1,0 +1,83 @@
+//! Which unit computes what.
+
+use super::net::DenseNet;
+
+/// What the kernel is compiled for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Layout {
+    /// Values of the state and after each layer but the last.
+    pub(super) widths: Vec<usize>,
+    /// Units that share a neuron's sums.
+    pub(super) parts: usize,
+    /// Units of a cube: `parts` for each of the neurons of the widest layer, and a few more.
+    pub(super) units: usize,
+    /// Whether units keep their weights in registers.
+    pub(super) holds_weights: bool,
+    /// Whether gradients or states have a bound.
+    pub(super) is_bounded: bool,
+}
+
+impl Layout {
+    /// For units that share a neuron by `parts`.
+    pub(super) fn new(net: &DenseNet, parts: usize, is_bounded: bool) -> Self {
+        /// With its sums and addresses a unit stays below the 255 registers that it can have.
+        const MOST_HELD: usize = 160;
+
+        let mut layout = Self {
+            widths: net.widths.clone(),
+            parts,
+            units: (net.width() * parts).next_multiple_of(32),
+            holds_weights: false,
+            is_bounded,
+        };
+        layout.holds_weights = layout.entries() <= MOST_HELD;
+        layout
+    }
+
+    /// Neurons, those that are none included.
+    pub(super) fn neurons(&self) -> usize {
+        self.units / self.parts
+    }
+
+    /// Layers but the last.
+    pub(super) fn hidden(&self) -> usize {
+        self.widths.len() - 1
+    }
+
+    /// Inputs of a layer that a unit sums, those that are none included.
+    pub(super) fn inputs(&self, layer: usize) -> usize {
+        self.widths[layer].div_ceil(self.parts)
+    }
+
+    /// The first of a unit's weights from the inputs of a layer to its neuron.
+    pub(super) fn forward(&self, layer: usize) -> usize {
+        (0..layer)
+            .map(|before| self.inputs(before) + self.inputs(before + 1) + 1)
+            .sum()
+    }
+
+    /// The first of a unit's weights from its neuron to the outputs of a layer.
+    pub(super) fn backward(&self, layer: usize) -> usize {
+        self.forward(layer) + self.inputs(layer)
+    }
+
+    /// The bias of a unit's neuron.
+    pub(super) fn bias(&self, layer: usize) -> usize {
+        self.backward(layer) + self.inputs(layer + 1)
+    }
+
+    /// The last layer's weight of a unit's neuron.
+    pub(super) fn head(&self) -> usize {
+        self.forward(self.hidden())
+    }
+
+    /// Numbers of a unit.
+    pub(super) fn entries(&self) -> usize {
+        self.head() + 1
+    }
+
+    /// Vectors of shared memory: what goes into each layer, and three gradients.
+    pub(super) fn shared_vectors(&self) -> usize {
+        (self.widths.len() + 3) * self.neurons()
+    }
+}
