@@ -1,5 +1,6 @@
 //! A GPU behind its runtime, and the way of numbers to it and back.
 
+use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use cubecl::bytes::Bytes;
@@ -16,6 +17,7 @@ pub(super) struct Request<'a> {
     pub(super) ula: Ula,
     pub(super) run: &'a ChainRun,
     pub(super) cancel: Option<&'a AtomicBool>,
+    pub(super) units_per_neuron: Option<NonZeroUsize>,
 }
 
 impl Request<'_> {
@@ -42,7 +44,11 @@ pub(super) struct Walked {
 /// A GPU, whatever its runtime.
 pub(super) trait Device: Send + Sync {
     /// Whether whole chains of the net fit into a launch.
-    fn fits_dense(&self, net: &DenseNet) -> Result<(), LangevinError>;
+    fn fits_dense(
+        &self,
+        net: &DenseNet,
+        units_per_neuron: Option<NonZeroUsize>,
+    ) -> Result<(), LangevinError>;
 
     /// Runs the chains whose states lie row by row in `states`, whole chains a launch.
     fn walk_dense(
@@ -110,8 +116,12 @@ impl<R: Runtime> Gpu<R> {
 }
 
 impl<R: Runtime> Device for Gpu<R> {
-    fn fits_dense(&self, net: &DenseNet) -> Result<(), LangevinError> {
-        super::dense::fits(self, net)
+    fn fits_dense(
+        &self,
+        net: &DenseNet,
+        units_per_neuron: Option<NonZeroUsize>,
+    ) -> Result<(), LangevinError> {
+        super::dense::fits(self, net, units_per_neuron)
     }
 
     fn walk_dense(

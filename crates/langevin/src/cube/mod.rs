@@ -6,6 +6,7 @@ mod layered;
 mod noise;
 mod step;
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -31,6 +32,7 @@ use crate::{ChainOutcome, ChainRun, Engine, Kernel, LangevinError};
 pub struct CubeEngine {
     device: Arc<dyn Device>,
     cancel: Option<Arc<AtomicBool>>,
+    units_per_neuron: Option<NonZeroUsize>,
 }
 
 impl std::fmt::Debug for CubeEngine {
@@ -46,6 +48,7 @@ impl CubeEngine {
         Self {
             device: Arc::new(Gpu::<R>::new(device)),
             cancel: None,
+            units_per_neuron: None,
         }
     }
 
@@ -78,13 +81,23 @@ impl CubeEngine {
     ) -> Result<Layout, LangevinError> {
         let layers = energy.layers().map_err(LangevinError::NotCubed)?;
         if let Ok(net) = DenseNet::new(&layers, state_shape)
-            && self.device.fits_dense(&net).is_ok()
+            && self.device.fits_dense(&net, self.units_per_neuron).is_ok()
         {
             return Ok(Layout::Dense(net));
         }
         let net = LayeredNet::new(&layers, state_shape)?;
         self.device.fits_layered(&net)?;
         Ok(Layout::Layered(net))
+    }
+
+    /// How many units share a neuron when whole chains are run in a launch: 1, 2 or at most 4, fewer where a cube has no room for them.
+    /// By default 4 where the runtime says that units can shuffle, else 1. It changes the order of sums and so the rounding.
+    #[must_use]
+    pub fn with_units_per_neuron(self, units: NonZeroUsize) -> Self {
+        Self {
+            units_per_neuron: Some(units),
+            ..self
+        }
     }
 
     /// Gives up with [`LangevinError::Cancelled`] before the next thousand steps of a small dense net, or fifty of another, once `cancel` is true.
@@ -117,6 +130,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
             ula,
             run,
             cancel: self.cancel.as_deref(),
+            units_per_neuron: self.units_per_neuron,
         };
         let walked = match &layout {
             Layout::Dense(net) => self.device.walk_dense(net, states, request),

@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use std::num::NonZeroUsize;
+
 use cubecl::features::Plane;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
@@ -16,6 +18,9 @@ use crate::cube::step::{is_bounded, step_arguments};
 
 /// Steps of a launch at most: norms are summed in f32 within it, and a driver may stop kernels that run for seconds.
 const TURN: u64 = 1_000;
+
+/// Units that share a neuron at most.
+const MOST_PARTS: usize = 4;
 
 /// How chains are spread over the device.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,7 @@ fn spread<R: Runtime>(
     net: &DenseNet,
     chains: usize,
     is_bounded: bool,
+    asked: Option<NonZeroUsize>,
 ) -> Result<Spread, LangevinError> {
     let properties = gpu.client.properties();
     let hardware = &properties.hardware;
@@ -43,18 +49,19 @@ fn spread<R: Runtime>(
         1 => 2,
         _ => 4,
     };
-    // Units that share a neuron must be able to shuffle.
-    let can_shuffle = properties.features.plane.contains(Plane::Ops);
+    // Units that share a neuron must be able to shuffle, which not every runtime says of its devices.
+    let can_shuffle = asked.is_some() || properties.features.plane.contains(Plane::Ops);
     let most_parts = if can_shuffle {
-        hardware.plane_size_min as usize
+        asked.map_or(MOST_PARTS, NonZeroUsize::get)
     } else {
         1
     };
+    let most_parts = most_parts.min(hardware.plane_size_min as usize);
     let fits = |layout: &Layout| {
         let bytes = layout.shared_vectors() * lanes * size_of::<f32>();
         layout.units <= most_units && bytes <= hardware.max_shared_memory_size
     };
-    let layout = [4, 2, 1]
+    let layout = [MOST_PARTS, 2, 1]
         .into_iter()
         .filter(|parts| *parts <= most_parts)
         .map(|parts| Layout::new(net, parts, is_bounded))
@@ -77,9 +84,13 @@ fn spread<R: Runtime>(
 }
 
 /// Whether the kernel for the net fits.
-pub(in crate::cube) fn fits<R: Runtime>(gpu: &Gpu<R>, net: &DenseNet) -> Result<(), LangevinError> {
+pub(in crate::cube) fn fits<R: Runtime>(
+    gpu: &Gpu<R>,
+    net: &DenseNet,
+    asked: Option<NonZeroUsize>,
+) -> Result<(), LangevinError> {
     // The most memory is needed with the most chains to a unit.
-    spread(gpu, net, 1 << 20, false).map(|_| ())
+    spread(gpu, net, 1 << 20, false, asked).map(|_| ())
 }
 
 /// Runs the chains whose states lie row by row in `states`.
@@ -92,7 +103,7 @@ pub(in crate::cube) fn walk<R: Runtime>(
     let Request { ula, run, .. } = request;
     let size = net.size();
     let chains = states.len() / size;
-    let spread = spread(gpu, net, chains, is_bounded(ula))?;
+    let spread = spread(gpu, net, chains, is_bounded(ula), request.units_per_neuron)?;
     let (layout, lanes) = (&spread.layout, spread.lanes);
     let vectors = spread.cubes.iter().product::<usize>();
     let values = vectors * lanes;
