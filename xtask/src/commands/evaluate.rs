@@ -106,7 +106,7 @@ fn start(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), DriverErr
     };
     let (from, states) = starts.draw()?;
     let mut settings = arguments.settings(&trained, from)?;
-    settings.backend = backend.as_str().to_owned();
+    settings.backend = backend.to_string();
     let prepare = Prepare {
         arguments,
         trained: &trained,
@@ -296,7 +296,7 @@ impl BackendTask for EvaluateJob<'_> {
         let chains = self.settings.chains_on::<B>(&weights, engine, device)?;
         let chains = chains.cancelled_by(&self.stop);
         // A later part of an evaluation may run elsewhere and farther.
-        self.settings.backend = self.backend.as_str().to_owned();
+        self.settings.backend = self.backend.to_string();
         self.settings.engine = chains.engine_name().to_owned();
         self.folder.write_settings(&self.settings)?;
         let kernel = self.settings.kernel()?;
