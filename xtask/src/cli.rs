@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ebm_langevin::{EngineChoice, NoiseStart};
 
-use crate::backend::BackendName;
+use crate::backend::{BackendChoice, BackendName};
 use crate::commands::bench::BenchArguments;
 use crate::commands::classifier::ClassifierArguments;
 use crate::commands::compare::CompareArguments;
@@ -165,13 +165,15 @@ pub(crate) struct DataDirectory {
 /// What computes.
 #[derive(Debug, Args)]
 pub(crate) struct BackendArguments {
-    /// The backend that computes: flex, ndarray, cuda or wgpu, where the build has them [default: flex, or that of
-    /// the run that is resumed or diagnosed].
-    #[arg(long, value_name = "NAME")]
-    pub(crate) backend: Option<BackendName>,
-    /// How chains are run: fused (hand-written CPU code), tensor (burn's operations), or auto, which is fused on the
-    /// CPU where it has all the net's layers [default: auto, or that of the run that is resumed or
-    /// diagnosed].
+    /// The backend that computes, where the build has it: flex or ndarray (CPU); cuda (an NVIDIA GPU), cuda:1 (the second one);
+    /// wgpu (the GPU that wgpu prefers), wgpu:0 (the first discrete one), wgpu:integrated, wgpu:cpu (a software driver);
+    /// the same with vulkan for wgpu, which is then all it uses; or auto, the best of cuda, wgpu and flex that starts
+    /// here [default: flex, or that of the run that is resumed or diagnosed].
+    #[arg(long, value_name = "NAME[:DEVICE]")]
+    pub(crate) backend: Option<BackendChoice>,
+    /// How chains are run: fused (hand-written CPU code), cube (hand-written GPU kernels), tensor (burn's operations), or
+    /// auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
+    /// run that is resumed or diagnosed, if both compute on the CPU or both on a GPU].
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) engine: Option<EngineName>,
 }
@@ -182,6 +184,7 @@ pub(crate) enum EngineName {
     Auto,
     Tensor,
     Fused,
+    Cube,
 }
 
 impl From<EngineName> for EngineChoice {
@@ -190,6 +193,7 @@ impl From<EngineName> for EngineChoice {
             EngineName::Auto => Self::Auto,
             EngineName::Tensor => Self::Tensor,
             EngineName::Fused => Self::Fused,
+            EngineName::Cube => Self::Cube,
         }
     }
 }
@@ -214,15 +218,16 @@ impl BackendArguments {
         &self,
         earlier: Option<(&str, &str)>,
     ) -> Result<(BackendName, EngineChoice), DriverError> {
-        let of_earlier = |(backend, _): (&str, &str)| backend.parse().ok();
-        let backend = self
-            .backend
-            .or(earlier.and_then(of_earlier))
-            .unwrap_or_default();
+        let earlier_backend: Option<BackendName> =
+            earlier.and_then(|(backend, _)| backend.parse().ok());
+        let backend = match self.backend {
+            Some(choice) => choice.resolve(),
+            None => earlier_backend.unwrap_or_default(),
+        };
         let engine = self.engine.or_else(|| {
-            // A run that moves to a GPU leaves the CPU's engine behind.
-            let (_, engine) = earlier.filter(|_| !backend.is_gpu())?;
-            EngineName::from_str(engine, false).ok()
+            // A run that moves to a GPU leaves the CPU's engine behind, and the other way round.
+            earlier_backend.filter(|earlier| earlier.is_gpu() == backend.is_gpu())?;
+            EngineName::from_str(earlier?.1, false).ok()
         });
         let engine = engine.map(EngineChoice::from).unwrap_or_default();
         backend.check_engine(engine)?;
@@ -243,5 +248,57 @@ impl From<StartName> for NoiseStart {
             StartName::Uniform => Self::Uniform,
             StartName::Gaussian => Self::Gaussian,
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn resolved(
+        backend: Option<&str>,
+        engine: Option<EngineName>,
+        earlier: Option<(&str, &str)>,
+    ) -> Result<(String, EngineChoice), DriverError> {
+        let backend = backend.map(|name| name.parse().unwrap());
+        let arguments = BackendArguments { backend, engine };
+        let (backend, engine) = arguments.resolve_names(earlier)?;
+        Ok((backend.to_string(), engine))
+    }
+
+    /// The engine goes along from CPU to CPU and from GPU to GPU.
+    #[test]
+    fn what_of_an_earlier_part_is_kept() {
+        use EngineChoice::{Auto, Cube, Fused, Tensor};
+        let cases = [
+            (None, ("flex", "fused"), ("flex", Fused)),
+            (None, ("cuda:1", "cube"), ("cuda:1", Cube)),
+            (
+                None,
+                ("vulkan:integrated", "tensor"),
+                ("vulkan:integrated", Tensor),
+            ),
+            (Some("ndarray"), ("flex", "tensor"), ("ndarray", Tensor)),
+            (Some("wgpu:0"), ("cuda", "cube"), ("wgpu:0", Cube)),
+            (Some("cuda"), ("flex", "fused"), ("cuda", Auto)),
+            (Some("wgpu:cpu"), ("flex", "tensor"), ("wgpu:cpu", Auto)),
+            (Some("flex"), ("cuda:1", "cube"), ("flex", Auto)),
+            (Some("flex"), ("wgpu", "tensor"), ("flex", Auto)),
+        ];
+        for (asked, earlier, (backend, engine)) in cases {
+            let found = resolved(asked, None, Some(earlier)).unwrap();
+            assert_eq!(found, (backend.to_owned(), engine), "{asked:?} {earlier:?}");
+        }
+        let asked = resolved(None, Some(EngineName::Tensor), Some(("cuda", "cube")));
+        assert_eq!(asked.unwrap(), ("cuda".to_owned(), Tensor));
+        assert_eq!(
+            resolved(None, None, None).unwrap(),
+            ("flex".to_owned(), Auto)
+        );
+        let asked = resolved(None, Some(EngineName::Fused), Some(("cuda", "cube")));
+        assert!(matches!(asked, Err(DriverError::Usage(_))));
+        let asked = resolved(Some("flex"), Some(EngineName::Cube), Some(("cuda", "cube")));
+        assert!(matches!(asked, Err(DriverError::Usage(_))));
     }
 }

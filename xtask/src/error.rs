@@ -9,6 +9,7 @@ use ebm_landscape::LandscapeError;
 use ebm_langevin::LangevinError;
 use ebm_trainer::TrainerError;
 
+use crate::backend::BackendName;
 use crate::config::ConfigError;
 
 /// Any failure of the driver, each with one message for a person.
@@ -101,6 +102,14 @@ pub(crate) enum DriverError {
     #[error("{0}")]
     Peer(String),
     /// A backend cannot start on this machine.
+    #[error("the {name} backend cannot start here: {fault}, or use --backend flex for the CPU")]
+    NoStart {
+        /// The backend.
+        name: BackendName,
+        /// What is missing and how to mend it.
+        fault: String,
+    },
+    /// A backend failed in the middle of its work.
     #[error("{0}")]
     Backend(String),
     /// The user stopped the run; a checkpoint was written.
@@ -131,7 +140,7 @@ impl DriverError {
             Self::Usage(_)
             | Self::Config(_)
             | Self::Trainer(TrainerError::Setting { .. })
-            | Self::Langevin(LangevinError::NotFused(_))
+            | Self::Langevin(LangevinError::NotFused(_) | LangevinError::NotCubed(_))
             | Self::Landscape(LandscapeError::Setting { .. })
             | Self::Data(DataError::Config { .. }) => 2,
             Self::Variant { error, .. } => error.exit_code(),

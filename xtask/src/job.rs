@@ -97,7 +97,7 @@ impl BackendTask for Job<'_> {
         let info = RunInfo::new(
             &experiment,
             config.seed,
-            backend.as_str(),
+            &backend.to_string(),
             learner.engine_name(),
         );
         folder.write_config(&config)?;

@@ -63,7 +63,9 @@ pub(crate) fn init(as_json: bool, is_quiet: bool) -> Screen {
         (false, false) => "warn",
     };
     // Libraries warn about what no user can mend, such as a glyph that comes from the second font.
-    let default = format!("error,xtask={ours}");
+    // What `auto` chose is an answer to the user, not progress.
+    let chosen = if is_quiet { "error" } else { "info" };
+    let default = format!("error,xtask={ours},xtask::backend::choice={chosen}");
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(default));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)

@@ -46,7 +46,7 @@ fn names_and_flags() {
         &place,
         &["short-run", "--backend", "cpu"],
         2,
-        &["'cpu'", "flex, ndarray, cuda and wgpu"],
+        &["'cpu'", "flex, ndarray, cuda, wgpu and vulkan", "auto"],
     );
     refused(
         &place,
@@ -64,14 +64,48 @@ fn engines() {
         &place,
         &["short-run", "--engine", "gpu"],
         2,
-        &["'gpu'", "auto, tensor, fused"],
+        &["'gpu'", "auto, tensor, fused, cube"],
     );
-    for backend in ["cuda", "wgpu"] {
+    for backend in ["cuda", "cuda:1", "wgpu", "vulkan:cpu"] {
         refused(
             &place,
             &["short-run", "--engine", "fused", "--backend", backend],
             2,
-            &["--engine fused runs on the CPU", "--backend flex"],
+            &["--engine fused runs on the CPU", "--backend flex", backend],
+        );
+    }
+    for backend in ["flex", "ndarray"] {
+        refused(
+            &place,
+            &["short-run", "--engine", "cube", "--backend", backend],
+            2,
+            &[
+                "--engine cube runs on a GPU",
+                "--backend cuda or wgpu",
+                backend,
+            ],
+        );
+    }
+    refused(&place, &["short-run", "--engine", "cube"], 2, &["flex"]);
+}
+
+#[test]
+fn devices_that_no_backend_has() {
+    let place = Place::new();
+    for backend in [
+        "flex:0",
+        "cuda:first",
+        "cuda:65536",
+        "wgpu:gpu",
+        "vulkan:",
+        "auto:1",
+    ] {
+        let quoted = format!("'{backend}'");
+        refused(
+            &place,
+            &["short-run", "--backend", backend],
+            2,
+            &[&quoted, "cuda:1", "wgpu:integrated"],
         );
     }
 }
@@ -85,6 +119,44 @@ fn a_backend_that_this_build_lacks() {
         &arguments,
         2,
         &["no cuda backend", "--features cuda"],
+    );
+}
+
+#[cfg(not(feature = "wgpu"))]
+#[test]
+fn backends_of_a_feature_that_this_build_lacks() {
+    let place = Place::new();
+    for backend in ["wgpu", "wgpu:integrated", "vulkan", "vulkan:1"] {
+        let no = format!("no {backend} backend");
+        let again = format!("--features wgpu -- ... --backend {backend}");
+        refused(
+            &place,
+            &["short-run", "--backend", backend, "--engine", "cube"],
+            2,
+            &[&no, &again],
+        );
+    }
+}
+
+/// The best that a build without GPU has is the CPU, and it says so.
+#[cfg(not(any(feature = "cuda", feature = "wgpu")))]
+#[test]
+fn auto_in_a_build_without_gpu() {
+    let place = Place::new();
+    let arguments = ["--iterations", "1", "--out", "run", "--backend", "auto"];
+    let ended = place.experiment("short-run", &[&TINY, &arguments]).well();
+    let line = "--backend auto is flex here (no cuda in this build; no wgpu in this build)";
+    assert_eq!(ended.stderr.matches(line).count(), 1, "{ended:#?}");
+    let info = place.json("run/run.json");
+    assert_eq!(
+        (&info["backend"], &info["engine"]),
+        (&"flex".into(), &"fused".into())
+    );
+    refused(
+        &place,
+        &["short-run", "--backend", "auto", "--engine", "cube"],
+        2,
+        &["--engine cube runs on a GPU", "flex"],
     );
 }
 

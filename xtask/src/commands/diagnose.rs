@@ -131,7 +131,7 @@ pub(crate) fn diagnose(
         epsilon: epsilon.get(),
         temperature: epsilon.learned_temperature().get(),
         seed: arguments.seed,
-        backend: backend.as_str().to_owned(),
+        backend: backend.to_string(),
         engine: found.engine.to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         learning,
@@ -218,7 +218,7 @@ fn command_line(
         arguments.multiple,
         from.join(","),
         arguments.seed,
-        backend.as_str(),
+        backend,
         shell_word(Path::new(&again)),
     )
 }

@@ -97,6 +97,7 @@ fn start(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), DriverErr
     };
     EvaluationFolder::check_free(&out)?;
     let (backend, engine) = arguments.backend.resolve(None)?;
+    let engine = engine_for(arguments.kernel, backend, engine);
     let starts = Starts {
         arguments: &arguments.start,
         trained: &trained,
@@ -106,7 +107,7 @@ fn start(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), DriverErr
     };
     let (from, states) = starts.draw()?;
     let mut settings = arguments.settings(&trained, from)?;
-    settings.backend = backend.as_str().to_owned();
+    settings.backend = backend.to_string();
     let prepare = Prepare {
         arguments,
         trained: &trained,
@@ -143,7 +144,17 @@ fn resume(
     }
     let earlier = (settings.backend.as_str(), settings.engine.as_str());
     let (backend, engine) = arguments.backend.resolve_names(Some(earlier))?;
+    let engine = engine_for(settings.kernel, backend, engine);
     evaluate(&folder, &settings, chains, backend, engine, screen)
+}
+
+/// The engine that moves the chains, so that records name it: MALA runs on tensors on a GPU.
+fn engine_for(kernel: KernelName, backend: BackendName, engine: EngineChoice) -> EngineChoice {
+    if kernel == KernelName::Ula || !backend.is_gpu() || engine == EngineChoice::Tensor {
+        return engine;
+    }
+    tracing::info!("tensor engine: the cube engine has no MALA");
+    EngineChoice::Tensor
 }
 
 /// From `chains` to the end, with pictures and page.
@@ -296,7 +307,7 @@ impl BackendTask for EvaluateJob<'_> {
         let chains = self.settings.chains_on::<B>(&weights, engine, device)?;
         let chains = chains.cancelled_by(&self.stop);
         // A later part of an evaluation may run elsewhere and farther.
-        self.settings.backend = self.backend.as_str().to_owned();
+        self.settings.backend = self.backend.to_string();
         self.settings.engine = chains.engine_name().to_owned();
         self.folder.write_settings(&self.settings)?;
         let kernel = self.settings.kernel()?;

@@ -119,7 +119,7 @@ fn start(arguments: &MapArguments, strength: Strength, screen: &Screen) -> Resul
     let (backend, engine) = arguments.backend.resolve(None)?;
     let mut settings = arguments.settings(&trained, strength)?;
     let initial = arguments.draw(&trained, &mut settings.starts)?;
-    settings.backend = backend.as_str().to_owned();
+    settings.backend = backend.to_string();
     let prepare = Prepare {
         trained: &trained,
         settings: &mut settings,

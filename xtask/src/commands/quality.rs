@@ -11,7 +11,7 @@ use super::sample;
 use crate::advice::shell_word;
 use crate::aligned::aligned;
 use crate::arrays::{GreyImages, read_features, read_grey_images};
-use crate::backend::BackendName;
+use crate::backend::{BackendChoice, BackendName};
 use crate::cli::DataDirectory;
 use crate::config::{ExperimentConfig, Source};
 use crate::digits::DigitImages;
@@ -54,9 +54,9 @@ pub(crate) struct QualityArguments {
     /// The file for the numbers [default: quality.json beside the samples or features].
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// The backend of the digit classifier: flex, ndarray, cuda or wgpu, where the build has them [default: flex].
-    #[arg(long, value_name = "NAME", conflicts_with = "features")]
-    pub(crate) backend: Option<BackendName>,
+    /// The backend of the digit classifier, as for `experiment` [default: flex].
+    #[arg(long, value_name = "NAME[:DEVICE]", conflicts_with = "features")]
+    pub(crate) backend: Option<BackendChoice>,
     #[command(flatten)]
     pub(crate) data: DataDirectory,
 }
@@ -175,7 +175,9 @@ fn judge_digits(samples: &Path, arguments: &QualityArguments) -> Result<Record, 
         images.view(),
         data.view(),
         arguments.neighbours as usize,
-        arguments.backend.unwrap_or_default(),
+        arguments
+            .backend
+            .map_or_else(BackendName::default, BackendChoice::resolve),
     )?;
     Ok(Record {
         samples: samples.display().to_string(),

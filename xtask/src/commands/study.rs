@@ -8,7 +8,7 @@ use ebm_langevin::{EngineChoice, LangevinError};
 
 use crate::advice::shell_word;
 use crate::aligned::aligned;
-use crate::backend::{BackendName, dispatch};
+use crate::backend::{BackendChoice, BackendName, dispatch};
 use crate::cli::{BackendArguments, DataDirectory, ExperimentArguments};
 use crate::commands::diagnose::{DiagnoseArguments, diagnose};
 use crate::comparison::{ComparedRun, PAGE, write_page};
@@ -274,7 +274,7 @@ impl<'a> StudyRun<'a> {
             seed: 1,
             out: None,
             backend: BackendArguments {
-                backend: Some(self.backend),
+                backend: Some(BackendChoice::Named(self.backend)),
                 engine: None,
             },
             data: DataDirectory {

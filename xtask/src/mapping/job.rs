@@ -43,7 +43,7 @@ impl BackendTask for MapJob<'_> {
             .chains_on::<B>(&weights, engine, device.clone())?;
         let chains = chains.cancelled_by(&self.stop);
         // A later part of a map may run elsewhere.
-        state.settings.backend = self.backend.as_str().to_owned();
+        state.settings.backend = self.backend.to_string();
         state.settings.engine = chains.engine_name().to_owned();
         self.folder.write_state(&state)?;
         let mut watch = Watch::new(self.screen, &self.stop);

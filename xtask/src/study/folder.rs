@@ -29,9 +29,9 @@ pub(crate) struct StudyFolder {
 pub(crate) struct StudyState {
     /// The name of the study.
     pub(crate) name: String,
-    /// The backend as it was asked for.
+    /// The backend as it was asked for, or chosen.
     pub(crate) backend: String,
-    /// The engine as it was asked for: auto, tensor or fused.
+    /// The engine as it was asked for: auto, tensor, fused or cube.
     pub(crate) engine: String,
     /// Version of this program.
     pub(crate) version: String,
@@ -80,7 +80,8 @@ impl StudyFolder {
         };
         folder.write(CONFIG, &study.config)?;
         let engine = format!("{engine:?}").to_lowercase();
-        let state = StudyState::new(&study.name, backend.as_str(), &engine, &study.config);
+        let backend = backend.to_string();
+        let state = StudyState::new(&study.name, &backend, &engine, &study.config);
         folder.write_state(&state)?;
         for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
             RunFolder::prepare(&folder.run(&variant.name), config)?;
@@ -136,15 +137,16 @@ impl StudyFolder {
             .as_ref()
             .and_then(|info| info.experiment.split_once('/'));
         let name = name.map_or(&*own, |(study, _)| study);
-        let backend = info
-            .as_ref()
-            .map_or(BackendName::default().as_str(), |info| &info.backend);
-        // What is fused was so by choice of the program, or would be again.
+        let backend = match &info {
+            Some(info) => info.backend.clone(),
+            None => BackendName::default().to_string(),
+        };
+        // What is fused or cube was so by choice of the program, or would be again.
         let engine = match &info {
             Some(info) if info.engine == "tensor" => "tensor",
             _ => "auto",
         };
-        StudyState::new(name, backend, engine, config)
+        StudyState::new(name, &backend, engine, config)
     }
 
     /// Prepares runs that are missing, and refuses those whose settings are not the study's.

@@ -20,15 +20,15 @@ pub(crate) struct Planned {
 impl Planned {
     /// The name in tables.
     pub(crate) fn engine_name(&self) -> String {
-        format!("{}-{}", self.engine.as_str(), self.backend.as_str())
+        format!("{}-{}", self.engine.as_str(), self.backend)
     }
 
     /// What the peers call the device, if they have it.
     pub(crate) fn device(&self) -> &'static str {
         match self.backend {
             BackendName::Flex | BackendName::Ndarray => "cpu",
-            BackendName::Cuda => "cuda",
-            BackendName::Wgpu => "wgpu",
+            BackendName::Cuda(_) => "cuda",
+            BackendName::Wgpu(_) | BackendName::Vulkan(_) => "wgpu",
         }
     }
 }
@@ -60,7 +60,7 @@ impl Plan {
                 Ok(()) => backends.push(backend),
                 Err(error) => {
                     skipped.push(Skipped {
-                        what: backend.as_str().to_owned(),
+                        what: backend.to_string(),
                         reason: error.to_string(),
                     });
                     failure.get_or_insert(error);

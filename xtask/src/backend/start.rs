@@ -1,0 +1,215 @@
+//! Whether a backend starts here, and what is missing if it does not.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use burn::tensor::Tensor;
+use burn::tensor::backend::Backend;
+
+use super::name::BackendName;
+use crate::error::DriverError;
+
+/// Computes one number. GPU backends panic when there is no driver or device, so that is the question to ask before
+/// anything is created on disk.
+///
+/// # Errors
+/// [`DriverError::NoStart`] says what is missing.
+pub(super) fn try_device<B: Backend>(
+    name: BackendName,
+    device: &B::Device,
+    set_up: impl FnOnce() -> Result<(), String>,
+) -> Result<(), DriverError> {
+    let answer = quietly(|| {
+        set_up()?;
+        let ones = Tensor::<B, 1>::ones([4], device);
+        let sum = (ones.clone() + ones).sum().into_data();
+        Ok(sum.iter::<f32>().next())
+    });
+    let fault = match answer {
+        (Some(Ok(Some(8.0))), _) => return Ok(()),
+        (Some(Err(problem)), _) => problem,
+        // A kernel that does not compile on a thread of the backend leaves any number behind.
+        (_, Some(panic)) => explain(name, &panic),
+        (sum, None) => explain(
+            name,
+            &format!("a sum that should be 8 came back as {sum:?}"),
+        ),
+    };
+    Err(DriverError::NoStart { name, fault })
+}
+
+/// What comes of it, if it does not panic, and what the first panic said, also on another thread: backends work on
+/// their own, and all that reaches the caller is that these went away.
+fn quietly<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
+    let first = Arc::new(Mutex::new(None));
+    let hook = std::panic::take_hook();
+    let heard = Arc::clone(&first);
+    std::panic::set_hook(Box::new(move |panic| {
+        let said = panic.payload_as_str().unwrap_or("it failed to start");
+        let mut first = heard.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert_with(|| said.to_owned());
+    }));
+    let answer = catch_unwind(AssertUnwindSafe(work)).ok();
+    std::panic::set_hook(hook);
+    let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
+    (answer, first)
+}
+
+/// What a backend's panic means, and what to do.
+fn explain(name: BackendName, panic: &str) -> String {
+    let (known, need) = match name {
+        BackendName::Cuda(_) => (
+            CUDA_FAULTS,
+            "check that there is an NVIDIA GPU with its driver and the CUDA toolkit",
+        ),
+        BackendName::Wgpu(_) | BackendName::Vulkan(_) => (
+            WGPU_FAULTS,
+            "check that there is a GPU with a Vulkan or Metal driver",
+        ),
+        BackendName::Flex | BackendName::Ndarray => (NONE, "this should not happen on a CPU"),
+    };
+    if let Some((_, meaning)) = known.iter().find(|(part, _)| panic.contains(part)) {
+        return (*meaning).to_owned();
+    }
+    if NO_SUCH_DEVICE.iter().any(|part| panic.contains(part)) {
+        let (there_are, _) = quietly(|| devices(name));
+        return no_such_device(name, &there_are.unwrap_or_default());
+    }
+    let first_line = panic.lines().map(str::trim).find(|line| !line.is_empty());
+    format!("{}; {need}", first_line.unwrap_or_default())
+}
+
+type Faults = &'static [(&'static str, &'static str)];
+
+const NONE: Faults = &[];
+
+/// Parts of what cudarc and CubeCL say, and what they mean.
+const CUDA_FAULTS: Faults = &[
+    (
+        "load the \"cuda\" shared library",
+        "no NVIDIA driver was found (libcuda.so, on Windows nvcuda.dll); install the driver of the GPU",
+    ),
+    (
+        "load the \"nvrtc\" shared library",
+        "NVRTC, which compiles the kernels, was not found (libnvrtc.so, on Windows nvrtc64_*.dll); install the CUDA \
+         toolkit, and name its lib64 folder in LD_LIBRARY_PATH if it is not in a standard place",
+    ),
+    (
+        "CUDA installation not found",
+        "the headers of CUDA were not found; install the CUDA toolkit, and name its folder in CUDA_PATH if it is not \
+         /usr/local/cuda",
+    ),
+    (
+        "CUDA_ERROR_NO_DEVICE",
+        "the NVIDIA driver finds no GPU; check what nvidia-smi lists, and CUDA_VISIBLE_DEVICES",
+    ),
+    (
+        "Missing symbol",
+        "the NVIDIA driver or NVRTC is too old for this program; install a newer one",
+    ),
+];
+
+const WGPU_FAULTS: Faults = &[(
+    "No possible adapter available",
+    "no GPU with a Vulkan or Metal driver was found; install the driver of the GPU, or a software driver such as Mesa's \
+     lavapipe",
+)];
+
+/// What CUDA and wgpu say to the index of a device that is not there.
+const NO_SUCH_DEVICE: [&str; 4] = [
+    "CUDA_ERROR_INVALID_DEVICE",
+    "No Discrete GPU device found",
+    "No Integrated GPU device found",
+    "No CPU device found",
+];
+
+fn no_such_device(name: BackendName, there_are: &[String]) -> String {
+    let backend = match name {
+        BackendName::Vulkan(_) => "vulkan",
+        _ => name.feature(),
+    };
+    match there_are {
+        [] => {
+            format!("{backend} finds no device at all; check that there is a GPU with its driver")
+        }
+        [one] => {
+            format!("there is no such device; take {one}, the only one that {backend} finds")
+        }
+        many => format!("there is no such device; take one of {}", many.join(", ")),
+    }
+}
+
+/// The devices of a backend, by name.
+fn devices(name: BackendName) -> Vec<String> {
+    match name {
+        #[cfg(feature = "cuda")]
+        BackendName::Cuda(_) => {
+            use cubecl::Runtime;
+            let devices = cubecl::cuda::CudaRuntime::enumerate_devices(0, &());
+            let names = devices.iter().map(|id| BackendName::Cuda(id.index_id));
+            names.map(|name| name.to_string()).collect()
+        }
+        #[cfg(feature = "wgpu")]
+        BackendName::Wgpu(_) | BackendName::Vulkan(_) => super::adapter::names(name),
+        _ => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::panic)]
+mod tests {
+    use super::*;
+    use crate::backend::name::Adapter;
+
+    /// As cudarc 0.19 and CubeCL 0.10 say it.
+    #[test]
+    fn faults_of_cuda_are_told_apart() {
+        let cases = [
+            (
+                "Unable to dynamically load the \"cuda\" shared library - searched for library names: [\"libcuda.so\"].",
+                "no NVIDIA driver",
+            ),
+            (
+                "Unable to dynamically load the \"nvrtc\" shared library - searched for library names: [\"libnvrtc.so\"].",
+                "NVRTC",
+            ),
+            (
+                "\n        CUDA installation not found.\n        Please ensure that CUDA is installed",
+                "CUDA_PATH",
+            ),
+            (
+                "called `Result::unwrap()` on an `Err` value: DriverError(CUDA_ERROR_NO_DEVICE, \"no CUDA-capable device is detected\")",
+                "finds no GPU",
+            ),
+            (
+                "\n  something\nelse",
+                "something; check that there is an NVIDIA GPU",
+            ),
+        ];
+        for (panic, part) in cases {
+            let fault = explain(BackendName::Cuda(0), panic);
+            assert!(fault.contains(part), "{fault}");
+        }
+    }
+
+    #[test]
+    fn devices_that_are_not_there() {
+        let cuda = BackendName::Cuda(4);
+        assert!(no_such_device(cuda, &[]).contains("cuda finds no device at all"));
+        let two = ["cuda".to_owned(), "cuda:1".to_owned()];
+        assert!(no_such_device(cuda, &two).ends_with("take one of cuda, cuda:1"));
+        let vulkan = BackendName::Vulkan(Adapter::Discrete(0));
+        let one = ["vulkan:cpu".to_owned()];
+        assert!(no_such_device(vulkan, &one).contains("take vulkan:cpu, the only one"));
+    }
+
+    #[test]
+    fn the_first_panic_is_heard_on_any_thread() {
+        let (answer, heard) = quietly(|| {
+            let other = std::thread::spawn(|| std::panic::panic_any("the cause".to_owned()));
+            other.join().is_ok() || std::panic::panic_any("what follows".to_owned())
+        });
+        assert_eq!((answer, heard.as_deref()), (None, Some("the cause")));
+        assert_eq!(quietly(|| 3), (Some(3), None));
+    }
+}
