@@ -60,7 +60,7 @@ pub(crate) fn plan(
 impl PlannedLearning {
     /// The name in messages.
     pub(crate) fn name(&self) -> String {
-        format!("learning/{} on {}", self.experiment, self.backend.as_str())
+        format!("learning/{} on {}", self.experiment, self.backend)
     }
 
     /// Measures for about so many seconds.
@@ -132,7 +132,7 @@ impl BackendTask for MeasureLearning<'_> {
         let [iteration_ms, steps_ms] = [iterations, walks].map(|times| median(&times));
         Ok(LearningRecord {
             experiment: experiment.clone(),
-            engine: format!("{name}-{}", backend.as_str()),
+            engine: format!("{name}-{backend}"),
             batch,
             steps,
             iteration_ms,
