@@ -7,11 +7,20 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ebm_benches::{Case, Chains};
-use ebm_langevin::{AnyEngine, EngineChoice, TensorEngine};
+use ebm_energy_net::Net;
+use ebm_langevin::{AnyEngine, EngineChoice};
 
 const BATCHES: [usize; 2] = [100, 10_000];
 
-fn backend<B: Backend>(criterion: &mut Criterion, name: &str) {
+/// The engine for a choice, a net and its states.
+type Choose<B> = fn(EngineChoice, &Net<Autodiff<B>>, [usize; 3]) -> AnyEngine;
+
+fn backend<B: Backend>(
+    criterion: &mut Criterion,
+    name: &str,
+    own: Option<EngineChoice>,
+    choose: Choose<B>,
+) {
     for case in Case::published() {
         for batch in BATCHES {
             // Large image batches only measure memory, and ndarray's convolutions take ten seconds a step.
@@ -19,10 +28,8 @@ fn backend<B: Backend>(criterion: &mut Criterion, name: &str) {
             if too_long {
                 continue;
             }
-            measure::<B>(criterion, &case, batch, name, EngineChoice::Tensor);
-            // The fused engine computes without the backend, so once is enough.
-            if name == "flex" {
-                measure::<B>(criterion, &case, batch, name, EngineChoice::Fused);
+            for choice in [Some(EngineChoice::Tensor), own].into_iter().flatten() {
+                measure::<B>(criterion, &case, batch, name, choice, choose);
             }
         }
     }
@@ -34,6 +41,7 @@ fn measure<B: Backend>(
     batch: usize,
     backend: &str,
     choice: EngineChoice,
+    choose: Choose<B>,
 ) {
     let engine_name = match choice {
         EngineChoice::Fused => "fused",
@@ -52,12 +60,7 @@ fn measure<B: Backend>(
         let net = case
             .init::<Autodiff<B>>(&device)
             .expect("the published nets fit their states");
-        let engine = if matches!(backend, "flex" | "ndarray") {
-            let chosen = AnyEngine::choose(choice, &net, case.state_shape);
-            chosen.expect("both engines have the published nets").0
-        } else {
-            AnyEngine::Tensor(TensorEngine::default())
-        };
+        let engine = choose(choice, &net, case.state_shape);
         let mut chains = Chains::<Autodiff<B>>::new(case, batch, net, engine, &device)
             .expect("the published step sizes are possible");
         bencher.iter_custom(|steps| {
@@ -69,15 +72,47 @@ fn measure<B: Backend>(
     group.finish();
 }
 
+#[allow(dead_code)] // There are builds for GPUs alone.
+fn on_cpu<B: Backend>(
+    choice: EngineChoice,
+    net: &Net<Autodiff<B>>,
+    state_shape: [usize; 3],
+) -> AnyEngine {
+    let chosen = AnyEngine::choose(choice, net, state_shape);
+    chosen.expect("the engines have the published nets").0
+}
+
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn on_gpu<B: Backend, R: cubecl::Runtime>(
+    choice: EngineChoice,
+    net: &Net<Autodiff<B>>,
+    state_shape: [usize; 3],
+) -> AnyEngine {
+    let cube = ebm_langevin::CubeEngine::on::<R>(&Default::default());
+    let chosen = AnyEngine::choose_on_gpu(choice, cube, net, state_shape);
+    chosen.expect("the engines have the published nets").0
+}
+
 fn langevin(criterion: &mut Criterion) {
+    // The fused engine computes without the backend, so once is enough.
     #[cfg(feature = "flex")]
-    backend::<burn::backend::Flex>(criterion, "flex");
+    backend::<burn::backend::Flex>(criterion, "flex", Some(EngineChoice::Fused), on_cpu);
     #[cfg(feature = "ndarray")]
-    backend::<burn::backend::NdArray>(criterion, "ndarray");
+    backend::<burn::backend::NdArray>(criterion, "ndarray", None, on_cpu);
     #[cfg(feature = "cuda")]
-    backend::<burn::backend::Cuda>(criterion, "cuda");
+    backend::<burn::backend::Cuda>(
+        criterion,
+        "cuda",
+        Some(EngineChoice::Cube),
+        on_gpu::<_, cubecl::cuda::CudaRuntime>,
+    );
     #[cfg(feature = "wgpu")]
-    backend::<burn::backend::Wgpu>(criterion, "wgpu");
+    backend::<burn::backend::Wgpu>(
+        criterion,
+        "wgpu",
+        Some(EngineChoice::Cube),
+        on_gpu::<_, cubecl::wgpu::WgpuRuntime>,
+    );
 }
 
 criterion_group!(benches, langevin);

@@ -33,9 +33,14 @@ fn toy<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 mod on_a_software_driver {
     use super::*;
 
-    /// None, with a word about it, where there is no such driver.
+    /// None, with a word about it, where there is no such driver; a failure where `EBM_NEEDS_GPU` says that there is one.
     fn started(ended: Ended) -> Option<Ended> {
         if ended.stderr.contains("backend cannot start here") {
+            assert!(
+                std::env::var_os("EBM_NEEDS_GPU").is_none(),
+                "{}",
+                ended.stderr
+            );
             eprintln!(
                 "no software driver for Vulkan, nothing is tested: {}",
                 ended.stderr
