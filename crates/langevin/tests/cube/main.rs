@@ -176,6 +176,8 @@ fn what_it_lacks_is_named() {
     assert!(error.contains("activations elsewhere"), "{error}");
     let error = refusal(Stack::new([2, 4, 4]).conv(2, 3, 1, 1).leaky(-0.1).linear(1));
     assert!(error.contains("fall below zero"), "{error}");
+    let error = refusal(Stack::new([1, 9, 9]).conv(2, 7, 1, 0).linear(1));
+    assert!(error.contains("beyond 5×5"), "{error}");
     let error = engine.supports(&net, [3, 1, 1]).unwrap_err();
     assert!(
         error.to_string().contains("takes 2 values and is given 3"),
@@ -202,6 +204,9 @@ fn image_chains_walk_as_with_tensors() {
         .activation(Activation::Silu);
     let pooled = pooled.pool(3).conv(4, 2, 1, 0).pool(2).linear(1);
     assert_alike(&engine, &pooled, 3, &run_of(learned(0.02), 0, 4));
+    let large = Stack::new([2, 12, 12]).conv(40, 5, 1, 2).leaky(0.1);
+    let large = large.conv(5, 5, 3, 1).leaky(0.1).linear(1);
+    assert_alike(&engine, &large, 3, &run_of(learned(0.02), 0, 3));
     let start = Stack::new([1, 6, 6]).pool(2).linear(1);
     assert_alike(&engine, &start, 2, &run_of(learned(0.1), 0, 3));
 }

@@ -7,12 +7,13 @@ use cubecl::server::Handle;
 
 use super::activation::Curve;
 use super::attention::{attend, attend_gradient, pooled_gradient};
+use super::finish::{Finish, NumbersLaunch};
 use super::gather::{Gather, Shape};
 use super::head::{UNITS, head_energy, head_gradient};
 use super::net::{LayeredNet, NonLocal, Product, Stage};
 use super::pool::{Pool, pool_gradient, take_largest};
-use super::product::{Finish, NumbersLaunch, product};
-use super::tile::Tile;
+use super::product::product;
+use super::tile::Cut;
 use super::update::update;
 use crate::LangevinError;
 use crate::cube::device::{Gpu, Request, Walked};
@@ -79,13 +80,23 @@ fn block_size<R: Runtime>(gpu: &Gpu<R>, net: &LayeredNet) -> Result<usize, Lange
     ];
     let block = most.into_iter().min().unwrap_or(0);
     let parameters = net.parameters.iter().map(Vec::len).max().unwrap_or(0);
-    if block == 0 || parameters > page {
+    let mut products = net.products();
+    let has_tiles = products.all(|gather| cut(gpu, gather, 1).is_some());
+    if block == 0 || parameters > page || !has_tiles {
         return Err(LangevinError::NotCubed(format!(
             "room on this device for a chain of {} MB",
             per_chain / 1_000_000
         )));
     }
     Ok(block)
+}
+
+/// How a product is cut on this device.
+fn cut<R: Runtime>(gpu: &Gpu<R>, gather: &Gather, chains: usize) -> Option<Cut> {
+    let shared = gpu.client.properties().hardware.max_shared_memory_size;
+    // What every kernel of CUDA may have without asking.
+    const USUAL: usize = 48 << 10;
+    Cut::best(*gather, chains, gpu.multiprocessors(), shared.min(USUAL))
 }
 
 /// Numbers that each buffer has for a chain.
@@ -431,12 +442,15 @@ impl<'a, R: Runtime> Block<'a, R> {
     }
 
     fn product(&self, gather: &Gather, weights: usize, operands: &Operands<'_>) {
-        let tile = Tile::for_product(gather, self.chains, self.gpu.multiprocessors());
-        let [across, down] = tile.cubes(gather, self.chains);
+        // That there is one was asked before the first step.
+        let Some(cut) = cut(self.gpu, gather, self.chains) else {
+            return;
+        };
+        let [across, down] = cut.cubes(self.chains);
         let cubes = CubeCount::Static(across as u32, down as u32, gather.products() as u32);
         let (activation, activation_number) = operands.activation;
         let (derivative, derivative_number, kept) = operands.derivative;
-        let finish = Finish {
+        let ending = Finish {
             has_bias: operands.bias.is_some(),
             has_addend: operands.addend.is_some(),
             activation,
@@ -450,26 +464,25 @@ impl<'a, R: Runtime> Block<'a, R> {
             product::launch_unchecked::<R>(
                 &self.gpu.client,
                 cubes,
-                CubeDim::new_1d(tile.units() as u32),
+                CubeDim::new_1d(cut.tile.units() as u32),
                 4,
                 array(
                     &self.parameters[weights],
                     self.net.parameters[weights].len(),
                 ),
+                self.image(operands.source, gather.source),
                 array(
                     operands.bias.unwrap_or(unread),
                     gather.target[0].next_multiple_of(4),
                 ),
-                self.image(operands.source, gather.source),
                 target(operands.addend.unwrap_or(unread)),
                 target(kept.unwrap_or(unread)),
                 target(operands.before.unwrap_or(unwritten)),
                 target(operands.target),
                 (gather.columns() * self.chains) as u32,
                 NumbersLaunch::new(activation_number, derivative_number),
-                *gather,
-                tile,
-                finish,
+                cut,
+                ending,
             );
         }
     }

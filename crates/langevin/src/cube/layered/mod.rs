@@ -3,8 +3,10 @@
 mod activation;
 mod attention;
 mod chains;
+mod finish;
 mod gather;
 mod head;
+mod loading;
 mod net;
 mod pool;
 mod product;

@@ -119,6 +119,10 @@ impl LayeredNet {
                         )));
                     }
                     let covers = *padding == 0 && input[1..] == [*kernel; 2];
+                    // A bit of a word says of each tap whether it is inside.
+                    if *kernel > 5 && !covers {
+                        return Err(missing("kernels beyond 5×5"));
+                    }
                     let convolution = if covers {
                         // One product for a chain, whatever the stride.
                         Convolution::dense(input.iter().product(), *outputs)
@@ -170,6 +174,20 @@ impl LayeredNet {
     /// Values of a state.
     pub(super) fn size(&self) -> usize {
         self.shapes[0].iter().product()
+    }
+
+    /// Every matrix product of a step.
+    pub(super) fn products(&self) -> impl Iterator<Item = &Gather> {
+        fn of_stage(stage: &Stage) -> Vec<&Product> {
+            match stage {
+                Stage::Product(product) => vec![product],
+                Stage::NonLocal(block) => vec![&block.maps, &block.output],
+                Stage::Pool(_) => Vec::new(),
+            }
+        }
+
+        let products = self.stages.iter().flat_map(of_stage);
+        products.flat_map(|product| [&product.forward, &product.backward])
     }
 
     /// The activation that made the input of a stage, or of the head.

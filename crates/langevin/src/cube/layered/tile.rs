@@ -11,12 +11,10 @@ pub(super) struct Tile {
     pub(super) unit_columns: usize,
     /// Rows of a unit, in vectors of four.
     pub(super) unit_rows: usize,
-    /// Rows of the right factor that are in shared memory at a time.
-    pub(super) depth: usize,
 }
 
 /// From the most arithmetic for a value read to the most cubes.
-const TILES: [Tile; 6] = [
+const TILES: [Tile; 7] = [
     tile([16, 8], 8, 2),
     tile([16, 8], 4, 2),
     tile([32, 4], 4, 2),
@@ -24,6 +22,7 @@ const TILES: [Tile; 6] = [
     tile([16, 4], 2, 1),
     // For images of one to three channels.
     tile([64, 1], 4, 1),
+    tile([64, 1], 1, 1),
 ];
 
 const fn tile(units: [usize; 2], unit_columns: usize, unit_rows: usize) -> Tile {
@@ -31,7 +30,6 @@ const fn tile(units: [usize; 2], unit_columns: usize, unit_rows: usize) -> Tile 
         units,
         unit_columns,
         unit_rows,
-        depth: 8,
     }
 }
 
@@ -50,50 +48,192 @@ impl Tile {
     pub(super) fn row_vectors(&self) -> usize {
         self.units[1] * self.unit_rows
     }
+}
 
-    /// Cubes along columns and along rows.
-    pub(super) fn cubes(&self, gather: &Gather, chains: usize) -> [usize; 2] {
-        [
-            (gather.columns() * chains).div_ceil(self.columns()),
-            gather.target[0].div_ceil(4 * self.row_vectors()),
-        ]
-    }
+/// A product cut by a tile. Lines, the rows of the right factor, are taken in pieces of whole source channels, so that a unit always
+/// brings the same taps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Cut {
+    pub(super) gather: Gather,
+    pub(super) tile: Tile,
+}
 
-    /// The tile with the least reading that leaves no multiprocessor without work. Every entry of a product is summed in the
-    /// same order whatever the tile, so this changes no number.
-    pub(super) fn for_product(gather: &Gather, chains: usize, multiprocessors: usize) -> Self {
+impl Cut {
+    /// The cut with the least reading that leaves no multiprocessor without work, among those whose pieces fit into so many bytes of
+    /// shared memory; `None` where none does. Every entry of a product is summed in the same order whatever the tile, so this changes
+    /// no number.
+    pub(super) fn best(
+        gather: Gather,
+        chains: usize,
+        multiprocessors: usize,
+        shared_bytes: usize,
+    ) -> Option<Self> {
         let row_vectors = gather.target[0].div_ceil(4);
-        let mut fitting = TILES
-            .into_iter()
+        let fits = |cut: &Self| {
             // Rows that do not exist are computed all the same.
-            .filter(|tile| match tile.row_vectors() {
+            let rows = match cut.tile.row_vectors() {
                 1 => row_vectors < 4,
                 rows => rows <= row_vectors.next_power_of_two(),
-            });
-        let is_busy = |tile: &Tile| {
-            let [columns, rows] = tile.cubes(gather, chains);
+            };
+            rows && cut.shared_bytes() <= shared_bytes
+        };
+        let cuts = TILES.into_iter().map(|tile| Self { gather, tile });
+        let mut fitting = cuts.filter(fits);
+        let is_busy = |cut: &Self| {
+            let [columns, rows] = cut.cubes(chains);
             columns * rows * gather.products() >= multiprocessors
         };
         let first = fitting.clone().find(is_busy);
-        first.or_else(|| fitting.next_back()).unwrap_or(TILES[5])
+        first.or_else(|| fitting.next_back())
+    }
+
+    /// Cubes along columns and along rows.
+    pub(super) fn cubes(&self, chains: usize) -> [usize; 2] {
+        [
+            (self.gather.columns() * chains).div_ceil(self.tile.columns()),
+            self.gather.target[0].div_ceil(4 * self.tile.row_vectors()),
+        ]
+    }
+
+    /// Lines of a piece.
+    pub(super) fn lines(&self) -> usize {
+        const ABOUT: usize = 8;
+
+        let (taps, square) = (self.gather.taps, self.square());
+        let whole = square * (ABOUT / square).max(1);
+        // Units that share a column bring whole channels each, or whole rows of one channel's taps.
+        let own = whole / self.sharing();
+        let is_even = own * self.sharing() == whole;
+        let is_whole = own.is_multiple_of(square);
+        let is_rows = square.is_multiple_of(own.max(1)) && own.is_multiple_of(taps);
+        if is_even && (is_whole || is_rows) {
+            whole
+        } else {
+            whole * self.sharing()
+        }
+    }
+
+    /// Taps of a channel.
+    pub(super) fn square(&self) -> usize {
+        self.gather.taps * self.gather.taps
+    }
+
+    /// Pieces.
+    pub(super) fn pieces(&self) -> usize {
+        self.gather.depth().div_ceil(self.lines())
+    }
+
+    /// Whether the last piece is as long as the others.
+    pub(super) fn is_even(&self) -> bool {
+        self.gather.depth().is_multiple_of(self.lines())
+    }
+
+    /// Units that bring a column together.
+    pub(super) fn sharing(&self) -> usize {
+        (self.tile.units() / self.tile.columns()).max(1)
+    }
+
+    /// Columns that a unit brings.
+    pub(super) fn own_columns(&self) -> usize {
+        (self.tile.columns() / self.tile.units()).max(1)
+    }
+
+    /// Lines that a unit brings.
+    pub(super) fn own_lines(&self) -> usize {
+        self.lines() / self.sharing()
+    }
+
+    /// Vectors of a piece of the left factor.
+    pub(super) fn left_size(&self) -> usize {
+        self.lines() * self.tile.row_vectors()
+    }
+
+    /// Vectors of it that a unit brings.
+    pub(super) fn left_loads(&self) -> usize {
+        self.left_size().div_ceil(self.tile.units())
+    }
+
+    /// Numbers of a piece of the right factor.
+    pub(super) fn right_size(&self) -> usize {
+        self.lines() * self.tile.columns()
+    }
+
+    /// Vectors of four rows that the product has.
+    pub(super) fn row_vectors(&self) -> usize {
+        self.gather.target[0].div_ceil(4)
+    }
+
+    /// Pixels of a source channel.
+    pub(super) fn plane(&self) -> usize {
+        self.gather.source[1] * self.gather.source[2]
+    }
+
+    /// The tap of a unit's line, down and across from the unit's first.
+    pub(super) fn tap(&self, line: usize) -> [i32; 2] {
+        let within = line % self.square();
+        let sign = if self.gather.is_backward { -1 } else { 1 };
+        [within / self.gather.taps, within % self.gather.taps].map(|tap| sign * tap as i32)
+    }
+
+    /// How far a unit's line is from its first in the source, modulo 2³².
+    pub(super) fn offset(&self, line: usize) -> u32 {
+        let [down, across] = self.tap(line);
+        let channel = (line / self.square() * self.plane()) as i32;
+        (channel + down * self.gather.source[2] as i32 + across) as u32
+    }
+
+    /// Whether every unit reads only columns that it has brought itself. These stay with it, and the whole left factor is in shared
+    /// memory at once.
+    pub(super) fn is_direct(&self) -> bool {
+        const MOST_LINES: usize = 768;
+
+        self.tile.row_vectors() == 1 && self.pieces() * self.lines() <= MOST_LINES
+    }
+
+    /// Vectors of shared memory for the left factor.
+    pub(super) fn shared_left(&self) -> usize {
+        if self.is_direct() {
+            self.pieces() * self.left_size()
+        } else {
+            2 * self.left_size()
+        }
+    }
+
+    /// Numbers of shared memory for the right factor.
+    pub(super) fn shared_right(&self) -> usize {
+        if self.is_direct() {
+            1
+        } else {
+            2 * self.right_size()
+        }
+    }
+
+    fn shared_bytes(&self) -> usize {
+        (4 * self.shared_left() + self.shared_right()) * size_of::<f32>()
     }
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::super::gather::Convolution;
     use super::*;
 
-    fn chosen(input: [usize; 3], outputs: usize, chains: usize) -> Tile {
+    fn gathers(input: [usize; 3], outputs: usize, kernel: usize) -> [Gather; 2] {
         let convolution = Convolution {
             input,
             outputs,
-            kernel: 3,
+            kernel,
             stride: 1,
-            padding: 1,
+            padding: kernel / 2,
         };
-        let gather = convolution.forward([outputs, input[1], input[2]]);
-        Tile::for_product(&gather, chains, 132)
+        let output = convolution.output().unwrap();
+        [convolution.forward(output), convolution.backward(output)]
+    }
+
+    fn chosen(input: [usize; 3], outputs: usize, chains: usize) -> Tile {
+        let [gather, _] = gathers(input, outputs, 3);
+        Cut::best(gather, chains, 132, 48 << 10).unwrap().tile
     }
 
     #[test]
@@ -103,16 +243,34 @@ mod tests {
         assert_eq!(chosen([32, 32, 32], 3, 100), TILES[5]);
         assert_eq!(chosen([256, 2, 2], 256, 8), TILES[4]);
         // None has enough cubes here.
-        assert_eq!(chosen([4, 1, 1], 3, 1), TILES[5]);
+        assert_eq!(chosen([4, 1, 1], 3, 1), TILES[6]);
     }
 
-    /// The loader of the kernel gives a unit whole columns.
     #[test]
-    fn units_share_columns_evenly() {
+    fn little_shared_memory_means_small_tiles_or_none() {
+        let [gather, _] = gathers([64, 16, 16], 128, 4);
+        let tile = |bytes| Cut::best(gather, 1000, 132, bytes).map(|cut| cut.tile);
+        assert_eq!(tile(32 << 10), Some(TILES[0]));
+        assert_eq!(tile(16 << 10), Some(TILES[1]));
+        assert_eq!(tile(1 << 10), None);
+    }
+
+    /// What the kernel relies on: units share columns evenly, pieces are whole channels, and of each the units that share a column bring
+    /// the same number of whole rows of taps, of which a bit each fits into 32.
+    #[test]
+    fn pieces_are_even() {
         for tile in TILES {
-            let (columns, units) = (tile.columns(), tile.units());
-            assert!(columns % units == 0 || units % columns == 0, "{tile:?}");
-            assert!(tile.depth % (units / columns).max(1) == 0, "{tile:?}");
+            for kernel in 1..=5 {
+                for gather in gathers([7, 9, 9], 5, kernel) {
+                    let cut = Cut { gather, tile };
+                    let (columns, units) = (tile.columns(), tile.units());
+                    assert!(columns % units == 0 || units % columns == 0, "{cut:?}");
+                    assert_eq!(cut.lines() % cut.square(), 0, "{cut:?}");
+                    assert_eq!(cut.own_lines() * cut.sharing(), cut.lines(), "{cut:?}");
+                    assert_eq!(cut.own_lines() % gather.taps, 0, "{cut:?}");
+                    assert!(cut.own_lines() <= 32, "{cut:?}");
+                }
+            }
         }
     }
 }
