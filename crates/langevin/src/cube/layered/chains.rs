@@ -6,7 +6,7 @@ use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::activation::Curve;
-use super::attention::{attend, attend_gradient, pooled_gradient};
+use super::attention::{Attention, SUM_UNITS, attend, attend_gradient, pooled_gradient};
 use super::finish::{Finish, NumbersLaunch};
 use super::gather::{Gather, Shape};
 use super::head::{UNITS, head_energy, head_gradient};
@@ -70,19 +70,23 @@ fn block_size<R: Runtime>(gpu: &Gpu<R>, net: &LayeredNet) -> Result<usize, Lange
     let per_chain = 4 * numbers.iter().sum::<usize>().max(1);
     let page = properties.memory.max_page_size as usize / 4;
     // The most columns of a product that has a cube for 32 of them, and counts within 32 bits.
-    let most_columns = properties.hardware.max_cube_count.0 as usize * 32;
+    let (across, down, _) = properties.hardware.max_cube_count;
+    let most_columns = across as usize * 32;
     let pixels = net.shapes.iter().map(|shape| shape[1] * shape[2]).max();
     let most = [
         BUDGET / per_chain,
         page / largest,
         most_columns / pixels.unwrap_or(1).max(1),
         u32::MAX as usize / largest,
+        down as usize,
     ];
     let block = most.into_iter().min().unwrap_or(0);
     let parameters = net.parameters.iter().map(Vec::len).max().unwrap_or(0);
     let mut products = net.products();
     let has_tiles = products.all(|gather| cut(gpu, gather, 1).is_some());
-    if block == 0 || parameters > page || !has_tiles {
+    let mut attentions = net.attentions();
+    let has_room = attentions.all(|attention| attention.shared_bytes() <= shared_memory(gpu));
+    if block == 0 || parameters > page || !has_tiles || !has_room {
         return Err(LangevinError::NotCubed(format!(
             "room on this device for a chain of {} MB",
             per_chain / 1_000_000
@@ -93,10 +97,16 @@ fn block_size<R: Runtime>(gpu: &Gpu<R>, net: &LayeredNet) -> Result<usize, Lange
 
 /// How a product is cut on this device.
 fn cut<R: Runtime>(gpu: &Gpu<R>, gather: &Gather, chains: usize) -> Option<Cut> {
-    let shared = gpu.client.properties().hardware.max_shared_memory_size;
-    // What every kernel of CUDA may have without asking.
-    const USUAL: usize = 48 << 10;
-    Cut::best(*gather, chains, gpu.multiprocessors(), shared.min(USUAL))
+    Cut::best(*gather, chains, gpu.multiprocessors(), shared_memory(gpu))
+}
+
+/// Bytes of shared memory that a cube may have.
+fn shared_memory<R: Runtime>(gpu: &Gpu<R>) -> usize {
+    /// More would leave room for few cubes, even where there is more.
+    const ENOUGH: usize = 48 << 10;
+
+    let hardware = &gpu.client.properties().hardware;
+    hardware.max_shared_memory_size.min(ENOUGH)
 }
 
 /// Numbers that each buffer has for a chain.
@@ -376,17 +386,17 @@ impl<'a, R: Runtime> Block<'a, R> {
         self.pool(&block.pool, &room.maps[0], &room.pooled[0]);
         let attention = block.attention;
         let pixels = self.chains * attention.pixels;
-        // SAFETY: as for the pooled gradient below.
+        // SAFETY: as for the gradients below.
         unsafe {
             attend::launch_unchecked::<R>(
                 &self.gpu.client,
-                self.cubes(pixels.div_ceil(UNITS)),
-                CubeDim::new_1d(UNITS as u32),
+                self.pixel_cubes(&attention),
+                CubeDim::new_1d(attention.units() as u32),
+                4,
                 self.image(&room.maps[0], block.maps.forward.target),
                 self.image(&room.pooled[0], block.pool.target()),
                 array(&room.weights[0], pixels * attention.pooled_pixels),
                 array(&room.mixed[0], pixels * attention.inner),
-                pixels as u32,
                 attention,
             );
         }
@@ -405,34 +415,32 @@ impl<'a, R: Runtime> Block<'a, R> {
         self.backward_product(&block.output, source, &room.mixed[1], None, none);
         let attention = block.attention;
         let pixels = self.chains * attention.pixels;
-        let entries = self.chains * block.pool.outputs();
         let weights = |handle| array(handle, pixels * attention.pooled_pixels);
         let mixed = |handle| array(handle, pixels * attention.inner);
-        // SAFETY: the lengths are those of the buffers; a unit beyond the pixels or entries of all chains does nothing, and the
-        // others stay within their chain.
+        // SAFETY: the lengths are those of the buffers; a unit beyond the pixels or entries of its chain does nothing, and cubes stay
+        // within their chain.
         unsafe {
             attend_gradient::launch_unchecked::<R>(
                 &self.gpu.client,
-                self.cubes(pixels.div_ceil(UNITS)),
-                CubeDim::new_1d(UNITS as u32),
+                self.pixel_cubes(&attention),
+                CubeDim::new_1d(attention.units() as u32),
+                4,
                 self.image(&room.pooled[0], block.pool.target()),
                 weights(&room.weights[0]),
                 mixed(&room.mixed[1]),
                 weights(&room.weights[1]),
                 self.image(&room.maps[1], block.maps.forward.target),
-                pixels as u32,
                 attention,
             );
             pooled_gradient::launch_unchecked::<R>(
                 &self.gpu.client,
-                self.cubes(entries.div_ceil(UNITS)),
-                CubeDim::new_1d(UNITS as u32),
+                CubeCount::Static(self.chains as u32, 2, 1),
+                CubeDim::new_1d(SUM_UNITS as u32),
                 self.image(&room.maps[0], block.maps.forward.target),
                 weights(&room.weights[0]),
                 weights(&room.weights[1]),
                 mixed(&room.mixed[1]),
                 self.image(&room.pooled[1], block.pool.target()),
-                entries as u32,
                 attention,
             );
         }
@@ -554,6 +562,11 @@ impl<'a, R: Runtime> Block<'a, R> {
 
     fn image(&self, handle: &Handle, shape: Shape) -> ArrayArg<R> {
         array(handle, self.chains * shape.iter().product::<usize>())
+    }
+
+    /// Some cubes for the pixels of each chain.
+    fn pixel_cubes(&self, attention: &Attention) -> CubeCount {
+        CubeCount::Static(attention.cubes() as u32, self.chains as u32, 1)
     }
 
     /// So many cubes or a few more, in rows: devices limit how many there are along an axis.

@@ -190,6 +190,14 @@ impl LayeredNet {
         products.flat_map(|product| [&product.forward, &product.backward])
     }
 
+    /// The attention of every non-local block.
+    pub(super) fn attentions(&self) -> impl Iterator<Item = &Attention> {
+        self.stages.iter().filter_map(|stage| match stage {
+            Stage::NonLocal(block) => Some(&block.attention),
+            _ => None,
+        })
+    }
+
     /// The activation that made the input of a stage, or of the head.
     pub(super) fn activation_before(&self, stage: usize) -> Option<Activation> {
         match self.stages.get(stage.checked_sub(1)?) {
