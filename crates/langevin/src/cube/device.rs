@@ -93,6 +93,13 @@ impl<R: Runtime> Gpu<R> {
         hardware.num_streaming_multiprocessors.unwrap_or(USUAL) as usize
     }
 
+    /// So many cubes or a few more, in rows: devices limit how many there are along an axis.
+    pub(super) fn cubes(&self, count: usize) -> CubeCount {
+        let limit = self.client.properties().hardware.max_cube_count.0 as usize;
+        let rows = count.div_ceil(limit).max(1);
+        CubeCount::Static(count.div_ceil(rows).max(1) as u32, rows as u32, 1)
+    }
+
     pub(super) fn upload<T: CubeElement>(&self, values: &[T]) -> Handle {
         self.client.create_from_slice(T::as_bytes(values))
     }

@@ -31,20 +31,10 @@ pub(super) fn draws_arguments<R: Runtime>(noise: NoiseKey, first: u64) -> DrawsL
     DrawsLaunch::new(key0, key1, first as u32, (first >> 32) as u32)
 }
 
-/// The N(0, 1) number of an element of a chain, so many steps after the first.
+/// The N(0, 1) numbers of elements 4 `block`..4 `block` + 4 of a chain, so many steps after the first.
 #[cube]
-pub(super) fn normal(draws: &Draws, element: u32, chain: u32, steps: u32) -> f32 {
-    let words = philox(draws, element / 4, chain, steps);
-    let is_first_pair = element % 4 < 2;
-    let radius_word = select(is_first_pair, words.word0, words.word2);
-    let angle_word = select(is_first_pair, words.word1, words.word3);
-    radius(radius_word) * sine_or_cosine(angle_word, element % 2)
-}
-
-/// The N(0, 1) numbers of elements 4 `block`..4 `block` + 4 of a chain at the first step.
-#[cube]
-pub(super) fn normals(draws: &Draws, block: u32, chain: u32, values: &mut Array<f32>) {
-    let words = philox(draws, block, chain, 0u32);
+pub(super) fn normals(draws: &Draws, block: u32, chain: u32, steps: u32, values: &mut Array<f32>) {
+    let words = philox(draws, block, chain, steps);
     let first = radius(words.word0);
     let second = radius(words.word2);
     values[0] = first * sine_or_cosine(words.word1, 0u32);

@@ -104,7 +104,9 @@ fn chains_walk_as_with_tensors() {
         let odd = Stack::dense(&[3, 7, 50, 5, 1], 0.0);
         assert_alike(&engine, &odd, 9, &run_of(learned(0.1), 0, 5));
         if units == 4 {
-            assert_alike(&engine, &net, 100, &run_of(learned(0.125), 3, 6));
+            for chains in [100, 200] {
+                assert_alike(&engine, &net, chains, &run_of(learned(0.125), 3, 6));
+            }
         }
     }
 }
@@ -114,48 +116,47 @@ fn chains_walk_as_with_tensors() {
 fn nets_and_kernels_of_all_kinds() {
     let Some(engine) = engine() else { return };
     let cold = Ula::new(StepSize::new(0.1).unwrap(), Temperature::new(0.3).unwrap());
-    assert_alike(
-        &engine,
-        &Stack::dense(&[3, 7, 5, 1], 0.0),
-        9,
-        &run_of(cold, 0, 5),
-    );
-    assert_alike(
-        &engine,
-        &Stack::dense(&[6, 40, 1], 0.2),
-        33,
-        &run_of(learned(0.0), 0, 4),
-    );
-    assert_alike(
-        &engine,
-        &Stack::dense(&[5, 9, 1], 1.0),
-        4,
-        &run_of(learned(0.1), 0, 3),
-    );
-    let net = Stack::dense(&[2, 8, 1], 0.05);
-    assert_alike(&engine, &net, 4, &run_of(learned(0.1), (1 << 32) - 3, 6));
     let bounded = learned(0.3)
         .with_gradient_clip(Some(Bound::new(0.05).unwrap()))
         .with_state_clamp(Some(Bound::new(0.8).unwrap()));
-    assert_alike(&engine, &net, 20, &run_of(bounded, 0, 5));
+    // Few chains and many go different ways.
+    for chains in [9, 350] {
+        for (widths, slope, ula) in [
+            (&[3, 7, 5, 1][..], 0.0, cold),
+            (&[6, 40, 1], 0.2, learned(0.0)),
+            (&[5, 9, 1], 1.0, learned(0.1)),
+            (&[2, 8, 1], 0.05, bounded),
+        ] {
+            let net = Stack::dense(widths, slope);
+            assert_alike(&engine, &net, chains, &run_of(ula, 0, 5));
+        }
+        let net = Stack::dense(&[2, 8, 1], 0.05);
+        let late = run_of(learned(0.1), (1 << 32) - 3, 6);
+        assert_alike(&engine, &net, chains, &late);
+        assert_alike(&engine, &net, chains, &run_of(learned(0.1), 0, 0));
+    }
 }
 
-/// More steps than a launch has, and a run in two pieces.
+/// More steps than a launch has, and a run in two pieces; few chains and many.
 #[test]
 fn launches_join_without_a_seam() {
     let Some(engine) = engine() else { return };
     let net = Stack::dense(&[2, 8, 1], 0.05);
-    let walk = |from: Tensor<Flex, 4>, first, steps| {
-        let run = run_of(learned(0.05), first, steps);
-        Engine::<B, Stack>::run(&engine, &net, from, &run).unwrap()
-    };
-    let whole = walk(states(3, net.shape), 0, 2_500);
-    let half = walk(states(3, net.shape), 0, 1_200);
-    let rest = walk(half.states.clone(), 1_200, 1_300);
-    assert_eq!(values(&whole), values(&rest));
-    let joined = (half.gradient_magnitude * 1_200.0 + rest.gradient_magnitude * 1_300.0) / 2_500.0;
-    // Norms are summed in f32 within a launch.
-    assert!((joined / whole.gradient_magnitude - 1.0).abs() < 1e-5);
+    for chains in [3, 330] {
+        let walk = |from: Tensor<Flex, 4>, first, steps| {
+            let run = run_of(learned(0.05), first, steps);
+            Engine::<B, Stack>::run(&engine, &net, from, &run).unwrap()
+        };
+        let whole = walk(states(chains, net.shape), 0, 2_500);
+        let half = walk(states(chains, net.shape), 0, 1_200);
+        let rest = walk(half.states.clone(), 1_200, 1_300);
+        assert_eq!(values(&whole), values(&rest));
+        let sums =
+            [(&half, 1_200.0), (&rest, 1_300.0)].map(|(run, steps)| run.gradient_magnitude * steps);
+        let joined = sums.iter().sum::<f64>() / 2_500.0;
+        // Norms are summed in f32 within a launch.
+        assert!((joined / whole.gradient_magnitude - 1.0).abs() < 1e-5);
+    }
 }
 
 #[test]

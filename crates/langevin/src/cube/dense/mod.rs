@@ -1,9 +1,12 @@
 //! Whole chains of small dense nets in one launch.
 
-mod kernel;
+mod few;
+mod few_layout;
 mod launch;
-mod layout;
+mod many;
+mod many_layout;
 mod net;
+mod supply;
 
 pub(super) use self::launch::{fits, walk};
 pub(super) use self::net::DenseNet;

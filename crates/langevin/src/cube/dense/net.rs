@@ -2,7 +2,8 @@
 
 use ebm_core::{Activation, LayerDescription};
 
-use super::layout::Layout;
+use super::few_layout::FewLayout;
+use super::many_layout::ManyLayout;
 use crate::LangevinError;
 use crate::cube::missing;
 
@@ -122,8 +123,8 @@ impl DenseNet {
     }
 
     /// What each unit needs, `[entries][units]`: unit `parts` · n + p has neuron n, and of the inputs of a sum those that are
-    /// congruent to p. The entries are those of [`Layout`]; where a layer has no such weight there is 0.
-    pub(super) fn packed(&self, layout: &Layout) -> Vec<f32> {
+    /// congruent to p. The entries are those of [`FewLayout`]; where a layer has no such weight there is 0.
+    pub(super) fn by_units(&self, layout: &FewLayout) -> Vec<f32> {
         let parts = layout.parts;
         let mut packed = vec![0.0; layout.entries() * layout.units];
         let places = (0..layout.units).map(|unit| (unit, unit / parts, unit % parts));
@@ -151,6 +152,30 @@ impl DenseNet {
                     }
                 }
             }
+        }
+        packed
+    }
+
+    /// The parameters as [`ManyLayout`] has them, zeros where fours are padded.
+    pub(super) fn by_fours(&self, layout: &ManyLayout) -> Vec<f32> {
+        let mut packed = vec![0.0; 4 * layout.parameters()];
+        for (layer, (weights, biases)) in self.layers.iter().enumerate() {
+            let inputs = self.widths[layer];
+            let outputs = biases.len();
+            if layer == layout.hidden() {
+                packed[4 * layout.head()..][..inputs].copy_from_slice(weights);
+                continue;
+            }
+            let [row, row_back] = [layer + 1, layer].map(|layer| 4 * layout.rows(layer));
+            let [first, back] = [layout.forward(layer), layout.backward(layer)];
+            for input in 0..inputs {
+                for output in 0..outputs {
+                    let weight = weights[input * outputs + output];
+                    packed[4 * first + input * row + output] = weight;
+                    packed[4 * back + output * row_back + input] = weight;
+                }
+            }
+            packed[4 * layout.bias(layer)..][..outputs].copy_from_slice(biases);
         }
         packed
     }

@@ -247,7 +247,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         unsafe {
             head_energy::launch_unchecked::<R>(
                 &self.gpu.client,
-                self.cubes(self.chains),
+                self.gpu.cubes(self.chains),
                 CubeDim::new_1d(UNITS as u32),
                 array(&self.parameters[self.net.head], inputs + 1),
                 array(&self.values[last], self.chains * inputs),
@@ -292,7 +292,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         unsafe {
             head_gradient::launch_unchecked::<R>(
                 &self.gpu.client,
-                self.cubes(values.div_ceil(UNITS)),
+                self.gpu.cubes(values.div_ceil(UNITS)),
                 CubeDim::new_1d(UNITS as u32),
                 array(&self.parameters[self.net.head], inputs + 1),
                 array(kept.unwrap_or(&self.nothing[0]), values),
@@ -501,7 +501,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         unsafe {
             take_largest::launch_unchecked::<R>(
                 &self.gpu.client,
-                self.cubes(windows.div_ceil(UNITS)),
+                self.gpu.cubes(windows.div_ceil(UNITS)),
                 CubeDim::new_1d(UNITS as u32),
                 self.image(source, shape.source),
                 self.image(target, shape.target()),
@@ -524,7 +524,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         unsafe {
             pool_gradient::launch_unchecked::<R>(
                 &self.gpu.client,
-                self.cubes(inputs.div_ceil(UNITS)),
+                self.gpu.cubes(inputs.div_ceil(UNITS)),
                 CubeDim::new_1d(UNITS as u32),
                 self.image(values, shape.source),
                 self.image(kept.unwrap_or(&self.nothing[0]), shape.source),
@@ -545,7 +545,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         unsafe {
             update::launch_unchecked::<R>(
                 &self.gpu.client,
-                self.cubes(self.chains),
+                self.gpu.cubes(self.chains),
                 CubeDim::new_1d(UNITS as u32),
                 array(&self.gradients[0], values),
                 array(&self.values[0], values),
@@ -567,13 +567,6 @@ impl<'a, R: Runtime> Block<'a, R> {
     /// Some cubes for the pixels of each chain.
     fn pixel_cubes(&self, attention: &Attention) -> CubeCount {
         CubeCount::Static(attention.cubes() as u32, self.chains as u32, 1)
-    }
-
-    /// So many cubes or a few more, in rows: devices limit how many there are along an axis.
-    fn cubes(&self, count: usize) -> CubeCount {
-        let limit = self.gpu.client.properties().hardware.max_cube_count.0 as usize;
-        let rows = count.div_ceil(limit).max(1);
-        CubeCount::Static(count.div_ceil(rows) as u32, rows as u32, 1)
     }
 }
 

@@ -30,7 +30,13 @@ pub(super) fn update(
             if block * 4 < size {
                 let mut noise = Array::<f32>::new(4usize);
                 if step.epsilon > 0.0 {
-                    normals(draws, block as u32, first_chain + chain as u32, &mut noise);
+                    normals(
+                        draws,
+                        block as u32,
+                        first_chain + chain as u32,
+                        0u32,
+                        &mut noise,
+                    );
                 }
                 #[unroll]
                 for lane in 0..4usize {

@@ -1,67 +1,71 @@
-//! Whole chains of a dense net in one launch.
+//! Whole chains of a small dense net in one launch, for few chains: as little time from step to step as can be.
 //!
 //! A cube takes a vector of chains through all steps. Some neighbouring units share a neuron: each sums some of its inputs for all
-//! chains of the cube, and they add up by shuffling. Where there is room their weights stay in registers, so that a step reads
-//! nothing but activations in shared memory, and there is one barrier a layer.
+//! chains of the cube, and they add up by shuffling. Their weights stay in registers, so that a step reads nothing but
+//! activations in shared memory, and there is one barrier a layer.
 
 use cubecl::prelude::*;
 
-use super::layout::Layout;
-use crate::cube::noise::{Draws, normal};
+use super::few_layout::FewLayout;
+use super::supply::{bring_noise, noise_place};
+use crate::cube::noise::Draws;
 use crate::cube::step::{Step, within};
 
-/// Takes `steps` Langevin steps. `states` is `[vectors of chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last
-/// bias to `energies`, one vector each for a vector of chains. `parameters` is `[entries][units]`.
+/// Takes `steps` Langevin steps. `states` is `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to
+/// `energies`. `parameters` is `[entries][units]`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-pub(super) fn walk<N: Size>(
+pub(super) fn walk_few<N: Size>(
     parameters: &Array<f32>,
     slopes: &Array<f32>,
-    states: &mut Array<Vector<f32, N>>,
-    norms: &mut Array<Vector<f32, N>>,
-    energies: &mut Array<Vector<f32, N>>,
+    states: &mut Array<f32>,
+    norms: &mut Array<f32>,
+    energies: &mut Array<f32>,
     draws: &Draws,
     step: &Step,
     steps: u32,
-    #[comptime] layout: Layout,
+    chains: u32,
+    #[comptime] layout: FewLayout,
 ) {
     let size = comptime!(layout.widths[0]);
     let neurons = comptime!(layout.neurons());
     let hidden = comptime!(layout.hidden());
-    let unit = UNIT_POS as usize;
+    let supply = comptime!(layout.supply());
+    let unit = UNIT_POS_X as usize;
     let neuron = unit / comptime!(layout.parts);
     let part = unit % comptime!(layout.parts);
     // Every unit of a neuron has its sums, one of them its place in memory.
     let is_first = part == 0;
-    let vector = CUBE_POS;
-    let chain = (vector * N::value()) as u32;
+    let first_chain = CUBE_POS * N::value();
     let zero = Vector::<f32, N>::new(0.0);
 
-    let held_entries = comptime!(if layout.holds_weights {
-        layout.entries()
-    } else {
-        1
-    });
-    let mut held = Array::<f32>::new(held_entries);
-    if comptime!(layout.holds_weights) {
-        #[unroll]
-        for at in 0..held_entries {
-            held[at] = parameters[at * comptime!(layout.units) + unit];
-        }
+    let mut held = Array::<f32>::new(comptime!(layout.entries()));
+    #[unroll]
+    for at in 0..comptime!(layout.entries()) {
+        held[at] = parameters[at * comptime!(layout.units) + unit];
     }
 
     // What goes into each layer, and the gradient with respect to it: of two layers in turn, and of the state.
     let mut values = SharedMemory::<Vector<f32, N>>::new(comptime!(layout.widths.len() * neurons));
     let mut gradients = SharedMemory::<Vector<f32, N>>::new(comptime!(3 * neurons));
     let of_state = comptime!(2 * neurons);
+    let mut noise = SharedMemory::<f32>::new(comptime!(supply.numbers()));
 
     let mut state = zero;
     if is_first && neuron < size {
-        state = states[vector * size + neuron];
+        #[unroll]
+        for lane in 0..N::value() {
+            if first_chain + lane < chains as usize {
+                state[lane] = states[(first_chain + lane) * size + neuron];
+            }
+        }
     }
     let mut norm = zero;
     let mut activations = Array::<Vector<f32, N>>::new(hidden);
     for number in 0..steps {
+        if step.epsilon > 0.0 {
+            bring_noise(&mut noise, draws, number, first_chain as u32, supply);
+        }
         if is_first {
             values[neuron] = state;
         }
@@ -69,17 +73,10 @@ pub(super) fn walk<N: Size>(
         if unit == 0 && number > 0 {
             norm += length::<N>(&gradients, of_state, size);
         }
-        forward::<N>(
-            parameters,
-            &held,
-            slopes,
-            &mut values,
-            &mut activations,
-            layout.clone(),
-        );
+        forward::<N>(&held, slopes, &mut values, &mut activations, layout.clone());
 
         // The last layer has one output, so that its weights are the gradient with respect to its input.
-        let weight = entry(parameters, &held, comptime!(layout.head()), layout.clone());
+        let weight = held[comptime!(layout.head())];
         let kept = activations[comptime!(hidden - 1)];
         let mut gradient = masked::<N>(Vector::new(weight), kept, slopes[comptime!(hidden - 1)]);
         if is_first {
@@ -93,8 +90,7 @@ pub(super) fn walk<N: Size>(
             let mut sum = zero;
             #[unroll]
             for at in 0..comptime!(layout.inputs(layer + 1)) {
-                let place = comptime!(layout.backward(layer) + at);
-                let weight = entry(parameters, &held, place, layout.clone());
+                let weight = held[comptime!(layout.backward(layer) + at)];
                 let slope = gradients[from + at * comptime!(layout.parts) + part];
                 sum = fma(Vector::new(weight), slope, sum);
             }
@@ -113,69 +109,70 @@ pub(super) fn walk<N: Size>(
         }
 
         if is_first && neuron < size {
-            if comptime!(layout.is_bounded) {
-                gradient = all_within::<N>(gradient, step.gradient_clip);
-            }
-            state -= gradient * Vector::new(step.drift);
-            if step.epsilon > 0.0 {
-                let mut noise = zero;
-                #[unroll]
-                for lane in 0..N::value() {
-                    noise[lane] = normal(draws, neuron as u32, chain + lane as u32, number);
+            let at = noise_place(number, neuron, supply);
+            #[unroll]
+            for lane in 0..N::value() {
+                let mut slope = gradient[lane];
+                if comptime!(layout.is_bounded) {
+                    slope = within(slope, step.gradient_clip);
                 }
-                state += noise * Vector::new(step.epsilon);
-            }
-            if comptime!(layout.is_bounded) {
-                state = all_within::<N>(state, step.state_clamp);
+                let mut moved = state[lane] - slope * step.drift;
+                if step.epsilon > 0.0 {
+                    moved += noise[at + lane] * step.epsilon;
+                }
+                if comptime!(layout.is_bounded) {
+                    moved = within(moved, step.state_clamp);
+                }
+                state[lane] = moved;
             }
         }
     }
 
     if is_first {
         values[neuron] = state;
-        if neuron < size {
-            states[vector * size + neuron] = state;
-        }
     }
     sync_cube();
     if unit == 0 && steps > 0 {
         norm += length::<N>(&gradients, of_state, size);
     }
-    forward::<N>(
-        parameters,
-        &held,
-        slopes,
-        &mut values,
-        &mut activations,
-        layout.clone(),
-    );
+    forward::<N>(&held, slopes, &mut values, &mut activations, layout.clone());
     // The last layer's products, summed by the first unit.
-    let weight = entry(parameters, &held, comptime!(layout.head()), layout.clone());
     if is_first {
+        let weight = held[comptime!(layout.head())];
         gradients[neuron] = activations[comptime!(hidden - 1)] * Vector::new(weight);
     }
     sync_cube();
+    let mut energy = zero;
     if unit == 0 {
-        norms[vector] = norm;
-        let mut energy = zero;
         for input in 0..comptime!(layout.widths[hidden]) {
             energy += gradients[input];
         }
-        energies[vector] = energy;
+    }
+    #[unroll]
+    for lane in 0..N::value() {
+        let chain = first_chain + lane;
+        if chain < chains as usize {
+            if is_first && neuron < size {
+                states[chain * size + neuron] = state[lane];
+            }
+            if unit == 0 {
+                norms[chain] = norm[lane];
+                energies[chain] = energy[lane];
+            }
+        }
     }
 }
 
 /// From the state through all layers but the last. What comes out of the unit's neurons stays with the unit too.
 #[cube]
 fn forward<N: Size>(
-    parameters: &Array<f32>,
     held: &Array<f32>,
     slopes: &Array<f32>,
     values: &mut SharedMemory<Vector<f32, N>>,
     activations: &mut Array<Vector<f32, N>>,
-    #[comptime] layout: Layout,
+    #[comptime] layout: FewLayout,
 ) {
-    let unit = UNIT_POS as usize;
+    let unit = UNIT_POS_X as usize;
     let neuron = unit / comptime!(layout.parts);
     let part = unit % comptime!(layout.parts);
     #[unroll]
@@ -184,17 +181,11 @@ fn forward<N: Size>(
         let mut sum = Vector::<f32, N>::new(0.0);
         #[unroll]
         for at in 0..comptime!(layout.inputs(layer)) {
-            let place = comptime!(layout.forward(layer) + at);
-            let weight = entry(parameters, held, place, layout.clone());
+            let weight = held[comptime!(layout.forward(layer) + at)];
             let value = values[from + at * comptime!(layout.parts) + part];
             sum = fma(Vector::new(weight), value, sum);
         }
-        let bias = entry(
-            parameters,
-            held,
-            comptime!(layout.bias(layer)),
-            layout.clone(),
-        );
+        let bias = held[comptime!(layout.bias(layer))];
         let sum = shared::<N>(sum, layout.clone()) + Vector::new(bias);
         let value = masked::<N>(sum, sum, slopes[layer]);
         activations[layer] = value;
@@ -205,24 +196,9 @@ fn forward<N: Size>(
     }
 }
 
-/// A number of the unit.
-#[cube]
-fn entry(
-    parameters: &Array<f32>,
-    held: &Array<f32>,
-    #[comptime] at: usize,
-    #[comptime] layout: Layout,
-) -> f32 {
-    if comptime!(layout.holds_weights) {
-        held[at]
-    } else {
-        parameters[at * comptime!(layout.units) + UNIT_POS as usize]
-    }
-}
-
 /// The sum over the units that share a neuron, for each of them.
 #[cube]
-fn shared<N: Size>(sum: Vector<f32, N>, #[comptime] layout: Layout) -> Vector<f32, N> {
+fn shared<N: Size>(sum: Vector<f32, N>, #[comptime] layout: FewLayout) -> Vector<f32, N> {
     let mut total = sum;
     #[unroll]
     for halving in 0..comptime!(layout.parts.ilog2()) {
@@ -252,17 +228,11 @@ fn length<N: Size>(
 
 /// `value` where `by` is positive, times the slope elsewhere.
 #[cube]
-fn masked<N: Size>(value: Vector<f32, N>, by: Vector<f32, N>, slope: f32) -> Vector<f32, N> {
+pub(super) fn masked<N: Size>(
+    value: Vector<f32, N>,
+    by: Vector<f32, N>,
+    slope: f32,
+) -> Vector<f32, N> {
     let is_positive = by.greater_than(Vector::new(0.0));
     select_many(is_positive, value, value * Vector::new(slope))
-}
-
-#[cube]
-fn all_within<N: Size>(values: Vector<f32, N>, bound: f32) -> Vector<f32, N> {
-    let mut bounded = values;
-    #[unroll]
-    for lane in 0..N::value() {
-        bounded[lane] = within(values[lane], bound);
-    }
-    bounded
 }

@@ -1,37 +1,50 @@
-//! Which unit computes what.
+//! Which unit computes what where units hold their weights.
 
 use super::net::DenseNet;
+use super::supply::Supply;
 
-/// What the kernel is compiled for.
+/// What the kernel for few chains is compiled for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct Layout {
+pub(super) struct FewLayout {
     /// Values of the state and after each layer but the last.
     pub(super) widths: Vec<usize>,
     /// Units that share a neuron's sums.
     pub(super) parts: usize,
     /// Units of a cube: `parts` for each of the neurons of the widest layer, and a few more.
     pub(super) units: usize,
-    /// Whether units keep their weights in registers.
-    pub(super) holds_weights: bool,
+    /// Chains of a cube.
+    pub(super) lanes: usize,
     /// Whether gradients or states have a bound.
     pub(super) is_bounded: bool,
 }
 
-impl Layout {
-    /// For units that share a neuron by `parts`.
-    pub(super) fn new(net: &DenseNet, parts: usize, is_bounded: bool) -> Self {
-        /// With its sums and addresses a unit stays below the 255 registers that it can have.
-        const MOST_HELD: usize = 160;
-
-        let mut layout = Self {
+impl FewLayout {
+    /// For cubes of `lanes` chains whose units share a neuron by `parts`.
+    pub(super) fn new(net: &DenseNet, lanes: usize, parts: usize, is_bounded: bool) -> Self {
+        Self {
             widths: net.widths.clone(),
             parts,
             units: (net.width() * parts).next_multiple_of(32),
-            holds_weights: false,
+            lanes,
             is_bounded,
-        };
-        layout.holds_weights = layout.entries() <= MOST_HELD;
-        layout
+        }
+    }
+
+    /// Whether units have registers for their weights.
+    pub(super) fn holds_weights(&self) -> bool {
+        /// With its sums and addresses a unit stays below the 255 that it can have.
+        const MOST_HELD: usize = 160;
+
+        self.entries() <= MOST_HELD
+    }
+
+    /// How noise is made.
+    pub(super) fn supply(&self) -> Supply {
+        Supply {
+            size: self.widths[0],
+            chains: self.lanes,
+            units: self.units,
+        }
     }
 
     /// Neurons, those that are none included.
@@ -76,8 +89,9 @@ impl Layout {
         self.head() + 1
     }
 
-    /// Vectors of shared memory: what goes into each layer, and three gradients.
-    pub(super) fn shared_vectors(&self) -> usize {
-        (self.widths.len() + 3) * self.neurons()
+    /// Bytes of shared memory: what goes into each layer, three gradients, and noise.
+    pub(super) fn shared_bytes(&self) -> usize {
+        let vectors = (self.widths.len() + 3) * self.neurons();
+        (vectors * self.lanes + self.supply().numbers()) * size_of::<f32>()
     }
 }
