@@ -51,5 +51,5 @@ if [ ! -x "$binary" ]; then
 fi
 
 # One round: on a card that does nothing else, medians over blocks are steady, and with two precisions the peers take minutes.
-exec "$binary" bench --backend "$backend" --engine cube,tensor --seconds 2 --rounds 1 \
+exec "$binary" bench --backend "$backend" --engine cube,cube-tf32,tensor --seconds 2 --rounds 1 \
     --learning gmm_convergent,short-run,cifar10_nonconvergent --endurance "$steps" --out "$out" "${peers[@]}"

@@ -46,6 +46,7 @@ fn measure<B: Backend>(
     let engine_name = match choice {
         EngineChoice::Fused => "fused",
         EngineChoice::Cube => "cube",
+        EngineChoice::CubeTf32 => "cube-tf32",
         EngineChoice::Auto | EngineChoice::Tensor => "tensor",
     };
     let mut group =

@@ -171,8 +171,8 @@ pub(crate) struct BackendArguments {
     /// here [default: flex, or that of the run that is resumed or diagnosed].
     #[arg(long, value_name = "NAME[:DEVICE]")]
     pub(crate) backend: Option<BackendChoice>,
-    /// How chains are run: fused (hand-written CPU code), cube (hand-written GPU kernels), tensor (burn's operations), or
-    /// auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
+    /// How chains are run: fused (hand-written CPU code), cube (hand-written GPU kernels), cube-tf32 (the same with products in
+    /// TF32, 11 bits, on the tensor cores of NVIDIA GPUs), tensor (burn's operations), or auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
     /// run that is resumed or diagnosed, if both compute on the CPU or both on a GPU].
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) engine: Option<EngineName>,
@@ -185,6 +185,7 @@ pub(crate) enum EngineName {
     Tensor,
     Fused,
     Cube,
+    CubeTf32,
 }
 
 impl From<EngineName> for EngineChoice {
@@ -194,6 +195,7 @@ impl From<EngineName> for EngineChoice {
             EngineName::Tensor => Self::Tensor,
             EngineName::Fused => Self::Fused,
             EngineName::Cube => Self::Cube,
+            EngineName::CubeTf32 => Self::CubeTf32,
         }
     }
 }
@@ -270,10 +272,11 @@ mod tests {
     /// The engine goes along from CPU to CPU and from GPU to GPU.
     #[test]
     fn what_of_an_earlier_part_is_kept() {
-        use EngineChoice::{Auto, Cube, Fused, Tensor};
+        use EngineChoice::{Auto, Cube, CubeTf32, Fused, Tensor};
         let cases = [
             (None, ("flex", "fused"), ("flex", Fused)),
             (None, ("cuda:1", "cube"), ("cuda:1", Cube)),
+            (None, ("cuda", "cube-tf32"), ("cuda", CubeTf32)),
             (
                 None,
                 ("vulkan:integrated", "tensor"),

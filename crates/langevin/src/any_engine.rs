@@ -11,7 +11,7 @@ use crate::{
     LangevinError, ParameterGradient, TensorEngine, Way,
 };
 #[cfg(feature = "cube")]
-use crate::{CubeEngine, Kernel};
+use crate::{CubeEngine, CubePrecision, Kernel};
 
 /// Which engine to use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -25,6 +25,8 @@ pub enum EngineChoice {
     Fused,
     /// Hand-written GPU kernels.
     Cube,
+    /// The same with products in TF32.
+    CubeTf32,
 }
 
 /// One of the engines, decided once for a net.
@@ -54,7 +56,9 @@ impl AnyEngine {
         let tensor = || Self::Tensor(TensorEngine::for_cpu(state_shape));
         match choice {
             EngineChoice::Tensor => return Ok((tensor(), None)),
-            EngineChoice::Cube => return Err(LangevinError::NotCubed("the CPU".to_owned())),
+            EngineChoice::Cube | EngineChoice::CubeTf32 => {
+                return Err(LangevinError::NotCubed("the CPU".to_owned()));
+            }
             EngineChoice::Auto | EngineChoice::Fused => {}
         }
         let fused = FusedEngine::default();
@@ -82,12 +86,18 @@ impl AnyEngine {
         match choice {
             EngineChoice::Tensor => return Ok((Self::Tensor(tensor), None)),
             EngineChoice::Fused => return Err(LangevinError::NotFused("GPUs".to_owned())),
-            EngineChoice::Auto | EngineChoice::Cube => {}
+            EngineChoice::Auto | EngineChoice::Cube | EngineChoice::CubeTf32 => {}
         }
+        let cube = match choice {
+            EngineChoice::CubeTf32 => cube.with_precision(CubePrecision::Tf32),
+            _ => cube,
+        };
         match cube.supports(energy, state_shape) {
             Ok(()) => Ok((Self::Cube(cube, tensor), None)),
-            Err(error) if choice == EngineChoice::Cube => Err(error),
-            Err(error) => Ok((Self::Tensor(tensor), Some(error.to_string()))),
+            Err(error) if choice == EngineChoice::Auto => {
+                Ok((Self::Tensor(tensor), Some(error.to_string())))
+            }
+            Err(error) => Err(error),
         }
     }
 

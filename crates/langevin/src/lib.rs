@@ -25,7 +25,7 @@ pub use attraction::{
 pub use bank::PersistentBank;
 pub use bound::Bound;
 #[cfg(feature = "cube")]
-pub use cube::CubeEngine;
+pub use cube::{CubeEngine, CubePrecision};
 pub use engine::{ChainOutcome, ChainRun, Engine, ParameterGradient};
 pub use error::LangevinError;
 pub use fused::{FusedEngine, Instructions, WorkingSet};

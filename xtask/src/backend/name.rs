@@ -71,6 +71,9 @@ impl BackendName {
             (EngineChoice::Cube, false) => {
                 "--engine cube runs on a GPU with --backend cuda or wgpu"
             }
+            (EngineChoice::CubeTf32, false) => {
+                "--engine cube-tf32 runs on a GPU with --backend cuda"
+            }
             _ => return Ok(()),
         };
         Err(DriverError::Usage(format!(
@@ -246,11 +249,15 @@ mod tests {
 
     #[test]
     fn engines_and_backends_that_go_together() {
-        use EngineChoice::{Auto, Cube, Fused, Tensor};
+        use EngineChoice::{Auto, Cube, CubeTf32, Fused, Tensor};
         for name in ["flex", "ndarray", "cuda:1", "wgpu", "vulkan:cpu"] {
             let name: BackendName = name.parse().unwrap();
-            for choice in [Auto, Tensor, Fused, Cube] {
-                let is_wrong = choice == if name.is_gpu() { Fused } else { Cube };
+            for choice in [Auto, Tensor, Fused, Cube, CubeTf32] {
+                let is_wrong = match choice {
+                    Fused => name.is_gpu(),
+                    Cube | CubeTf32 => !name.is_gpu(),
+                    Auto | Tensor => false,
+                };
                 assert_eq!(name.check_engine(choice).is_err(), is_wrong, "{name}");
             }
         }

@@ -7,6 +7,7 @@ use cubecl::bytes::Bytes;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
+use super::CubePrecision;
 use super::dense::DenseNet;
 use super::layered::LayeredNet;
 use crate::{ChainRun, LangevinError, Ula};
@@ -17,7 +18,14 @@ pub(super) struct Request<'a> {
     pub(super) ula: Ula,
     pub(super) run: &'a ChainRun,
     pub(super) cancel: Option<&'a AtomicBool>,
+    pub(super) options: Options,
+}
+
+/// What the user of an engine may choose.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Options {
     pub(super) units_per_neuron: Option<NonZeroUsize>,
+    pub(super) precision: CubePrecision,
 }
 
 impl Request<'_> {
@@ -44,11 +52,7 @@ pub(super) struct Walked {
 /// A GPU, whatever its runtime.
 pub(super) trait Device: Send + Sync {
     /// Whether whole chains of the net fit into a launch.
-    fn fits_dense(
-        &self,
-        net: &DenseNet,
-        units_per_neuron: Option<NonZeroUsize>,
-    ) -> Result<(), LangevinError>;
+    fn fits_dense(&self, net: &DenseNet, options: Options) -> Result<(), LangevinError>;
 
     /// Runs the chains whose states lie row by row in `states`, whole chains a launch.
     fn walk_dense(
@@ -59,7 +63,7 @@ pub(super) trait Device: Send + Sync {
     ) -> Result<Walked, LangevinError>;
 
     /// Whether every kernel for the net fits.
-    fn fits_layered(&self, net: &LayeredNet) -> Result<(), LangevinError>;
+    fn fits_layered(&self, net: &LayeredNet, options: Options) -> Result<(), LangevinError>;
 
     /// Runs the chains whose states lie row by row in `states`, layer by layer.
     fn walk_layered(
@@ -123,12 +127,8 @@ impl<R: Runtime> Gpu<R> {
 }
 
 impl<R: Runtime> Device for Gpu<R> {
-    fn fits_dense(
-        &self,
-        net: &DenseNet,
-        units_per_neuron: Option<NonZeroUsize>,
-    ) -> Result<(), LangevinError> {
-        super::dense::fits(self, net, units_per_neuron)
+    fn fits_dense(&self, net: &DenseNet, options: Options) -> Result<(), LangevinError> {
+        super::dense::fits(self, net, options.units_per_neuron)
     }
 
     fn walk_dense(
@@ -140,8 +140,8 @@ impl<R: Runtime> Device for Gpu<R> {
         super::dense::walk(self, net, &states, request)
     }
 
-    fn fits_layered(&self, net: &LayeredNet) -> Result<(), LangevinError> {
-        super::layered::fits(self, net)
+    fn fits_layered(&self, net: &LayeredNet, options: Options) -> Result<(), LangevinError> {
+        super::layered::fits(self, net, options.precision)
     }
 
     fn walk_layered(

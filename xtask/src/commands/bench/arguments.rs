@@ -45,7 +45,7 @@ pub(crate) struct BenchArguments {
     /// Also measure PyTorch and JAX, with this Python interpreter.
     #[arg(long, value_name = "PYTHON")]
     pub(crate) peers: Option<PathBuf>,
-    /// How peers may round the factors of f32 products on a GPU; may be repeated. Only f32 is compared with ours.
+    /// How peers may round the factors of f32 products on a GPU; may be repeated. Equal precisions are compared.
     #[arg(
         long,
         value_enum,
@@ -69,14 +69,24 @@ pub(crate) enum MeasuredEngine {
     Tensor,
     Fused,
     Cube,
+    CubeTf32,
 }
 
 impl MeasuredEngine {
+    /// What is left of the factors of its products. For `tensor` on a GPU burn decides, which also measures TF32.
+    pub(crate) fn precision(self) -> Precision {
+        match self {
+            Self::Tensor | Self::Fused | Self::Cube => Precision::F32,
+            Self::CubeTf32 => Precision::Tf32,
+        }
+    }
+
     pub(crate) fn as_str(self) -> &'static str {
         match self {
             Self::Tensor => "tensor",
             Self::Fused => "fused",
             Self::Cube => "cube",
+            Self::CubeTf32 => "cube-tf32",
         }
     }
 }
@@ -87,6 +97,7 @@ impl From<MeasuredEngine> for EngineChoice {
             MeasuredEngine::Tensor => Self::Tensor,
             MeasuredEngine::Fused => Self::Fused,
             MeasuredEngine::Cube => Self::Cube,
+            MeasuredEngine::CubeTf32 => Self::CubeTf32,
         }
     }
 }

@@ -222,6 +222,7 @@ fn add_peer(record: &mut Record, device: &str, line: PeerLine) {
 fn empty_record(planned: &Planned) -> CaseRecord {
     CaseRecord {
         engine: planned.engine_name(),
+        precision: planned.engine.precision().as_str().to_owned(),
         device: planned.device().to_owned(),
         net: planned.case.net.to_owned(),
         batch: planned.batch,

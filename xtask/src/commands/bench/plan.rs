@@ -80,6 +80,7 @@ impl Plan {
             &[
                 MeasuredEngine::Fused,
                 MeasuredEngine::Cube,
+                MeasuredEngine::CubeTf32,
                 MeasuredEngine::Tensor,
             ],
         );
@@ -142,7 +143,12 @@ impl Plan {
             );
             return;
         }
-        if engine == MeasuredEngine::Cube && !backend.is_gpu() {
+        let is_cube = matches!(engine, MeasuredEngine::Cube | MeasuredEngine::CubeTf32);
+        if engine == MeasuredEngine::CubeTf32 && net == MeasuredNet::Toy {
+            // Whole chains of a dense net have f32 either way.
+            return;
+        }
+        if is_cube && !backend.is_gpu() {
             if !arguments.engine.is_empty() {
                 self.skip(
                     planned.engine_name(),

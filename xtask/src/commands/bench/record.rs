@@ -42,6 +42,8 @@ pub(crate) struct Record {
 pub(crate) struct CaseRecord {
     /// Engine and backend.
     pub(crate) engine: String,
+    /// What is left of the factors of its products.
+    pub(crate) precision: String,
     /// The device as peers call it.
     pub(crate) device: String,
     /// The net.
@@ -177,7 +179,7 @@ pub(crate) struct Ratio {
     pub(crate) is_best_peer: bool,
 }
 
-/// Every case of ours against every peer with the same net, batch, device and precision; ours is f32.
+/// Every case of ours against every peer with the same net, batch, device and precision.
 pub(crate) fn ratios(cases: &[CaseRecord], peers: &[PeerRecord]) -> Vec<Ratio> {
     let mut found = Vec::new();
     for ours in cases {
@@ -185,7 +187,7 @@ pub(crate) fn ratios(cases: &[CaseRecord], peers: &[PeerRecord]) -> Vec<Ratio> {
             peer.net == ours.net
                 && peer.batch == ours.batch
                 && peer.device == ours.device
-                && peer.precision == "f32"
+                && peer.precision == ours.precision
         };
         let theirs = || peers.iter().filter(is_same);
         let best = theirs()

@@ -116,7 +116,13 @@ pub(in crate::cube) fn walk<R: Runtime>(
     let Request { ula, run, .. } = request;
     let size = net.size();
     let chains = states.len() / size;
-    let spread = spread(gpu, net, chains, is_bounded(ula), request.units_per_neuron)?;
+    let spread = spread(
+        gpu,
+        net,
+        chains,
+        is_bounded(ula),
+        request.options.units_per_neuron,
+    )?;
     let parameters = match &spread {
         Spread::Few(layout) => net.by_units(layout),
         Spread::Many(layout) => net.by_fours(layout),

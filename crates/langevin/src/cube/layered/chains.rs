@@ -2,6 +2,8 @@
 
 #![allow(unsafe_code)]
 
+use cubecl::features::MmaConfig;
+use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
@@ -13,12 +15,14 @@ use super::head::{UNITS, head_energy, head_gradient};
 use super::net::{LayeredNet, NonLocal, Product, Stage};
 use super::pool::{Pool, pool_gradient, take_largest};
 use super::product::product;
+use super::tensor_cores::{PLANE, SIDE, STEP, product_tf32};
 use super::tile::Cut;
 use super::update::update;
 use crate::LangevinError;
 use crate::cube::device::{Gpu, Request, Walked};
 use crate::cube::noise::draws_arguments;
 use crate::cube::step::{is_bounded, step_arguments};
+use crate::cube::{CubePrecision, missing};
 
 /// Steps between looks at norms and at the wish to stop.
 const TURN: u64 = 50;
@@ -26,12 +30,16 @@ const TURN: u64 = 50;
 /// Bytes that the buffers of a block of chains may take together.
 const BUDGET: usize = 1 << 30;
 
-/// Whether the device can hold the net with one chain.
+/// Whether the device can hold the net with one chain, and has the precision.
 pub(in crate::cube) fn fits<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
+    precision: CubePrecision,
 ) -> Result<(), LangevinError> {
-    block_size(gpu, net).map(|_| ())
+    if precision == CubePrecision::Tf32 && !has_tf32(gpu) {
+        return Err(missing("tensor cores for TF32 on this device"));
+    }
+    block_size(gpu, net, precision).map(|_| ())
 }
 
 /// Runs the chains whose states lie row by row in `states`, in blocks that fit into memory.
@@ -43,13 +51,15 @@ pub(in crate::cube) fn walk<R: Runtime>(
 ) -> Result<Walked, LangevinError> {
     let size = net.size();
     let chains = states.len() / size;
-    let blocks = chains.div_ceil(block_size(gpu, net)?).max(1);
+    let blocks = chains
+        .div_ceil(block_size(gpu, net, request.options.precision)?)
+        .max(1);
     let block = chains.div_ceil(blocks).max(1);
     let parameters: Vec<_> = net.parameters.iter().map(|part| gpu.upload(part)).collect();
     let mut walked = Walked::default();
     for (number, states) in states.chunks(block * size).enumerate() {
         let chains = states.len() / size;
-        let block = Block::new(gpu, net, &parameters, states, number * block);
+        let block = Block::new(gpu, net, &parameters, states, number * block, request);
         walked.norms.extend(block.run(request)?);
         if request.run.final_energies {
             walked.energies.extend(block.energies()?);
@@ -63,7 +73,11 @@ pub(in crate::cube) fn walk<R: Runtime>(
 }
 
 /// The most chains that the device takes at once.
-fn block_size<R: Runtime>(gpu: &Gpu<R>, net: &LayeredNet) -> Result<usize, LangevinError> {
+fn block_size<R: Runtime>(
+    gpu: &Gpu<R>,
+    net: &LayeredNet,
+    precision: CubePrecision,
+) -> Result<usize, LangevinError> {
     let properties = gpu.client.properties();
     let numbers = buffers(net);
     let largest = numbers.iter().max().copied().unwrap_or(1).max(1);
@@ -83,7 +97,7 @@ fn block_size<R: Runtime>(gpu: &Gpu<R>, net: &LayeredNet) -> Result<usize, Lange
     let block = most.into_iter().min().unwrap_or(0);
     let parameters = net.parameters.iter().map(Vec::len).max().unwrap_or(0);
     let mut products = net.products();
-    let has_tiles = products.all(|gather| cut(gpu, gather, 1).is_some());
+    let has_tiles = products.all(|gather| cut(gpu, gather, 1, precision).is_some());
     let mut attentions = net.attentions();
     let has_room = attentions.all(|attention| attention.shared_bytes() <= shared_memory(gpu));
     if block == 0 || parameters > page || !has_tiles || !has_room {
@@ -96,8 +110,31 @@ fn block_size<R: Runtime>(gpu: &Gpu<R>, net: &LayeredNet) -> Result<usize, Lange
 }
 
 /// How a product is cut on this device.
-fn cut<R: Runtime>(gpu: &Gpu<R>, gather: &Gather, chains: usize) -> Option<Cut> {
-    Cut::best(*gather, chains, gpu.multiprocessors(), shared_memory(gpu))
+fn cut<R: Runtime>(
+    gpu: &Gpu<R>,
+    gather: &Gather,
+    chains: usize,
+    precision: CubePrecision,
+) -> Option<Cut> {
+    let shared = shared_memory(gpu);
+    Cut::best(*gather, chains, gpu.multiprocessors(), shared, precision)
+}
+
+/// Whether the device has tensor cores for TF32 as the kernel uses them.
+fn has_tf32<R: Runtime>(gpu: &Gpu<R>) -> bool {
+    let properties = gpu.client.properties();
+    let hardware = &properties.hardware;
+    let tf32 = ElemType::Float(FloatKind::TF32).into();
+    let config = MmaConfig {
+        a_type: tf32,
+        b_type: tf32,
+        cd_type: ElemType::Float(FloatKind::F32).into(),
+        m: SIDE as u32,
+        n: SIDE as u32,
+        k: STEP as u32,
+    };
+    let planes = [hardware.plane_size_min, hardware.plane_size_max];
+    properties.features.matmul.cmma.contains(&config) && planes == [PLANE as u32; 2]
 }
 
 /// Bytes of shared memory that a cube may have.
@@ -145,6 +182,7 @@ struct Block<'a, R: Runtime> {
     extra: Vec<Extra>,
     /// Read and written where a kernel is given something that it does not touch.
     nothing: [Handle; 2],
+    precision: CubePrecision,
 }
 
 enum Extra {
@@ -181,6 +219,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         parameters: &'a [Handle],
         states: &[f32],
         first_chain: usize,
+        request: Request<'_>,
     ) -> Self {
         let chains = states.len() / net.size();
         let room = |numbers: usize| gpu.room(chains * numbers);
@@ -210,6 +249,7 @@ impl<'a, R: Runtime> Block<'a, R> {
             gradients: net.shapes.iter().map(|shape| room(size(shape))).collect(),
             extra: extra.collect(),
             nothing: [gpu.room(4), gpu.room(4)],
+            precision: request.options.precision,
         }
     }
 
@@ -451,7 +491,7 @@ impl<'a, R: Runtime> Block<'a, R> {
 
     fn product(&self, gather: &Gather, weights: usize, operands: &Operands<'_>) {
         // That there is one was asked before the first step.
-        let Some(cut) = cut(self.gpu, gather, self.chains) else {
+        let Some(cut) = cut(self.gpu, gather, self.chains, self.precision) else {
             return;
         };
         let [across, down] = cut.cubes(self.chains);
@@ -467,9 +507,13 @@ impl<'a, R: Runtime> Block<'a, R> {
         let [unread, unwritten] = &self.nothing;
         // Its length is not looked at where there is nothing.
         let target = |handle| self.image(handle, gather.target);
+        let launch = match cut.precision {
+            CubePrecision::F32 => product::launch_unchecked::<R>,
+            CubePrecision::Tf32 => product_tf32::launch_unchecked::<R>,
+        };
         // SAFETY: the lengths are those of the buffers; rows, columns and taps outside of weights, chains and images are left out.
         unsafe {
-            product::launch_unchecked::<R>(
+            launch(
                 &self.gpu.client,
                 cubes,
                 CubeDim::new_1d(cut.tile.units() as u32),

@@ -25,68 +25,70 @@ pub(super) struct Numbers {
     pub(super) derivative: f32,
 }
 
-/// Writes the sums of a unit, `[unit rows][unit columns]`. `bias` is `[rows, padded]`, `addend` and `kept` are images of the target's
-/// shape, and `before` takes what goes into an activation whose derivative needs it.
+/// Where a column is in the target.
+#[derive(CubeType)]
+pub(super) struct Column {
+    /// The place of its first row.
+    first: usize,
+    /// Whether there is such a column.
+    is_there: bool,
+}
+
+#[cube]
+pub(super) fn column_of(
+    column: usize,
+    residue: usize,
+    columns: usize,
+    #[comptime] cut: Cut,
+) -> Column {
+    let gather = comptime!(cut.gather);
+    let [rows, height, width] = comptime!(gather.target);
+    let [_, across] = comptime!(gather.grid());
+    let spread = comptime!(gather.spread);
+    let place = column % comptime!(gather.columns());
+    let chain = column / comptime!(gather.columns());
+    let y = place / across * spread + residue / spread;
+    let x = place % across * spread + residue % spread;
+    Column {
+        first: (chain * rows * height + y) * width + x,
+        is_there: column < columns && y < height && x < width,
+    }
+}
+
+/// Writes a sum. `bias` is `[rows, padded]`, `addend` and `kept` are images of the target's shape, and `before` takes what goes into an
+/// activation whose derivative needs it.
 #[cube]
 #[allow(clippy::too_many_arguments)]
-pub(super) fn finish<N: Size>(
-    sums: &Array<Vector<f32, N>>,
+pub(super) fn finish_row<N: Size>(
+    sum: f32,
+    row: usize,
+    column: &Column,
     bias: &Array<Vector<f32, N>>,
     addend: &Array<f32>,
     kept: &Array<f32>,
     before: &mut Array<f32>,
     target: &mut Array<f32>,
     numbers: &Numbers,
-    first_column: usize,
-    first_row: usize,
-    columns: usize,
     #[comptime] cut: Cut,
     #[comptime] ending: Finish,
 ) {
-    let tile = comptime!(cut.tile);
-    let gather = comptime!(cut.gather);
-    let [rows, height, width] = comptime!(gather.target);
-    let unit = UNIT_POS_X as usize;
-    let residue = CUBE_POS_Z as usize;
-    let unit_column = first_column + unit % comptime!(tile.units[0]);
-    let unit_row = first_row + unit / comptime!(tile.units[0]) * comptime!(tile.unit_rows);
-    #[unroll]
-    for own in 0..comptime!(tile.unit_columns) {
-        let column = unit_column + comptime!(own * tile.units[0]);
-        let place = column % comptime!(gather.columns());
-        let chain = column / comptime!(gather.columns());
-        let [_, across] = comptime!(gather.grid());
-        let y = place / across * comptime!(gather.spread) + residue / comptime!(gather.spread);
-        let x = place % across * comptime!(gather.spread) + residue % comptime!(gather.spread);
-        if column < columns && y < height && x < width {
-            let first = (chain * rows * height + y) * width + x;
-            #[unroll]
-            for own_row in 0..comptime!(tile.unit_rows) {
-                let vector = unit_row + own_row;
-                let sum = sums[comptime!(own_row * tile.unit_columns + own)];
-                #[unroll]
-                for lane in 0..N::value() {
-                    let row = vector * N::value() + lane;
-                    if row < rows {
-                        let at = first + row * comptime!(height * width);
-                        let mut value = sum[lane];
-                        if comptime!(ending.has_bias) {
-                            value += bias[vector][lane];
-                        }
-                        if comptime!(ending.has_addend) {
-                            value += addend[at];
-                        }
-                        if comptime!(!ending.activation.is_invertible()) {
-                            before[at] = value;
-                        }
-                        value = activated(value, numbers.activation, ending.activation);
-                        if comptime!(ending.derivative != Curve::Identity) {
-                            value *= derivative(kept[at], numbers.derivative, ending.derivative);
-                        }
-                        target[at] = value;
-                    }
-                }
-            }
+    let [rows, height, width] = comptime!(cut.gather.target);
+    if column.is_there && row < rows {
+        let at = column.first + row * comptime!(height * width);
+        let mut value = sum;
+        if comptime!(ending.has_bias) {
+            value += bias[row / N::value()][row % N::value()];
         }
+        if comptime!(ending.has_addend) {
+            value += addend[at];
+        }
+        if comptime!(!ending.activation.is_invertible()) {
+            before[at] = value;
+        }
+        value = activated(value, numbers.activation, ending.activation);
+        if comptime!(ending.derivative != Curve::Identity) {
+            value *= derivative(kept[at], numbers.derivative, ending.derivative);
+        }
+        target[at] = value;
     }
 }

@@ -10,8 +10,8 @@ use super::tile::Cut;
 #[derive(CubeType)]
 pub(super) struct OwnColumns {
     /// The first column of the cube's that the unit brings, and the first line.
-    column: usize,
-    line: usize,
+    pub(super) column: usize,
+    pub(super) line: usize,
     /// Where each column's first tap of the piece is in the source, modulo 2³².
     places: Array<u32>,
     /// A bit for each tap that is inside.

@@ -10,6 +10,7 @@ mod loading;
 mod net;
 mod pool;
 mod product;
+mod tensor_cores;
 mod tile;
 mod update;
 

@@ -6,7 +6,7 @@
 
 use cubecl::prelude::*;
 
-use super::finish::{Finish, Numbers, finish};
+use super::finish::{Finish, Numbers, column_of, finish_row};
 use super::loading::{
     OwnColumns, own_columns, own_weights, read_left, read_right, write_left, write_right,
 };
@@ -52,20 +52,37 @@ pub(super) fn product<N: Size>(
             weights, source, &mut own, &mut sums, first_row, residue, cut,
         );
     }
-    finish::<N>(
-        &sums,
-        bias,
-        addend,
-        kept,
-        before,
-        target,
-        numbers,
-        first_column,
-        first_row,
-        columns,
-        cut,
-        ending,
-    );
+    let unit_column = first_column + unit % comptime!(cut.tile.units[0]);
+    let unit_row = unit / comptime!(cut.tile.units[0]) * comptime!(cut.tile.unit_rows);
+    #[unroll]
+    for column in 0..comptime!(cut.tile.unit_columns) {
+        let place = column_of(
+            unit_column + comptime!(column * cut.tile.units[0]),
+            residue,
+            columns,
+            cut,
+        );
+        #[unroll]
+        for row in 0..comptime!(cut.tile.unit_rows) {
+            let sum = sums[comptime!(row * cut.tile.unit_columns + column)];
+            #[unroll]
+            for lane in 0..N::value() {
+                finish_row::<N>(
+                    sum[lane],
+                    (first_row + unit_row + row) * N::value() + lane,
+                    &place,
+                    bias,
+                    addend,
+                    kept,
+                    before,
+                    target,
+                    numbers,
+                    cut,
+                    ending,
+                );
+            }
+        }
+    }
 }
 
 /// One piece is at work while the next one arrives.

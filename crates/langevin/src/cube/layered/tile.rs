@@ -1,6 +1,8 @@
 //! How a matrix product is cut into cubes.
 
 use super::gather::Gather;
+use super::tensor_cores::{APART, PLANE, SIDE, STEP};
+use crate::cube::CubePrecision;
 
 /// The part of a product that a cube computes, and that a unit does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -56,6 +58,8 @@ impl Tile {
 pub(super) struct Cut {
     pub(super) gather: Gather,
     pub(super) tile: Tile,
+    /// TF32 is for tensor cores, whose fragments have sixteen rows.
+    pub(super) precision: CubePrecision,
 }
 
 impl Cut {
@@ -67,7 +71,13 @@ impl Cut {
         chains: usize,
         multiprocessors: usize,
         shared_bytes: usize,
+        precision: CubePrecision,
     ) -> Option<Self> {
+        // Too few rows for a fragment.
+        let precision = match precision {
+            CubePrecision::Tf32 if gather.target[0] < SIDE => CubePrecision::F32,
+            precision => precision,
+        };
         let row_vectors = gather.target[0].div_ceil(4);
         let fits = |cut: &Self| {
             // Rows that do not exist are computed all the same.
@@ -77,7 +87,11 @@ impl Cut {
             };
             rows && cut.shared_bytes() <= shared_bytes
         };
-        let cuts = TILES.into_iter().map(|tile| Self { gather, tile });
+        let cuts = TILES.into_iter().map(|tile| Self {
+            gather,
+            tile,
+            precision,
+        });
         let mut fitting = cuts.filter(fits);
         let is_busy = |cut: &Self| {
             let [columns, rows] = cut.cubes(chains);
@@ -97,10 +111,14 @@ impl Cut {
 
     /// Lines of a piece.
     pub(super) fn lines(&self) -> usize {
-        const ABOUT: usize = 8;
-
+        // Steps of tensor cores that are not filled up with zeros, or fewer than half.
+        let about = match (self.precision, self.gather.taps) {
+            (CubePrecision::F32, _) => 8,
+            (CubePrecision::Tf32, 3) => 18,
+            (CubePrecision::Tf32, _) => 16,
+        };
         let (taps, square) = (self.gather.taps, self.square());
-        let whole = square * (ABOUT / square).max(1);
+        let whole = square * (about / square).max(1);
         // Units that share a column bring whole channels each, or whole rows of one channel's taps.
         let own = whole / self.sharing();
         let is_even = own * self.sharing() == whole;
@@ -111,6 +129,35 @@ impl Cut {
         } else {
             whole * self.sharing()
         }
+    }
+
+    /// Lines of a piece in shared memory.
+    pub(super) fn padded_lines(&self) -> usize {
+        match self.precision {
+            CubePrecision::F32 => self.lines(),
+            CubePrecision::Tf32 => self.lines().next_multiple_of(STEP),
+        }
+    }
+
+    /// Numbers that fill a piece up, of lines of `row` numbers.
+    pub(super) fn padding(&self, row: usize) -> usize {
+        (self.padded_lines() - self.lines()) * row
+    }
+
+    /// Planes of a cube along rows and along columns.
+    pub(super) fn planes(&self) -> [usize; 2] {
+        let planes = self.tile.units() / PLANE;
+        let rows = if self.tile.row_vectors() >= 16 { 2 } else { 1 };
+        [rows, planes / rows]
+    }
+
+    /// Fragments of a plane along rows and along columns.
+    pub(super) fn fragments(&self) -> [usize; 2] {
+        let [rows, columns] = self.planes();
+        [
+            4 * self.tile.row_vectors() / SIDE / rows,
+            self.tile.columns() / SIDE / columns,
+        ]
     }
 
     /// Taps of a channel.
@@ -209,7 +256,14 @@ impl Cut {
     }
 
     fn shared_bytes(&self) -> usize {
-        (4 * self.shared_left() + self.shared_right()) * size_of::<f32>()
+        let numbers = match self.precision {
+            CubePrecision::F32 => 4 * self.shared_left() + self.shared_right(),
+            CubePrecision::Tf32 => {
+                let row = 4 * self.tile.row_vectors() + self.tile.columns() + 2 * APART;
+                2 * self.padded_lines() * row + self.tile.units() / PLANE * SIDE * SIDE
+            }
+        };
+        numbers * size_of::<f32>()
     }
 }
 
@@ -233,7 +287,8 @@ mod tests {
 
     fn chosen(input: [usize; 3], outputs: usize, chains: usize) -> Tile {
         let [gather, _] = gathers(input, outputs, 3);
-        Cut::best(gather, chains, 132, 48 << 10).unwrap().tile
+        let cut = Cut::best(gather, chains, 132, 48 << 10, CubePrecision::F32);
+        cut.unwrap().tile
     }
 
     #[test]
@@ -249,7 +304,10 @@ mod tests {
     #[test]
     fn little_shared_memory_means_small_tiles_or_none() {
         let [gather, _] = gathers([64, 16, 16], 128, 4);
-        let tile = |bytes| Cut::best(gather, 1000, 132, bytes).map(|cut| cut.tile);
+        let tile = |bytes| {
+            let cut = Cut::best(gather, 1000, 132, bytes, CubePrecision::F32);
+            cut.map(|cut| cut.tile)
+        };
         assert_eq!(tile(32 << 10), Some(TILES[0]));
         assert_eq!(tile(16 << 10), Some(TILES[1]));
         assert_eq!(tile(1 << 10), None);
@@ -261,14 +319,38 @@ mod tests {
     fn pieces_are_even() {
         for tile in TILES {
             for kernel in 1..=5 {
-                for gather in gathers([7, 9, 9], 5, kernel) {
-                    let cut = Cut { gather, tile };
+                let precisions = [CubePrecision::F32, CubePrecision::Tf32];
+                let gathers = gathers([7, 9, 9], 5, kernel);
+                for (gather, precision) in gathers.into_iter().zip(precisions.into_iter().cycle()) {
+                    let cut = Cut {
+                        gather,
+                        tile,
+                        precision,
+                    };
                     let (columns, units) = (tile.columns(), tile.units());
                     assert!(columns % units == 0 || units % columns == 0, "{cut:?}");
                     assert_eq!(cut.lines() % cut.square(), 0, "{cut:?}");
                     assert_eq!(cut.own_lines() * cut.sharing(), cut.lines(), "{cut:?}");
                     assert_eq!(cut.own_lines() % gather.taps, 0, "{cut:?}");
                     assert!(cut.own_lines() <= 32, "{cut:?}");
+                }
+            }
+        }
+    }
+
+    /// Planes divide a tile into whole fragments, and steps of eight lines are not mostly zeros.
+    #[test]
+    fn fragments_fill_the_tile() {
+        for kernel in 1..=5 {
+            for gather in gathers([48, 16, 16], 64, kernel) {
+                for chains in [1, 100, 1000] {
+                    let precision = CubePrecision::Tf32;
+                    let cut = Cut::best(gather, chains, 132, 48 << 10, precision).unwrap();
+                    let ([a, b], [c, d]) = (cut.planes(), cut.fragments());
+                    assert_eq!(a * c * SIDE, 4 * cut.tile.row_vectors(), "{cut:?}");
+                    assert_eq!(b * d * SIDE, cut.tile.columns(), "{cut:?}");
+                    assert!(cut.padded_lines() <= cut.lines() + 7, "{cut:?}");
+                    assert!(3 * cut.padded_lines() <= 4 * cut.lines(), "{cut:?}");
                 }
             }
         }
