@@ -73,7 +73,7 @@ pub(crate) enum MeasuredEngine {
 }
 
 impl MeasuredEngine {
-    /// What is left of the factors of its products. For `tensor` on a GPU burn decides, which also measures TF32.
+    /// What is left of the factors of its products. For `tensor` burn decides, which may take TF32 on a GPU that has it.
     pub(crate) fn precision(self) -> Precision {
         match self {
             Self::Tensor | Self::Fused | Self::Cube => Precision::F32,
