@@ -171,8 +171,9 @@ pub(crate) struct BackendArguments {
     /// here [default: flex, or that of the run that is resumed or diagnosed].
     #[arg(long, value_name = "NAME[:DEVICE]")]
     pub(crate) backend: Option<BackendChoice>,
-    /// How chains are run: fused (hand-written CPU code), cube (hand-written GPU kernels), cube-tf32 (the same with products in
-    /// TF32, 11 bits, on the tensor cores of NVIDIA GPUs), tensor (burn's operations), or auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
+    /// How chains are run: fused (hand-written CPU code), cube (hand-written GPU kernels), cube-tf32 (the same for images, with
+    /// products rounded to TF32, a mantissa of 10 bits, on the tensor cores of NVIDIA GPUs), tensor (burn's operations), or
+    /// auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
     /// run that is resumed or diagnosed, if both compute on the CPU or both on a GPU].
     #[arg(long, value_enum, value_name = "NAME")]
     pub(crate) engine: Option<EngineName>,
@@ -229,7 +230,11 @@ impl BackendArguments {
         let engine = self.engine.or_else(|| {
             // A run that moves to a GPU leaves the CPU's engine behind, and the other way round.
             earlier_backend.filter(|earlier| earlier.is_gpu() == backend.is_gpu())?;
-            EngineName::from_str(earlier?.1, false).ok()
+            let engine = EngineName::from_str(earlier?.1, false).ok()?;
+            // TF32 is CUDA's alone.
+            let is_possible =
+                !matches!(engine, EngineName::CubeTf32) || matches!(backend, BackendName::Cuda(_));
+            is_possible.then_some(engine)
         });
         let engine = engine.map(EngineChoice::from).unwrap_or_default();
         backend.check_engine(engine)?;
@@ -287,6 +292,7 @@ mod tests {
             (Some("cuda"), ("flex", "fused"), ("cuda", Auto)),
             (Some("wgpu:cpu"), ("flex", "tensor"), ("wgpu:cpu", Auto)),
             (Some("flex"), ("cuda:1", "cube"), ("flex", Auto)),
+            (Some("wgpu"), ("cuda", "cube-tf32"), ("wgpu", Auto)),
             (Some("flex"), ("wgpu", "tensor"), ("flex", Auto)),
         ];
         for (asked, earlier, (backend, engine)) in cases {

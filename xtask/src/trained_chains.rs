@@ -75,6 +75,14 @@ impl<B: AutodiffBackend> TrainedChains<B> {
         Engine::<B, Net<B>>::name(&self.engine)
     }
 
+    /// The name of the engine that maps landscapes: what runs chains on a GPU leaves them to tensors.
+    pub(crate) fn landscape_engine_name(&self) -> &'static str {
+        match self.engine_name() {
+            "fused" => "fused",
+            _ => "tensor",
+        }
+    }
+
     /// Runs chains from `states`, row by row.
     pub(crate) fn run(&self, states: Vec<f32>, run: &ChainRun) -> Result<Walked, DriverError> {
         let outcome = Engine::<B, _>::run(&self.engine, &self.net, self.tensor(states), run)?;

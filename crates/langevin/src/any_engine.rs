@@ -25,12 +25,27 @@ pub enum EngineChoice {
     Fused,
     /// Hand-written GPU kernels.
     Cube,
-    /// The same with products in TF32.
+    /// The same with products rounded to TF32, where the net's layers and the device are for it.
     CubeTf32,
+}
+
+impl EngineChoice {
+    /// The name by which it is asked for.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Tensor => "tensor",
+            Self::Fused => "fused",
+            Self::Cube => "cube",
+            Self::CubeTf32 => "cube-tf32",
+        }
+    }
 }
 
 /// One of the engines, decided once for a net.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum AnyEngine {
     /// Tensor operations and automatic differentiation.
     Tensor(TensorEngine),
@@ -57,7 +72,7 @@ impl AnyEngine {
         match choice {
             EngineChoice::Tensor => return Ok((tensor(), None)),
             EngineChoice::Cube | EngineChoice::CubeTf32 => {
-                return Err(LangevinError::NotCubed("the CPU".to_owned()));
+                return Err(LangevinError::NotCubed("kernels for the CPU".to_owned()));
             }
             EngineChoice::Auto | EngineChoice::Fused => {}
         }
@@ -72,7 +87,7 @@ impl AnyEngine {
     /// As [`Self::choose`], for a GPU, on which `cube` runs.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] when the cube engine was asked for and lacks a layer, [`LangevinError::NotFused`] when the
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoTf32`] when the cube engine was asked for and lacks a layer or the precision, [`LangevinError::NotFused`] when the
     /// fused engine was, which runs on the CPU.
     #[cfg(feature = "cube")]
     pub fn choose_on_gpu<E: Layered>(

@@ -400,7 +400,7 @@ impl BackendTask for Prepare<'_> {
         let chains = self
             .settings
             .chains_on::<B>(weights, (self.backend, self.engine), device)?;
-        self.settings.engine = chains.engine_name().to_owned();
+        self.settings.engine = chains.landscape_engine_name().to_owned();
         let cost = Cost::measure(&chains, self.settings, self.initial)?;
         self.screen.tell(&cost.describe());
         Ok(())

@@ -44,7 +44,7 @@ impl BackendTask for MapJob<'_> {
         let chains = chains.cancelled_by(&self.stop);
         // A later part of a map may run elsewhere.
         state.settings.backend = self.backend.to_string();
-        state.settings.engine = chains.engine_name().to_owned();
+        state.settings.engine = chains.landscape_engine_name().to_owned();
         self.folder.write_state(&state)?;
         let mut watch = Watch::new(self.screen, &self.stop);
         let (minima, found) = match state.found.take() {

@@ -31,7 +31,7 @@ pub(crate) struct StudyState {
     pub(crate) name: String,
     /// The backend as it was asked for, or chosen.
     pub(crate) backend: String,
-    /// The engine as it was asked for: auto, tensor, fused or cube.
+    /// The engine as it was asked for: auto, tensor, fused, cube or cube-tf32.
     pub(crate) engine: String,
     /// Version of this program.
     pub(crate) version: String,
@@ -79,9 +79,8 @@ impl StudyFolder {
             root,
         };
         folder.write(CONFIG, &study.config)?;
-        let engine = format!("{engine:?}").to_lowercase();
         let backend = backend.to_string();
-        let state = StudyState::new(&study.name, &backend, &engine, &study.config);
+        let state = StudyState::new(&study.name, &backend, engine.name(), &study.config);
         folder.write_state(&state)?;
         for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
             RunFolder::prepare(&folder.run(&variant.name), config)?;
@@ -143,7 +142,7 @@ impl StudyFolder {
         };
         // What is fused or cube was so by choice of the program, or would be again.
         let engine = match &info {
-            Some(info) if info.engine == "tensor" => "tensor",
+            Some(info) if ["tensor", "cube-tf32"].contains(&&*info.engine) => &*info.engine,
             _ => "auto",
         };
         StudyState::new(name, &backend, engine, config)

@@ -26,6 +26,8 @@ pub(super) struct Request<'a> {
 pub(super) struct Options {
     pub(super) units_per_neuron: Option<NonZeroUsize>,
     pub(super) precision: CubePrecision,
+    pub(super) multiprocessors: Option<NonZeroUsize>,
+    pub(super) most_chains: Option<NonZeroUsize>,
 }
 
 impl Request<'_> {
@@ -40,7 +42,7 @@ impl Request<'_> {
 }
 
 /// Chains after their steps, row by row.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(super) struct Walked {
     pub(super) states: Vec<f32>,
     /// Σ over steps of ‖∇F‖₂, one for each chain.
@@ -89,12 +91,19 @@ impl<R: Runtime> Gpu<R> {
         }
     }
 
-    /// Multiprocessors; where the runtime does not tell, as many as a mid-range card has.
-    pub(super) fn multiprocessors(&self) -> usize {
+    /// Multiprocessors; where neither user nor runtime tell, as many as a mid-range card has.
+    pub(super) fn multiprocessors(&self, options: Options) -> usize {
         const USUAL: u32 = 40;
 
         let hardware = &self.client.properties().hardware;
-        hardware.num_streaming_multiprocessors.unwrap_or(USUAL) as usize
+        let told = hardware.num_streaming_multiprocessors.unwrap_or(USUAL) as usize;
+        options.multiprocessors.map_or(told, NonZeroUsize::get)
+    }
+
+    /// Numbers that a buffer can have, so that its places can be counted in 32 bits.
+    pub(super) fn most_numbers(&self) -> usize {
+        let page = self.client.properties().memory.max_page_size as usize;
+        (page / size_of::<f32>()).min(u32::MAX as usize)
     }
 
     /// So many cubes or a few more, in rows: devices limit how many there are along an axis.
@@ -116,19 +125,17 @@ impl<R: Runtime> Gpu<R> {
     /// Hands over what was launched. A kernel that does not compile is only reported here; reading would return what was there
     /// before.
     pub(super) fn flush(&self) -> Result<(), LangevinError> {
-        let flushed = self.client.flush();
-        flushed.map_err(|error| LangevinError::Backend(format!("{error:?}")))
+        self.client.flush().map_err(failed)
     }
 
     pub(super) fn read(&self, handle: &Handle) -> Result<Bytes, LangevinError> {
-        let read = self.client.read_one(handle.clone());
-        read.map_err(|error| LangevinError::Backend(format!("{error:?}")))
+        self.client.read_one(handle.clone()).map_err(failed)
     }
 }
 
 impl<R: Runtime> Device for Gpu<R> {
     fn fits_dense(&self, net: &DenseNet, options: Options) -> Result<(), LangevinError> {
-        super::dense::fits(self, net, options.units_per_neuron)
+        super::dense::fits(self, net, options)
     }
 
     fn walk_dense(
@@ -141,7 +148,7 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 
     fn fits_layered(&self, net: &LayeredNet, options: Options) -> Result<(), LangevinError> {
-        super::layered::fits(self, net, options.precision)
+        super::layered::fits(self, net, options)
     }
 
     fn walk_layered(
@@ -154,8 +161,11 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 
     fn reserved_memory(&self) -> Result<u64, LangevinError> {
-        let usage = self.client.memory_usage();
-        let usage = usage.map_err(|error| LangevinError::Backend(format!("{error:?}")))?;
+        let usage = self.client.memory_usage().map_err(failed)?;
         Ok(usage.bytes_reserved)
     }
+}
+
+fn failed(error: impl std::fmt::Debug) -> LangevinError {
+    LangevinError::Backend(format!("{error:?}"))
 }

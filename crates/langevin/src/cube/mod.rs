@@ -26,16 +26,18 @@ pub enum CubePrecision {
     /// All 24 bits.
     #[default]
     F32,
-    /// 11 bits, on tensor cores: faster, with a relative error of about 10⁻³ in ∇F. PyTorch's convolutions do the same by default
-    /// on GPUs that can.
+    /// A mantissa of 10 bits, on tensor cores. PyTorch's convolutions do the same by default on GPUs that can.
     Tf32,
 }
 
 /// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on the way.
 ///
 /// Small nets of dense layers with leaky ReLU (the toy net of arXiv 1903.12370 is one) go up to a thousand steps a launch; images
-/// and wide nets take a launch or two a layer and one for the step, all from buffers that are there from the start. The chains are
-/// the same either way. The kernel is ULA; MALA is for the tensor engine.
+/// and wide nets take two launches a layer, nine a non-local block, and two for the step, from buffers that are there from the start. The chains
+/// are the same either way. The kernel is ULA; MALA is for the tensor engine.
+///
+/// It lacks convolutions with kernels beyond 5×5 that do not cover their image, activations that are not right after a convolution or a
+/// linear layer, and negative slopes. Where F or ∇F overflow, a state is not a number here that may be infinite elsewhere.
 ///
 /// The noise is the project's own stream, computed in the kernel, so chains walk the paths of the other engines to rounding. It does not
 /// depend on burn's backend: states and parameters are handed over once a run.
@@ -66,7 +68,7 @@ impl CubeEngine {
     /// Whether the engine has every layer of the net, for states of `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] names what it lacks, [`LangevinError::Description`] what does not fit.
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoTf32`] names what it lacks, [`LangevinError::Description`] what does not fit.
     pub fn supports<E: Layered>(
         &self,
         energy: &E,
@@ -94,6 +96,11 @@ impl CubeEngine {
         if let Ok(net) = DenseNet::new(&layers, state_shape)
             && self.device.fits_dense(&net, self.options).is_ok()
         {
+            if self.options.precision == CubePrecision::Tf32 {
+                return Err(LangevinError::NoTf32(
+                    "a small dense net, whose chains run in one launch",
+                ));
+            }
             return Ok(Layout::Dense(net));
         }
         let net = LayeredNet::new(&layers, state_shape)?;
@@ -101,8 +108,9 @@ impl CubeEngine {
         Ok(Layout::Layered(net))
     }
 
-    /// How many units share a neuron when whole chains are run in a launch: 1, 2 or at most 4, fewer where a cube has no room for them.
-    /// By default 4 where the runtime says that units can shuffle, else 1. It changes the order of sums and so the rounding.
+    /// How many units share a neuron when whole chains are run in a launch: 4, 2 or 1, the largest of these that is not more than
+    /// `units` and for which a cube has room. By default 4 where the runtime says that units can shuffle, else 1; asking for more on a
+    /// device that cannot fails when chains are run. It changes the order of sums and so the rounding.
     #[must_use]
     pub fn with_units_per_neuron(self, units: NonZeroUsize) -> Self {
         let options = Options {
@@ -112,7 +120,31 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// The precision of products' factors in nets that go layer by layer. Whole chains of small dense nets always have f32.
+    /// How many multiprocessors the device has, among which chains and products are divided. Only CUDA tells; otherwise 40 are assumed.
+    /// Cutting products changes no number; for small dense nets it decides between the kernel for few chains and that for many, which
+    /// round differently.
+    #[must_use]
+    pub fn with_multiprocessors(self, multiprocessors: NonZeroUsize) -> Self {
+        let options = Options {
+            multiprocessors: Some(multiprocessors),
+            ..self.options
+        };
+        Self { options, ..self }
+    }
+
+    /// The most chains that step together; more go one batch after the other, with the same result. By default as many as fit into
+    /// 1 GiB.
+    #[must_use]
+    pub fn with_most_chains(self, chains: NonZeroUsize) -> Self {
+        let options = Options {
+            most_chains: Some(chains),
+            ..self.options
+        };
+        Self { options, ..self }
+    }
+
+    /// The precision of products' factors. TF32 is for nets that go layer by layer, on devices with tensor cores for it, and there for
+    /// products of at least 16 rows, so not for the gradient of an image of three channels. Others are refused with [`LangevinError::NoTf32`].
     #[must_use]
     pub fn with_precision(self, precision: CubePrecision) -> Self {
         let options = Options {

@@ -1,14 +1,16 @@
-//! The cube engine against tensor operations and automatic differentiation, on any Vulkan driver: `--features wgpu`.
-#![cfg(feature = "wgpu")]
+//! The cube engine against tensor operations and automatic differentiation, on any Vulkan driver (`--features wgpu`) or NVIDIA GPU
+//! (`--features cuda`).
+#![cfg(any(feature = "cuda", feature = "wgpu"))]
 #![allow(clippy::unwrap_used)]
 
 mod stack;
 
 use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData};
-use cubecl::wgpu::{WgpuDevice, WgpuRuntime};
 use ebm_core::{Activation, NoiseKey, StepSize, Stream, Temperature};
 use ebm_langevin::{
     Bound, ChainOutcome, ChainRun, CubeEngine, CubePrecision, Engine, LangevinError, Mala,
@@ -19,16 +21,25 @@ use stack::Stack;
 
 type B = Autodiff<Flex>;
 
-/// None, with a word about it, where there is no Vulkan driver; a failure where `EBM_NEEDS_GPU` says that there is one.
+/// On an NVIDIA GPU, otherwise on what wgpu finds, as far as this is built for them. None, with a word about it, where there is
+/// neither; a failure where `EBM_NEEDS_GPU` says that there is one.
 fn engine() -> Option<CubeEngine> {
-    let start = || CubeEngine::on::<WgpuRuntime>(&WgpuDevice::default());
-    let engine = std::panic::catch_unwind(start).ok();
+    type Start = fn() -> CubeEngine;
+    let starts: [Option<Start>; 2] = [
+        #[cfg(feature = "cuda")]
+        Some(|| CubeEngine::on::<cubecl::cuda::CudaRuntime>(&Default::default())),
+        #[cfg(not(feature = "cuda"))]
+        None,
+        #[cfg(feature = "wgpu")]
+        Some(|| CubeEngine::on::<cubecl::wgpu::WgpuRuntime>(&Default::default())),
+        #[cfg(not(feature = "wgpu"))]
+        None,
+    ];
+    let started = |start: Start| std::panic::catch_unwind(start).ok();
+    let engine = starts.into_iter().flatten().find_map(started);
     if engine.is_none() {
-        assert!(
-            std::env::var_os("EBM_NEEDS_GPU").is_none(),
-            "no device for wgpu"
-        );
-        eprintln!("no device for wgpu: nothing is tested");
+        assert!(std::env::var_os("EBM_NEEDS_GPU").is_none(), "no device");
+        eprintln!("no device: nothing is tested");
     }
     engine
 }
@@ -49,6 +60,10 @@ fn run_of(ula: Ula, first_step: u64, steps: u64) -> ChainRun {
         noise: NoiseKey::new(2, Stream::Langevin, 5),
         final_energies: true,
     }
+}
+
+fn number(count: usize) -> NonZeroUsize {
+    NonZeroUsize::new(count).unwrap()
 }
 
 fn learned(epsilon: f64) -> Ula {
@@ -105,9 +120,7 @@ fn chains_walk_as_with_tensors() {
     }
     // A software driver does not say that it can shuffle, but does.
     for units in [2, 4] {
-        let engine = engine
-            .clone()
-            .with_units_per_neuron(NonZeroUsize::new(units).unwrap());
+        let engine = engine.clone().with_units_per_neuron(number(units));
         let odd = Stack::dense(&[3, 7, 50, 5, 1], 0.0);
         assert_alike(&engine, &odd, 9, &run_of(learned(0.1), 0, 5));
         if units == 4 {
@@ -126,7 +139,8 @@ fn nets_and_kernels_of_all_kinds() {
     let bounded = learned(0.3)
         .with_gradient_clip(Some(Bound::new(0.05).unwrap()))
         .with_state_clamp(Some(Bound::new(0.8).unwrap()));
-    // Few chains and many go different ways.
+    // Few chains and many go different ways, on a device of so many multiprocessors.
+    let engine = engine.with_multiprocessors(number(40));
     for chains in [9, 350] {
         for (widths, slope, ula) in [
             (&[3, 7, 5, 1][..], 0.0, cold),
@@ -149,6 +163,7 @@ fn nets_and_kernels_of_all_kinds() {
 fn launches_join_without_a_seam() {
     let Some(engine) = engine() else { return };
     let net = Stack::dense(&[2, 8, 1], 0.05);
+    let engine = engine.with_multiprocessors(number(40));
     for chains in [3, 330] {
         let walk = |from: Tensor<Flex, 4>, first, steps| {
             let run = run_of(learned(0.05), first, steps);
@@ -243,9 +258,12 @@ fn other_dense_nets_and_kernels_of_images() {
     let Some(engine) = engine() else { return };
     let linear = Stack::dense(&[7, 1], 0.05);
     assert_alike(&engine, &linear, 3, &run_of(learned(0.1), 0, 3));
-    // Whole chains of more weights than registers hold.
-    let large = Stack::dense(&[3, 70, 60, 70, 1], 0.05);
-    assert_alike(&engine, &large, 6, &run_of(learned(0.1), 0, 3));
+    // Whole chains of more weights than registers hold, for eight, sixteen and 32 chains to a cube.
+    let large = Stack::dense(&[3, 70, 90, 170, 1], 0.05);
+    let one = engine.clone().with_multiprocessors(number(1));
+    for chains in [6, 18, 40] {
+        assert_alike(&one, &large, chains, &run_of(learned(0.1), 0, 3));
+    }
     let wide = Stack::dense(&[6, 1_500, 40, 1], 0.05);
     assert_alike(&engine, &wide, 70, &run_of(learned(0.1), 0, 3));
     let image = Stack::new([1, 6, 6]).conv(8, 3, 2, 1).leaky(0.05).linear(1);
@@ -292,6 +310,67 @@ fn memory_does_not_grow_with_steps() {
     }
 }
 
+/// However products are cut: from all in one cube to as many cubes as there can be.
+#[test]
+fn tiles_of_all_sizes() {
+    let Some(engine) = engine() else { return };
+    let net = Stack::new([3, 16, 16]).conv(40, 3, 1, 1).leaky(0.05);
+    let net = net
+        .conv(70, 4, 2, 1)
+        .leaky(0.05)
+        .conv(24, 5, 1, 2)
+        .leaky(0.05);
+    let net = net.linear(9).leaky(0.05).linear(1);
+    let run = run_of(learned(0.01), 0, 2);
+    for multiprocessors in [1, 40, 160, 10_000] {
+        let engine = engine.clone().with_multiprocessors(number(multiprocessors));
+        assert_alike(&engine, &net, 5, &run);
+    }
+}
+
+/// Chains that step one batch after the other are the same, bit for bit.
+#[test]
+fn batches_do_not_matter() {
+    let Some(engine) = engine() else { return };
+    let image = Stack::new([1, 4, 4]).conv(4, 3, 1, 1).leaky(0.05).linear(1);
+    // Small dense nets choose their kernel by the number of chains.
+    let engine = engine.with_multiprocessors(number(40));
+    for net in [image, Stack::dense(&[2, 8, 1], 0.05)] {
+        let walk = |engine: &CubeEngine| {
+            let run = run_of(learned(0.05), 0, 5);
+            Engine::<B, Stack>::run(engine, &net, states(7, net.shape), &run).unwrap()
+        };
+        let (whole, parts) = (
+            walk(&engine),
+            walk(&engine.clone().with_most_chains(number(3))),
+        );
+        assert_eq!(values(&whole), values(&parts));
+        assert_eq!(whole.energies, parts.energies);
+        assert_eq!(whole.gradient_magnitude, parts.gradient_magnitude);
+    }
+}
+
+#[test]
+fn no_chains_no_bias_and_a_stop() {
+    let Some(engine) = engine() else { return };
+    let image = Stack::new([1, 4, 4]).conv(4, 3, 1, 1).leaky(0.05).linear(1);
+    for net in [image, Stack::dense(&[2, 8, 1], 0.05)] {
+        let run = run_of(learned(0.05), 0, 5);
+        let walk = |engine: &CubeEngine, chains| {
+            Engine::<B, Stack>::run(engine, &net, states(chains, net.shape), &run)
+        };
+        let none = walk(&engine, 0).unwrap();
+        assert_eq!(none.states.dims()[0], 0);
+        assert_eq!(
+            (none.gradient_magnitude, none.energies),
+            (0.0, Some(Vec::new()))
+        );
+        let stopped = engine.clone().cancelled_by(Arc::new(AtomicBool::new(true)));
+        assert!(matches!(walk(&stopped, 2), Err(LangevinError::Cancelled)));
+        assert_alike(&engine, &net.without_biases(), 3, &run);
+    }
+}
+
 /// Where there are tensor cores for it: near, and not the same. Pooling may choose another of two values that are nearly equal, which
 /// changes a gradient by more than the rounding does.
 #[test]
@@ -318,10 +397,7 @@ fn products_in_tf32_are_near() {
         .leaky(0.05)
         .linear(1);
     if let Err(error) = engine.supports(&smooth, smooth.shape) {
-        assert!(
-            error.to_string().contains("tensor cores for TF32"),
-            "{error}"
-        );
+        assert!(matches!(error, LangevinError::NoTf32(_)), "{error}");
         return;
     }
     assert_eq!(Engine::<B, Stack>::name(&engine), "cube-tf32");

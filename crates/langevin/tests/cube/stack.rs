@@ -25,6 +25,8 @@ pub(crate) struct Stack {
     pub(crate) shape: [usize; 3],
     output: [usize; 3],
     pieces: Vec<Piece>,
+    /// Whether convolutions and linear layers have biases.
+    has_biases: bool,
 }
 
 impl Stack {
@@ -33,6 +35,7 @@ impl Stack {
             shape,
             output: shape,
             pieces: Vec::new(),
+            has_biases: true,
         }
     }
 
@@ -46,6 +49,20 @@ impl Stack {
             stack = stack.linear(width);
         }
         stack
+    }
+
+    /// The same net, whose convolutions and linear layers have no biases.
+    pub(crate) fn without_biases(mut self) -> Self {
+        for piece in &mut self.pieces {
+            match piece {
+                Piece::Convolution((_, bias), ..) | Piece::Linear(_, bias) => {
+                    *bias = bias.zeros_like();
+                }
+                _ => {}
+            }
+        }
+        self.has_biases = false;
+        self
     }
 
     /// A square kernel.
@@ -187,7 +204,7 @@ impl Layered for Stack {
                     stride: *stride,
                     padding: *padding,
                     weight: read(weight),
-                    bias: Some(read(bias)),
+                    bias: self.has_biases.then(|| read(bias)),
                 }
             }
             Piece::Linear(weight, bias) => {
@@ -196,7 +213,7 @@ impl Layered for Stack {
                     inputs,
                     outputs,
                     weight: read(weight),
-                    bias: Some(read(bias)),
+                    bias: self.has_biases.then(|| read(bias)),
                 }
             }
             Piece::Activation(activation) => LayerDescription::Activation(*activation),

@@ -11,7 +11,7 @@ use super::supply::{bring_noise, noise_place};
 use crate::cube::noise::Draws;
 use crate::cube::step::{Step, within};
 
-/// Takes `steps` Langevin steps. `states` is `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to
+/// Takes `steps` Langevin steps of chains that follow `chains_before` others in the noise. `states` is `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to
 /// `energies`. `parameters` is `[entries][units]`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
@@ -25,6 +25,7 @@ pub(super) fn walk_few<N: Size>(
     step: &Step,
     steps: u32,
     chains: u32,
+    chains_before: u32,
     #[comptime] layout: FewLayout,
 ) {
     let size = comptime!(layout.widths[0]);
@@ -64,7 +65,13 @@ pub(super) fn walk_few<N: Size>(
     let mut activations = Array::<Vector<f32, N>>::new(hidden);
     for number in 0..steps {
         if step.epsilon > 0.0 {
-            bring_noise(&mut noise, draws, number, first_chain as u32, supply);
+            bring_noise(
+                &mut noise,
+                draws,
+                number,
+                chains_before + first_chain as u32,
+                supply,
+            );
         }
         if is_first {
             values[neuron] = state;
@@ -94,7 +101,7 @@ pub(super) fn walk_few<N: Size>(
                 let slope = gradients[from + at * comptime!(layout.parts) + part];
                 sum = fma(Vector::new(weight), slope, sum);
             }
-            gradient = shared::<N>(sum, layout.clone());
+            gradient = summed_over_units::<N>(sum, layout.clone());
             if comptime!(layer > 0) {
                 let kept = activations[comptime!(layer - 1)];
                 gradient = masked::<N>(gradient, kept, slopes[comptime!(layer - 1)]);
@@ -186,7 +193,7 @@ fn forward<N: Size>(
             sum = fma(Vector::new(weight), value, sum);
         }
         let bias = held[comptime!(layout.bias(layer))];
-        let sum = shared::<N>(sum, layout.clone()) + Vector::new(bias);
+        let sum = summed_over_units::<N>(sum, layout.clone()) + Vector::new(bias);
         let value = masked::<N>(sum, sum, slopes[layer]);
         activations[layer] = value;
         if part == 0 {
@@ -198,7 +205,10 @@ fn forward<N: Size>(
 
 /// The sum over the units that share a neuron, for each of them.
 #[cube]
-fn shared<N: Size>(sum: Vector<f32, N>, #[comptime] layout: FewLayout) -> Vector<f32, N> {
+fn summed_over_units<N: Size>(
+    sum: Vector<f32, N>,
+    #[comptime] layout: FewLayout,
+) -> Vector<f32, N> {
     let mut total = sum;
     #[unroll]
     for halving in 0..comptime!(layout.parts.ilog2()) {

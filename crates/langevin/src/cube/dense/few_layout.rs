@@ -32,10 +32,11 @@ impl FewLayout {
 
     /// Whether units have registers for their weights.
     pub(super) fn holds_weights(&self) -> bool {
-        /// With its sums and addresses a unit stays below the 255 that it can have.
-        const MOST_HELD: usize = 160;
+        /// Registers of a multiprocessor of most cards, what a unit can have of them, and what it needs for sums and addresses.
+        const REGISTERS: [usize; 3] = [65_536, 255, 60];
 
-        self.entries() <= MOST_HELD
+        let [all, most, others] = REGISTERS;
+        self.entries() + others <= most.min(all / self.units)
     }
 
     /// How noise is made.

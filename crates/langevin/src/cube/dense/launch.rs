@@ -14,12 +14,15 @@ use super::many::walk_many;
 use super::many_layout::ManyLayout;
 use super::net::DenseNet;
 use crate::LangevinError;
-use crate::cube::device::{Gpu, Request, Walked};
+use crate::cube::device::{Gpu, Options, Request, Walked};
 use crate::cube::noise::draws_arguments;
 use crate::cube::step::{is_bounded, step_arguments};
 
-/// Steps of a launch at most: norms are summed in f32 within it, and a driver may stop kernels that run for seconds.
+/// Steps of a launch at most, because norms are summed in f32 within it.
 const TURN: u64 = 1_000;
+
+/// Multiply-adds of a launch at most: a driver may stop kernels that run for seconds.
+const MOST_WORK: u64 = 500_000_000_000;
 
 /// Units that share a neuron at most.
 const MOST_PARTS: usize = 4;
@@ -45,14 +48,15 @@ fn spread<R: Runtime>(
     net: &DenseNet,
     chains: usize,
     is_bounded: bool,
-    asked: Option<NonZeroUsize>,
+    options: Options,
 ) -> Result<Spread, LangevinError> {
     let hardware = &gpu.client.properties().hardware;
     let most_units = hardware.max_units_per_cube.min(hardware.max_cube_dim.0) as usize;
     let most_shared = hardware.max_shared_memory_size;
     // One chain to a cube while there are multiprocessors to spare, then up to four; beyond eight for each multiprocessor
     // they would have to wait for each other.
-    let lanes = match chains / (2 * gpu.multiprocessors()) {
+    let multiprocessors = gpu.multiprocessors(options);
+    let lanes = match chains / (2 * multiprocessors) {
         0 => Some(1),
         1 => Some(2),
         2..4 => Some(4),
@@ -60,7 +64,7 @@ fn spread<R: Runtime>(
     };
     let few = |lanes| {
         let all = [MOST_PARTS, 2, 1].into_iter();
-        all.filter(|parts| *parts <= most_parts(gpu, asked))
+        all.filter(|parts| *parts <= most_parts(gpu, options))
             .map(|parts| FewLayout::new(net, lanes, parts, is_bounded))
             .find(|layout| {
                 let fits = layout.units <= most_units && layout.shared_bytes() <= most_shared;
@@ -75,7 +79,7 @@ fn spread<R: Runtime>(
         .into_iter()
         .filter(|layout| layout.units() <= most_units && layout.shared_bytes() <= most_shared);
     // The most chains to a cube that leave no multiprocessor without work.
-    let is_busy = |layout: &ManyLayout| chains / (4 * layout.fours) >= gpu.multiprocessors();
+    let is_busy = |layout: &ManyLayout| chains / (4 * layout.fours) >= multiprocessors;
     let busy = fitting.clone().find(is_busy);
     let layout = busy.or_else(|| fitting.next_back());
     layout.map(Spread::Many).ok_or_else(|| {
@@ -88,11 +92,11 @@ fn spread<R: Runtime>(
 }
 
 /// How many units may share a neuron: as many as were asked for, or where the runtime says that units can shuffle.
-fn most_parts<R: Runtime>(gpu: &Gpu<R>, asked: Option<NonZeroUsize>) -> usize {
+fn most_parts<R: Runtime>(gpu: &Gpu<R>, options: Options) -> usize {
     let properties = gpu.client.properties();
     let can_shuffle = properties.features.plane.contains(Plane::Ops);
     let wanted = if can_shuffle { MOST_PARTS } else { 1 };
-    let wanted = asked.map_or(wanted, NonZeroUsize::get);
+    let wanted = options.units_per_neuron.map_or(wanted, NonZeroUsize::get);
     wanted.min(properties.hardware.plane_size_min as usize)
 }
 
@@ -100,29 +104,44 @@ fn most_parts<R: Runtime>(gpu: &Gpu<R>, asked: Option<NonZeroUsize>) -> usize {
 pub(in crate::cube) fn fits<R: Runtime>(
     gpu: &Gpu<R>,
     net: &DenseNet,
-    asked: Option<NonZeroUsize>,
+    options: Options,
 ) -> Result<(), LangevinError> {
     // With a chain to a cube least memory is needed, and that is tried last.
-    spread(gpu, net, 1 << 20, false, asked).map(|_| ())
+    spread(gpu, net, 1 << 20, false, options).map(|_| ())
 }
 
-/// Runs the chains whose states lie row by row in `states`.
+/// Runs the chains whose states lie row by row in `states`, as many at a time as buffers hold.
 pub(in crate::cube) fn walk<R: Runtime>(
     gpu: &Gpu<R>,
     net: &DenseNet,
     states: &[f32],
     request: Request<'_>,
 ) -> Result<Walked, LangevinError> {
+    let room = gpu.most_numbers() / net.size();
+    let asked = request.options.most_chains.map_or(room, NonZeroUsize::get);
+    let block = room.min(asked).max(1);
+    let mut walked = Walked::default();
+    for (number, states) in states.chunks(block * net.size()).enumerate() {
+        let part = walk_block(gpu, net, states, number * block, request)?;
+        walked.states.extend(part.states);
+        walked.norms.extend(part.norms);
+        walked.energies.extend(part.energies);
+    }
+    Ok(walked)
+}
+
+/// Runs chains `first_chain..`.
+fn walk_block<R: Runtime>(
+    gpu: &Gpu<R>,
+    net: &DenseNet,
+    states: &[f32],
+    first_chain: usize,
+    request: Request<'_>,
+) -> Result<Walked, LangevinError> {
     let Request { ula, run, .. } = request;
     let size = net.size();
     let chains = states.len() / size;
-    let spread = spread(
-        gpu,
-        net,
-        chains,
-        is_bounded(ula),
-        request.options.units_per_neuron,
-    )?;
+    let spread = spread(gpu, net, chains, is_bounded(ula), request.options)?;
     let parameters = match &spread {
         Spread::Few(layout) => net.by_units(layout),
         Spread::Many(layout) => net.by_fours(layout),
@@ -139,7 +158,8 @@ pub(in crate::cube) fn walk<R: Runtime>(
         request.check_cancelled()?;
         let first = run.first_step + done;
         let before_carry = (1 << 32) - (first & 0xffff_ffff);
-        let steps = (run.steps - done).min(TURN).min(before_carry);
+        let turn = (MOST_WORK / (net.multiply_adds() * chains as u64).max(1)).clamp(1, TURN);
+        let steps = (run.steps - done).min(turn).min(before_carry);
         let array = |handle: &Handle, length| {
             // SAFETY: the lengths are those of the buffers; kernels read parameters as they are packed for their layout, and of the
             // rest only what belongs to a chain.
@@ -168,6 +188,7 @@ pub(in crate::cube) fn walk<R: Runtime>(
                     step,
                     steps as u32,
                     chains as u32,
+                    first_chain as u32,
                     layout.clone(),
                 );
             },
@@ -186,6 +207,7 @@ pub(in crate::cube) fn walk<R: Runtime>(
                     step,
                     steps as u32,
                     chains as u32,
+                    first_chain as u32,
                     layout.clone(),
                 );
             },

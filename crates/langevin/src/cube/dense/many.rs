@@ -11,7 +11,7 @@ use super::supply::{bring_noise, noise_place};
 use crate::cube::noise::Draws;
 use crate::cube::step::{Step, within};
 
-/// Takes `steps` Langevin steps. `states` is `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to
+/// Takes `steps` Langevin steps of chains that follow `chains_before` others in the noise. `states` is `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to
 /// `energies`. Vectors are of four.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
@@ -25,6 +25,7 @@ pub(super) fn walk_many<N: Size>(
     step: &Step,
     steps: u32,
     chains: u32,
+    chains_before: u32,
     #[comptime] layout: ManyLayout,
 ) {
     let size = comptime!(layout.widths[0]);
@@ -61,7 +62,13 @@ pub(super) fn walk_many<N: Size>(
     let mut sums = Array::<Vector<f32, N>>::new(4usize);
     for number in 0..steps {
         if step.epsilon > 0.0 {
-            bring_noise(&mut noise, draws, number, cube_chain as u32, supply);
+            bring_noise(
+                &mut noise,
+                draws,
+                number,
+                chains_before + cube_chain as u32,
+                supply,
+            );
         }
         if has_state {
             #[unroll]

@@ -117,6 +117,12 @@ impl DenseNet {
         self.widths.iter().copied().max().unwrap_or(0)
     }
 
+    /// Multiply-adds of a step of a chain.
+    pub(super) fn multiply_adds(&self) -> u64 {
+        let weights = self.layers.iter().map(|(weights, _)| weights.len());
+        2 * weights.sum::<usize>() as u64
+    }
+
     /// The bias of the last layer.
     pub(super) fn last_bias(&self) -> f32 {
         self.layers.last().map_or(0.0, |(_, biases)| biases[0])

@@ -5,11 +5,12 @@ use cubecl::server::Handle;
 
 use super::activation::Curve;
 use super::gather::Shape;
-use super::memory::{block_size, has_tf32};
+use super::launches::Way;
+use super::memory::{block_size, cuts};
 use super::net::{LayeredNet, NonLocal, Product, Stage};
+use super::tile::Cut;
 use crate::LangevinError;
-use crate::cube::device::{Gpu, Request, Walked};
-use crate::cube::{CubePrecision, missing};
+use crate::cube::device::{Gpu, Options, Request, Walked};
 
 /// Steps between looks at norms and at the wish to stop.
 const TURN: u64 = 50;
@@ -18,12 +19,9 @@ const TURN: u64 = 50;
 pub(in crate::cube) fn fits<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
-    precision: CubePrecision,
+    options: Options,
 ) -> Result<(), LangevinError> {
-    if precision == CubePrecision::Tf32 && !has_tf32(gpu) {
-        return Err(missing("tensor cores for TF32 on this device"));
-    }
-    block_size(gpu, net, precision).map(|_| ())
+    block_size(gpu, net, options).map(|_| ())
 }
 
 /// Runs the chains whose states lie row by row in `states`, in blocks that fit into memory.
@@ -36,14 +34,14 @@ pub(in crate::cube) fn walk<R: Runtime>(
     let size = net.size();
     let chains = states.len() / size;
     let blocks = chains
-        .div_ceil(block_size(gpu, net, request.options.precision)?)
+        .div_ceil(block_size(gpu, net, request.options)?)
         .max(1);
     let block = chains.div_ceil(blocks).max(1);
     let parameters: Vec<_> = net.parameters.iter().map(|part| gpu.upload(part)).collect();
     let mut walked = Walked::default();
     for (number, states) in states.chunks(block * size).enumerate() {
         let chains = states.len() / size;
-        let block = Block::new(gpu, net, &parameters, states, number * block, request);
+        let block = Block::new(gpu, net, &parameters, states, number * block, request)?;
         walked.norms.extend(block.run(request)?);
         if request.run.final_energies {
             walked.energies.extend(block.energies()?);
@@ -70,7 +68,8 @@ pub(super) struct Block<'a, R: Runtime> {
     extra: Vec<Extra>,
     /// Read and written where a kernel is given something that it does not touch.
     pub(super) nothing: [Handle; 2],
-    pub(super) precision: CubePrecision,
+    /// How products are cut, by their numbers.
+    pub(super) cuts: Vec<[Cut; 2]>,
 }
 
 enum Extra {
@@ -108,7 +107,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         states: &[f32],
         first_chain: usize,
         request: Request<'_>,
-    ) -> Self {
+    ) -> Result<Self, LangevinError> {
         let chains = states.len() / net.size();
         let room = |numbers: usize| gpu.room(chains * numbers);
         let pair = |numbers: usize| [room(numbers), room(numbers)];
@@ -127,7 +126,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         });
         let mut values = vec![gpu.upload(states)];
         values.extend(net.shapes[1..].iter().map(|shape| room(size(shape))));
-        Self {
+        Ok(Self {
             gpu,
             net,
             parameters,
@@ -137,8 +136,8 @@ impl<'a, R: Runtime> Block<'a, R> {
             gradients: net.shapes.iter().map(|shape| room(size(shape))).collect(),
             extra: extra.collect(),
             nothing: [gpu.room(4), gpu.room(4)],
-            precision: request.options.precision,
-        }
+            cuts: cuts(gpu, net, chains, request.options)?,
+        })
     }
 
     /// Runs all steps; returns each chain's Σ‖∇F‖₂.
@@ -248,7 +247,7 @@ impl<'a, R: Runtime> Block<'a, R> {
             activation: product.curve(),
             derivative: (Curve::Identity, 1.0, None),
         };
-        self.product(&product.forward, product.weights[0], &operands);
+        self.product(product, Way::Forward, &operands);
     }
 
     fn backward_product(
@@ -268,7 +267,7 @@ impl<'a, R: Runtime> Block<'a, R> {
             activation: (Curve::Identity, 1.0),
             derivative,
         };
-        self.product(&product.backward, product.weights[1], &operands);
+        self.product(product, Way::Backward, &operands);
     }
 
     fn forward_block(

@@ -9,18 +9,24 @@ use super::activation::Curve;
 use super::attention::{Attention, SUM_UNITS, attend, attend_gradient, pooled_gradient};
 use super::chains::{AttentionRoom, Block, Operands};
 use super::finish::{Finish, NumbersLaunch};
-use super::gather::{Gather, Shape};
+use super::gather::Shape;
 use super::head::{UNITS, head_energy, head_gradient};
-use super::memory::cut;
-use super::net::NonLocal;
+use super::net::{NonLocal, Product};
 use super::pool::{Pool, pool_gradient, take_largest};
-use super::product::product;
+use super::product::product_f32;
 use super::tensor_cores::product_tf32;
 use super::update::update;
 use crate::cube::CubePrecision;
 use crate::cube::device::Request;
 use crate::cube::noise::draws_arguments;
 use crate::cube::step::{is_bounded, step_arguments};
+
+/// The direction of a product.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Way {
+    Forward,
+    Backward,
+}
 
 impl<R: Runtime> Block<'_, R> {
     /// From what the head sees to F.
@@ -120,11 +126,10 @@ impl<R: Runtime> Block<'_, R> {
         }
     }
 
-    pub(super) fn product(&self, gather: &Gather, weights: usize, operands: &Operands<'_>) {
-        // That there is one was asked before the first step.
-        let Some(cut) = cut(self.gpu, gather, self.chains, self.precision) else {
-            return;
-        };
+    pub(super) fn product(&self, product: &Product, way: Way, operands: &Operands<'_>) {
+        let cut = self.cuts[product.number][way as usize];
+        let weights = product.weights[way as usize];
+        let gather = cut.gather;
         let [across, down] = cut.cubes(self.chains);
         let cubes = CubeCount::Static(across as u32, down as u32, gather.products() as u32);
         let (activation, activation_number) = operands.activation;
@@ -139,7 +144,7 @@ impl<R: Runtime> Block<'_, R> {
         // Its length is not looked at where there is nothing.
         let target = |handle| self.image(handle, gather.target);
         let launch = match cut.precision {
-            CubePrecision::F32 => product::launch_unchecked::<R>,
+            CubePrecision::F32 => product_f32::launch_unchecked::<R>,
             CubePrecision::Tf32 => product_tf32::launch_unchecked::<R>,
         };
         // SAFETY: the lengths are those of the buffers; rows, columns and taps outside of weights, chains and images are left out.

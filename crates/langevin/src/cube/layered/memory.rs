@@ -1,70 +1,116 @@
 //! What the device has room and units for.
 
+use std::num::NonZeroUsize;
+
 use cubecl::features::MmaConfig;
 use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
+use super::attention::SUM_UNITS;
 use super::gather::{Gather, Shape};
+use super::head::UNITS;
 use super::net::{LayeredNet, Stage};
 use super::tensor_cores::{PLANE, SIDE, STEP};
 use super::tile::Cut;
 use crate::LangevinError;
-use crate::cube::CubePrecision;
-use crate::cube::device::Gpu;
+use crate::cube::device::{Gpu, Options};
+use crate::cube::{CubePrecision, missing};
 
 /// Bytes that the buffers of a block of chains may take together.
 const BUDGET: usize = 1 << 30;
 
 /// The most chains that the device takes at once.
+///
+/// # Errors
+/// [`LangevinError::NotCubed`] says what it has no room for, [`LangevinError::NoTf32`] that it lacks the precision.
 pub(super) fn block_size<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
-    precision: CubePrecision,
+    options: Options,
 ) -> Result<usize, LangevinError> {
-    let properties = gpu.client.properties();
+    if options.precision == CubePrecision::Tf32 && !has_tf32(gpu) {
+        return Err(LangevinError::NoTf32(
+            "this device, which lacks tensor cores for them",
+        ));
+    }
+    let hardware = &gpu.client.properties().hardware;
+    let no_room = |what: String| LangevinError::NotCubed(format!("room on this device for {what}"));
+    let units = UNITS.max(SUM_UNITS);
+    if units > hardware.max_units_per_cube.min(hardware.max_cube_dim.0) as usize {
+        return Err(no_room(format!("cubes of {units} units")));
+    }
+    cuts(gpu, net, 1, options)?;
+    let shared = hardware.max_shared_memory_size;
+    for bytes in net.attentions().map(|attention| attention.shared_bytes()) {
+        if bytes > shared {
+            return Err(no_room(format!(
+                "{bytes} bytes of a non-local block in shared memory"
+            )));
+        }
+    }
+    let room = gpu.most_numbers();
+    let parameters = net.parameters.iter().map(Vec::len).max().unwrap_or(0);
+    if parameters > room {
+        return Err(no_room(format!("a layer of {parameters} weights")));
+    }
     let numbers = buffers(net);
     let largest = numbers.iter().max().copied().unwrap_or(1).max(1);
     let per_chain = 4 * numbers.iter().sum::<usize>().max(1);
-    let page = properties.memory.max_page_size as usize / 4;
-    // The most columns of a product that has a cube for 32 of them, and counts within 32 bits.
-    let (across, down, _) = properties.hardware.max_cube_count;
+    // The most columns of a product that has a cube for 32 of them.
+    let (across, down, _) = hardware.max_cube_count;
     let most_columns = across as usize * 32;
     let pixels = net.shapes.iter().map(|shape| shape[1] * shape[2]).max();
     let most = [
         BUDGET / per_chain,
-        page / largest,
+        room / largest,
         most_columns / pixels.unwrap_or(1).max(1),
-        u32::MAX as usize / largest,
         down as usize,
+        options.most_chains.map_or(usize::MAX, NonZeroUsize::get),
     ];
-    let block = most.into_iter().min().unwrap_or(0);
-    let parameters = net.parameters.iter().map(Vec::len).max().unwrap_or(0);
-    let mut products = net.products();
-    let has_tiles = products.all(|gather| cut(gpu, gather, 1, precision).is_some());
-    let mut attentions = net.attentions();
-    let has_room = attentions.all(|attention| attention.shared_bytes() <= shared_memory(gpu));
-    if block == 0 || parameters > page || !has_tiles || !has_room {
-        return Err(LangevinError::NotCubed(format!(
-            "room on this device for a chain of {} MB",
-            per_chain / 1_000_000
-        )));
+    match most.into_iter().min() {
+        None | Some(0) => Err(no_room(format!("a chain of {} MB", per_chain / 1_000_000))),
+        Some(block) => Ok(block),
     }
-    Ok(block)
 }
 
-/// How a product is cut on this device.
-pub(super) fn cut<R: Runtime>(
+/// How every product of the net is cut on this device, forward and backward, in the order of their numbers.
+///
+/// # Errors
+/// [`LangevinError::NotCubed`] when there is no room for the pieces of one.
+pub(super) fn cuts<R: Runtime>(
     gpu: &Gpu<R>,
-    gather: &Gather,
+    net: &LayeredNet,
     chains: usize,
-    precision: CubePrecision,
-) -> Option<Cut> {
-    let shared = shared_memory(gpu);
-    Cut::best(*gather, chains, gpu.multiprocessors(), shared, precision)
+    options: Options,
+) -> Result<Vec<[Cut; 2]>, LangevinError> {
+    /// Bytes of shared memory; more would leave room for few cubes, even where there is more.
+    const ENOUGH: usize = 48 << 10;
+
+    let shared = gpu.client.properties().hardware.max_shared_memory_size;
+    let multiprocessors = gpu.multiprocessors(options);
+    let cut = |gather: &Gather| {
+        let precision = options.precision;
+        let cut = Cut::best(
+            *gather,
+            chains,
+            multiprocessors,
+            shared.min(ENOUGH),
+            precision,
+        );
+        cut.ok_or_else(|| {
+            missing(&format!(
+                "room in shared memory on this device for kernels of {} taps",
+                gather.taps * gather.taps
+            ))
+        })
+    };
+    net.products()
+        .map(|[forward, backward]| Ok([cut(forward)?, cut(backward)?]))
+        .collect()
 }
 
 /// Whether the device has tensor cores for TF32 as the kernel uses them.
-pub(super) fn has_tf32<R: Runtime>(gpu: &Gpu<R>) -> bool {
+fn has_tf32<R: Runtime>(gpu: &Gpu<R>) -> bool {
     let properties = gpu.client.properties();
     let hardware = &properties.hardware;
     let tf32 = ElemType::Float(FloatKind::TF32).into();
@@ -78,15 +124,6 @@ pub(super) fn has_tf32<R: Runtime>(gpu: &Gpu<R>) -> bool {
     };
     let planes = [hardware.plane_size_min, hardware.plane_size_max];
     properties.features.matmul.cmma.contains(&config) && planes == [PLANE as u32; 2]
-}
-
-/// Bytes of shared memory that a cube may have.
-fn shared_memory<R: Runtime>(gpu: &Gpu<R>) -> usize {
-    /// More would leave room for few cubes, even where there is more.
-    const ENOUGH: usize = 48 << 10;
-
-    let hardware = &gpu.client.properties().hardware;
-    hardware.max_shared_memory_size.min(ENOUGH)
 }
 
 /// Numbers that each buffer has for a chain.

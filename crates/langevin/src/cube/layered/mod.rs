@@ -1,4 +1,4 @@
-//! Chains of any described net, a few launches a step: no graph, no allocation and no host on the way.
+//! Chains of any described net, a few launches a step: no graph, and the host is asked for nothing for fifty steps.
 
 mod activation;
 mod attention;

@@ -19,6 +19,8 @@ pub(in crate::cube) struct LayeredNet {
     pub(super) parameters: Vec<Vec<f32>>,
     /// The buffer of the last layer: its weights and its bias.
     pub(super) head: usize,
+    /// How many products.
+    products: usize,
 }
 
 /// What a value goes through from one image to the next.
@@ -38,6 +40,8 @@ pub(super) struct Product {
     pub(super) weights: [usize; 2],
     pub(super) bias: usize,
     pub(super) activation: Option<Activation>,
+    /// Its place among all of the net.
+    pub(super) number: usize,
 }
 
 /// x + W · softmax(θ(x)ᵀφ(x)) g(x).
@@ -66,6 +70,7 @@ impl LayeredNet {
             shapes: vec![state_shape],
             parameters: Vec::new(),
             head: 0,
+            products: 0,
         };
         let last = layers.len().checked_sub(1);
         let last = last.ok_or_else(|| missing("nets without layers"))?;
@@ -176,8 +181,8 @@ impl LayeredNet {
         self.shapes[0].iter().product()
     }
 
-    /// Every matrix product of a step.
-    pub(super) fn products(&self) -> impl Iterator<Item = &Gather> {
+    /// Every product forward and backward, in the order of their numbers.
+    pub(super) fn products(&self) -> impl Iterator<Item = [&Gather; 2]> {
         fn of_stage(stage: &Stage) -> Vec<&Product> {
             match stage {
                 Stage::Product(product) => vec![product],
@@ -187,7 +192,7 @@ impl LayeredNet {
         }
 
         let products = self.stages.iter().flat_map(of_stage);
-        products.flat_map(|product| [&product.forward, &product.backward])
+        products.map(|product| [&product.forward, &product.backward])
     }
 
     /// The attention of every non-local block.
@@ -243,6 +248,8 @@ impl LayeredNet {
         bias: Option<&[f32]>,
     ) -> Result<Product, String> {
         let output = check(&convolution, weights, bias)?;
+        let number = self.products;
+        self.products += 1;
         let mut biases = bias.map_or_else(Vec::new, <[f32]>::to_vec);
         biases.resize(padded(convolution.outputs), 0.0);
         Ok(Product {
@@ -254,6 +261,7 @@ impl LayeredNet {
             ],
             bias: self.keep(biases),
             activation: None,
+            number,
         })
     }
 

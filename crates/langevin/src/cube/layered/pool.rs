@@ -50,7 +50,7 @@ pub(super) fn take_largest(
         let corner = corner(chain, channel, line, x, pool);
         let mut most = source[corner];
         for place in 1..comptime!(pool.size * pool.size) {
-            most = f32::max(most, source[corner + within(place, pool)]);
+            most = f32::max(most, source[corner + offset_of(place, pool)]);
         }
         target[at] = most;
     }
@@ -87,7 +87,7 @@ pub(super) fn pool_gradient(
             let value = source[here];
             let mut is_first = true;
             for place in 0..comptime!(size * size) {
-                let other = source[corner + within(place, pool)];
+                let other = source[corner + offset_of(place, pool)];
                 if other > value || (place < own && other == value) {
                     is_first = false;
                 }
@@ -114,7 +114,7 @@ fn corner(chain: usize, channel: usize, line: usize, x: usize, #[comptime] pool:
 
 /// How far a window's value number `place` is from its first.
 #[cube]
-fn within(place: usize, #[comptime] pool: Pool) -> usize {
+fn offset_of(place: usize, #[comptime] pool: Pool) -> usize {
     let size = comptime!(pool.size);
     place / size * comptime!(pool.source[2]) + place % size
 }

@@ -16,7 +16,7 @@ use super::tile::Cut;
 /// the end. Columns are those of all chains.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-pub(super) fn product<N: Size>(
+pub(super) fn product_f32<N: Size>(
     weights: &Array<Vector<f32, N>>,
     source: &Array<f32>,
     bias: &Array<Vector<f32, N>>,
