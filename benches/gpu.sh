@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# The GPU table: chains of the published nets, a learning iteration, memory over many steps; with --peers also PyTorch (eager and
-# with CUDA graphs) and JAX on the same card. Builds nothing: it needs the program, built anywhere with
+# The GPU table: chains of the published nets, whether their numbers are right, a learning iteration, memory over many steps; with
+# --peers also PyTorch (eager and with CUDA graphs) and JAX on the same card. Builds nothing: it needs the program, built anywhere with
 #   cargo build -p xtask --features cuda        (or wgpu)
-# and, on the machine with the card, its driver and for cuda NVRTC. Takes less than eight minutes.
+# and, on the machine with the card, its driver and for cuda NVRTC and the CUDA headers.
 set -euo pipefail
 
 usage() {
@@ -12,20 +12,22 @@ Usage: benches/gpu.sh [--binary FILE] [--backend NAME] [--peers PYTHON] [--out F
   --binary FILE     the program [default: target/debug/xtask beside this folder]
   --backend NAME    cuda, cuda:1, wgpu, vulkan, ... [default: cuda]
   --peers PYTHON    also measure PyTorch and JAX with this interpreter (pip install torch "jax[cuda12]")
-  --out FILE.json   where all numbers go [default: gpu-table.json]
+  --out FILE.json   where all numbers go, a new file [default: gpu-BACKEND-DATE.json]
   --steps N         steps over which memory is watched [default: 100000]
 END
 }
 
-here="$(cd "$(dirname "$0")" && pwd)"
+here="$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)"
 binary="$here/../target/debug/xtask"
 backend=cuda
-out=gpu-table.json
+out=
 steps=100000
 peers=()
 while [ $# -gt 0 ]; do
     case "$1" in
-        -h | --help) usage; exit 0 ;;
+        -h | --help)
+            usage
+            exit 0 ;;
         --binary | --backend | --peers | --out | --steps)
             if [ $# -lt 2 ]; then
                 echo "$1 needs a value" >&2
@@ -46,10 +48,12 @@ while [ $# -gt 0 ]; do
     esac
 done
 if [ ! -x "$binary" ]; then
-    echo "there is no program $binary: build it with \`cargo build -p xtask --features cuda\` or name it with --binary" >&2
+    echo "there is no program $binary: build it with \`cargo build -p xtask --features cuda\` (or wgpu), or name it with --binary" >&2
     exit 2
 fi
+out="${out:-gpu-${backend//:/-}-$(date +%Y%m%d-%H%M%S).json}"
 
-# One round: on a card that does nothing else, medians over blocks are steady, and with two precisions the peers take minutes.
-exec "$binary" bench --backend "$backend" --engine cube,cube-tf32,tensor --seconds 2 --rounds 1 \
-    --learning gmm_convergent,short-run,cifar10_nonconvergent --endurance "$steps" --out "$out" "${peers[@]}"
+# Two rounds, in turn with the peers. Without burn's own engine, which tries many kernels for each shape first; `bench --engine tensor`
+# measures it.
+exec "$binary" bench --backend "$backend" --engine cube,cube-tf32 --seconds 1 --rounds 2 \
+    --learning gmm_convergent,short-run,cifar10_nonconvergent --endurance "$steps" --out "$out" ${peers[@]+"${peers[@]}"}

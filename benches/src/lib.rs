@@ -82,6 +82,12 @@ impl<B: AutodiffBackend> Chains<B> {
         })
     }
 
+    /// The states as they are, `[chains, channels, height, width]`.
+    #[must_use]
+    pub fn states(&self) -> &Tensor<B::InnerBackend, 4> {
+        &self.states
+    }
+
     /// Runs `steps` Langevin steps and waits for them.
     ///
     /// # Errors

@@ -101,6 +101,9 @@ pub(crate) enum DriverError {
     /// A program to compare with failed.
     #[error("{0}")]
     Peer(String),
+    /// Measurements failed; the rest is there.
+    #[error("{0} of the measurements failed: see above, and `failed` in the file of --out")]
+    Bench(usize),
     /// A backend cannot start on this machine.
     #[error("the {name} backend cannot start here: {fault}, or use --backend flex for the CPU")]
     NoStart {

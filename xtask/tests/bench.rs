@@ -191,6 +191,54 @@ fn peers_that_fail() {
     ] {
         interpreter(&place, body);
         bench(&place, &TINY_PEERS).badly(1, &parts);
-        assert!(!place.path("f.json").exists());
+        // What was measured is not lost.
+        let record = place.json("f.json");
+        is_positive(&record["cases"][0]["ms_per_step"]);
+        assert_eq!(record["failed"].as_array().unwrap().len(), 1);
+        assert!(
+            record["failed"][0]["reason"]
+                .as_str()
+                .unwrap()
+                .contains(parts[1])
+        );
+        std::fs::remove_file(place.path("f.json")).unwrap();
     }
+}
+
+#[test]
+fn earlier_figures_stay() {
+    let place = Place::new();
+    place.write("f.json", "figures");
+    bench(&place, &["--out", "f.json"]).badly(2, &["f.json is there already", "new file"]);
+    assert_eq!(place.text("f.json"), "figures");
+}
+
+#[test]
+fn a_learning_iteration_next_to_its_steps() {
+    let place = Place::new();
+    let arguments = [
+        "--batch",
+        "8",
+        "--engine",
+        "fused",
+        "--learning",
+        "short-run",
+        "--out",
+        "f.json",
+    ];
+    let ended = bench(&place, &arguments).well();
+    assert!(
+        ended.stdout.contains("A learning iteration"),
+        "{}",
+        ended.stdout
+    );
+    let record = place.json("f.json");
+    let learning = &record["learning"][0];
+    assert_eq!(learning["experiment"], "short-run");
+    assert_eq!(learning["engine"], "fused-flex");
+    for key in ["iteration_ms", "steps_ms", "ratio"] {
+        is_positive(&learning[key]);
+    }
+    assert!(learning["iterations_ms"].as_array().unwrap().len() >= 3);
+    bench(&place, &["--learning", "none"]).badly(2, &["none"]);
 }

@@ -75,6 +75,19 @@ fn wgpu() -> Result<BackendName, String> {
     Err("no wgpu in this build".to_owned())
 }
 
+/// Whether a backend computes on what it is for, and not on a software driver.
+#[cfg(feature = "wgpu")]
+pub(crate) fn has_hardware(name: BackendName) -> bool {
+    !matches!(name, BackendName::Wgpu(_) | BackendName::Vulkan(_))
+        || super::adapter::hardware().is_some()
+}
+
+/// Whether a backend computes on what it is for, and not on a software driver.
+#[cfg(not(feature = "wgpu"))]
+pub(crate) fn has_hardware(_: BackendName) -> bool {
+    true
+}
+
 /// The backend, if it starts.
 fn starting(name: BackendName) -> Result<BackendName, String> {
     match dispatch(name, Nothing) {

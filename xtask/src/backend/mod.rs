@@ -12,7 +12,7 @@ use ebm_core::Layered;
 use ebm_langevin::CubeEngine;
 use ebm_langevin::{AnyEngine, EngineChoice};
 
-pub(crate) use self::choice::BackendChoice;
+pub(crate) use self::choice::{BackendChoice, has_hardware};
 pub(crate) use self::name::BackendName;
 use crate::error::DriverError;
 

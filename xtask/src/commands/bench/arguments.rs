@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use ebm_benches::Case;
 use ebm_langevin::EngineChoice;
 
-use crate::backend::BackendName;
+use crate::backend::BackendChoice;
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -16,9 +16,9 @@ use crate::backend::BackendName;
   cargo xtask bench --backend flex --peers peers/bin/python --out compared.json
   cargo xtask bench --learning gmm_convergent,cifar10_nonconvergent")]
 pub(crate) struct BenchArguments {
-    /// A backend to measure; may be repeated [default: all that this build and machine have].
-    #[arg(long, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) backend: Vec<BackendName>,
+    /// A backend to measure, as elsewhere; may be repeated [default: all that this build and machine have].
+    #[arg(long, value_name = "NAME[:DEVICE]", value_delimiter = ',')]
+    pub(crate) backend: Vec<BackendChoice>,
     /// An engine to measure; may be repeated [default: all that the backend has].
     #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
     pub(crate) engine: Vec<MeasuredEngine>,
@@ -29,11 +29,11 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) batch: Vec<u32>,
     /// Also measure a learning iteration of these experiments, next to its Langevin steps alone. Their data are replaced by noise
-    /// where they are images, so that nothing needs to be downloaded.
+    /// where they are images, so that nothing needs to be downloaded. On every backend, with the engines of --engine or with auto.
     #[arg(long, value_name = "EXPERIMENT", value_delimiter = ',')]
     pub(crate) learning: Vec<String>,
-    /// Run each case of the cube engine with 100 chains for so many steps more, and say what memory the GPU had reserved before
-    /// and after.
+    /// Also run toy and vanilla with the engine cube and 100 chains for so many steps, and say what memory the GPU had reserved
+    /// before and after.
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) endurance: Option<u64>,
     /// Seconds to measure each case for, beside the warm-up.
@@ -73,11 +73,12 @@ pub(crate) enum MeasuredEngine {
 }
 
 impl MeasuredEngine {
-    /// What is left of the factors of its products. For `tensor` burn decides, which may take TF32 on a GPU that has it.
-    pub(crate) fn precision(self) -> Precision {
+    /// What is left of the factors of its products on a device. For `tensor` on a GPU burn decides, which may take TF32.
+    pub(crate) fn precision(self, is_gpu: bool) -> &'static str {
         match self {
-            Self::Tensor | Self::Fused | Self::Cube => Precision::F32,
-            Self::CubeTf32 => Precision::Tf32,
+            Self::Tensor if is_gpu => "as burn has it",
+            Self::Tensor | Self::Fused | Self::Cube => Precision::F32.as_str(),
+            Self::CubeTf32 => Precision::Tf32.as_str(),
         }
     }
 
@@ -107,7 +108,7 @@ impl From<MeasuredEngine> for EngineChoice {
 pub(crate) enum Precision {
     /// All bits.
     F32,
-    /// 10 bits of the mantissa, on tensor cores.
+    /// A mantissa of 10 bits, on tensor cores.
     Tf32,
 }
 

@@ -26,9 +26,12 @@ pub(crate) struct PlannedLearning {
     experiment: String,
     config: ExperimentConfig,
     backend: BackendName,
+    engine: EngineChoice,
+    device: String,
 }
 
-/// Every experiment that was asked for on every backend that is measured.
+/// Every experiment that was asked for, on every backend that is measured, with every engine of those that were asked for which the
+/// backend has.
 ///
 /// # Errors
 /// [`DriverError::Config`] for an experiment that there is none of.
@@ -36,22 +39,33 @@ pub(crate) fn plan(
     arguments: &BenchArguments,
     cases: &[Planned],
 ) -> Result<Vec<PlannedLearning>, DriverError> {
-    let mut backends: Vec<BackendName> = Vec::new();
+    let mut places: Vec<(BackendName, String)> = Vec::new();
     for planned in cases {
-        if !backends.contains(&planned.backend) {
-            backends.push(planned.backend);
+        let place = (planned.backend, planned.device());
+        if !places.contains(&place) {
+            places.push(place);
         }
+    }
+    let mut engines: Vec<EngineChoice> = arguments.engine.iter().map(|&name| name.into()).collect();
+    if engines.is_empty() {
+        engines.push(EngineChoice::Auto);
     }
     let mut found = Vec::new();
     for name in &arguments.learning {
         let source = Source::Named(name.clone());
         let (config, experiment) = ExperimentConfig::load(&source, &[])?;
-        for &backend in &backends {
-            found.push(PlannedLearning {
-                experiment: experiment.clone(),
-                config: config.clone(),
-                backend,
-            });
+        for (backend, device) in &places {
+            for &engine in &engines {
+                if backend.check_engine(engine).is_ok() {
+                    found.push(PlannedLearning {
+                        experiment: experiment.clone(),
+                        config: config.clone(),
+                        backend: *backend,
+                        engine,
+                        device: device.clone(),
+                    });
+                }
+            }
         }
     }
     Ok(found)
@@ -60,7 +74,8 @@ pub(crate) fn plan(
 impl PlannedLearning {
     /// The name in messages.
     pub(crate) fn name(&self) -> String {
-        format!("learning/{} on {}", self.experiment, self.backend)
+        let engine = self.engine.name();
+        format!("learning/{}/{engine} on {}", self.experiment, self.backend)
     }
 
     /// Measures for about so many seconds.
@@ -89,12 +104,14 @@ impl BackendTask for MeasureLearning<'_> {
             experiment,
             config,
             backend,
+            engine: choice,
+            device: place,
         } = self.planned;
         let dataset = stand_in(config)?;
         let shape = dataset.shape();
         let net = config.net.init::<B>(shape, config.seed, &device)?;
         let frozen = net.clone().no_grad();
-        let engine = backend.engine(EngineChoice::Auto, &net, shape)?;
+        let engine = backend.engine(*choice, &net, shape)?;
         let name = Engine::<B, ebm_energy_net::Net<B>>::name(&engine);
         let learning = config.learning();
         let (batch, steps) = (learning.batch_size, learning.langevin.steps);
@@ -110,7 +127,7 @@ impl BackendTask for MeasureLearning<'_> {
         let start = NoiseStart::Uniform.draw(1.0, key, batch, channels * height * width)?;
         let start = Tensor::<B::InnerBackend, 1>::from_floats(start.as_slice(), &device);
         let start = start.reshape([batch, channels, height, width]);
-        let chains = backend.engine(EngineChoice::Auto, &net, shape)?;
+        let chains = backend.engine(*choice, &net, shape)?;
         let mut learner = Learner::new(learning, net, engine, dataset, device.clone())?;
         let mut iterate = || -> Result<(), DriverError> {
             learner.iterate()?;
@@ -129,15 +146,18 @@ impl BackendTask for MeasureLearning<'_> {
             iterations.push(milliseconds(&mut iterate)?);
             walks.push(milliseconds(walk)?);
         }
-        let [iteration_ms, steps_ms] = [iterations, walks].map(|times| median(&times));
+        let [iteration_ms, steps_ms] = [&iterations, &walks].map(|times| median(times));
         Ok(LearningRecord {
             experiment: experiment.clone(),
             engine: format!("{name}-{backend}"),
+            device: place.clone(),
             batch,
             steps,
             iteration_ms,
             steps_ms,
             ratio: iteration_ms / steps_ms,
+            iterations_ms: iterations,
+            all_steps_ms: walks,
         })
     }
 }

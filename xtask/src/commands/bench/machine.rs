@@ -55,17 +55,22 @@ fn processor() -> Option<String> {
 
 fn gpus() -> Option<Vec<String>> {
     let output = std::process::Command::new("nvidia-smi")
-        .args(["--query-gpu=name,driver_version", "--format=csv,noheader"])
+        .args([
+            "--query-gpu=name,compute_cap,memory.total,driver_version",
+            "--format=csv,noheader",
+        ])
         .output()
         .ok()
         .filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?;
-    let lines = text.lines().filter_map(|line| line.split_once(','));
-    Some(
-        lines
-            .map(|(name, driver)| format!("{}, driver {}", name.trim(), driver.trim()))
-            .collect(),
-    )
+    let of_line = |line: &str| {
+        let [name, capability, memory, driver] =
+            line.split(", ").collect::<Vec<_>>().try_into().ok()?;
+        Some(format!(
+            "{name}, {memory}, compute capability {capability}, driver {driver}"
+        ))
+    };
+    Some(text.lines().filter_map(of_line).collect())
 }
 
 /// The date and time in UTC, as ISO 8601 has it.

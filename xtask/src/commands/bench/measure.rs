@@ -15,34 +15,29 @@ use crate::error::DriverError;
 /// Timed blocks of a measurement; their median counts.
 const BLOCKS: u32 = 5;
 
-/// Chains of the case that is run for long.
-const ENDURING: usize = 100;
-
 /// What a case took.
 pub(crate) struct Measured {
     /// Milliseconds of a step of the batch in each timed block.
     pub(crate) blocks: Vec<f64>,
     /// Memory beside the states, where the engine tells.
     pub(crate) working_set: Option<WorkingSet>,
-    /// A long run, where it was asked for and the engine is one of a GPU.
-    pub(crate) endurance: Option<Endurance>,
 }
 
 /// Measures a case for about so many seconds.
 ///
 /// # Errors
 /// Those of the backend, the net and the engine.
-pub(crate) fn measure(
-    planned: &Planned,
-    seconds: f64,
-    endurance: Option<u64>,
-) -> Result<Measured, DriverError> {
-    let task = MeasureChains {
-        planned,
-        block: seconds / f64::from(BLOCKS),
-        endurance: endurance.filter(|_| planned.batch == ENDURING),
-    };
-    dispatch(planned.backend, task)
+pub(crate) fn measure(planned: &Planned, seconds: f64) -> Result<Measured, DriverError> {
+    let block = seconds / f64::from(BLOCKS);
+    dispatch(planned.backend, MeasureChains { planned, block })
+}
+
+/// Runs a case for so many steps, and looks at the memory of its GPU before and after; `None` where the engine has none.
+///
+/// # Errors
+/// Those of the backend, the net and the engine.
+pub(crate) fn endure(planned: &Planned, steps: u64) -> Result<Option<Endurance>, DriverError> {
+    dispatch(planned.backend, Endure { planned, steps })
 }
 
 /// The middle value, or the mean of the middle two; not a number for none.
@@ -61,8 +56,6 @@ struct MeasureChains<'a> {
     planned: &'a Planned,
     /// Seconds.
     block: f64,
-    /// Steps.
-    endurance: Option<u64>,
 }
 
 impl BackendTask for MeasureChains<'_> {
@@ -81,8 +74,6 @@ impl BackendTask for MeasureChains<'_> {
             AnyEngine::Fused(engine) => Some(engine.working_set(&net, case.state_shape, *batch)?),
             _ => None,
         };
-        // The bytes that the engine's GPU has reserved.
-        let reserved = reserved_memory(&engine);
         let mut chains = Chains::<B>::new(case, *batch, net, engine, &device)?;
         let mut seconds_of = |steps| -> Result<f64, DriverError> {
             let start = Instant::now();
@@ -100,23 +91,42 @@ impl BackendTask for MeasureChains<'_> {
         let steps = (steps as f64 * self.block / elapsed).round().max(1.0) as u64;
         let blocks = (0..BLOCKS).map(|_| Ok(1e3 * seconds_of(steps)? / steps as f64));
         let blocks = blocks.collect::<Result<_, DriverError>>()?;
-        let endurance = match (self.endurance, reserved) {
-            (Some(steps), Some(reserved)) => {
-                let reserved_before = reserved()?;
-                seconds_of(steps)?;
-                Some(Endurance {
-                    steps,
-                    reserved_before,
-                    reserved_after: reserved()?,
-                })
-            }
-            _ => None,
-        };
         Ok(Measured {
             blocks,
             working_set,
-            endurance,
         })
+    }
+}
+
+struct Endure<'a> {
+    planned: &'a Planned,
+    steps: u64,
+}
+
+impl BackendTask for Endure<'_> {
+    type Output = Option<Endurance>;
+
+    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Self::Output, DriverError> {
+        let Planned {
+            engine,
+            backend,
+            case,
+            batch,
+        } = self.planned;
+        let net = case.init::<B>(&device)?;
+        let engine = backend.engine((*engine).into(), &net, case.state_shape)?;
+        let Some(reserved) = reserved_memory(&engine) else {
+            return Ok(None);
+        };
+        let mut chains = Chains::<B>::new(case, *batch, net, engine, &device)?;
+        chains.run(100.min(self.steps))?;
+        let reserved_before = reserved()?;
+        chains.run(self.steps)?;
+        Ok(Some(Endurance {
+            steps: self.steps,
+            reserved_before,
+            reserved_after: reserved()?,
+        }))
     }
 }
 

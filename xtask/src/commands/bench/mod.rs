@@ -1,5 +1,6 @@
 //! `bench`: how fast chains step on this machine, and next to other programs.
 
+mod agreement;
 mod arguments;
 mod flops;
 mod learning;
@@ -10,19 +11,23 @@ mod plan;
 mod record;
 mod table;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use ebm_langevin::LangevinError;
 use indicatif::ProgressBar;
 
+use self::agreement::difference;
 pub(crate) use self::arguments::BenchArguments;
+use self::arguments::MeasuredEngine;
 use self::flops::chain_step_flops;
 use self::machine::{Machine, now};
-use self::measure::{matrix_product_peak, measure};
-use self::peers::{PeerLine, Peers, Wanted};
+use self::measure::{endure, matrix_product_peak, measure};
+use self::peers::{PeerDevice, PeerLine, Peers, Wanted};
 use self::plan::{Plan, Planned, Skipped};
 use self::record::{CaseRecord, PeerRecord, Record, ratios};
 use crate::advice::shell_word;
+use crate::backend::BackendName;
 use crate::error::DriverError;
 use crate::logging::Screen;
 use crate::run_folder::locked_version;
@@ -43,7 +48,7 @@ pub(crate) fn run(arguments: &BenchArguments, screen: &Screen) -> Result<(), Dri
     let rounds = arguments
         .rounds
         .unwrap_or(if peers.is_some() { 3 } else { 1 });
-    let mut record = Record {
+    let record = Record {
         command: command_line(),
         date: now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -56,125 +61,213 @@ pub(crate) fn run(arguments: &BenchArguments, screen: &Screen) -> Result<(), Dri
         peers: Vec::new(),
         ratios: Vec::new(),
         skipped,
+        failed: Vec::new(),
     };
     let learning = learning::plan(arguments, &cases)?;
     let steps = u64::from(rounds) * cases.len() as u64 + learning.len() as u64;
-    let progress = Progress {
-        bar: screen.bar(steps, TEMPLATE),
-        screen,
+    let mut bench = Bench {
+        arguments,
+        record,
+        cases,
+        progress: Progress {
+            bar: screen.bar(steps, TEMPLATE),
+            screen,
+        },
     };
-    for group in cases.chunk_by(|left, right| left.case.net == right.case.net) {
+    for net in bench.nets() {
         for round in 1..=rounds {
-            measure_round(
-                arguments,
-                &mut record,
-                group,
-                &cases,
-                (round, rounds),
-                &progress,
-            )?;
+            bench.measure_round(net, (round, rounds));
             if let Some(peers) = &peers {
-                measure_peers(arguments, peers, &mut record, group, &progress)?;
+                bench.measure_peers(peers, net);
             }
         }
+        // What comes later may fail.
+        bench.save()?;
     }
     for planned in &learning {
-        progress.say(&planned.name());
-        record.learning.push(planned.measure(arguments.seconds)?);
-        progress.bar.inc(1);
+        bench.progress.say(&planned.name());
+        let measured = attempt(|| planned.measure(arguments.seconds));
+        if let Some(measured) = bench.noted(planned.name(), measured) {
+            bench.record.learning.push(measured);
+        }
+        bench.progress.bar.inc(1);
     }
-    progress.bar.finish_and_clear();
+    bench.save()?;
+    // Long runs last: they warm a card up.
+    bench.check_and_endure();
+    bench.progress.bar.finish_and_clear();
+    bench.save()?;
     // An engine that turned out to lack a layer has no figures.
-    record.cases.retain(|case| !case.rounds_ms.is_empty());
-    for case in &mut record.cases {
-        let planned = cases.iter().find(|planned| planned.case.net == case.net);
-        let flops = planned.map_or(f64::NAN, |planned| chain_step_flops(&planned.case));
-        case.finish(flops, record.peak_gflops);
-    }
-    record.peers.iter_mut().for_each(PeerRecord::finish);
-    record.ratios = ratios(&record.cases, &record.peers);
-    screen.tell(table::describe(&record).trim_end());
-    match &arguments.out {
-        Some(out) => write(out, &record),
-        None => Ok(()),
+    bench.record.cases.retain(|case| !case.rounds_ms.is_empty());
+    screen.tell(table::describe(&bench.record).trim_end());
+    match bench.record.failed.len() {
+        0 => Ok(()),
+        count => Err(DriverError::Bench(count)),
     }
 }
 
-/// Measures ours on one net.
-fn measure_round(
-    arguments: &BenchArguments,
-    record: &mut Record,
-    group: &[Planned],
-    cases: &[Planned],
-    (round, rounds): (u32, u32),
-    progress: &Progress<'_>,
-) -> Result<(), DriverError> {
-    for (planned, case) in cases.iter().zip(&mut record.cases) {
-        if !group.iter().any(|other| other.case.net == planned.case.net) {
-            continue;
-        }
-        let name = format!("{}/{}/{}", case.engine, case.net, case.batch);
-        progress.say(&format!("{name}, round {round} of {rounds}"));
-        // Once is enough for a long run.
-        let endurance = arguments.endurance.filter(|_| round == 1);
-        match measure(planned, arguments.seconds, endurance) {
-            Ok(measured) => {
+/// A measurement under way.
+struct Bench<'a> {
+    arguments: &'a BenchArguments,
+    record: Record,
+    /// What the record's cases are about.
+    cases: Vec<Planned>,
+    progress: Progress<'a>,
+}
+
+impl Bench<'_> {
+    /// The nets in the order of the cases.
+    fn nets(&self) -> Vec<&'static str> {
+        let mut nets: Vec<_> = self.cases.iter().map(|planned| planned.case.net).collect();
+        nets.dedup();
+        nets
+    }
+
+    /// Measures ours on one net.
+    fn measure_round(&mut self, net: &str, (round, rounds): (u32, u32)) {
+        for (index, planned) in self.cases.clone().iter().enumerate() {
+            if planned.case.net != net {
+                continue;
+            }
+            let name = planned.name();
+            self.progress
+                .say(&format!("{name}, round {round} of {rounds}"));
+            let measured = attempt(|| measure(planned, self.arguments.seconds));
+            if let Some(measured) = self.noted(name, measured) {
+                let case = &mut self.record.cases[index];
                 case.rounds_ms.push(measured.blocks);
                 case.working_set = measured.working_set.map(Into::into);
-                case.endurance = case.endurance.or(measured.endurance);
             }
-            Err(DriverError::Langevin(
-                error @ (LangevinError::NotFused(_) | LangevinError::NotCubed(_)),
-            )) => {
-                let left = Skipped {
-                    what: name,
-                    reason: error.to_string(),
-                };
-                if !record.skipped.contains(&left) {
-                    record.skipped.push(left);
+            self.progress.bar.inc(1);
+        }
+    }
+
+    /// Measures the peers on one net, on each device that ours use and they can.
+    fn measure_peers(&mut self, peers: &Peers, net: &'static str) {
+        let mut devices: Vec<(String, BackendName)> = Vec::new();
+        for planned in self.cases.iter().filter(|planned| planned.case.net == net) {
+            let device = planned.device();
+            if !devices.iter().any(|(other, _)| *other == device) {
+                devices.push((device, planned.backend));
+            }
+        }
+        for (device, backend) in devices {
+            let peer_device = match backend {
+                BackendName::Flex | BackendName::Ndarray => PeerDevice::Cpu,
+                BackendName::Cuda(index) => PeerDevice::Cuda(index),
+                BackendName::Wgpu(_) | BackendName::Vulkan(_) => {
+                    self.skip(
+                        format!("peers on {device}"),
+                        "they compute on the CPU and with CUDA".to_owned(),
+                    );
+                    continue;
+                }
+            };
+            let mut batches = Vec::new();
+            for planned in &self.cases {
+                let is_here = planned.case.net == net && planned.device() == device;
+                if is_here && !batches.contains(&planned.batch) {
+                    batches.push(planned.batch);
                 }
             }
-            Err(error) => return Err(error),
-        }
-        progress.bar.inc(1);
-    }
-    Ok(())
-}
-
-/// Measures the peers on one net, on each kind of device that ours use.
-fn measure_peers(
-    arguments: &BenchArguments,
-    peers: &Peers,
-    record: &mut Record,
-    group: &[Planned],
-    progress: &Progress<'_>,
-) -> Result<(), DriverError> {
-    let Some(net) = group.first().map(|planned| planned.case.net) else {
-        return Ok(());
-    };
-    for device in ["cpu", "cuda"] {
-        let mut batches = Vec::new();
-        for planned in group.iter().filter(|planned| planned.device() == device) {
-            if !batches.contains(&planned.batch) {
-                batches.push(planned.batch);
+            let name = format!("peers/{net} on {device}");
+            self.progress.say(&name);
+            let wanted = Wanted {
+                net,
+                device: peer_device,
+                batches: &batches,
+                precision: &self.arguments.peers_precision,
+                threads: self.record.machine.threads,
+            };
+            let measured = peers.measure(&wanted);
+            for line in self.noted(name, measured).unwrap_or_default() {
+                add_peer(&mut self.record, &device, line);
             }
         }
-        if batches.is_empty() {
-            continue;
-        }
-        progress.say(&format!("peers/{net} on {device}"));
-        let wanted = Wanted {
-            net,
-            device,
-            batches: &batches,
-            precision: &arguments.peers_precision,
-            threads: record.machine.threads,
-        };
-        for line in peers.measure(&wanted)? {
-            add_peer(record, device, line);
+    }
+
+    /// On GPUs: whether the numbers are right, and whether memory stays as it is.
+    fn check_and_endure(&mut self) {
+        /// Chains of a case that is run for long.
+        const ENDURING: usize = 100;
+
+        for (index, planned) in self.cases.clone().iter().enumerate() {
+            if self.record.cases[index].rounds_ms.is_empty() {
+                continue;
+            }
+            let name = planned.name();
+            self.progress.say(&format!("{name} next to the CPU"));
+            let found = attempt(|| difference(planned));
+            self.record.cases[index].difference = self.noted(name.clone(), found).flatten();
+            let is_long = planned.engine == MeasuredEngine::Cube
+                && planned.batch == ENDURING
+                && planned.case.net != "nonlocal";
+            if let Some(steps) = self.arguments.endurance.filter(|_| is_long) {
+                self.progress.say(&format!("{name}, {steps} steps"));
+                let found = attempt(|| endure(planned, steps));
+                self.record.cases[index].endurance = self.noted(name, found).flatten();
+            }
         }
     }
-    Ok(())
+
+    /// What was found, or nothing and a note of why.
+    fn noted<T>(&mut self, what: String, found: Result<T, DriverError>) -> Option<T> {
+        let lacking = |error: &LangevinError| {
+            let is_lacking = matches!(
+                error,
+                LangevinError::NotFused(_) | LangevinError::NotCubed(_) | LangevinError::NoTf32(_)
+            );
+            is_lacking.then(|| error.to_string())
+        };
+        match found {
+            Ok(found) => return Some(found),
+            Err(DriverError::Langevin(error)) if lacking(&error).is_some() => {
+                self.skip(what, error.to_string());
+            }
+            Err(error) => {
+                tracing::warn!("{what}: {error}");
+                let reason = error.to_string();
+                let failed = Skipped { what, reason };
+                if !self.record.failed.contains(&failed) {
+                    self.record.failed.push(failed);
+                }
+            }
+        }
+        None
+    }
+
+    fn skip(&mut self, what: String, reason: String) {
+        let left = Skipped { what, reason };
+        if !self.record.skipped.contains(&left) {
+            self.record.skipped.push(left);
+        }
+    }
+
+    /// Computes the figures of what there is and writes them, if a file was named.
+    fn save(&mut self) -> Result<(), DriverError> {
+        let peak = self.record.peak_gflops;
+        for (planned, case) in self.cases.iter().zip(&mut self.record.cases) {
+            case.finish(chain_step_flops(&planned.case), peak);
+        }
+        self.record.peers.iter_mut().for_each(PeerRecord::finish);
+        self.record.ratios = ratios(&self.record.cases, &self.record.peers);
+        match &self.arguments.out {
+            Some(out) => write(out, &self.record),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Runs something that may panic: GPU runtimes do when a kernel does not compile or memory runs out.
+fn attempt<T>(what: impl FnOnce() -> Result<T, DriverError>) -> Result<T, DriverError> {
+    catch_unwind(AssertUnwindSafe(what)).unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().map(String::as_str);
+        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
+        let first_line = text.and_then(|text| text.lines().next());
+        Err(DriverError::Backend(
+            first_line.unwrap_or("it panicked").to_owned(),
+        ))
+    })
 }
 
 fn add_peer(record: &mut Record, device: &str, line: PeerLine) {
@@ -222,8 +315,11 @@ fn add_peer(record: &mut Record, device: &str, line: PeerLine) {
 fn empty_record(planned: &Planned) -> CaseRecord {
     CaseRecord {
         engine: planned.engine_name(),
-        precision: planned.engine.precision().as_str().to_owned(),
-        device: planned.device().to_owned(),
+        precision: planned
+            .engine
+            .precision(planned.backend.is_gpu())
+            .to_owned(),
+        device: planned.device(),
         net: planned.case.net.to_owned(),
         batch: planned.batch,
         ms_per_step: f64::NAN,
@@ -231,6 +327,7 @@ fn empty_record(planned: &Planned) -> CaseRecord {
         gflops: f64::NAN,
         share_of_peak: None,
         working_set: None,
+        difference: None,
         endurance: None,
         rounds_ms: Vec::new(),
     }
@@ -256,6 +353,12 @@ fn prepare(out: &Path) -> Result<(), DriverError> {
     if out.is_dir() {
         return Err(DriverError::Usage(format!(
             "--out {} is a folder; name a file, such as {0}/bench.json",
+            out.display()
+        )));
+    }
+    if out.exists() {
+        return Err(DriverError::Usage(format!(
+            "--out {} is there already; name a new file",
             out.display()
         )));
     }

@@ -52,10 +52,18 @@ pub(crate) enum PeerLine {
     },
 }
 
+/// Where peers compute.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum PeerDevice {
+    Cpu,
+    /// The NVIDIA GPU of this index.
+    Cuda(u16),
+}
+
 /// What to measure.
 pub(crate) struct Wanted<'a> {
     pub(crate) net: &'a str,
-    pub(crate) device: &'a str,
+    pub(crate) device: PeerDevice,
     pub(crate) batches: &'a [usize],
     pub(crate) precision: &'a [Precision],
     pub(crate) threads: usize,
@@ -91,11 +99,23 @@ impl Peers {
             let words: Vec<_> = numbers.iter().map(ToString::to_string).collect();
             words.join(",")
         };
-        let precision: Vec<_> = wanted.precision.iter().map(|name| name.as_str()).collect();
         let mut command = Command::new(&self.interpreter);
+        let mut precision: Vec<_> = wanted.precision.iter().map(|name| name.as_str()).collect();
+        let device = match wanted.device {
+            PeerDevice::Cpu => {
+                // Nothing rounds its factors there.
+                precision = vec![Precision::F32.as_str()];
+                "cpu"
+            }
+            PeerDevice::Cuda(index) => {
+                // Peers take the first device that they see.
+                command.env("CUDA_VISIBLE_DEVICES", index.to_string());
+                "cuda"
+            }
+        };
         command
             .arg(&self.script)
-            .args(["--device", wanted.device, "--only", wanted.net])
+            .args(["--device", device, "--only", wanted.net])
             .args(["--batches", &joined(wanted.batches)])
             .args(["--precision", &precision.join(",")])
             .args(["--threads", &wanted.threads.to_string()]);

@@ -5,7 +5,7 @@ use ebm_benches::Case;
 use serde::Serialize;
 
 use super::arguments::{BenchArguments, MeasuredEngine, MeasuredNet};
-use crate::backend::{BackendName, BackendTask, dispatch};
+use crate::backend::{BackendName, BackendTask, dispatch, has_hardware};
 use crate::error::DriverError;
 
 /// Something to measure.
@@ -23,12 +23,16 @@ impl Planned {
         format!("{}-{}", self.engine.as_str(), self.backend)
     }
 
-    /// What the peers call the device, if they have it.
-    pub(crate) fn device(&self) -> &'static str {
+    /// The name in messages.
+    pub(crate) fn name(&self) -> String {
+        format!("{}/{}/{}", self.engine_name(), self.case.net, self.batch)
+    }
+
+    /// The device: the CPU, or the backend that names it.
+    pub(crate) fn device(&self) -> String {
         match self.backend {
-            BackendName::Flex | BackendName::Ndarray => "cpu",
-            BackendName::Cuda(_) => "cuda",
-            BackendName::Wgpu(_) | BackendName::Vulkan(_) => "wgpu",
+            BackendName::Flex | BackendName::Ndarray => "cpu".to_owned(),
+            gpu => gpu.to_string(),
         }
     }
 }
@@ -55,8 +59,20 @@ impl Plan {
         let mut skipped = Vec::new();
         let mut backends = Vec::new();
         let mut failure = None;
-        for backend in or_all(&arguments.backend, &BackendName::ALL) {
+        let asked: Vec<_> = arguments
+            .backend
+            .iter()
+            .map(|name| name.resolve())
+            .collect();
+        for backend in or_all(&asked, &BackendName::ALL) {
+            // What computes on the CPU is no GPU, unless it is asked for.
+            let is_software = || asked.is_empty() && !has_hardware(backend);
             match dispatch(backend, Probe) {
+                Ok(()) if is_software() => skipped.push(Skipped {
+                    what: backend.to_string(),
+                    reason: "finds a software driver only; --backend measures it all the same"
+                        .to_owned(),
+                }),
                 Ok(()) => backends.push(backend),
                 Err(error) => {
                     skipped.push(Skipped {
@@ -145,7 +161,12 @@ impl Plan {
         }
         let is_cube = matches!(engine, MeasuredEngine::Cube | MeasuredEngine::CubeTf32);
         if engine == MeasuredEngine::CubeTf32 && net == MeasuredNet::Toy {
-            // Whole chains of a dense net have f32 either way.
+            if !arguments.net.is_empty() {
+                self.skip(
+                    format!("{}/{}", planned.engine_name(), planned.case.net),
+                    "whole chains of a small dense net have no products in TF32",
+                );
+            }
             return;
         }
         if is_cube && !backend.is_gpu() {

@@ -35,6 +35,8 @@ pub(crate) struct Record {
     pub(crate) ratios: Vec<Ratio>,
     /// What was left out, and why.
     pub(crate) skipped: Vec<Skipped>,
+    /// What failed, and how.
+    pub(crate) failed: Vec<Skipped>,
 }
 
 /// One of our cases.
@@ -60,6 +62,8 @@ pub(crate) struct CaseRecord {
     pub(crate) share_of_peak: Option<f64>,
     /// Memory beside the states, where the engine tells.
     pub(crate) working_set: Option<WorkingSetRecord>,
+    /// On a GPU: the largest difference of a state from the fused engine's on the CPU after three steps, relative to the largest value.
+    pub(crate) difference: Option<f64>,
     /// Bytes that the GPU had reserved before and after so many steps, where that was asked for.
     pub(crate) endurance: Option<Endurance>,
     /// Milliseconds a step of every timed block, round by round.
@@ -84,6 +88,8 @@ pub(crate) struct LearningRecord {
     pub(crate) experiment: String,
     /// Engine and backend.
     pub(crate) engine: String,
+    /// The device.
+    pub(crate) device: String,
     /// Chains.
     pub(crate) batch: usize,
     /// L.
@@ -94,6 +100,10 @@ pub(crate) struct LearningRecord {
     pub(crate) steps_ms: f64,
     /// One by the other.
     pub(crate) ratio: f64,
+    /// Milliseconds of every iteration.
+    pub(crate) iterations_ms: Vec<f64>,
+    /// Milliseconds of the steps alone, every time.
+    pub(crate) all_steps_ms: Vec<f64>,
 }
 
 /// What the chains of a case need in memory beside their states, however many steps they go.
@@ -123,6 +133,9 @@ impl From<WorkingSet> for WorkingSetRecord {
 impl CaseRecord {
     /// Computes the figures from the rounds.
     pub(crate) fn finish(&mut self, chain_step_flops: f64, peak_gflops: Option<f64>) {
+        if self.rounds_ms.is_empty() {
+            return;
+        }
         let rounds: Vec<_> = self.rounds_ms.iter().map(|blocks| median(blocks)).collect();
         self.ms_per_step = median(&rounds);
         self.chain_steps_per_s = 1e3 * self.batch as f64 / self.ms_per_step;
@@ -182,7 +195,7 @@ pub(crate) struct Ratio {
 /// Every case of ours against every peer with the same net, batch, device and precision.
 pub(crate) fn ratios(cases: &[CaseRecord], peers: &[PeerRecord]) -> Vec<Ratio> {
     let mut found = Vec::new();
-    for ours in cases {
+    for ours in cases.iter().filter(|case| !case.rounds_ms.is_empty()) {
         let is_same = |peer: &&PeerRecord| {
             peer.net == ours.net
                 && peer.batch == ours.batch

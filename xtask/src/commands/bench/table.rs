@@ -42,6 +42,11 @@ pub(crate) fn describe(record: &Record) -> String {
         text += "\nMemory beside the states, however many steps:\n\n";
         text += &aligned(&memory, LEFT);
     }
+    let differences = differences(record);
+    if differences.len() > 1 {
+        text += "\nLargest difference of a state from the CPU's after three steps, relative to the largest value:\n\n";
+        text += &aligned(&differences, LEFT);
+    }
     let endurance = endurance(record);
     if endurance.len() > 1 {
         text += "\nReserved on the GPU before and after many steps:\n\n";
@@ -55,10 +60,15 @@ pub(crate) fn describe(record: &Record) -> String {
         text += "\nHow many times as fast as the peers:\n\n";
         text += &aligned(&compared(record), LEFT);
     }
-    if !record.skipped.is_empty() {
-        text += "\nNot measured:\n";
-        for left in &record.skipped {
-            text += &format!("  {}: {}\n", left.what, left.reason);
+    for (title, list) in [
+        ("Not measured", &record.skipped),
+        ("Failed", &record.failed),
+    ] {
+        if !list.is_empty() {
+            text += &format!("\n{title}:\n");
+            for left in list {
+                text += &format!("  {}: {}\n", left.what, left.reason);
+            }
         }
     }
     text
@@ -180,6 +190,22 @@ fn memory(record: &Record) -> Vec<Vec<String>> {
                 set.blocks.to_string(),
                 set.block_chains.to_string(),
                 megabytes(set.block_bytes),
+            ]);
+        }
+    }
+    rows
+}
+
+fn differences(record: &Record) -> Vec<Vec<String>> {
+    let header = ["net", "batch", "engine", "difference"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for case in &record.cases {
+        if let Some(difference) = case.difference {
+            rows.push(vec![
+                case.net.clone(),
+                case.batch.to_string(),
+                case.engine.clone(),
+                format!("{difference:.1e}"),
             ]);
         }
     }
