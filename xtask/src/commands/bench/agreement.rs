@@ -36,7 +36,13 @@ pub(crate) fn difference(planned: &Planned) -> Result<Option<f64>, DriverError> 
     let largest = theirs.iter().fold(1e-6_f32, |most, x| most.max(x.abs()));
     // What is no number must not pass as no difference.
     let differences = ours.iter().zip(&theirs).map(|(a, b)| (a - b).abs());
-    let far = differences.fold(0.0_f32, |most, far| if far <= most { most } else { far });
+    let far = differences.fold(0.0_f32, |most, far| {
+        if most.is_nan() || far <= most {
+            most
+        } else {
+            far
+        }
+    });
     Ok(Some(f64::from(far / largest)))
 }
 
