@@ -87,6 +87,8 @@ fn engines() {
         );
     }
     refused(&place, &["short-run", "--engine", "cube"], 2, &["flex"]);
+    let tf32 = ["short-run", "--engine", "cube-tf32"];
+    refused(&place, &tf32, 2, &["--engine cube-tf32", "--backend cuda"]);
 }
 
 #[test]

@@ -132,8 +132,8 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// The most chains that step together; more go one batch after the other, with the same result. By default as many as fit into
-    /// 1 GiB.
+    /// The most chains that step together; more go one batch after the other, with the same result: bit for bit where nets go layer by
+    /// layer, to rounding otherwise. By default as many as fit into 1 GiB, and all of a small dense net.
     #[must_use]
     pub fn with_most_chains(self, chains: NonZeroUsize) -> Self {
         let options = Options {

@@ -44,6 +44,7 @@ pub(crate) fn run(arguments: &BenchArguments, screen: &Screen) -> Result<(), Dri
         None => None,
     };
     let Plan { cases, skipped } = Plan::new(arguments)?;
+    let learning = learning::plan(arguments, &cases)?;
     let is_cpu = cases.iter().any(|planned| planned.device() == "cpu");
     let rounds = arguments
         .rounds
@@ -54,7 +55,7 @@ pub(crate) fn run(arguments: &BenchArguments, screen: &Screen) -> Result<(), Dri
         version: env!("CARGO_PKG_VERSION").to_owned(),
         burn: locked_version("burn").to_owned(),
         machine: Machine::this(),
-        peak_gflops: matrix_product_peak().filter(|_| is_cpu),
+        peak_gflops: is_cpu.then(matrix_product_peak).flatten(),
         seconds: arguments.seconds,
         cases: cases.iter().map(empty_record).collect(),
         learning: Vec::new(),
@@ -63,7 +64,6 @@ pub(crate) fn run(arguments: &BenchArguments, screen: &Screen) -> Result<(), Dri
         skipped,
         failed: Vec::new(),
     };
-    let learning = learning::plan(arguments, &cases)?;
     let steps = u64::from(rounds) * cases.len() as u64 + learning.len() as u64;
     let mut bench = Bench {
         arguments,
