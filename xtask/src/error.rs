@@ -143,11 +143,9 @@ impl DriverError {
             Self::Usage(_)
             | Self::Config(_)
             | Self::Trainer(TrainerError::Setting { .. })
-            | Self::Langevin(
-                LangevinError::NotFused(_) | LangevinError::NotCubed(_) | LangevinError::NoTf32(_),
-            )
             | Self::Landscape(LandscapeError::Setting { .. })
             | Self::Data(DataError::Config { .. }) => 2,
+            Self::Langevin(error) if error.is_lacking() => 2,
             Self::Variant { error, .. } => error.exit_code(),
             Self::Interrupted => 130,
             _ => 1,

@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{NoiseKey, Stream};
 use ebm_langevin::{ChainRun, Engine, EngineChoice};
 
-use crate::backend::{BackendName, BackendTask};
+use crate::backend::{BackendName, BackendTask, synchronise};
 use crate::config::{CostEstimate, ExperimentConfig};
 use crate::error::DriverError;
 use crate::observers::rounded;
@@ -44,8 +44,7 @@ impl BackendTask for MeasureStep<'_> {
                 final_energies: false,
             };
             states = Engine::<B, _>::run(&engine, &net, states.clone(), &run)?.states;
-            <B::InnerBackend as Backend>::sync(&device)
-                .map_err(|error| DriverError::Backend(format!("{error:?}")))
+            synchronise::<B::InnerBackend>(&device)
         };
         for step in 0..2 {
             take_steps(step, 1)?;

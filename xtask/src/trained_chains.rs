@@ -75,12 +75,9 @@ impl<B: AutodiffBackend> TrainedChains<B> {
         Engine::<B, Net<B>>::name(&self.engine)
     }
 
-    /// The name of the engine that maps landscapes: what runs chains on a GPU leaves them to tensors.
+    /// The name of the engine that maps landscapes.
     pub(crate) fn landscape_engine_name(&self) -> &'static str {
-        match self.engine_name() {
-            "fused" => "fused",
-            _ => "tensor",
-        }
+        self.engine.landscape_name::<B, Net<B>>()
     }
 
     /// Runs chains from `states`, row by row.

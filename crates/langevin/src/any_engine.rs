@@ -131,6 +131,13 @@ impl AnyEngine {
         }
     }
 
+    /// The name of the engine that maps landscapes, which may be another than the one that runs chains.
+    pub fn landscape_name<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(
+        &self,
+    ) -> &'static str {
+        self.landscapes::<B, E>().name()
+    }
+
     fn chains<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(&self) -> &dyn Engine<B, E> {
         match self {
             Self::Tensor(engine) => engine,

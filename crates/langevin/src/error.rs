@@ -109,3 +109,14 @@ pub enum LangevinError {
     #[error("the backend returned no data: {0}")]
     Backend(String),
 }
+
+impl LangevinError {
+    /// Whether an engine was asked for what it does not have.
+    #[must_use]
+    pub fn is_lacking(&self) -> bool {
+        matches!(
+            self,
+            Self::NotFused(_) | Self::NotCubed(_) | Self::NoTf32(_)
+        )
+    }
+}

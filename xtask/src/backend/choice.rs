@@ -90,11 +90,19 @@ pub(crate) fn has_hardware(_: BackendName) -> bool {
 
 /// The backend, if it starts.
 fn starting(name: BackendName) -> Result<BackendName, String> {
-    match dispatch(name, Nothing) {
+    match start(name) {
         Ok(()) => Ok(name),
         Err(DriverError::NoStart { fault, .. }) => Err(format!("{name}: {fault}")),
         Err(error) => Err(error.to_string()),
     }
+}
+
+/// Asks whether a backend starts here.
+///
+/// # Errors
+/// As [`dispatch`].
+pub(crate) fn start(name: BackendName) -> Result<(), DriverError> {
+    dispatch(name, Nothing)
 }
 
 /// Starting is all that is wanted.

@@ -12,8 +12,9 @@ use ebm_core::Layered;
 use ebm_langevin::CubeEngine;
 use ebm_langevin::{AnyEngine, EngineChoice};
 
-pub(crate) use self::choice::{BackendChoice, has_hardware};
+pub(crate) use self::choice::{BackendChoice, has_hardware, start};
 pub(crate) use self::name::BackendName;
+pub(crate) use self::start::quietly;
 use crate::error::DriverError;
 
 /// Something to do on whichever backend was asked for.
@@ -23,6 +24,14 @@ pub(crate) trait BackendTask {
 
     /// Does it on backend `B`.
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Self::Output, DriverError>;
+}
+
+/// Waits for everything that was asked of a device.
+///
+/// # Errors
+/// [`DriverError::Backend`].
+pub(crate) fn synchronise<B: Backend>(device: &B::Device) -> Result<(), DriverError> {
+    B::sync(device).map_err(|error| DriverError::Backend(format!("{error:?}")))
 }
 
 /// Runs a task on the named backend.

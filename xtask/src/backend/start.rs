@@ -40,7 +40,7 @@ pub(super) fn try_device<B: Backend>(
 
 /// What comes of it, if it does not panic, and what the first panic said, also on another thread: backends work on
 /// their own, and all that reaches the caller is that these went away.
-fn quietly<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
+pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
     let first = Arc::new(Mutex::new(None));
     let hook = std::panic::take_hook();
     let heard = Arc::clone(&first);

@@ -1,5 +1,7 @@
 //! A GPU behind its runtime, and the way of numbers to it and back.
 
+#![allow(unsafe_code)]
+
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -164,6 +166,12 @@ impl<R: Runtime> Device for Gpu<R> {
         let usage = self.client.memory_usage().map_err(failed)?;
         Ok(usage.bytes_reserved)
     }
+}
+
+/// A buffer of so many numbers as a kernel's argument.
+pub(super) fn array<R: Runtime>(handle: &Handle, length: usize) -> ArrayArg<R> {
+    // SAFETY: kernels that use the argument say why they stay within it.
+    unsafe { ArrayArg::from_raw_parts(handle.clone(), length) }
 }
 
 fn failed(error: impl std::fmt::Debug) -> LangevinError {

@@ -212,3 +212,11 @@ enum Layout {
 fn missing(what: &str) -> LangevinError {
     LangevinError::NotCubed(what.to_owned())
 }
+
+/// `[columns, rows]` from `[rows, columns]`.
+fn transposed(matrix: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
+    let entries = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
+    entries
+        .map(|(row, column)| matrix[row * columns + column])
+        .collect()
+}

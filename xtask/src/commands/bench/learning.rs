@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use burn::module::Module;
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{NoiseKey, Stream};
 use ebm_data::{Dataset, ImageSet};
 use ebm_langevin::{ChainRun, Engine, EngineChoice, NoiseStart};
@@ -14,7 +14,7 @@ use super::arguments::BenchArguments;
 use super::measure::median;
 use super::plan::Planned;
 use super::record::LearningRecord;
-use crate::backend::{BackendName, BackendTask, dispatch};
+use crate::backend::{BackendName, BackendTask, dispatch, synchronise};
 use crate::config::{ExperimentConfig, Source};
 use crate::error::DriverError;
 
@@ -131,11 +131,11 @@ impl BackendTask for MeasureLearning<'_> {
         let mut learner = Learner::new(learning, net, engine, dataset, device.clone())?;
         let mut iterate = || -> Result<(), DriverError> {
             learner.iterate()?;
-            synchronise::<B>(&device)
+            synchronise::<B::InnerBackend>(&device)
         };
         let walk = || -> Result<(), DriverError> {
             Engine::<B, _>::run(&chains, &frozen, start.clone(), &run)?;
-            synchronise::<B>(&device)
+            synchronise::<B::InnerBackend>(&device)
         };
         // The first ones allocate, and compile on a GPU.
         iterate()?;
@@ -183,11 +183,6 @@ fn stand_in(config: &ExperimentConfig) -> Result<Dataset, DriverError> {
         name: "noise",
         images,
     })
-}
-
-fn synchronise<B: AutodiffBackend>(device: &B::Device) -> Result<(), DriverError> {
-    <B::InnerBackend as Backend>::sync(device)
-        .map_err(|error| DriverError::Backend(format!("{error:?}")))
 }
 
 fn milliseconds(what: impl FnOnce() -> Result<(), DriverError>) -> Result<f64, DriverError> {

@@ -2,14 +2,14 @@
 
 use std::time::Instant;
 
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Distribution, Tensor};
 use ebm_benches::Chains;
 use ebm_langevin::{AnyEngine, LangevinError, WorkingSet};
 
 use super::plan::Planned;
 use super::record::Endurance;
-use crate::backend::{BackendName, BackendTask, dispatch};
+use crate::backend::{BackendName, BackendTask, dispatch, synchronise};
 use crate::error::DriverError;
 
 /// Timed blocks of a measurement; their median counts.
@@ -166,8 +166,7 @@ impl BackendTask for MeasureProduct {
             for _ in 0..10 {
                 let start = Instant::now();
                 let product = left.clone().matmul(right.clone());
-                <B::InnerBackend as Backend>::sync(&device)
-                    .map_err(|error| DriverError::Backend(format!("{error:?}")))?;
+                synchronise::<B::InnerBackend>(&device)?;
                 best = best.max(flops / start.elapsed().as_secs_f64() / 1e9);
                 drop(product);
             }

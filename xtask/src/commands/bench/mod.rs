@@ -11,10 +11,8 @@ mod plan;
 mod record;
 mod table;
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
-use ebm_langevin::LangevinError;
 use indicatif::ProgressBar;
 
 use self::agreement::difference;
@@ -27,7 +25,7 @@ use self::peers::{PeerDevice, PeerLine, Peers, Wanted};
 use self::plan::{Plan, Planned, Skipped};
 use self::record::{CaseRecord, PeerRecord, Record, ratios};
 use crate::advice::shell_word;
-use crate::backend::BackendName;
+use crate::backend::{BackendName, quietly};
 use crate::error::DriverError;
 use crate::logging::Screen;
 use crate::run_folder::locked_version;
@@ -156,7 +154,8 @@ impl Bench<'_> {
                 BackendName::Flex | BackendName::Ndarray => PeerDevice::Cpu,
                 BackendName::Cuda(index) => PeerDevice::Cuda(index),
                 BackendName::Wgpu(_) | BackendName::Vulkan(_) => {
-                    self.skip(
+                    Skipped::note(
+                        &mut self.record.skipped,
                         format!("peers on {device}"),
                         "they compute on the CPU and with CUDA".to_owned(),
                     );
@@ -212,35 +211,19 @@ impl Bench<'_> {
 
     /// What was found, or nothing and a note of why.
     fn noted<T>(&mut self, what: String, found: Result<T, DriverError>) -> Option<T> {
-        let lacking = |error: &LangevinError| {
-            let is_lacking = matches!(
-                error,
-                LangevinError::NotFused(_) | LangevinError::NotCubed(_) | LangevinError::NoTf32(_)
-            );
-            is_lacking.then(|| error.to_string())
-        };
-        match found {
+        let error = match found {
             Ok(found) => return Some(found),
-            Err(DriverError::Langevin(error)) if lacking(&error).is_some() => {
-                self.skip(what, error.to_string());
-            }
-            Err(error) => {
+            Err(error) => error,
+        };
+        let list = match &error {
+            DriverError::Langevin(error) if error.is_lacking() => &mut self.record.skipped,
+            _ => {
                 tracing::warn!("{what}: {error}");
-                let reason = error.to_string();
-                let failed = Skipped { what, reason };
-                if !self.record.failed.contains(&failed) {
-                    self.record.failed.push(failed);
-                }
+                &mut self.record.failed
             }
-        }
+        };
+        Skipped::note(list, what, error.to_string());
         None
-    }
-
-    fn skip(&mut self, what: String, reason: String) {
-        let left = Skipped { what, reason };
-        if !self.record.skipped.contains(&left) {
-            self.record.skipped.push(left);
-        }
     }
 
     /// Computes the figures of what there is and writes them, if a file was named.
@@ -260,26 +243,18 @@ impl Bench<'_> {
 
 /// Runs something that may panic: GPU runtimes do when a kernel does not compile or memory runs out.
 fn attempt<T>(what: impl FnOnce() -> Result<T, DriverError>) -> Result<T, DriverError> {
-    catch_unwind(AssertUnwindSafe(what)).unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().map(String::as_str);
-        let text = text.or_else(|| panic.downcast_ref::<&str>().copied());
-        let first_line = text.and_then(|text| text.lines().next());
-        Err(DriverError::Backend(
-            first_line.unwrap_or("it panicked").to_owned(),
-        ))
+    let (answer, panic) = quietly(what);
+    answer.unwrap_or_else(|| {
+        let first_line = panic.as_deref().and_then(|said| said.lines().next());
+        let said = first_line.unwrap_or("it panicked");
+        Err(DriverError::Backend(said.to_owned()))
     })
 }
 
 fn add_peer(record: &mut Record, device: &str, line: PeerLine) {
     match line {
         PeerLine::Skipped { engine, skipped } => {
-            let left = Skipped {
-                what: engine,
-                reason: skipped,
-            };
-            if !record.skipped.contains(&left) {
-                record.skipped.push(left);
-            }
+            Skipped::note(&mut record.skipped, engine, skipped);
         }
         PeerLine::Measured {
             engine,

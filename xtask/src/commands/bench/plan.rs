@@ -1,11 +1,10 @@
 //! Which cases are measured, and why others are not.
 
-use burn::tensor::backend::AutodiffBackend;
 use ebm_benches::Case;
 use serde::Serialize;
 
 use super::arguments::{BenchArguments, MeasuredEngine, MeasuredNet};
-use crate::backend::{BackendName, BackendTask, dispatch, has_hardware};
+use crate::backend::{BackendName, has_hardware, start};
 use crate::error::DriverError;
 
 /// Something to measure.
@@ -46,6 +45,16 @@ pub(crate) struct Skipped {
     pub(crate) reason: String,
 }
 
+impl Skipped {
+    /// Puts it on a list, once.
+    pub(crate) fn note(list: &mut Vec<Self>, what: String, reason: String) {
+        let left = Self { what, reason };
+        if !list.contains(&left) {
+            list.push(left);
+        }
+    }
+}
+
 /// All cases, net by net, and what is left out.
 #[derive(Debug)]
 pub(crate) struct Plan {
@@ -67,7 +76,7 @@ impl Plan {
         for backend in or_all(&asked, &BackendName::ALL) {
             // What computes on the CPU is no GPU, unless it is asked for.
             let is_software = || asked.is_empty() && !has_hardware(backend);
-            match dispatch(backend, Probe) {
+            match start(backend) {
                 Ok(()) if is_software() => skipped.push(Skipped {
                     what: backend.to_string(),
                     reason: "finds a software driver only; --backend measures it all the same"
@@ -191,13 +200,7 @@ impl Plan {
     }
 
     fn skip(&mut self, what: String, reason: &str) {
-        let left = Skipped {
-            what,
-            reason: reason.to_owned(),
-        };
-        if !self.skipped.contains(&left) {
-            self.skipped.push(left);
-        }
+        Skipped::note(&mut self.skipped, what, reason.to_owned());
     }
 }
 
@@ -211,15 +214,4 @@ fn or_all<T: Copy + PartialEq>(asked: &[T], all: &[T]) -> Vec<T> {
         }
     }
     found
-}
-
-/// Asks whether a backend starts.
-struct Probe;
-
-impl BackendTask for Probe {
-    type Output = ();
-
-    fn run<B: AutodiffBackend>(self, _: B::Device) -> Result<(), DriverError> {
-        Ok(())
-    }
 }

@@ -6,7 +6,6 @@ use std::num::NonZeroUsize;
 
 use cubecl::features::Plane;
 use cubecl::prelude::*;
-use cubecl::server::Handle;
 
 use super::few::walk_few;
 use super::few_layout::FewLayout;
@@ -14,7 +13,7 @@ use super::many::walk_many;
 use super::many_layout::ManyLayout;
 use super::net::DenseNet;
 use crate::LangevinError;
-use crate::cube::device::{Gpu, Options, Request, Walked};
+use crate::cube::device::{Gpu, Options, Request, Walked, array};
 use crate::cube::noise::draws_arguments;
 use crate::cube::step::{is_bounded, step_arguments};
 
@@ -160,18 +159,14 @@ fn walk_block<R: Runtime>(
         let before_carry = (1 << 32) - (first & 0xffff_ffff);
         let turn = (MOST_WORK / (net.multiply_adds() * chains as u64).max(1)).clamp(1, TURN);
         let steps = (run.steps - done).min(turn).min(before_carry);
-        let array = |handle: &Handle, length| {
-            // SAFETY: the lengths are those of the buffers; kernels read parameters as they are packed for their layout, and of the
-            // rest only what belongs to a chain.
-            unsafe { ArrayArg::from_raw_parts(handle.clone(), length) }
-        };
         let parameters_read = array(&parameters, length);
         let slopes_read = array(&slopes, net.slopes.len());
         let moved = array(&moving, chains * size);
         let [norms_out, energies_out] = [&norm_sums, &energies].map(|each| array(each, chains));
         let draws = draws_arguments(run.noise, first);
         let step = step_arguments(ula);
-        // SAFETY: as above.
+        // SAFETY: the lengths are those of the buffers; kernels read parameters as they are packed for their layout, and of the
+        // rest only what belongs to a chain.
         match &spread {
             Spread::Few(layout) => unsafe {
                 walk_few::launch_unchecked::<R>(

@@ -5,7 +5,7 @@ use ebm_core::{Activation, LayerDescription};
 use super::few_layout::FewLayout;
 use super::many_layout::ManyLayout;
 use crate::LangevinError;
-use crate::cube::missing;
+use crate::cube::{missing, transposed};
 
 /// A net of dense layers with leaky ReLU between them, the last one of one value.
 #[derive(Debug, Clone, PartialEq)]
@@ -185,11 +185,4 @@ impl DenseNet {
         }
         packed
     }
-}
-
-fn transposed(matrix: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
-    let entries = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
-    entries
-        .map(|(row, column)| matrix[row * columns + column])
-        .collect()
 }

@@ -4,7 +4,7 @@ use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::activation::Curve;
-use super::gather::Shape;
+use super::gather::numbers_of;
 use super::launches::Way;
 use super::memory::{block_size, cuts};
 use super::net::{LayeredNet, NonLocal, Product, Stage};
@@ -111,13 +111,12 @@ impl<'a, R: Runtime> Block<'a, R> {
         let chains = states.len() / net.size();
         let room = |numbers: usize| gpu.room(chains * numbers);
         let pair = |numbers: usize| [room(numbers), room(numbers)];
-        let size = |shape: &Shape| shape.iter().product::<usize>();
         let extra = net.stages.iter().map(|stage| match stage {
             Stage::Product(product) if !product.curve().0.is_invertible() => {
-                Extra::Before(room(size(&product.forward.target)))
+                Extra::Before(room(numbers_of(&product.forward.target)))
             }
             Stage::NonLocal(block) => Extra::Attention(Box::new(AttentionRoom {
-                maps: pair(size(&block.maps.forward.target)),
+                maps: pair(numbers_of(&block.maps.forward.target)),
                 pooled: pair(block.pool.outputs()),
                 weights: pair(block.attention.pooled_pixels * block.attention.pixels),
                 mixed: pair(block.attention.inner * block.attention.pixels),
@@ -125,7 +124,7 @@ impl<'a, R: Runtime> Block<'a, R> {
             _ => Extra::None,
         });
         let mut values = vec![gpu.upload(states)];
-        values.extend(net.shapes[1..].iter().map(|shape| room(size(shape))));
+        values.extend(net.shapes[1..].iter().map(|shape| room(numbers_of(shape))));
         Ok(Self {
             gpu,
             net,
@@ -133,7 +132,11 @@ impl<'a, R: Runtime> Block<'a, R> {
             chains,
             first_chain,
             values,
-            gradients: net.shapes.iter().map(|shape| room(size(shape))).collect(),
+            gradients: net
+                .shapes
+                .iter()
+                .map(|shape| room(numbers_of(shape)))
+                .collect(),
             extra: extra.collect(),
             nothing: [gpu.room(4), gpu.room(4)],
             cuts: cuts(gpu, net, chains, request.options)?,

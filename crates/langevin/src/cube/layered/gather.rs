@@ -3,6 +3,11 @@
 /// `[channels, height, width]`.
 pub(super) type Shape = [usize; 3];
 
+/// Numbers of an image.
+pub(super) fn numbers_of(shape: &Shape) -> usize {
+    shape.iter().product()
+}
+
 /// A matrix product whose right factor is gathered from an image: its rows are channels and taps of the source, its columns
 /// the pixels of all chains' targets. A forward convolution is one; so is its input gradient, where with stride s the pixels
 /// of each residue modulo s are a product of their own, because they see other taps.

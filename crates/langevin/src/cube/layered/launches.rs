@@ -9,7 +9,7 @@ use super::activation::Curve;
 use super::attention::{Attention, SUM_UNITS, attend, attend_gradient, pooled_gradient};
 use super::chains::{AttentionRoom, Block, Operands};
 use super::finish::{Finish, NumbersLaunch};
-use super::gather::Shape;
+use super::gather::{Shape, numbers_of};
 use super::head::{UNITS, head_energy, head_gradient};
 use super::net::{NonLocal, Product};
 use super::pool::{Pool, pool_gradient, take_largest};
@@ -17,7 +17,7 @@ use super::product::product_f32;
 use super::tensor_cores::product_tf32;
 use super::update::update;
 use crate::cube::CubePrecision;
-use crate::cube::device::Request;
+use crate::cube::device::{Request, array};
 use crate::cube::noise::draws_arguments;
 use crate::cube::step::{is_bounded, step_arguments};
 
@@ -32,7 +32,7 @@ impl<R: Runtime> Block<'_, R> {
     /// From what the head sees to F.
     pub(super) fn head_energy(&self, energies: &Handle) {
         let last = self.net.stages.len();
-        let inputs = self.net.shapes[last].iter().product::<usize>();
+        let inputs = numbers_of(&self.net.shapes[last]);
         // SAFETY: the lengths are those of the buffers; a cube reads and writes only for its own chain.
         unsafe {
             head_energy::launch_unchecked::<R>(
@@ -51,7 +51,7 @@ impl<R: Runtime> Block<'_, R> {
     /// Where the gradient starts.
     pub(super) fn head_gradient(&self) {
         let last = self.net.stages.len();
-        let inputs = self.net.shapes[last].iter().product::<usize>();
+        let inputs = numbers_of(&self.net.shapes[last]);
         let values = self.chains * inputs;
         let (curve, number, kept) = self.derivative_at(last);
         // SAFETY: the lengths are those of the buffers; a unit beyond the values does nothing.
@@ -241,16 +241,11 @@ impl<R: Runtime> Block<'_, R> {
     }
 
     fn image(&self, handle: &Handle, shape: Shape) -> ArrayArg<R> {
-        array(handle, self.chains * shape.iter().product::<usize>())
+        array(handle, self.chains * numbers_of(&shape))
     }
 
     /// Some cubes for the pixels of each chain.
     fn pixel_cubes(&self, attention: &Attention) -> CubeCount {
         CubeCount::Static(attention.cubes() as u32, self.chains as u32, 1)
     }
-}
-
-fn array<R: Runtime>(handle: &Handle, length: usize) -> ArrayArg<R> {
-    // SAFETY: kernels that use the argument say why they stay within it.
-    unsafe { ArrayArg::from_raw_parts(handle.clone(), length) }
 }

@@ -7,7 +7,7 @@ use cubecl::ir::{ElemType, FloatKind};
 use cubecl::prelude::*;
 
 use super::attention::SUM_UNITS;
-use super::gather::{Gather, Shape};
+use super::gather::{Gather, numbers_of};
 use super::head::UNITS;
 use super::net::{LayeredNet, Stage};
 use super::tensor_cores::{PLANE, SIDE, STEP};
@@ -128,16 +128,19 @@ fn has_tf32<R: Runtime>(gpu: &Gpu<R>) -> bool {
 
 /// Numbers that each buffer has for a chain.
 fn buffers(net: &LayeredNet) -> Vec<usize> {
-    let size = |shape: &Shape| shape.iter().product::<usize>();
-    let mut numbers: Vec<_> = net.shapes.iter().map(|shape| 2 * size(shape)).collect();
+    let mut numbers: Vec<_> = net
+        .shapes
+        .iter()
+        .map(|shape| 2 * numbers_of(shape))
+        .collect();
     for stage in &net.stages {
         match stage {
             Stage::Product(product) if !product.curve().0.is_invertible() => {
-                numbers.push(size(&product.forward.target));
+                numbers.push(numbers_of(&product.forward.target));
             }
             Stage::NonLocal(block) => {
                 let pixels = block.attention.pixels;
-                numbers.push(2 * size(&block.maps.forward.target));
+                numbers.push(2 * numbers_of(&block.maps.forward.target));
                 numbers.push(2 * block.pool.outputs());
                 numbers.push(2 * block.attention.pooled_pixels * pixels);
                 numbers.push(2 * block.attention.inner * pixels);

@@ -4,10 +4,10 @@ use ebm_core::{Activation, LayerDescription, ParameterValues};
 
 use super::activation::Curve;
 use super::attention::Attention;
-use super::gather::{Convolution, Gather, Shape, padded};
+use super::gather::{Convolution, Gather, Shape, numbers_of, padded};
 use super::pool::Pool;
 use crate::LangevinError;
-use crate::cube::missing;
+use crate::cube::{missing, transposed};
 
 /// A net that ends in one value.
 #[derive(Debug, Clone)]
@@ -130,7 +130,7 @@ impl LayeredNet {
                     }
                     let convolution = if covers {
                         // One product for a chain, whatever the stride.
-                        Convolution::dense(input.iter().product(), *outputs)
+                        Convolution::dense(numbers_of(&input), *outputs)
                     } else {
                         Convolution {
                             input,
@@ -148,14 +148,15 @@ impl LayeredNet {
                     weight,
                     bias,
                 } => {
-                    let values = input.iter().product::<usize>();
+                    let values = numbers_of(&input);
                     if *inputs != values || weight.values.len() != inputs * outputs {
                         return Err(problem(format!(
                             "it takes {inputs} values and is given {values}"
                         )));
                     }
                     let convolution = Convolution::dense(values, *outputs);
-                    (convolution, turned(&weight.values, *inputs), bias)
+                    let weights = transposed(&weight.values, [*inputs, *outputs]);
+                    (convolution, weights, bias)
                 }
             };
             let bias = bias.as_ref().map(|bias| &bias.values[..]);
@@ -178,7 +179,7 @@ impl LayeredNet {
 
     /// Values of a state.
     pub(super) fn size(&self) -> usize {
-        self.shapes[0].iter().product()
+        numbers_of(&self.shapes[0])
     }
 
     /// Every product forward and backward, in the order of their numbers.
@@ -336,13 +337,4 @@ fn check(
     }
     let output = convolution.output();
     output.ok_or_else(|| format!("its kernel does not fit into {input:?}"))
-}
-
-/// `[outputs, inputs]` from `[inputs, outputs]`.
-fn turned(weights: &[f32], inputs: usize) -> Vec<f32> {
-    let outputs = weights.len() / inputs.max(1);
-    let places = (0..outputs).flat_map(|output| (0..inputs).map(move |input| (input, output)));
-    places
-        .map(|(input, output)| weights[input * outputs + output])
-        .collect()
 }

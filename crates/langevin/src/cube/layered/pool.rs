@@ -3,7 +3,7 @@
 use cubecl::prelude::*;
 
 use super::activation::{Curve, derivative};
-use super::gather::Shape;
+use super::gather::{Shape, numbers_of};
 
 /// Pooling of `pooled` channels from `first` on of an image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ impl Pool {
     }
 
     pub(super) fn outputs(&self) -> usize {
-        self.target().iter().product()
+        numbers_of(&self.target())
     }
 }
 
