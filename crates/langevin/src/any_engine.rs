@@ -8,7 +8,7 @@ use ebm_core::{Energy, Layered};
 
 use crate::{
     AttractionRun, ChainOutcome, ChainRun, EnergyGradient, Engine, FusedEngine, LandscapeEngine,
-    LangevinError, ParameterGradient, TensorEngine, Way,
+    LangevinError, LaunchedChains, ParameterGradient, TensorEngine, Way,
 };
 #[cfg(feature = "cube")]
 use crate::{CubeEngine, CubePrecision, Kernel};
@@ -147,6 +147,19 @@ impl AnyEngine {
         }
     }
 
+    /// The engine for the kernel of a run.
+    #[cfg_attr(not(feature = "cube"), allow(unused_variables))]
+    fn chains_of<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(
+        &self,
+        run: &ChainRun,
+    ) -> &dyn Engine<B, E> {
+        #[cfg(feature = "cube")]
+        if let (Self::Cube(_, tensor), Kernel::Mala(_)) = (self, run.kernel) {
+            return tensor;
+        }
+        self.chains::<B, E>()
+    }
+
     fn landscapes<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(
         &self,
     ) -> &dyn LandscapeEngine<B, E> {
@@ -170,11 +183,20 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for AnyEngi
         initial: Tensor<B::InnerBackend, 4>,
         run: &ChainRun,
     ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
-        #[cfg(feature = "cube")]
-        if let (Self::Cube(_, tensor), Kernel::Mala(_)) = (self, run.kernel) {
-            return Engine::<B, E>::run(tensor, energy, initial, run);
-        }
-        self.chains::<B, E>().run(energy, initial, run)
+        self.chains_of::<B, E>(run).run(energy, initial, run)
+    }
+
+    fn launch(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<LaunchedChains<B::InnerBackend>, LangevinError> {
+        self.chains_of::<B, E>(run).launch(energy, initial, run)
+    }
+
+    fn runs_ahead(&self) -> bool {
+        self.chains::<B, E>().runs_ahead()
     }
 
     fn parameter_gradient(

@@ -6,7 +6,7 @@ use burn::module::ParamId;
 use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
 use ebm_core::NoiseKey;
 
-use crate::{Kernel, LangevinError};
+use crate::{Kernel, LangevinError, PendingNumber};
 
 /// A number of Langevin steps.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -52,6 +52,24 @@ pub struct ChainOutcome<B: Backend> {
     pub energies: Option<Vec<f32>>,
 }
 
+/// Chains that have been launched, and perhaps not walked yet.
+#[derive(Debug)]
+pub struct LaunchedChains<B: Backend> {
+    /// Final states, `[chains, channels, height, width]`. Whatever is computed from them waits for them, on the device.
+    pub states: Tensor<B, 4>,
+    /// r, as in [`ChainOutcome::gradient_magnitude`].
+    pub gradient_magnitude: PendingNumber,
+}
+
+impl<B: Backend> From<ChainOutcome<B>> for LaunchedChains<B> {
+    fn from(outcome: ChainOutcome<B>) -> Self {
+        Self {
+            states: outcome.states,
+            gradient_magnitude: outcome.gradient_magnitude.into(),
+        }
+    }
+}
+
 /// F of each state and the gradient of a weighted sum of them with respect to the parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ParameterGradient {
@@ -77,6 +95,29 @@ pub trait Engine<B: AutodiffBackend, E> {
         initial: Tensor<B::InnerBackend, 4>,
         run: &ChainRun,
     ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError>;
+
+    /// As [`Self::run`], but where the engine can without waiting for the device, so that the next work can be handed to it meanwhile.
+    /// There are no energies, whatever `run` asks for.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; what fails on the device later is reported by [`PendingNumber::read`].
+    fn launch(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<LaunchedChains<B::InnerBackend>, LangevinError> {
+        let run = ChainRun {
+            final_energies: false,
+            ..*run
+        };
+        self.run(energy, initial, &run).map(LaunchedChains::from)
+    }
+
+    /// Whether [`Self::launch`] returns before the chains have walked.
+    fn runs_ahead(&self) -> bool {
+        false
+    }
 
     /// F of each of `states` and ∂/∂θ Σᵢ wᵢ F(xᵢ), where the engine computes parameter gradients itself;
     /// `None` leaves them to automatic differentiation.
