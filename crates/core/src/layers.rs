@@ -1,30 +1,10 @@
 //! A net as plain data: what an engine needs to compute it without tensors.
 
-use burn::module::{Param, ParamId};
-use burn::tensor::{Tensor, backend::Backend};
+mod parameter;
 
-/// A parameter tensor on the host. The id is that of the burn parameter it was read from, so that a gradient finds
-/// its way back.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ParameterValues {
-    /// The id of the burn parameter.
-    pub id: ParamId,
-    /// Row-major values in burn's layout.
-    pub values: Vec<f32>,
-}
+pub use parameter::ParameterValues;
 
-impl ParameterValues {
-    /// Reads a parameter of a burn module.
-    pub fn read<B: Backend, const D: usize>(parameter: &Param<Tensor<B, D>>) -> Self {
-        let data = parameter.val().into_data().convert::<f32>();
-        Self {
-            id: parameter.id,
-            values: data.into_vec().unwrap_or_default(),
-        }
-    }
-}
-
-/// One layer with its parameters, as plain data.
+/// One layer with its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub enum LayerDescription {
     /// 2-D convolution with a square kernel and zero padding.
@@ -71,6 +51,20 @@ pub enum LayerDescription {
         /// Weight and bias of θ, φ, g (`[h, c]`, `[h]`) and W (`[c, h]`, `[c]`), in this order.
         maps: Box<[[ParameterValues; 2]; 4]>,
     },
+}
+
+impl LayerDescription {
+    /// The parameters in the order of the fields, of every map weight and bias.
+    #[must_use]
+    pub fn parameters(&self) -> Vec<&ParameterValues> {
+        match self {
+            Self::Conv2d { weight, bias, .. } | Self::Linear { weight, bias, .. } => {
+                std::iter::once(weight).chain(bias).collect()
+            }
+            Self::NonLocal { maps, .. } => maps.iter().flatten().collect(),
+            Self::Activation(_) | Self::MaxPool2d { .. } => Vec::new(),
+        }
+    }
 }
 
 /// Activations that need no parameters.

@@ -1,5 +1,6 @@
 //! Nets as plain data, for engines that run them without tensors.
 
+use burn::module::ParamId;
 use burn::nn::PaddingConfig2d;
 use burn::nn::conv::Conv2d;
 use burn::tensor::backend::Backend;
@@ -23,8 +24,8 @@ impl<B: Backend> Layer<B> {
                 LayerDescription::Linear {
                     inputs,
                     outputs,
-                    weight: ParameterValues::read(&layer.weight),
-                    bias: layer.bias.as_ref().map(ParameterValues::read),
+                    weight: ParameterValues::of(&layer.weight),
+                    bias: layer.bias.as_ref().map(ParameterValues::of),
                 }
             }
             Self::LeakyRelu(layer) => LayerDescription::Activation(Activation::LeakyRelu {
@@ -78,20 +79,19 @@ fn describe_convolution<B: Backend>(layer: &Conv2d<B>) -> Result<LayerDescriptio
         kernel,
         stride,
         padding,
-        weight: ParameterValues::read(&layer.weight),
-        bias: layer.bias.as_ref().map(ParameterValues::read),
+        weight: ParameterValues::of(&layer.weight),
+        bias: layer.bias.as_ref().map(ParameterValues::of),
     })
 }
 
 fn describe_block<B: Backend>(block: &NonLocalBlock<B>) -> LayerDescription {
     let [inner, channels, ..] = block.theta.weight.dims();
     let map = |layer: &Conv2d<B>| {
-        let weight = ParameterValues::read(&layer.weight);
+        let weight = ParameterValues::of(&layer.weight);
         // The block is always made with biases; without one it would add zero.
-        let bias = layer.bias.as_ref().map(ParameterValues::read);
-        let bias = bias.unwrap_or_else(|| ParameterValues {
-            id: burn::module::ParamId::new(),
-            values: vec![0.0; layer.weight.dims()[0]],
+        let bias = layer.bias.as_ref().map(ParameterValues::of);
+        let bias = bias.unwrap_or_else(|| {
+            ParameterValues::new(ParamId::new(), vec![0.0; layer.weight.dims()[0]])
         });
         [weight, bias]
     };
@@ -141,7 +141,7 @@ mod tests {
     use super::*;
     use crate::{Architecture, NetConfig, named_parameters};
     use burn::backend::Flex;
-    use burn::module::{Module, ModuleVisitor, Param, ParamId};
+    use burn::module::{Module, ModuleVisitor, Param};
     use burn::nn::conv::Conv2dConfig;
     use burn::nn::pool::MaxPool2dConfig;
     use burn::tensor::Tensor;
@@ -151,17 +151,6 @@ mod tests {
     impl<B: Backend> ModuleVisitor<B> for Ids {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<B, D>>) {
             self.0.push(param.id);
-        }
-    }
-
-    fn parameters(layer: &LayerDescription) -> Vec<&ParameterValues> {
-        match layer {
-            LayerDescription::Conv2d { weight, bias, .. }
-            | LayerDescription::Linear { weight, bias, .. } => {
-                std::iter::once(weight).chain(bias).collect()
-            }
-            LayerDescription::NonLocal { maps, .. } => maps.iter().flatten().collect(),
-            LayerDescription::Activation(_) | LayerDescription::MaxPool2d { .. } => Vec::new(),
         }
     }
 
@@ -183,10 +172,16 @@ mod tests {
             net.visit(&mut ids);
             let layers = net.layers().unwrap();
             assert_eq!(layers.len(), count, "{architecture:?}");
-            let described: Vec<_> = layers.iter().flat_map(parameters).collect();
+            let described: Vec<_> = layers
+                .iter()
+                .flat_map(LayerDescription::parameters)
+                .collect();
             let described_ids: Vec<_> = described.iter().map(|values| values.id).collect();
             assert_eq!(described_ids, ids.0, "{architecture:?}");
-            let lengths: Vec<_> = described.iter().map(|values| values.values.len()).collect();
+            let lengths: Vec<_> = described
+                .iter()
+                .map(|values| values.values().len())
+                .collect();
             let expected: Vec<_> = named_parameters(&net)
                 .iter()
                 .map(|parameter| parameter.values.len())

@@ -105,6 +105,11 @@ pub enum LangevinError {
     /// The caller asked to stop.
     #[error("the chains were stopped before their last step")]
     Cancelled,
+    /// The cube engine was given tensors that are not on its device.
+    #[error(
+        "the cube engine was made for the tensors of another backend: make it for this one with `for_backend`, or for any with `on`"
+    )]
+    OtherBackend,
     /// The backend did not hand its numbers over.
     #[error("the backend returned no data: {0}")]
     Backend(String),

@@ -26,7 +26,7 @@ pub use attraction::{
 pub use bank::PersistentBank;
 pub use bound::Bound;
 #[cfg(feature = "cube")]
-pub use cube::{CubeEngine, CubePrecision};
+pub use cube::{CubeEngine, CubePrecision, CubeTensors};
 pub use engine::{ChainOutcome, ChainRun, Engine, LaunchedChains, ParameterGradient};
 pub use error::LangevinError;
 pub use fused::{FusedEngine, Instructions, WorkingSet};

@@ -66,8 +66,8 @@ fn describe<B: Backend>(linear: &Linear<B>) -> LayerDescription {
     LayerDescription::Linear {
         inputs,
         outputs,
-        weight: ParameterValues::read(&linear.weight),
-        bias: linear.bias.as_ref().map(ParameterValues::read),
+        weight: ParameterValues::of(&linear.weight),
+        bias: linear.bias.as_ref().map(ParameterValues::of),
     }
 }
 

@@ -317,18 +317,17 @@ fn shared_parameters_share_their_gradient() {
             let last = Sequential::<B>::new(&[sequential], [2, 1, 1], 0, &Default::default());
             let mut layers = last.map_err(|error| error.to_string())?.layers()?;
             if let ebm_core::LayerDescription::Linear { weight, bias, .. } = &mut layers[0] {
-                weight.values.fill(1.0);
-                bias.iter_mut().for_each(|bias| bias.values.fill(0.0));
+                let filled = |parameter: &ebm_core::ParameterValues, value| {
+                    ebm_core::ParameterValues::new(parameter.id, vec![value; parameter.len()])
+                };
+                *weight = filled(weight, 1.0);
+                *bias = bias.as_ref().map(|bias| filled(bias, 0.0));
             }
             let tied = ebm_core::LayerDescription::Linear {
                 inputs: 2,
                 outputs: 2,
-                weight: ebm_core::ParameterValues::read(&self.layer.weight),
-                bias: self
-                    .layer
-                    .bias
-                    .as_ref()
-                    .map(ebm_core::ParameterValues::read),
+                weight: ebm_core::ParameterValues::of(&self.layer.weight),
+                bias: self.layer.bias.as_ref().map(ebm_core::ParameterValues::of),
             };
             Ok([vec![tied.clone(), tied], layers].concat())
         }

@@ -6,6 +6,7 @@ mod choice;
 mod name;
 mod start;
 
+use burn::backend::Autodiff;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::Layered;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
@@ -79,7 +80,7 @@ fn run_on<B: Backend, T: BackendTask>(
     task: T,
 ) -> Result<T::Output, DriverError> {
     start::try_device::<B>(name, &device, set_up)?;
-    task.run::<burn::backend::Autodiff<B>>(device)
+    task.run::<Autodiff<B>>(device)
 }
 
 #[allow(dead_code)] // A build with every backend has no use for it.
@@ -108,12 +109,13 @@ impl BackendName {
             #[cfg(feature = "cuda")]
             Self::Cuda(index) => {
                 let device = cubecl::cuda::CudaDevice::new(index.into());
-                let cube = CubeEngine::on::<cubecl::cuda::CudaRuntime>(&device);
+                let cube = CubeEngine::for_backend::<Autodiff<burn::backend::Cuda>>(&device);
                 AnyEngine::choose_on_gpu(choice, cube, net, state_shape)?
             }
             #[cfg(feature = "wgpu")]
             Self::Wgpu(adapter) | Self::Vulkan(adapter) => {
-                let cube = CubeEngine::on::<cubecl::wgpu::WgpuRuntime>(&adapter.into());
+                let cube =
+                    CubeEngine::for_backend::<Autodiff<burn::backend::Wgpu>>(&adapter.into());
                 AnyEngine::choose_on_gpu(choice, cube, net, state_shape)?
             }
             #[allow(unreachable_patterns)]

@@ -5,13 +5,14 @@
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use cubecl::bytes::Bytes;
 use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::CubePrecision;
-use super::dense::DenseNet;
+use super::dense::{DenseNet, Spread};
+use super::kept::Kept;
 use super::layered::LayeredNet;
+use super::norms::Norms;
 use crate::{ChainRun, LangevinError, Ula};
 
 /// A request for chains.
@@ -21,6 +22,8 @@ pub(super) struct Request<'a> {
     pub(super) run: &'a ChainRun,
     pub(super) cancel: Option<&'a AtomicBool>,
     pub(super) options: Options,
+    /// Whether the host keeps up with the device.
+    pub(super) is_waiting: bool,
 }
 
 /// What the user of an engine may choose.
@@ -33,6 +36,11 @@ pub(super) struct Options {
 }
 
 impl Request<'_> {
+    /// Sums of norms that may be left on the device.
+    pub(super) fn most_unread(&self) -> usize {
+        if self.is_waiting { 0 } else { 100 }
+    }
+
     /// # Errors
     /// [`LangevinError::Cancelled`] once the caller has asked to stop.
     pub(super) fn check_cancelled(&self) -> Result<(), LangevinError> {
@@ -43,39 +51,55 @@ impl Request<'_> {
     }
 }
 
-/// Chains after their steps, row by row.
-#[derive(Debug, Default)]
-pub(super) struct Walked {
-    pub(super) states: Vec<f32>,
-    /// Σ over steps of ‖∇F‖₂, one for each chain.
-    pub(super) norms: Vec<f64>,
-    /// F, where the run asked for it.
-    pub(super) energies: Vec<f32>,
+/// A net without its parameters, as the kernels want it.
+#[derive(Debug, Clone)]
+pub(super) enum CubeNet {
+    /// Whole chains a launch.
+    Dense(DenseNet),
+    /// Layer by layer.
+    Layered(LayeredNet),
+}
+
+/// Buffers that a device is to work on.
+pub(super) struct Batch<'a> {
+    /// All parameters, in the order of the layers, and how many.
+    pub(super) parameters: (&'a Handle, usize),
+    /// Initial states, row by row. They stay as they are.
+    pub(super) states: &'a Handle,
+    /// How many chains, and the number of the first in the noise.
+    pub(super) chains: usize,
+    pub(super) first_chain: usize,
+}
+
+/// Chains that a device walks, or has walked.
+pub(super) struct Launched {
+    /// Final states, row by row.
+    pub(super) states: Handle,
+    pub(super) norms: Norms,
+    /// F, where the run asked for it, of a dense net without the last layer's bias.
+    pub(super) energies: Option<Handle>,
 }
 
 /// A GPU, whatever its runtime.
 pub(super) trait Device: Send + Sync {
-    /// Whether whole chains of the net fit into a launch.
-    fn fits_dense(&self, net: &DenseNet, options: Options) -> Result<(), LangevinError>;
+    /// Whether there are kernels for the net, and room for them.
+    fn fits(&self, net: &CubeNet, options: Options) -> Result<(), LangevinError>;
 
-    /// Runs the chains whose states lie row by row in `states`, whole chains a launch.
-    fn walk_dense(
+    /// Numbers that a buffer can have.
+    fn most_numbers(&self) -> usize;
+
+    fn upload(&self, values: &[f32]) -> Handle;
+
+    /// Waits for the buffers.
+    fn read(&self, buffers: Vec<Handle>) -> Result<Vec<Vec<f32>>, LangevinError>;
+
+    /// Hands chains to the device.
+    fn launch(
         &self,
-        net: &DenseNet,
-        states: Vec<f32>,
+        net: &CubeNet,
+        batch: &Batch<'_>,
         request: Request<'_>,
-    ) -> Result<Walked, LangevinError>;
-
-    /// Whether every kernel for the net fits.
-    fn fits_layered(&self, net: &LayeredNet, options: Options) -> Result<(), LangevinError>;
-
-    /// Runs the chains whose states lie row by row in `states`, layer by layer.
-    fn walk_layered(
-        &self,
-        net: &LayeredNet,
-        states: Vec<f32>,
-        request: Request<'_>,
-    ) -> Result<Walked, LangevinError>;
+    ) -> Result<Launched, LangevinError>;
 
     /// Bytes that the runtime has reserved on the device.
     fn reserved_memory(&self) -> Result<u64, LangevinError>;
@@ -84,12 +108,17 @@ pub(super) trait Device: Send + Sync {
 /// A device of runtime `R`.
 pub(super) struct Gpu<R: Runtime> {
     pub(super) client: ComputeClient<R>,
+    /// Where the last net's kernels find their parameters.
+    pub(super) dense: Kept<(DenseNet, Spread)>,
+    pub(super) layered: Kept<LayeredNet>,
 }
 
 impl<R: Runtime> Gpu<R> {
     pub(super) fn new(device: &R::Device) -> Self {
         Self {
             client: R::client(device),
+            dense: Kept::default(),
+            layered: Kept::default(),
         }
     }
 
@@ -102,12 +131,6 @@ impl<R: Runtime> Gpu<R> {
         options.multiprocessors.map_or(told, NonZeroUsize::get)
     }
 
-    /// Numbers that a buffer can have, so that its places can be counted in 32 bits.
-    pub(super) fn most_numbers(&self) -> usize {
-        let page = self.client.properties().memory.max_page_size as usize;
-        (page / size_of::<f32>()).min(u32::MAX as usize)
-    }
-
     /// So many cubes or a few more, in rows: devices limit how many there are along an axis.
     pub(super) fn cubes(&self, count: usize) -> CubeCount {
         let limit = self.client.properties().hardware.max_cube_count.0 as usize;
@@ -115,7 +138,7 @@ impl<R: Runtime> Gpu<R> {
         CubeCount::Static(count.div_ceil(rows).max(1) as u32, rows as u32, 1)
     }
 
-    pub(super) fn upload<T: CubeElement>(&self, values: &[T]) -> Handle {
+    pub(super) fn upload_numbers<T: CubeElement>(&self, values: &[T]) -> Handle {
         self.client.create_from_slice(T::as_bytes(values))
     }
 
@@ -129,37 +152,45 @@ impl<R: Runtime> Gpu<R> {
     pub(super) fn flush(&self) -> Result<(), LangevinError> {
         self.client.flush().map_err(failed)
     }
-
-    pub(super) fn read(&self, handle: &Handle) -> Result<Bytes, LangevinError> {
-        self.client.read_one(handle.clone()).map_err(failed)
-    }
 }
 
 impl<R: Runtime> Device for Gpu<R> {
-    fn fits_dense(&self, net: &DenseNet, options: Options) -> Result<(), LangevinError> {
-        super::dense::fits(self, net, options)
+    fn fits(&self, net: &CubeNet, options: Options) -> Result<(), LangevinError> {
+        match net {
+            CubeNet::Dense(net) => super::dense::fits(self, net, options),
+            CubeNet::Layered(net) => super::layered::fits(self, net, options),
+        }
     }
 
-    fn walk_dense(
+    /// So many that places can be counted in 32 bits.
+    fn most_numbers(&self) -> usize {
+        let page = self.client.properties().memory.max_page_size as usize;
+        (page / size_of::<f32>()).min(u32::MAX as usize)
+    }
+
+    fn upload(&self, values: &[f32]) -> Handle {
+        self.upload_numbers(values)
+    }
+
+    fn read(&self, buffers: Vec<Handle>) -> Result<Vec<Vec<f32>>, LangevinError> {
+        let reading = self.client.read_async(buffers);
+        let read = cubecl::reader::read_sync(reading).map_err(failed)?;
+        Ok(read
+            .iter()
+            .map(|bytes| f32::from_bytes(bytes).to_vec())
+            .collect())
+    }
+
+    fn launch(
         &self,
-        net: &DenseNet,
-        states: Vec<f32>,
+        net: &CubeNet,
+        batch: &Batch<'_>,
         request: Request<'_>,
-    ) -> Result<Walked, LangevinError> {
-        super::dense::walk(self, net, &states, request)
-    }
-
-    fn fits_layered(&self, net: &LayeredNet, options: Options) -> Result<(), LangevinError> {
-        super::layered::fits(self, net, options)
-    }
-
-    fn walk_layered(
-        &self,
-        net: &LayeredNet,
-        states: Vec<f32>,
-        request: Request<'_>,
-    ) -> Result<Walked, LangevinError> {
-        super::layered::walk(self, net, &states, request)
+    ) -> Result<Launched, LangevinError> {
+        match net {
+            CubeNet::Dense(net) => super::dense::launch(self, net, batch, request),
+            CubeNet::Layered(net) => super::layered::launch(self, net, batch, request),
+        }
     }
 
     fn reserved_memory(&self) -> Result<u64, LangevinError> {

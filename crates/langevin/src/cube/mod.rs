@@ -1,24 +1,33 @@
 //! The engine for GPUs, written once for CUDA and wgpu.
 
+mod bridge;
+#[cfg(feature = "burn-cubecl")]
+mod burn_cubecl;
 mod dense;
 mod device;
+mod kept;
 mod layered;
+mod layout;
+mod moving;
 mod noise;
+mod norms;
+mod places;
 mod step;
+mod walk;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
+use burn::tensor::{Tensor, backend::AutodiffBackend};
 use cubecl::Runtime;
 use ebm_core::{Energy, Layered};
 
-use self::dense::DenseNet;
-use self::device::{Device, Gpu, Options, Request};
-use self::layered::LayeredNet;
-use crate::fused::host;
-use crate::{ChainOutcome, ChainRun, Engine, Kernel, LangevinError};
+pub use self::bridge::CubeTensors;
+use self::bridge::{Bridge, BridgeTo};
+use self::device::{Device, Gpu, Options};
+use self::layout::Layout;
+use crate::{ChainOutcome, ChainRun, Engine, LangevinError, LaunchedChains, PendingNumber};
 
 /// What is left of the factors of a product. Sums are f32 either way.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
@@ -39,11 +48,15 @@ pub enum CubePrecision {
 /// It lacks convolutions with kernels beyond 5×5 that do not cover their image, activations that are not right after a convolution or a
 /// linear layer, and negative slopes. Where F or ∇F overflow, a state is not a number here that may be infinite elsewhere.
 ///
-/// The noise is the project's own stream, computed in the kernel, so chains walk the paths of the other engines to rounding. It does not
-/// depend on burn's backend: states and parameters are handed over once a run.
+/// The noise is the project's own stream, computed in the kernel, so chains walk the paths of the other engines to rounding.
+///
+/// Made [for a burn backend](Self::for_backend) of the same runtime it takes states and parameters where they are, leaves the final
+/// states there, and [launches](Engine::launch) without waiting. Made [on a device](Self::on) it works with any backend: states and
+/// parameters go over the host once a run.
 #[derive(Clone)]
 pub struct CubeEngine {
     device: Arc<dyn Device>,
+    bridge: Option<Arc<dyn Bridge>>,
     cancel: Option<Arc<AtomicBool>>,
     options: Options,
 }
@@ -60,8 +73,19 @@ impl CubeEngine {
     pub fn on<R: Runtime>(device: &R::Device) -> Self {
         Self {
             device: Arc::new(Gpu::<R>::new(device)),
+            bridge: None,
             cancel: None,
             options: Options::default(),
+        }
+    }
+
+    /// On the device of a backend whose tensors it can use where they are: burn's `Cuda` and `Wgpu` with the feature `burn-cubecl`.
+    /// Runtimes panic where there is no such device.
+    #[must_use]
+    pub fn for_backend<B: AutodiffBackend<InnerBackend: CubeTensors>>(device: &B::Device) -> Self {
+        Self {
+            bridge: Some(Arc::new(BridgeTo::<B>(device.clone()))),
+            ..Self::on::<<B::InnerBackend as CubeTensors>::Runtime>(device)
         }
     }
 
@@ -74,7 +98,7 @@ impl CubeEngine {
         energy: &E,
         state_shape: [usize; 3],
     ) -> Result<(), LangevinError> {
-        self.lay_out(energy, state_shape).map(|_| ())
+        Layout::new(energy, state_shape, &*self.device, self.options).map(|_| ())
     }
 
     /// Bytes that the runtime has reserved on the device for whatever the calling thread computes there. It does not grow with the
@@ -84,28 +108,6 @@ impl CubeEngine {
     /// [`LangevinError::Backend`] when the runtime does not tell.
     pub fn reserved_memory(&self) -> Result<u64, LangevinError> {
         self.device.reserved_memory()
-    }
-
-    /// Whole chains a launch where that fits, otherwise layer by layer.
-    fn lay_out<E: Layered>(
-        &self,
-        energy: &E,
-        state_shape: [usize; 3],
-    ) -> Result<Layout, LangevinError> {
-        let layers = energy.layers().map_err(LangevinError::NotCubed)?;
-        if let Ok(net) = DenseNet::new(&layers, state_shape)
-            && self.device.fits_dense(&net, self.options).is_ok()
-        {
-            if self.options.precision == CubePrecision::Tf32 {
-                return Err(LangevinError::NoTf32(
-                    "a small dense net, whose chains run in one launch",
-                ));
-            }
-            return Ok(Layout::Dense(net));
-        }
-        let net = LayeredNet::new(&layers, state_shape)?;
-        self.device.fits_layered(&net, self.options)?;
-        Ok(Layout::Layered(net))
     }
 
     /// How many units share a neuron when whole chains are run in a launch: 4, 2 or 1, the largest of these that is not more than
@@ -176,47 +178,44 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
         initial: Tensor<B::InnerBackend, 4>,
         run: &ChainRun,
     ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
-        let Kernel::Ula(ula) = run.kernel else {
-            return Err(LangevinError::NotCubed("MALA".to_owned()));
-        };
-        let shape = initial.dims();
-        let layout = self.lay_out(energy, [shape[1], shape[2], shape[3]])?;
-        let device = initial.device();
-        let states = host(initial)?;
-        let request = Request {
-            ula,
-            run,
-            cancel: self.cancel.as_deref(),
-            options: self.options,
-        };
-        let walked = match &layout {
-            Layout::Dense(net) => self.device.walk_dense(net, states, request),
-            Layout::Layered(net) => self.device.walk_layered(net, states, request),
-        }?;
-        let chains = walked.norms.len();
+        let walked = self.walk::<B, E>(energy, initial, run, true)?;
+        let chains = walked.states.dims()[0];
+        let sum = walked.norms.read(&*self.device)?;
         Ok(ChainOutcome {
-            states: Tensor::from_data(TensorData::new(walked.states, shape), &device),
-            gradient_magnitude: run.mean(walked.norms.iter().sum(), chains),
+            states: walked.states,
+            gradient_magnitude: run.mean(sum, chains),
             acceptance_rate: None,
-            energies: run.final_energies.then_some(walked.energies),
+            energies: walked.energies,
         })
     }
-}
 
-/// A net as the kernels want it.
-enum Layout {
-    Dense(DenseNet),
-    Layered(LayeredNet),
+    fn launch(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<LaunchedChains<B::InnerBackend>, LangevinError> {
+        let run = ChainRun {
+            final_energies: false,
+            ..*run
+        };
+        let walked = self.walk::<B, E>(energy, initial, &run, false)?;
+        let chains = walked.states.dims()[0];
+        let device = Arc::clone(&self.device);
+        Ok(LaunchedChains {
+            states: walked.states,
+            gradient_magnitude: PendingNumber::new(move || {
+                let sum = walked.norms.read(&*device)?;
+                Ok(run.mean(sum, chains))
+            }),
+        })
+    }
+
+    fn runs_ahead(&self) -> bool {
+        self.bridge.is_some()
+    }
 }
 
 fn missing(what: &str) -> LangevinError {
     LangevinError::NotCubed(what.to_owned())
-}
-
-/// `[columns, rows]` from `[rows, columns]`.
-fn transposed(matrix: &[f32], [rows, columns]: [usize; 2]) -> Vec<f32> {
-    let entries = (0..columns).flat_map(|column| (0..rows).map(move |row| (row, column)));
-    entries
-        .map(|(row, column)| matrix[row * columns + column])
-        .collect()
 }

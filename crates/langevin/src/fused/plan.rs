@@ -205,7 +205,7 @@ impl Plan {
                         inputs * kernel * kernel,
                         output[1] * output[2],
                         false,
-                        &weight.values,
+                        weight.values(),
                         bias_values,
                     ))
                 } else {
@@ -220,7 +220,7 @@ impl Plan {
                             [*inputs, *outputs, *kernel, *stride, *padding],
                             [height, width],
                             [output[1], output[2]],
-                            &weight.values,
+                            weight.values(),
                         ),
                         bias: bias_values,
                         slope: 1.0,
@@ -243,7 +243,7 @@ impl Plan {
                     bias: bias.as_ref().map(|bias| bias.id),
                 };
                 let bias = bias_of(bias.as_ref(), *outputs)?;
-                let dense = self.dense(ids, *outputs, *inputs, 1, true, &weight.values, bias);
+                let dense = self.dense(ids, *outputs, *inputs, 1, true, weight.values(), bias);
                 (Operation::Dense(dense), [*outputs, 1, 1])
             }
             LayerDescription::Activation(Activation::LeakyRelu { slope }) if *slope >= 0.0 => {
@@ -418,8 +418,9 @@ impl Plan {
             expect(&map[0], inner * channels, "weight")?;
             expect(&map[1], outputs, "bias")?;
         }
-        let embed = |row: usize, k: usize| maps[row / inner][0].values[row % inner * channels + k];
-        let output = |row: usize, k: usize| maps[3][0].values[row * inner + k];
+        let embed =
+            |row: usize, k: usize| maps[row / inner][0].values()[row % inner * channels + k];
+        let output = |row: usize, k: usize| maps[3][0].values()[row * inner + k];
         let pack =
             |rows, depth, entry: &dyn Fn(usize, usize) -> f32| Packed::new(rows, depth, entry);
         Ok(NonLocal {
@@ -433,11 +434,11 @@ impl Plan {
             embed_backward: pack(channels, 3 * inner, &|k, row| embed(row, k)),
             embed_bias: maps[..3]
                 .iter()
-                .flat_map(|map| map[1].values.clone())
+                .flat_map(|map| map[1].values().to_vec())
                 .collect(),
             output: pack(channels, inner, &output),
             output_backward: pack(inner, channels, &|k, row| output(row, k)),
-            output_bias: maps[3][1].values.clone(),
+            output_bias: maps[3][1].values().to_vec(),
         })
     }
 }
@@ -507,10 +508,10 @@ fn transform_weight(
 }
 
 fn expect(parameter: &ParameterValues, count: usize, what: &str) -> Result<(), String> {
-    if parameter.values.len() == count {
+    if parameter.len() == count {
         return Ok(());
     }
-    let got = parameter.values.len();
+    let got = parameter.len();
     Err(format!("its {what} has {got} values instead of {count}"))
 }
 
@@ -519,5 +520,5 @@ fn bias_of(bias: Option<&ParameterValues>, outputs: usize) -> Result<Vec<f32>, S
         return Ok(vec![0.0; outputs]);
     };
     expect(bias, outputs, "bias")?;
-    Ok(bias.values.clone())
+    Ok(bias.values().to_vec())
 }

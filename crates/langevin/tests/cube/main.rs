@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod stack;
+mod tensors;
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
@@ -17,9 +18,8 @@ use ebm_langevin::{
     TensorEngine, Ula,
 };
 
-use stack::Stack;
-
 type B = Autodiff<Flex>;
+type Stack = stack::Stack<B>;
 
 /// On an NVIDIA GPU, otherwise on what wgpu finds, as far as this is built for them. None, with a word about it, where there is
 /// neither; a failure where `EBM_NEEDS_GPU` says that there is one.

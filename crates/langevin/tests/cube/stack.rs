@@ -2,34 +2,35 @@
 
 use burn::module::{Param, ParamId};
 use burn::tensor::activation::{leaky_relu, relu, silu, softmax};
+use burn::tensor::backend::Backend;
 use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Activation, Energy, LayerDescription, Layered, NoiseKey, ParameterValues, Stream};
 
-use super::B;
-
 /// Weight `[outputs, inputs, kernel, kernel]` and bias of a convolution.
-type Map = (Tensor<B, 4>, Tensor<B, 1>);
+type Map<B> = (Tensor<B, 4>, Tensor<B, 1>);
 
-enum Piece {
-    Convolution(Map, usize, usize),
+#[derive(Clone)]
+enum Piece<B: Backend> {
+    Convolution(Map<B>, usize, usize),
     Linear(Tensor<B, 2>, Tensor<B, 1>),
     Activation(Activation),
     Pool(usize),
-    NonLocal(Box<[Map; 4]>),
+    NonLocal(Box<[Map<B>; 4]>),
 }
 
 /// A net that is built layer by layer, with random parameters.
-pub(crate) struct Stack {
+#[derive(Clone)]
+pub(crate) struct Stack<B: Backend> {
     pub(crate) shape: [usize; 3],
     output: [usize; 3],
-    pieces: Vec<Piece>,
+    pieces: Vec<Piece<B>>,
     /// Whether convolutions and linear layers have biases.
     has_biases: bool,
 }
 
-impl Stack {
+impl<B: Backend> Stack<B> {
     pub(crate) fn new(shape: [usize; 3]) -> Self {
         Self {
             shape,
@@ -62,6 +63,26 @@ impl Stack {
             }
         }
         self.has_biases = false;
+        self
+    }
+
+    /// The same net with parameters `factor` times as large.
+    pub(crate) fn scaled(mut self, factor: f32) -> Self {
+        let scale = |(weight, bias): &mut Map<B>| {
+            *weight = weight.clone() * factor;
+            *bias = bias.clone() * factor;
+        };
+        for piece in &mut self.pieces {
+            match piece {
+                Piece::Convolution(map, ..) => scale(map),
+                Piece::NonLocal(maps) => maps.iter_mut().for_each(scale),
+                Piece::Linear(weight, bias) => {
+                    *weight = weight.clone() * factor;
+                    *bias = bias.clone() * factor;
+                }
+                Piece::Activation(_) | Piece::Pool(_) => {}
+            }
+        }
         self
     }
 
@@ -116,7 +137,7 @@ impl Stack {
         self
     }
 
-    fn map(&self, inputs: usize, outputs: usize, kernel: usize, number: u64) -> Map {
+    fn map(&self, inputs: usize, outputs: usize, kernel: usize, number: u64) -> Map<B> {
         let fan_in = (inputs * kernel * kernel) as f32;
         let weight = self.draw([outputs, inputs, kernel, kernel], fan_in.powf(-0.5), number);
         (weight, self.draw([outputs], 0.1, number + 1))
@@ -135,9 +156,9 @@ impl Stack {
     }
 }
 
-fn convolve(
+fn convolve<B: Backend>(
     states: Tensor<B, 4>,
-    (weight, bias): &Map,
+    (weight, bias): &Map<B>,
     stride: usize,
     padding: usize,
 ) -> Tensor<B, 4> {
@@ -145,7 +166,7 @@ fn convolve(
     conv2d(states, weight.clone(), Some(bias.clone()), options)
 }
 
-impl Energy<B> for Stack {
+impl<B: Backend> Energy<B> for Stack<B> {
     fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
         let mut values = states;
         for piece in &self.pieces {
@@ -192,9 +213,9 @@ impl Energy<B> for Stack {
     }
 }
 
-impl Layered for Stack {
+impl<B: Backend> Layered for Stack<B> {
     fn layers(&self) -> Result<Vec<LayerDescription>, String> {
-        let describe = |piece: &Piece| match piece {
+        let describe = |piece: &Piece<B>| match piece {
             Piece::Convolution((weight, bias), stride, padding) => {
                 let [outputs, inputs, kernel, _] = weight.dims();
                 LayerDescription::Conv2d {
@@ -231,6 +252,6 @@ impl Layered for Stack {
     }
 }
 
-fn read<const D: usize>(tensor: &Tensor<B, D>) -> ParameterValues {
-    ParameterValues::read(&Param::initialized(ParamId::new(), tensor.clone()))
+fn read<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> ParameterValues {
+    ParameterValues::of(&Param::initialized(ParamId::new(), tensor.clone()))
 }

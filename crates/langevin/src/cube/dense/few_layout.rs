@@ -5,7 +5,7 @@ use super::supply::Supply;
 
 /// What the kernel for few chains is compiled for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct FewLayout {
+pub(in crate::cube) struct FewLayout {
     /// Values of the state and after each layer but the last.
     pub(super) widths: Vec<usize>,
     /// Units that share a neuron's sums.

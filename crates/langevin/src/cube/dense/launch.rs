@@ -1,11 +1,13 @@
-//! From states on the host to launches and back.
+//! Blocks of chains, and their launches.
 
 #![allow(unsafe_code)]
 
 use std::num::NonZeroUsize;
+use std::ops::Range;
 
 use cubecl::features::Plane;
 use cubecl::prelude::*;
+use cubecl::server::Handle;
 
 use super::few::walk_few;
 use super::few_layout::FewLayout;
@@ -13,8 +15,9 @@ use super::many::walk_many;
 use super::many_layout::ManyLayout;
 use super::net::DenseNet;
 use crate::LangevinError;
-use crate::cube::device::{Gpu, Options, Request, Walked, array};
+use crate::cube::device::{Batch, Gpu, Launched, Options, Request, array};
 use crate::cube::noise::draws_arguments;
+use crate::cube::norms::Norms;
 use crate::cube::step::{is_bounded, step_arguments};
 
 /// Steps of a launch at most, because norms are summed in f32 within it.
@@ -27,7 +30,8 @@ const MOST_WORK: u64 = 500_000_000_000;
 const MOST_PARTS: usize = 4;
 
 /// How chains are spread over the cubes of a device.
-enum Spread {
+#[derive(Debug, Clone, PartialEq)]
+pub(in crate::cube) enum Spread {
     Few(FewLayout),
     Many(ManyLayout),
 }
@@ -37,6 +41,14 @@ impl Spread {
         match self {
             Self::Few(layout) => layout.lanes,
             Self::Many(layout) => 4 * layout.fours,
+        }
+    }
+
+    /// Numbers that kernels read of the parameters.
+    fn numbers(&self) -> usize {
+        match self {
+            Self::Few(layout) => layout.entries() * layout.units,
+            Self::Many(layout) => 4 * layout.parameters(),
         }
     }
 }
@@ -109,62 +121,93 @@ pub(in crate::cube) fn fits<R: Runtime>(
     spread(gpu, net, 1 << 20, false, options).map(|_| ())
 }
 
-/// Runs the chains whose states lie row by row in `states`, as many at a time as buffers hold.
-pub(in crate::cube) fn walk<R: Runtime>(
+/// Launches chains.
+pub(in crate::cube) fn launch<R: Runtime>(
     gpu: &Gpu<R>,
     net: &DenseNet,
-    states: &[f32],
+    batch: &Batch<'_>,
     request: Request<'_>,
-) -> Result<Walked, LangevinError> {
-    let room = gpu.most_numbers() / net.size();
-    let asked = request.options.most_chains.map_or(room, NonZeroUsize::get);
-    let block = room.min(asked).max(1);
-    let mut walked = Walked::default();
-    for (number, states) in states.chunks(block * net.size()).enumerate() {
-        let part = walk_block(gpu, net, states, number * block, request)?;
-        walked.states.extend(part.states);
-        walked.norms.extend(part.norms);
-        walked.energies.extend(part.energies);
+) -> Result<Launched, LangevinError> {
+    let chains = batch.chains;
+    let asked = request
+        .options
+        .most_chains
+        .map_or(chains, NonZeroUsize::get);
+    let block = chains.min(asked).max(1);
+    let states = gpu.room(chains * net.size());
+    let energies = gpu.room(chains);
+    let mut norms = Norms::new(chains);
+    for first in (0..chains).step_by(block) {
+        let chains = block.min(chains - first);
+        let moved = gpu.room(chains * net.size());
+        let of_block = gpu.room(chains);
+        gpu.copy(
+            (batch.states, first * net.size()),
+            (&moved, 0),
+            chains * net.size(),
+        );
+        let numbers = first..first + chains;
+        walk_block(
+            gpu,
+            net,
+            batch,
+            [&moved, &of_block],
+            numbers,
+            request,
+            &mut norms,
+        )?;
+        gpu.copy(
+            (&moved, 0),
+            (&states, first * net.size()),
+            chains * net.size(),
+        );
+        gpu.copy((&of_block, 0), (&energies, first), chains);
     }
-    Ok(walked)
+    Ok(Launched {
+        states,
+        norms,
+        energies: request.run.final_energies.then_some(energies),
+    })
 }
 
-/// Runs chains `first_chain..`.
+/// Runs the chains of these numbers in the batch, whose states are `moved` in place.
 fn walk_block<R: Runtime>(
     gpu: &Gpu<R>,
     net: &DenseNet,
-    states: &[f32],
-    first_chain: usize,
+    batch: &Batch<'_>,
+    [moved, energies]: [&Handle; 2],
+    numbers: Range<usize>,
     request: Request<'_>,
-) -> Result<Walked, LangevinError> {
+    norms: &mut Norms,
+) -> Result<(), LangevinError> {
     let Request { ula, run, .. } = request;
-    let size = net.size();
-    let chains = states.len() / size;
+    let chains = numbers.len();
     let spread = spread(gpu, net, chains, is_bounded(ula), request.options)?;
-    let parameters = match &spread {
-        Spread::Few(layout) => net.by_units(layout),
-        Spread::Many(layout) => net.by_fours(layout),
-    };
-    let (parameters, length) = (gpu.upload(&parameters), parameters.len());
-    let slopes = gpu.upload(&net.slopes);
-    let moving = gpu.upload(states);
-    let norm_sums = gpu.room(chains);
-    let energies = gpu.room(chains);
+    let kept = gpu.dense.get(&(net.clone(), spread.clone()), || {
+        let places = match &spread {
+            Spread::Few(layout) => net.by_units(layout),
+            Spread::Many(layout) => net.by_fours(layout),
+        };
+        vec![gpu.upload_numbers(&places), gpu.upload_numbers(&net.slopes)]
+    });
+    let length = spread.numbers();
+    let parameters = gpu.arranged(batch.parameters, (&kept[0], length));
     let cubes = gpu.cubes(chains.div_ceil(spread.chains_of_a_cube()));
-    let mut norms = vec![0.0; chains];
     let mut done = 0;
     loop {
         request.check_cancelled()?;
+        let norm_sums = gpu.room(chains);
         let first = run.first_step + done;
         let before_carry = (1 << 32) - (first & 0xffff_ffff);
         let turn = (MOST_WORK / (net.multiply_adds() * chains as u64).max(1)).clamp(1, TURN);
         let steps = (run.steps - done).min(turn).min(before_carry);
         let parameters_read = array(&parameters, length);
-        let slopes_read = array(&slopes, net.slopes.len());
-        let moved = array(&moving, chains * size);
-        let [norms_out, energies_out] = [&norm_sums, &energies].map(|each| array(each, chains));
+        let slopes_read = array(&kept[1], net.slopes.len());
+        let states = array(moved, chains * net.size());
+        let [norms_out, energies_out] = [&norm_sums, energies].map(|each| array(each, chains));
         let draws = draws_arguments(run.noise, first);
         let step = step_arguments(ula);
+        let first_chain = batch.first_chain + numbers.start;
         // SAFETY: the lengths are those of the buffers; kernels read parameters as they are packed for their layout, and of the
         // rest only what belongs to a chain.
         match &spread {
@@ -176,7 +219,7 @@ fn walk_block<R: Runtime>(
                     layout.lanes,
                     parameters_read,
                     slopes_read,
-                    moved,
+                    states,
                     norms_out,
                     energies_out,
                     draws,
@@ -195,7 +238,7 @@ fn walk_block<R: Runtime>(
                     4,
                     parameters_read,
                     slopes_read,
-                    moved,
+                    states,
                     norms_out,
                     energies_out,
                     draws,
@@ -209,22 +252,9 @@ fn walk_block<R: Runtime>(
         }
         gpu.flush()?;
         done += steps;
-        let sums = gpu.read(&norm_sums)?;
-        for (norm, sum) in norms.iter_mut().zip(f32::from_bytes(&sums)) {
-            *norm += f64::from(*sum);
-        }
+        norms.add(numbers.start, norm_sums, request.most_unread(), gpu)?;
         if done >= run.steps {
-            break;
+            return Ok(());
         }
     }
-    let moved = gpu.read(&moving)?;
-    let energies = gpu.read(&energies)?;
-    Ok(Walked {
-        states: f32::from_bytes(&moved)[..chains * size].to_vec(),
-        norms,
-        energies: f32::from_bytes(&energies)[..chains]
-            .iter()
-            .map(|energy| energy + net.last_bias())
-            .collect(),
-    })
 }

@@ -5,7 +5,7 @@ use super::supply::Supply;
 
 /// What the kernel for many chains is compiled for. Neurons and chains go by fours: a unit has four of each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(super) struct ManyLayout {
+pub(in crate::cube) struct ManyLayout {
     /// Values of the state and after each layer but the last.
     pub(super) widths: Vec<usize>,
     /// Chains of a cube, in fours.

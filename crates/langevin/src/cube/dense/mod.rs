@@ -8,5 +8,5 @@ mod many_layout;
 mod net;
 mod supply;
 
-pub(super) use self::launch::{fits, walk};
+pub(super) use self::launch::{Spread, fits, launch};
 pub(super) use self::net::DenseNet;

@@ -5,17 +5,45 @@ use ebm_core::{Activation, LayerDescription};
 use super::few_layout::FewLayout;
 use super::many_layout::ManyLayout;
 use crate::LangevinError;
-use crate::cube::{missing, transposed};
+use crate::cube::missing;
+use crate::cube::places::{Counter, Places};
 
-/// A net of dense layers with leaky ReLU between them, the last one of one value.
+/// A net of dense layers with leaky ReLU between them, the last one of one value, without its parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(in crate::cube) struct DenseNet {
     /// Values of the state and after each layer but the last.
     pub(super) widths: Vec<usize>,
     /// The slope of the activation after each layer but the last; 1 is none.
     pub(super) slopes: Vec<f32>,
-    /// Of every layer the weights, `[inputs][outputs]`, and the biases.
-    layers: Vec<(Vec<f32>, Vec<f32>)>,
+    layers: Vec<Dense>,
+}
+
+/// Where the parameters of a layer are.
+#[derive(Debug, Clone, PartialEq)]
+struct Dense {
+    inputs: usize,
+    outputs: usize,
+    weights: Places,
+    biases: Option<Places>,
+    /// Whether weights are `[outputs][inputs]` and not `[inputs][outputs]`.
+    is_by_outputs: bool,
+}
+
+impl Dense {
+    fn weight(&self, input: usize, output: usize) -> u32 {
+        let at = if self.is_by_outputs {
+            output * self.inputs + input
+        } else {
+            input * self.outputs + output
+        };
+        self.weights.first() + at as u32
+    }
+
+    /// Nowhere, if there are none.
+    fn bias(&self, output: usize) -> u32 {
+        let biases = self.biases.as_ref();
+        biases.map_or(0, |biases| biases.first() + output as u32)
+    }
 }
 
 impl DenseNet {
@@ -36,11 +64,12 @@ impl DenseNet {
         // Convolutions see an image, linear layers what is left of it.
         let mut is_pixel = shape[1] == 1 && shape[2] == 1;
         let mut values = size;
+        let mut counter = Counter::default();
         // Of the activation that the next layer sees.
         let mut slope_before = None;
         for (index, layer) in layers.iter().enumerate() {
             let problem = |problem: String| LangevinError::Description { index, problem };
-            let (inputs, outputs, weight, bias, is_transposed) = match layer {
+            let (inputs, outputs, weight, bias, is_by_outputs) = match layer {
                 // With a negative slope, the sign of the value before is lost.
                 LayerDescription::Activation(Activation::LeakyRelu { slope })
                     if *slope >= 0.0 && index > 0 && slope_before.is_none() =>
@@ -77,25 +106,26 @@ impl DenseNet {
                     "it takes {inputs} values and is given {values}"
                 )));
             }
-            let biases = bias.as_ref().map(|bias| &bias.values[..]);
-            let given = biases.map_or(outputs, <[f32]>::len);
-            if weight.values.len() != inputs * outputs || given != outputs || size == 0 {
+            let weights = counter.take(weight);
+            let biases = bias.as_ref().map(|bias| counter.take(bias));
+            let given = biases.as_ref().map_or(outputs, Places::len);
+            if weights.len() != inputs * outputs || given != outputs || size == 0 {
                 return Err(problem(format!(
                     "{} weights and {given} biases are not those of {inputs} × {outputs} values",
-                    weight.values.len()
+                    weights.len()
                 )));
             }
             if !net.layers.is_empty() {
                 net.slopes.push(slope_before.take().unwrap_or(1.0));
             }
-            let weights = if is_transposed {
-                transposed(&weight.values, [outputs, inputs])
-            } else {
-                weight.values.clone()
-            };
-            let biases = biases.map_or_else(|| vec![0.0; outputs], <[f32]>::to_vec);
             net.widths.push(inputs);
-            net.layers.push((weights, biases));
+            net.layers.push(Dense {
+                inputs,
+                outputs,
+                weights,
+                biases,
+                is_by_outputs,
+            });
             (values, is_pixel) = (outputs, true);
         }
         if net.layers.len() < 2 {
@@ -119,42 +149,45 @@ impl DenseNet {
 
     /// Multiply-adds of a step of a chain.
     pub(super) fn multiply_adds(&self) -> u64 {
-        let weights = self.layers.iter().map(|(weights, _)| weights.len());
+        let weights = self.layers.iter().map(|layer| layer.weights.len());
         2 * weights.sum::<usize>() as u64
     }
 
-    /// The bias of the last layer.
-    pub(super) fn last_bias(&self) -> f32 {
-        self.layers.last().map_or(0.0, |(_, biases)| biases[0])
+    /// Whether the last layer has a bias.
+    pub(in crate::cube) fn ends_in_bias(&self) -> bool {
+        self.layers
+            .last()
+            .is_some_and(|layer| layer.biases.is_some())
     }
 
     /// What each unit needs, `[entries][units]`: unit `parts` · n + p has neuron n, and of the inputs of a sum those that are
-    /// congruent to p. The entries are those of [`FewLayout`]; where a layer has no such weight there is 0.
-    pub(super) fn by_units(&self, layout: &FewLayout) -> Vec<f32> {
+    /// congruent to p. The entries are those of [`FewLayout`]; where a layer has no such weight there is none.
+    pub(super) fn by_units(&self, layout: &FewLayout) -> Vec<u32> {
         let parts = layout.parts;
-        let mut packed = vec![0.0; layout.entries() * layout.units];
+        let mut packed = vec![0; layout.entries() * layout.units];
         let places = (0..layout.units).map(|unit| (unit, unit / parts, unit % parts));
         for (unit, neuron, part) in places {
-            for (layer, (weights, biases)) in self.layers.iter().enumerate() {
-                let inputs = self.widths[layer];
-                let outputs = biases.len();
-                if layer == self.layers.len() - 1 {
+            for (number, layer) in self.layers.iter().enumerate() {
+                let Dense {
+                    inputs, outputs, ..
+                } = *layer;
+                if number == self.layers.len() - 1 {
                     if neuron < inputs {
-                        packed[layout.head() * layout.units + unit] = weights[neuron];
+                        packed[layout.head() * layout.units + unit] = layer.weight(neuron, 0);
                     }
                     continue;
                 }
                 if neuron < outputs {
-                    packed[layout.bias(layer) * layout.units + unit] = biases[neuron];
+                    packed[layout.bias(number) * layout.units + unit] = layer.bias(neuron);
                     for (at, input) in (part..inputs).step_by(parts).enumerate() {
-                        packed[(layout.forward(layer) + at) * layout.units + unit] =
-                            weights[input * outputs + neuron];
+                        packed[(layout.forward(number) + at) * layout.units + unit] =
+                            layer.weight(input, neuron);
                     }
                 }
                 if neuron < inputs {
                     for (at, output) in (part..outputs).step_by(parts).enumerate() {
-                        packed[(layout.backward(layer) + at) * layout.units + unit] =
-                            weights[neuron * outputs + output];
+                        packed[(layout.backward(number) + at) * layout.units + unit] =
+                            layer.weight(neuron, output);
                     }
                 }
             }
@@ -162,26 +195,31 @@ impl DenseNet {
         packed
     }
 
-    /// The parameters as [`ManyLayout`] has them, zeros where fours are padded.
-    pub(super) fn by_fours(&self, layout: &ManyLayout) -> Vec<f32> {
-        let mut packed = vec![0.0; 4 * layout.parameters()];
-        for (layer, (weights, biases)) in self.layers.iter().enumerate() {
-            let inputs = self.widths[layer];
-            let outputs = biases.len();
-            if layer == layout.hidden() {
-                packed[4 * layout.head()..][..inputs].copy_from_slice(weights);
+    /// The parameters as [`ManyLayout`] has them, none where fours are padded.
+    pub(super) fn by_fours(&self, layout: &ManyLayout) -> Vec<u32> {
+        let mut packed = vec![0; 4 * layout.parameters()];
+        for (number, layer) in self.layers.iter().enumerate() {
+            let Dense {
+                inputs, outputs, ..
+            } = *layer;
+            if number == layout.hidden() {
+                for input in 0..inputs {
+                    packed[4 * layout.head() + input] = layer.weight(input, 0);
+                }
                 continue;
             }
-            let [row, row_back] = [layer + 1, layer].map(|layer| 4 * layout.rows(layer));
-            let [first, back] = [layout.forward(layer), layout.backward(layer)];
+            let [row, row_back] = [number + 1, number].map(|layer| 4 * layout.rows(layer));
+            let [first, back] = [layout.forward(number), layout.backward(number)];
             for input in 0..inputs {
                 for output in 0..outputs {
-                    let weight = weights[input * outputs + output];
+                    let weight = layer.weight(input, output);
                     packed[4 * first + input * row + output] = weight;
                     packed[4 * back + output * row_back + input] = weight;
                 }
             }
-            packed[4 * layout.bias(layer)..][..outputs].copy_from_slice(biases);
+            for output in 0..outputs {
+                packed[4 * layout.bias(number) + output] = layer.bias(output);
+            }
         }
         packed
     }

@@ -8,11 +8,13 @@ use super::gather::numbers_of;
 use super::launches::Way;
 use super::memory::{block_size, cuts};
 use super::net::{LayeredNet, NonLocal, Product, Stage};
+use super::packing::Packing;
 use super::tile::Cut;
 use crate::LangevinError;
-use crate::cube::device::{Gpu, Options, Request, Walked};
+use crate::cube::device::{Batch, Gpu, Launched, Options, Request};
+use crate::cube::norms::Norms;
 
-/// Steps between looks at norms and at the wish to stop.
+/// Steps whose norms are summed in single precision, between looks at the wish to stop.
 const TURN: u64 = 50;
 
 /// Whether the device can hold the net with one chain, and has the precision.
@@ -24,34 +26,63 @@ pub(in crate::cube) fn fits<R: Runtime>(
     block_size(gpu, net, options).map(|_| ())
 }
 
-/// Runs the chains whose states lie row by row in `states`, in blocks that fit into memory.
-pub(in crate::cube) fn walk<R: Runtime>(
+/// Launches chains, in blocks that fit into memory.
+pub(in crate::cube) fn launch<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
-    states: &[f32],
+    batch: &Batch<'_>,
     request: Request<'_>,
-) -> Result<Walked, LangevinError> {
-    let size = net.size();
-    let chains = states.len() / size;
-    let blocks = chains
-        .div_ceil(block_size(gpu, net, request.options)?)
-        .max(1);
-    let block = chains.div_ceil(blocks).max(1);
-    let parameters: Vec<_> = net.parameters.iter().map(|part| gpu.upload(part)).collect();
-    let mut walked = Walked::default();
-    for (number, states) in states.chunks(block * size).enumerate() {
-        let chains = states.len() / size;
-        let block = Block::new(gpu, net, &parameters, states, number * block, request)?;
-        walked.norms.extend(block.run(request)?);
-        if request.run.final_energies {
-            walked.energies.extend(block.energies()?);
+) -> Result<Launched, LangevinError> {
+    let (chains, size) = (batch.chains, net.size());
+    let blocks = chains.div_ceil(block_size(gpu, net, request.options)?);
+    let block = chains.div_ceil(blocks.max(1)).max(1);
+    let parameters = arranged(gpu, net, batch.parameters);
+    let states = gpu.room(chains * size);
+    let energies = request.run.final_energies.then(|| gpu.room(chains));
+    let mut norms = Norms::new(chains);
+    for first in (0..chains).step_by(block) {
+        let chains = block.min(chains - first);
+        let block = Block::new(gpu, net, &parameters, chains, request)?;
+        let first_chain = batch.first_chain + first;
+        gpu.copy(
+            (batch.states, first * size),
+            (&block.values[0], 0),
+            chains * size,
+        );
+        block.run(first_chain, request, |sums| {
+            norms.add(first, sums, request.most_unread(), gpu)
+        })?;
+        if let Some(energies) = &energies {
+            gpu.copy((&block.energies(), 0), (energies, first), chains);
         }
-        let moved = gpu.read(&block.values[0])?;
-        walked
-            .states
-            .extend_from_slice(&f32::from_bytes(&moved)[..chains * size]);
+        gpu.copy(
+            (&block.values[0], 0),
+            (&states, first * size),
+            chains * size,
+        );
     }
-    Ok(walked)
+    gpu.flush()?;
+    Ok(Launched {
+        states,
+        norms,
+        energies,
+    })
+}
+
+/// The parameters as the kernels read them.
+fn arranged<R: Runtime>(
+    gpu: &Gpu<R>,
+    net: &LayeredNet,
+    parameters: (&Handle, usize),
+) -> Vec<Handle> {
+    let places = gpu.layered.get(net, || {
+        let places = net.packings.iter().map(Packing::places);
+        places.map(|places| gpu.upload_numbers(&places)).collect()
+    });
+    let places = places.iter().zip(&net.packings);
+    places
+        .map(|(places, packing)| gpu.arranged(parameters, (places, packing.len())))
+        .collect()
 }
 
 /// Chains that step together, with all the room they need.
@@ -60,7 +91,6 @@ pub(super) struct Block<'a, R: Runtime> {
     pub(super) net: &'a LayeredNet,
     pub(super) parameters: &'a [Handle],
     pub(super) chains: usize,
-    pub(super) first_chain: usize,
     /// What goes into each stage and into the head, and F's gradient with respect to it.
     pub(super) values: Vec<Handle>,
     pub(super) gradients: Vec<Handle>,
@@ -104,11 +134,9 @@ impl<'a, R: Runtime> Block<'a, R> {
         gpu: &'a Gpu<R>,
         net: &'a LayeredNet,
         parameters: &'a [Handle],
-        states: &[f32],
-        first_chain: usize,
+        chains: usize,
         request: Request<'_>,
     ) -> Result<Self, LangevinError> {
-        let chains = states.len() / net.size();
         let room = |numbers: usize| gpu.room(chains * numbers);
         let pair = |numbers: usize| [room(numbers), room(numbers)];
         let extra = net.stages.iter().map(|stage| match stage {
@@ -123,58 +151,52 @@ impl<'a, R: Runtime> Block<'a, R> {
             })),
             _ => Extra::None,
         });
-        let mut values = vec![gpu.upload(states)];
-        values.extend(net.shapes[1..].iter().map(|shape| room(numbers_of(shape))));
+        let rooms = || net.shapes.iter().map(|shape| room(numbers_of(shape)));
         Ok(Self {
             gpu,
             net,
             parameters,
             chains,
-            first_chain,
-            values,
-            gradients: net
-                .shapes
-                .iter()
-                .map(|shape| room(numbers_of(shape)))
-                .collect(),
+            values: rooms().collect(),
+            gradients: rooms().collect(),
             extra: extra.collect(),
             nothing: [gpu.room(4), gpu.room(4)],
             cuts: cuts(gpu, net, chains, request.options)?,
         })
     }
 
-    /// Runs all steps; returns each chain's Σ‖∇F‖₂.
-    fn run(&self, request: Request<'_>) -> Result<Vec<f64>, LangevinError> {
+    /// Runs all steps, the noise being that of the chains from `first_chain` on; hands out each chain's Σ‖∇F‖₂ over some steps after
+    /// these.
+    fn run(
+        &self,
+        first_chain: usize,
+        request: Request<'_>,
+        mut hand_out: impl FnMut(Handle) -> Result<(), LangevinError>,
+    ) -> Result<(), LangevinError> {
         let run = request.run;
-        let mut norms = vec![0.0; self.chains];
         let mut done = 0;
         while done < run.steps {
             request.check_cancelled()?;
-            let sums = self.gpu.upload(&vec![0.0f32; self.chains]);
+            let sums = self.gpu.upload_numbers(&vec![0.0f32; self.chains]);
             let steps = (run.steps - done).min(TURN);
             for step in done..done + steps {
                 self.forward();
                 self.backward();
-                self.update(&sums, request, run.first_step + step);
+                self.update(&sums, first_chain, request, run.first_step + step);
             }
             self.gpu.flush()?;
             done += steps;
-            let sums = self.gpu.read(&sums)?;
-            for (norm, sum) in norms.iter_mut().zip(f32::from_bytes(&sums)) {
-                *norm += f64::from(*sum);
-            }
+            hand_out(sums)?;
         }
-        Ok(norms)
+        Ok(())
     }
 
     /// F of the states as they are.
-    fn energies(&self) -> Result<Vec<f32>, LangevinError> {
+    fn energies(&self) -> Handle {
         self.forward();
         let energies = self.gpu.room(self.chains);
         self.head_energy(&energies);
-        self.gpu.flush()?;
-        let read = self.gpu.read(&energies)?;
-        Ok(f32::from_bytes(&read)[..self.chains].to_vec())
+        energies
     }
 
     /// From the states to what the head sees.

@@ -28,7 +28,7 @@ pub(super) struct Gather {
 }
 
 /// A convolution by its numbers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Convolution {
     pub(super) input: Shape,
     pub(super) outputs: usize,
@@ -84,11 +84,12 @@ impl Convolution {
         }
     }
 
-    /// The left factors of [`Self::forward`], `[inputs · taps²][outputs, padded]`, from weights `[outputs, inputs, kernel, kernel]`.
-    pub(super) fn forward_weights(&self, weights: &[f32]) -> Vec<f32> {
+    /// The left factors of [`Self::forward`], `[inputs · taps²][outputs, padded]`, from weights `[outputs, inputs, kernel, kernel]`, or
+    /// whatever stands for these.
+    pub(super) fn forward_weights<T: Copy + Default>(&self, weights: &[T]) -> Vec<T> {
         let depth = self.input[0] * self.kernel * self.kernel;
         let row = padded(self.outputs);
-        let mut packed = vec![0.0; depth * row];
+        let mut packed = vec![T::default(); depth * row];
         for output in 0..self.outputs {
             for at in 0..depth {
                 packed[at * row + output] = weights[output * depth + at];
@@ -99,14 +100,14 @@ impl Convolution {
 
     /// The left factors of [`Self::backward`], `[residues][outputs · taps²][inputs, padded]`. Taps that a residue does not have
     /// are 0.
-    pub(super) fn backward_weights(&self, weights: &[f32]) -> Vec<f32> {
+    pub(super) fn backward_weights<T: Copy + Default>(&self, weights: &[T]) -> Vec<T> {
         let Self {
             kernel, stride: s, ..
         } = *self;
         let inputs = self.input[0];
         let taps = kernel.div_ceil(s);
         let row = padded(inputs);
-        let mut packed = vec![0.0; s * s * self.outputs * taps * taps * row];
+        let mut packed = vec![T::default(); s * s * self.outputs * taps * taps * row];
         let mut at = 0;
         for residue in 0..s * s {
             // Pixel y is reached from the taps that are congruent to y + padding.

@@ -154,10 +154,7 @@ impl<R: Runtime> Block<'_, R> {
                 cubes,
                 CubeDim::new_1d(cut.tile.units() as u32),
                 4,
-                array(
-                    &self.parameters[weights],
-                    self.net.parameters[weights].len(),
-                ),
+                array(&self.parameters[weights], self.net.packings[weights].len()),
                 self.image(operands.source, gather.source),
                 array(
                     operands.bias.unwrap_or(unread),
@@ -218,7 +215,13 @@ impl<R: Runtime> Block<'_, R> {
         }
     }
 
-    pub(super) fn update(&self, norms: &Handle, request: Request<'_>, step: u64) {
+    pub(super) fn update(
+        &self,
+        norms: &Handle,
+        first_chain: usize,
+        request: Request<'_>,
+        step: u64,
+    ) {
         let size = self.net.size();
         let values = self.chains * size;
         // SAFETY: the lengths are those of the buffers; a cube reads and writes only for its own chain.
@@ -233,7 +236,7 @@ impl<R: Runtime> Block<'_, R> {
                 draws_arguments(request.run.noise, step),
                 step_arguments(request.ula),
                 self.chains as u32,
-                self.first_chain as u32,
+                first_chain as u32,
                 size,
                 is_bounded(request.ula),
             );

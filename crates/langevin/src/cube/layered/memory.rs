@@ -10,10 +10,11 @@ use super::attention::SUM_UNITS;
 use super::gather::{Gather, numbers_of};
 use super::head::UNITS;
 use super::net::{LayeredNet, Stage};
+use super::packing::Packing;
 use super::tensor_cores::{PLANE, SIDE, STEP};
 use super::tile::Cut;
 use crate::LangevinError;
-use crate::cube::device::{Gpu, Options};
+use crate::cube::device::{Device, Gpu, Options};
 use crate::cube::{CubePrecision, missing};
 
 /// Bytes that the buffers of a block of chains may take together.
@@ -49,7 +50,7 @@ pub(super) fn block_size<R: Runtime>(
         }
     }
     let room = gpu.most_numbers();
-    let parameters = net.parameters.iter().map(Vec::len).max().unwrap_or(0);
+    let parameters = net.packings.iter().map(Packing::len).max().unwrap_or(0);
     if parameters > room {
         return Err(no_room(format!("a layer of {parameters} weights")));
     }

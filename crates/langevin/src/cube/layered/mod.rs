@@ -10,11 +10,12 @@ mod launches;
 mod loading;
 mod memory;
 mod net;
+mod packing;
 mod pool;
 mod product;
 mod tensor_cores;
 mod tile;
 mod update;
 
-pub(super) use self::chains::{fits, walk};
+pub(super) use self::chains::{fits, launch};
 pub(super) use self::net::LayeredNet;

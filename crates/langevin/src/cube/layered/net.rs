@@ -1,22 +1,24 @@
 //! A net as a chain of stages, laid out for the kernels.
 
-use ebm_core::{Activation, LayerDescription, ParameterValues};
+use ebm_core::{Activation, LayerDescription};
 
 use super::activation::Curve;
 use super::attention::Attention;
 use super::gather::{Convolution, Gather, Shape, numbers_of, padded};
+use super::packing::Packing;
 use super::pool::Pool;
 use crate::LangevinError;
-use crate::cube::{missing, transposed};
+use crate::cube::missing;
+use crate::cube::places::{Counter, Places};
 
-/// A net that ends in one value.
-#[derive(Debug, Clone)]
+/// A net that ends in one value, without its parameters.
+#[derive(Debug, Clone, PartialEq)]
 pub(in crate::cube) struct LayeredNet {
     pub(super) stages: Vec<Stage>,
     /// What goes into each stage, and into the head.
     pub(super) shapes: Vec<Shape>,
-    /// What kernels read, each entry a buffer.
-    pub(super) parameters: Vec<Vec<f32>>,
+    /// What kernels read of the parameters.
+    pub(super) packings: Vec<Packing>,
     /// The buffer of the last layer: its weights and its bias.
     pub(super) head: usize,
     /// How many products.
@@ -24,7 +26,7 @@ pub(in crate::cube) struct LayeredNet {
 }
 
 /// What a value goes through from one image to the next.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum Stage {
     Product(Product),
     Pool(Pool),
@@ -32,7 +34,7 @@ pub(super) enum Stage {
 }
 
 /// A convolution or a linear map, and the activation after it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Product {
     pub(super) forward: Gather,
     pub(super) backward: Gather,
@@ -45,7 +47,7 @@ pub(super) struct Product {
 }
 
 /// x + W · softmax(θ(x)ᵀφ(x)) g(x).
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct NonLocal {
     /// θ, φ and g, one after the other.
     pub(super) maps: Product,
@@ -68,10 +70,11 @@ impl LayeredNet {
         let mut net = Self {
             stages: Vec::new(),
             shapes: vec![state_shape],
-            parameters: Vec::new(),
+            packings: Vec::new(),
             head: 0,
             products: 0,
         };
+        let mut counter = Counter::default();
         let last = layers.len().checked_sub(1);
         let last = last.ok_or_else(|| missing("nets without layers"))?;
         for (index, layer) in layers.iter().enumerate() {
@@ -105,6 +108,9 @@ impl LayeredNet {
                             "it takes {channels} channels of at least 2×2 and is given {input:?}"
                         )));
                     }
+                    let maps = maps
+                        .each_ref()
+                        .map(|map| map.each_ref().map(|part| counter.take(part)));
                     let block = net.non_local(input, *inner, maps).map_err(problem)?;
                     net.push(Stage::NonLocal(Box::new(block)), input);
                     continue;
@@ -140,7 +146,7 @@ impl LayeredNet {
                             padding: *padding,
                         }
                     };
-                    (convolution, weight.values.clone(), bias)
+                    (convolution, counter.take(weight), bias)
                 }
                 LayerDescription::Linear {
                     inputs,
@@ -149,28 +155,32 @@ impl LayeredNet {
                     bias,
                 } => {
                     let values = numbers_of(&input);
-                    if *inputs != values || weight.values.len() != inputs * outputs {
+                    if *inputs != values || weight.len() != inputs * outputs {
                         return Err(problem(format!(
                             "it takes {inputs} values and is given {values}"
                         )));
                     }
                     let convolution = Convolution::dense(values, *outputs);
-                    let weights = transposed(&weight.values, [*inputs, *outputs]);
+                    let weights = counter.take(weight).transposed([*inputs, *outputs]);
                     (convolution, weights, bias)
                 }
             };
-            let bias = bias.as_ref().map(|bias| &bias.values[..]);
+            let bias = bias.as_ref().map(|bias| counter.take(bias));
             if index == last {
                 let is_head = convolution.kernel == 1 && convolution.outputs == 1;
                 if is_head && convolution.input[1..] == [1, 1] {
-                    check(&convolution, &weights, bias).map_err(problem)?;
-                    let bias = bias.map_or(0.0, |bias| bias[0]);
-                    net.head = net.keep([weights, vec![bias]].concat());
+                    check(&convolution, &weights, bias.as_ref()).map_err(problem)?;
+                    let numbers = weights.len() + 1;
+                    let all = match bias {
+                        Some(bias) => weights.and(bias),
+                        None => weights,
+                    };
+                    net.head = net.keep(Packing::Row(all, numbers));
                     return Ok(net);
                 }
                 break;
             }
-            let product = net.product(convolution, &weights, bias).map_err(problem)?;
+            let product = net.product(convolution, weights, bias).map_err(problem)?;
             let output = product.forward.target;
             net.push(Stage::Product(product), output);
         }
@@ -237,30 +247,30 @@ impl LayeredNet {
         self.shapes.push(output);
     }
 
-    fn keep(&mut self, values: Vec<f32>) -> usize {
-        self.parameters.push(values);
-        self.parameters.len() - 1
+    fn keep(&mut self, packing: Packing) -> usize {
+        self.packings.push(packing);
+        self.packings.len() - 1
     }
 
     fn product(
         &mut self,
         convolution: Convolution,
-        weights: &[f32],
-        bias: Option<&[f32]>,
+        weights: Places,
+        bias: Option<Places>,
     ) -> Result<Product, String> {
-        let output = check(&convolution, weights, bias)?;
+        let output = check(&convolution, &weights, bias.as_ref())?;
         let number = self.products;
         self.products += 1;
-        let mut biases = bias.map_or_else(Vec::new, <[f32]>::to_vec);
-        biases.resize(padded(convolution.outputs), 0.0);
+        let biases = padded(convolution.outputs);
+        let bias = bias.unwrap_or_else(Places::none);
         Ok(Product {
             forward: convolution.forward(output),
             backward: convolution.backward(output),
             weights: [
-                self.keep(convolution.forward_weights(weights)),
-                self.keep(convolution.backward_weights(weights)),
+                self.keep(Packing::Forward(convolution, weights.clone())),
+                self.keep(Packing::Backward(convolution, weights)),
             ],
-            bias: self.keep(biases),
+            bias: self.keep(Packing::Row(bias, biases)),
             activation: None,
             number,
         })
@@ -270,7 +280,7 @@ impl LayeredNet {
         &mut self,
         input: Shape,
         inner: usize,
-        [query, key, value, output]: &[[ParameterValues; 2]; 4],
+        [query, key, value, output]: [[Places; 2]; 4],
     ) -> Result<NonLocal, String> {
         let pointwise = |channels, outputs| Convolution {
             input: [channels, input[1], input[2]],
@@ -279,14 +289,12 @@ impl LayeredNet {
             stride: 1,
             padding: 0,
         };
-        let joined = |part: usize| {
-            let maps = [query, key, value];
-            maps.map(|map| &map[part].values[..]).concat()
-        };
-        let maps = self.product(pointwise(input[0], 3 * inner), &joined(0), Some(&joined(1)))?;
+        let ([query, query_bias], [key, key_bias], [value, value_bias]) = (query, key, value);
+        let weights = query.and(key).and(value);
+        let biases = query_bias.and(key_bias).and(value_bias);
+        let maps = self.product(pointwise(input[0], 3 * inner), weights, Some(biases))?;
         let [weights, bias] = output;
-        let output = pointwise(inner, input[0]);
-        let output = self.product(output, &weights.values, Some(&bias.values))?;
+        let output = self.product(pointwise(inner, input[0]), weights, Some(bias))?;
         let pool = Pool {
             source: maps.forward.target,
             first: inner,
@@ -318,8 +326,8 @@ impl Product {
 /// What comes out of a convolution, if it and its parameters fit.
 fn check(
     convolution: &Convolution,
-    weights: &[f32],
-    bias: Option<&[f32]>,
+    weights: &Places,
+    bias: Option<&Places>,
 ) -> Result<Shape, String> {
     let Convolution {
         input,
@@ -328,7 +336,7 @@ fn check(
         ..
     } = *convolution;
     let expected = outputs * input[0] * kernel * kernel;
-    let biases = bias.map_or(outputs, <[f32]>::len);
+    let biases = bias.map_or(outputs, Places::len);
     if weights.len() != expected || biases != outputs || expected == 0 {
         return Err(format!(
             "{} weights and {biases} biases are not those of {outputs} outputs of {input:?}",

@@ -1,0 +1,136 @@
+//! A parameter of a described layer.
+
+use std::any::Any;
+use std::sync::{Arc, OnceLock};
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{Tensor, backend::Backend};
+
+/// A parameter as a row of numbers in burn's layout. Where it comes from a tensor, its values are brought to the host when they are
+/// first asked for, so that a description costs nothing on a GPU; clones share them.
+#[derive(Clone)]
+pub struct ParameterValues {
+    /// The id of the burn parameter that it is, so that a gradient finds its way back.
+    pub id: ParamId,
+    count: usize,
+    tensor: Option<Arc<dyn Flat>>,
+    values: Arc<OnceLock<Vec<f32>>>,
+}
+
+impl ParameterValues {
+    /// A parameter of a burn module.
+    pub fn of<B: Backend, const D: usize>(parameter: &Param<Tensor<B, D>>) -> Self {
+        let tensor = parameter.val();
+        let count = tensor.shape().num_elements();
+        Self {
+            id: parameter.id,
+            count,
+            tensor: Some(Arc::new(tensor.reshape([count]))),
+            values: Arc::default(),
+        }
+    }
+
+    /// A parameter with the given values, row by row.
+    #[must_use]
+    pub fn new(id: ParamId, values: Vec<f32>) -> Self {
+        Self {
+            id,
+            count: values.len(),
+            tensor: None,
+            values: Arc::new(values.into()),
+        }
+    }
+
+    /// How many numbers it has.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.count
+    }
+
+    /// Whether it has no numbers.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Its values, row by row. The first time it waits for the device of the tensor.
+    #[must_use]
+    pub fn values(&self) -> &[f32] {
+        let read = || {
+            let tensor = self.tensor.as_ref();
+            tensor.map(|tensor| tensor.read()).unwrap_or_default()
+        };
+        self.values.get_or_init(read)
+    }
+
+    /// The tensor that it comes from, if it does: a [`Tensor<B, 1>`] of the backend of the module, for engines that can use it where it
+    /// is.
+    #[must_use]
+    pub fn tensor(&self) -> Option<&dyn Any> {
+        self.tensor.as_ref().map(|tensor| tensor.as_any())
+    }
+}
+
+impl PartialEq for ParameterValues {
+    fn eq(&self, other: &Self) -> bool {
+        self.id == other.id && self.values() == other.values()
+    }
+}
+
+impl std::fmt::Debug for ParameterValues {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter
+            .debug_struct("ParameterValues")
+            .field("id", &self.id)
+            .field("count", &self.count)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A row of numbers of any backend.
+trait Flat: Send + Sync {
+    fn read(&self) -> Vec<f32>;
+    fn as_any(&self) -> &dyn Any;
+}
+
+impl<B: Backend> Flat for Tensor<B, 1> {
+    fn read(&self) -> Vec<f32> {
+        let data = self.to_data().convert::<f32>();
+        data.into_vec().unwrap_or_default()
+    }
+
+    fn as_any(&self) -> &dyn Any {
+        self
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use burn::backend::Flex;
+
+    #[test]
+    fn values_are_those_of_the_tensor_and_of_clones() {
+        let tensor = Tensor::<Flex, 2>::from_data([[1.0, -2.0], [3.0, 4.5]], &Default::default());
+        let id = ParamId::new();
+        let parameter = ParameterValues::of(&Param::initialized(id, tensor));
+        let clone = parameter.clone();
+        assert_eq!((parameter.len(), parameter.is_empty()), (4, false));
+        assert_eq!(clone.values(), [1.0, -2.0, 3.0, 4.5]);
+        assert_eq!(
+            parameter,
+            ParameterValues::new(id, vec![1.0, -2.0, 3.0, 4.5])
+        );
+        assert_ne!(
+            parameter,
+            ParameterValues::new(id, vec![1.0, -2.0, 3.0, 4.0])
+        );
+        let tensor = parameter
+            .tensor()
+            .unwrap()
+            .downcast_ref::<Tensor<Flex, 1>>();
+        assert_eq!(tensor.unwrap().dims(), [4]);
+        assert!(ParameterValues::new(id, Vec::new()).tensor().is_none());
+    }
+}
