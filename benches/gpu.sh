@@ -55,5 +55,5 @@ out="${out:-gpu-${backend//:/-}-$(date +%Y%m%d-%H%M%S).json}"
 
 # Two rounds, in turn with the peers. Without burn's own engine, which tries many kernels for each shape first; `bench --engine tensor`
 # measures it.
-exec "$binary" bench --backend "$backend" --engine cube,cube-tf32 --seconds 1 --rounds 2 \
+exec "$binary" bench --backend "$backend" --engine cube,cube-tf32,cube-bf16 --seconds 1 --rounds 2 \
     --learning gmm_convergent,short-run,cifar10_nonconvergent --endurance "$steps" --out "$out" ${peers[@]+"${peers[@]}"}

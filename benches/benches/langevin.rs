@@ -43,12 +43,7 @@ fn measure<B: Backend>(
     choice: EngineChoice,
     choose: Choose<B>,
 ) {
-    let engine_name = match choice {
-        EngineChoice::Fused => "fused",
-        EngineChoice::Cube => "cube",
-        EngineChoice::CubeTf32 => "cube-tf32",
-        EngineChoice::Auto | EngineChoice::Tensor => "tensor",
-    };
+    let engine_name = choice.name();
     let mut group =
         criterion.benchmark_group(format!("langevin/{engine_name}-{backend}/{}", case.net));
     group

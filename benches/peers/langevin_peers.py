@@ -4,7 +4,7 @@
 Prints one JSON object a line, {"engine", "net", "batch", "ms_per_step", "chain_steps_per_s", "version", "precision"}, or
 {"engine", "skipped"} for a library that cannot be used. A step is a whole update of all chains: forward pass, gradient
 with respect to the states, fresh Gaussian noise, new states. Reported is the median of five timed blocks. On a GPU PyTorch
-is also measured with the step captured in a CUDA graph, and f32 products keep all their bits unless tf32 is asked for.
+is also measured with the step captured in a CUDA graph, and f32 products keep all their bits unless tf32 or bf16 is asked for.
 """
 
 import argparse
@@ -137,6 +137,17 @@ def torch_graph_chains(torch, net, states, step_size, wait):
     return run
 
 
+def rounded_to_bf16(torch, net, device):
+    """As PyTorch has it: products of bf16 factors, whose results are bf16 too."""
+
+    def energy(states):
+        # A graph must not reuse weights that were rounded outside of it.
+        with torch.autocast(device, dtype=torch.bfloat16, cache_enabled=False):
+            return net(states).float()
+
+    return energy
+
+
 def measure_torch(options):
     torch = importlib.import_module("torch")
     on_gpu = options.device == "cuda"
@@ -160,6 +171,8 @@ def measure_torch(options):
                 for layout in layouts:
                     memory = getattr(torch, f"{layout}_format" if layout == "contiguous" else layout)
                     module = torch_net(torch, net).to(options.device, memory_format=memory)
+                    if precision == "bf16":
+                        module = rounded_to_bf16(torch, module, options.device)
                     states = torch.randn(batch, *state_shape(net), device=options.device)
                     states = states.contiguous(memory_format=memory)
                     ways = {options.device: torch_chains}
@@ -281,6 +294,9 @@ def jax_chains(jax, net, batch):
     return run, at_once
 
 
+JAX_PRECISIONS = {"f32": "highest", "tf32": "tensorfloat32", "bf16": "bfloat16"}
+
+
 def measure_jax(options):
     jax = importlib.import_module("jax")
     try:
@@ -290,7 +306,7 @@ def measure_jax(options):
         return
     for precision in options.precision:
         suffix = "" if precision == "f32" else f"-{precision}"
-        with jax.default_matmul_precision({"f32": "highest", "tf32": "tensorfloat32"}[precision]):
+        with jax.default_matmul_precision(JAX_PRECISIONS[precision]):
             for net in options.only:
                 for batch in options.batches or BATCHES[net]:
                     run, at_once = jax_chains(jax, net, batch)
@@ -318,7 +334,7 @@ def parsed():
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--only", metavar="NET,..", type=names(BATCHES), default=list(BATCHES))
     parser.add_argument("--batches", metavar="N,..", type=counts, help="chains [default: 100, and 10000 for toy]")
-    parser.add_argument("--precision", metavar="NAME,..", type=names(("f32", "tf32")), default=["f32"])
+    parser.add_argument("--precision", metavar="NAME,..", type=names(("f32", "tf32", "bf16")), default=["f32"])
     parser.add_argument("--threads", metavar="N", type=int, default=0, help="0 leaves it to the libraries")
     parser.add_argument("--engines", metavar="NAME,..", type=names(MEASURES), default=list(MEASURES))
     return parser.parse_args()

@@ -171,8 +171,8 @@ pub(crate) struct BackendArguments {
     /// here [default: flex, or that of the run that is resumed or diagnosed].
     #[arg(long, value_name = "NAME[:DEVICE]")]
     pub(crate) backend: Option<BackendChoice>,
-    /// How chains are run: fused (hand-written CPU code), cube (hand-written GPU kernels), cube-tf32 (the same for images, with
-    /// products rounded to TF32, a mantissa of 10 bits, on the tensor cores of NVIDIA GPUs), tensor (burn's operations), or
+    /// How chains are run: fused (hand-written CPU code), cube (hand-written GPU kernels), cube-tf32 and cube-bf16 (the same for
+    /// images, with products rounded to mantissas of 10 and 7 bits, on the tensor cores of NVIDIA GPUs), tensor (burn's operations), or
     /// auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
     /// run that is resumed or diagnosed, if both compute on the CPU or both on a GPU].
     #[arg(long, value_enum, value_name = "NAME")]
@@ -187,6 +187,7 @@ pub(crate) enum EngineName {
     Fused,
     Cube,
     CubeTf32,
+    CubeBf16,
 }
 
 impl From<EngineName> for EngineChoice {
@@ -197,6 +198,7 @@ impl From<EngineName> for EngineChoice {
             EngineName::Fused => Self::Fused,
             EngineName::Cube => Self::Cube,
             EngineName::CubeTf32 => Self::CubeTf32,
+            EngineName::CubeBf16 => Self::CubeBf16,
         }
     }
 }
@@ -231,9 +233,9 @@ impl BackendArguments {
             // A run that moves to a GPU leaves the CPU's engine behind, and the other way round.
             earlier_backend.filter(|earlier| earlier.is_gpu() == backend.is_gpu())?;
             let engine = EngineName::from_str(earlier?.1, false).ok()?;
-            // TF32 is CUDA's alone.
-            let is_possible =
-                !matches!(engine, EngineName::CubeTf32) || matches!(backend, BackendName::Cuda(_));
+            // Tensor cores are CUDA's alone.
+            let is_possible = !matches!(engine, EngineName::CubeTf32 | EngineName::CubeBf16)
+                || matches!(backend, BackendName::Cuda(_));
             is_possible.then_some(engine)
         });
         let engine = engine.map(EngineChoice::from).unwrap_or_default();
@@ -277,7 +279,7 @@ mod tests {
     /// The engine goes along from CPU to CPU and from GPU to GPU.
     #[test]
     fn what_of_an_earlier_part_is_kept() {
-        use EngineChoice::{Auto, Cube, CubeTf32, Fused, Tensor};
+        use EngineChoice::{Auto, Cube, CubeBf16, CubeTf32, Fused, Tensor};
         let cases = [
             (None, ("flex", "fused"), ("flex", Fused)),
             (None, ("cuda:1", "cube"), ("cuda:1", Cube)),
@@ -293,6 +295,8 @@ mod tests {
             (Some("wgpu:cpu"), ("flex", "tensor"), ("wgpu:cpu", Auto)),
             (Some("flex"), ("cuda:1", "cube"), ("flex", Auto)),
             (Some("wgpu"), ("cuda", "cube-tf32"), ("wgpu", Auto)),
+            (Some("cuda"), ("cuda:1", "cube-bf16"), ("cuda", CubeBf16)),
+            (Some("vulkan"), ("cuda:1", "cube-bf16"), ("vulkan", Auto)),
             (Some("flex"), ("wgpu", "tensor"), ("flex", Auto)),
         ];
         for (asked, earlier, (backend, engine)) in cases {

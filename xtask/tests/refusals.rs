@@ -87,8 +87,10 @@ fn engines() {
         );
     }
     refused(&place, &["short-run", "--engine", "cube"], 2, &["flex"]);
-    let tf32 = ["short-run", "--engine", "cube-tf32"];
-    refused(&place, &tf32, 2, &["--engine cube-tf32", "--backend cuda"]);
+    for engine in ["cube-tf32", "cube-bf16"] {
+        let arguments = ["short-run", "--engine", engine];
+        refused(&place, &arguments, 2, &[engine, "--backend cuda"]);
+    }
 }
 
 #[test]

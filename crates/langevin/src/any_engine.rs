@@ -27,6 +27,8 @@ pub enum EngineChoice {
     Cube,
     /// The same with products rounded to TF32, where the net's layers and the device are for it.
     CubeTf32,
+    /// The same with BF16.
+    CubeBf16,
 }
 
 impl EngineChoice {
@@ -39,6 +41,7 @@ impl EngineChoice {
             Self::Fused => "fused",
             Self::Cube => "cube",
             Self::CubeTf32 => "cube-tf32",
+            Self::CubeBf16 => "cube-bf16",
         }
     }
 }
@@ -71,7 +74,7 @@ impl AnyEngine {
         let tensor = || Self::Tensor(TensorEngine::for_cpu(state_shape));
         match choice {
             EngineChoice::Tensor => return Ok((tensor(), None)),
-            EngineChoice::Cube | EngineChoice::CubeTf32 => {
+            EngineChoice::Cube | EngineChoice::CubeTf32 | EngineChoice::CubeBf16 => {
                 return Err(LangevinError::NotCubed("kernels for the CPU".to_owned()));
             }
             EngineChoice::Auto | EngineChoice::Fused => {}
@@ -87,7 +90,7 @@ impl AnyEngine {
     /// As [`Self::choose`], for a GPU, on which `cube` runs.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoTf32`] when the cube engine was asked for and lacks a layer or the precision, [`LangevinError::NotFused`] when the
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] when the cube engine was asked for and lacks a layer or the precision, [`LangevinError::NotFused`] when the
     /// fused engine was, which runs on the CPU.
     #[cfg(feature = "cube")]
     pub fn choose_on_gpu<E: Layered>(
@@ -101,10 +104,11 @@ impl AnyEngine {
         match choice {
             EngineChoice::Tensor => return Ok((Self::Tensor(tensor), None)),
             EngineChoice::Fused => return Err(LangevinError::NotFused("GPUs".to_owned())),
-            EngineChoice::Auto | EngineChoice::Cube | EngineChoice::CubeTf32 => {}
+            _ => {}
         }
         let cube = match choice {
             EngineChoice::CubeTf32 => cube.with_precision(CubePrecision::Tf32),
+            EngineChoice::CubeBf16 => cube.with_precision(CubePrecision::Bf16),
             _ => cube,
         };
         match cube.supports(energy, state_shape) {

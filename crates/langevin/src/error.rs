@@ -38,9 +38,14 @@ pub enum LangevinError {
     /// The cube engine cannot compute this net or this run.
     #[error("the cube engine does not have {0}; use the tensor engine")]
     NotCubed(String),
-    /// The cube engine cannot round products to TF32 for this net or on this device.
-    #[error("there are no products in TF32 for {0}; use the engine cube, which has f32")]
-    NoTf32(&'static str),
+    /// The cube engine cannot round products like this for this net or on this device.
+    #[error("there are no products in {precision} for {of}; use the engine cube, which has f32")]
+    NoPrecision {
+        /// TF32 or BF16.
+        precision: &'static str,
+        /// Which net or device.
+        of: &'static str,
+    },
     /// A net's description and its states or parameters do not fit each other.
     #[error("layer {index} of the net's description does not fit: {problem}")]
     Description {
@@ -121,7 +126,7 @@ impl LangevinError {
     pub fn is_lacking(&self) -> bool {
         matches!(
             self,
-            Self::NotFused(_) | Self::NotCubed(_) | Self::NoTf32(_)
+            Self::NotFused(_) | Self::NotCubed(_) | Self::NoPrecision { .. }
         )
     }
 }

@@ -74,6 +74,9 @@ impl BackendName {
             (EngineChoice::CubeTf32, false) => {
                 "--engine cube-tf32 runs on a GPU with --backend cuda"
             }
+            (EngineChoice::CubeBf16, false) => {
+                "--engine cube-bf16 runs on a GPU with --backend cuda"
+            }
             _ => return Ok(()),
         };
         Err(DriverError::Usage(format!(
@@ -249,13 +252,13 @@ mod tests {
 
     #[test]
     fn engines_and_backends_that_go_together() {
-        use EngineChoice::{Auto, Cube, CubeTf32, Fused, Tensor};
+        use EngineChoice::{Auto, Cube, CubeBf16, CubeTf32, Fused, Tensor};
         for name in ["flex", "ndarray", "cuda:1", "wgpu", "vulkan:cpu"] {
             let name: BackendName = name.parse().unwrap();
-            for choice in [Auto, Tensor, Fused, Cube, CubeTf32] {
+            for choice in [Auto, Tensor, Fused, Cube, CubeTf32, CubeBf16] {
                 let is_wrong = match choice {
                     Fused => name.is_gpu(),
-                    Cube | CubeTf32 => !name.is_gpu(),
+                    Cube | CubeTf32 | CubeBf16 => !name.is_gpu(),
                     Auto | Tensor => false,
                 };
                 assert_eq!(name.check_engine(choice).is_err(), is_wrong, "{name}");

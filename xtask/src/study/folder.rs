@@ -31,7 +31,7 @@ pub(crate) struct StudyState {
     pub(crate) name: String,
     /// The backend as it was asked for, or chosen.
     pub(crate) backend: String,
-    /// The engine as it was asked for: auto, tensor, fused, cube or cube-tf32.
+    /// The engine as it was asked for: auto, tensor, fused, cube, cube-tf32 or cube-bf16.
     pub(crate) engine: String,
     /// Version of this program.
     pub(crate) version: String,
@@ -142,7 +142,9 @@ impl StudyFolder {
         };
         // What is fused or cube was so by choice of the program, or would be again.
         let engine = match &info {
-            Some(info) if ["tensor", "cube-tf32"].contains(&&*info.engine) => &*info.engine,
+            Some(info) if ["tensor", "cube-tf32", "cube-bf16"].contains(&&*info.engine) => {
+                &*info.engine
+            }
             _ => "auto",
         };
         StudyState::new(name, &backend, engine, config)

@@ -37,10 +37,11 @@ impl Layout {
         if let Ok(net) = DenseNet::new(&layers, state_shape) {
             let net = CubeNet::Dense(net);
             if device.fits(&net, options).is_ok() {
-                if options.precision == CubePrecision::Tf32 {
-                    return Err(LangevinError::NoTf32(
-                        "a small dense net, whose chains run in one launch",
-                    ));
+                if options.precision != CubePrecision::F32 {
+                    return Err(LangevinError::NoPrecision {
+                        precision: options.precision.name(),
+                        of: "a small dense net, whose chains run in one launch",
+                    });
                 }
                 return Ok(Self { net, parameters });
             }

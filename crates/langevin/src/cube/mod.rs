@@ -12,6 +12,7 @@ mod moving;
 mod noise;
 mod norms;
 mod places;
+mod precision;
 mod step;
 mod walk;
 
@@ -27,17 +28,8 @@ pub use self::bridge::CubeTensors;
 use self::bridge::{Bridge, BridgeTo};
 use self::device::{Device, Gpu, Options};
 use self::layout::Layout;
+pub use self::precision::CubePrecision;
 use crate::{ChainOutcome, ChainRun, Engine, LangevinError, LaunchedChains, PendingNumber};
-
-/// What is left of the factors of a product. Sums are f32 either way.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
-pub enum CubePrecision {
-    /// All 24 bits.
-    #[default]
-    F32,
-    /// A mantissa of 10 bits, on tensor cores. PyTorch's convolutions do the same by default on GPUs that can.
-    Tf32,
-}
 
 /// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on the way.
 ///
@@ -92,7 +84,7 @@ impl CubeEngine {
     /// Whether the engine has every layer of the net, for states of `[channels, height, width]`.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoTf32`] names what it lacks, [`LangevinError::Description`] what does not fit.
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Description`] what does not fit.
     pub fn supports<E: Layered>(
         &self,
         energy: &E,
@@ -145,8 +137,9 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// The precision of products' factors. TF32 is for nets that go layer by layer, on devices with tensor cores for it, and there for
-    /// products of at least 16 rows, so not for the gradient of an image of three channels. Others are refused with [`LangevinError::NoTf32`].
+    /// The precision of products' factors. TF32 and BF16 are for nets that go layer by layer, on devices with tensor cores for them, and
+    /// there for products of at least 16 rows, so not for the gradient of an image of three channels. Others are refused with
+    /// [`LangevinError::NoPrecision`].
     #[must_use]
     pub fn with_precision(self, precision: CubePrecision) -> Self {
         let options = Options {
@@ -169,6 +162,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
         match self.options.precision {
             CubePrecision::F32 => "cube",
             CubePrecision::Tf32 => "cube-tf32",
+            CubePrecision::Bf16 => "cube-bf16",
         }
     }
 

@@ -70,6 +70,7 @@ pub(crate) enum MeasuredEngine {
     Fused,
     Cube,
     CubeTf32,
+    CubeBf16,
 }
 
 impl MeasuredEngine {
@@ -79,6 +80,7 @@ impl MeasuredEngine {
             Self::Tensor if is_gpu => "as burn has it",
             Self::Tensor | Self::Fused | Self::Cube => Precision::F32.as_str(),
             Self::CubeTf32 => Precision::Tf32.as_str(),
+            Self::CubeBf16 => Precision::Bf16.as_str(),
         }
     }
 
@@ -88,6 +90,7 @@ impl MeasuredEngine {
             Self::Fused => "fused",
             Self::Cube => "cube",
             Self::CubeTf32 => "cube-tf32",
+            Self::CubeBf16 => "cube-bf16",
         }
     }
 }
@@ -99,6 +102,7 @@ impl From<MeasuredEngine> for EngineChoice {
             MeasuredEngine::Fused => Self::Fused,
             MeasuredEngine::Cube => Self::Cube,
             MeasuredEngine::CubeTf32 => Self::CubeTf32,
+            MeasuredEngine::CubeBf16 => Self::CubeBf16,
         }
     }
 }
@@ -110,6 +114,8 @@ pub(crate) enum Precision {
     F32,
     /// A mantissa of 10 bits, on tensor cores.
     Tf32,
+    /// A mantissa of 7 bits, on tensor cores.
+    Bf16,
 }
 
 impl Precision {
@@ -117,6 +123,7 @@ impl Precision {
         match self {
             Self::F32 => "f32",
             Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
         }
     }
 }

@@ -106,6 +106,7 @@ impl Plan {
                 MeasuredEngine::Fused,
                 MeasuredEngine::Cube,
                 MeasuredEngine::CubeTf32,
+                MeasuredEngine::CubeBf16,
                 MeasuredEngine::Tensor,
             ],
         );
@@ -168,12 +169,13 @@ impl Plan {
             );
             return;
         }
-        let is_cube = matches!(engine, MeasuredEngine::Cube | MeasuredEngine::CubeTf32);
-        if engine == MeasuredEngine::CubeTf32 && net == MeasuredNet::Toy {
+        let is_rounded = matches!(engine, MeasuredEngine::CubeTf32 | MeasuredEngine::CubeBf16);
+        let is_cube = is_rounded || engine == MeasuredEngine::Cube;
+        if is_rounded && net == MeasuredNet::Toy {
             if !arguments.net.is_empty() {
                 self.skip(
                     format!("{}/{}", planned.engine_name(), planned.case.net),
-                    "whole chains of a small dense net have no products in TF32",
+                    "whole chains of a small dense net have f32 products only",
                 );
             }
             return;

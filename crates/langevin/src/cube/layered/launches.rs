@@ -4,6 +4,7 @@
 
 use cubecl::prelude::*;
 use cubecl::server::Handle;
+use half::bf16;
 
 use super::activation::Curve;
 use super::attention::{Attention, SUM_UNITS, attend, attend_gradient, pooled_gradient};
@@ -14,7 +15,7 @@ use super::head::{UNITS, head_energy, head_gradient};
 use super::net::{NonLocal, Product};
 use super::pool::{Pool, pool_gradient, take_largest};
 use super::product::product_f32;
-use super::tensor_cores::product_tf32;
+use super::tensor_cores::product_rounded;
 use super::update::update;
 use crate::cube::CubePrecision;
 use crate::cube::device::{Request, array};
@@ -145,7 +146,8 @@ impl<R: Runtime> Block<'_, R> {
         let target = |handle| self.image(handle, gather.target);
         let launch = match cut.precision {
             CubePrecision::F32 => product_f32::launch_unchecked::<R>,
-            CubePrecision::Tf32 => product_tf32::launch_unchecked::<R>,
+            CubePrecision::Tf32 => product_rounded::launch_unchecked::<tf32, R>,
+            CubePrecision::Bf16 => product_rounded::launch_unchecked::<bf16, R>,
         };
         // SAFETY: the lengths are those of the buffers; rows, columns and taps outside of weights, chains and images are left out.
         unsafe {

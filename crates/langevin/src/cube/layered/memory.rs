@@ -11,7 +11,7 @@ use super::gather::{Gather, numbers_of};
 use super::head::UNITS;
 use super::net::{LayeredNet, Stage};
 use super::packing::Packing;
-use super::tensor_cores::{PLANE, SIDE, STEP};
+use super::tensor_cores::{PLANE, SIDE};
 use super::tile::Cut;
 use crate::LangevinError;
 use crate::cube::device::{Device, Gpu, Options};
@@ -23,16 +23,17 @@ const BUDGET: usize = 1 << 30;
 /// The most chains that the device takes at once.
 ///
 /// # Errors
-/// [`LangevinError::NotCubed`] says what it has no room for, [`LangevinError::NoTf32`] that it lacks the precision.
+/// [`LangevinError::NotCubed`] says what it has no room for, [`LangevinError::NoPrecision`] that it lacks the precision.
 pub(super) fn block_size<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
     options: Options,
 ) -> Result<usize, LangevinError> {
-    if options.precision == CubePrecision::Tf32 && !has_tf32(gpu) {
-        return Err(LangevinError::NoTf32(
-            "this device, which lacks tensor cores for them",
-        ));
+    if options.precision != CubePrecision::F32 && !has_tensor_cores(gpu, options.precision) {
+        return Err(LangevinError::NoPrecision {
+            precision: options.precision.name(),
+            of: "this device, which lacks tensor cores for them",
+        });
     }
     let hardware = &gpu.client.properties().hardware;
     let no_room = |what: String| LangevinError::NotCubed(format!("room on this device for {what}"));
@@ -110,18 +111,18 @@ pub(super) fn cuts<R: Runtime>(
         .collect()
 }
 
-/// Whether the device has tensor cores for TF32 as the kernel uses them.
-fn has_tf32<R: Runtime>(gpu: &Gpu<R>) -> bool {
+/// Whether the device has tensor cores for a precision as the kernel uses them.
+fn has_tensor_cores<R: Runtime>(gpu: &Gpu<R>, precision: CubePrecision) -> bool {
     let properties = gpu.client.properties();
     let hardware = &properties.hardware;
-    let tf32 = ElemType::Float(FloatKind::TF32).into();
+    let factor = ElemType::Float(precision.kind()).into();
     let config = MmaConfig {
-        a_type: tf32,
-        b_type: tf32,
+        a_type: factor,
+        b_type: factor,
         cd_type: ElemType::Float(FloatKind::F32).into(),
         m: SIDE as u32,
         n: SIDE as u32,
-        k: STEP as u32,
+        k: precision.step() as u32,
     };
     let planes = [hardware.plane_size_min, hardware.plane_size_max];
     properties.features.matmul.cmma.contains(&config) && planes == [PLANE as u32; 2]

@@ -1,7 +1,7 @@
-//! The same products on tensor cores, their factors rounded to TF32.
+//! The same products on tensor cores, their factors rounded.
 //!
 //! As in the f32 kernel one piece is at work while the next one arrives. Planes divide the cube's tile into fragments of 16 × 16, and
-//! multiply eight lines at a time; sums are f32.
+//! multiply eight lines of TF32 or sixteen of BF16 at a time; sums are f32.
 
 use cubecl::cmma::{self, Matrix, MatrixIdent, MatrixLayout};
 use cubecl::prelude::*;
@@ -10,18 +10,17 @@ use super::finish::{Finish, Numbers, column_of, finish_row};
 use super::loading::{own_columns, own_weights, read_left, read_right};
 use super::tile::Cut;
 
-/// Side of a fragment, and lines that are multiplied at a time.
+/// Side of a fragment.
 pub(super) const SIDE: usize = 16;
-pub(super) const STEP: usize = 8;
 /// Units of a plane.
 pub(super) const PLANE: usize = 32;
 /// Added to rows in shared memory, so that fragments are read from different banks.
 pub(super) const APART: usize = 8;
 
-/// As the f32 kernel: `weights` is `[products][depth][rows, padded]`; `source` and `target` are `[chains]` of their shapes.
+/// As the f32 kernel, with factors of `E`: `weights` is `[products][depth][rows, padded]`; `source` and `target` are `[chains]` of their shapes.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
-pub(super) fn product_tf32<N: Size>(
+pub(super) fn product_rounded<E: Numeric, N: Size>(
     weights: &Array<Vector<f32, N>>,
     source: &Array<f32>,
     bias: &Array<Vector<f32, N>>,
@@ -40,6 +39,7 @@ pub(super) fn product_tf32<N: Size>(
     let first_row = CUBE_POS_Y as usize * comptime!(tile.row_vectors());
     let residue = CUBE_POS_Z as usize;
     let columns = columns as usize;
+    let step_lines = comptime!(cut.step());
     let plane = unit / PLANE;
     let lane = unit % PLANE;
     let [rows_of_plane, columns_of_plane] = comptime!(cut.fragments());
@@ -48,8 +48,8 @@ pub(super) fn product_tf32<N: Size>(
 
     let left_row = comptime!(4 * tile.row_vectors() + APART);
     let right_row = comptime!(tile.columns() + APART);
-    let mut left = SharedMemory::<tf32>::new(comptime!(2 * cut.padded_lines() * left_row));
-    let mut right = SharedMemory::<tf32>::new(comptime!(2 * cut.padded_lines() * right_row));
+    let mut left = SharedMemory::<E>::new(comptime!(2 * cut.padded_lines() * left_row));
+    let mut right = SharedMemory::<E>::new(comptime!(2 * cut.padded_lines() * right_row));
     let mut staging = SharedMemory::<f32>::new(comptime!(tile.units() / PLANE * SIDE * SIDE));
     let mut left_arriving = Array::<Vector<f32, N>>::new(comptime!(cut.left_loads()));
     let mut right_arriving = Array::<f32>::new(comptime!(cut.own_columns() * cut.own_lines()));
@@ -64,14 +64,14 @@ pub(super) fn product_tf32<N: Size>(
                 let at = turn * comptime!(tile.units()) + unit;
                 if at < comptime!(cut.padding(left_row)) {
                     let first = comptime!((half * cut.padded_lines() + cut.lines()) * left_row);
-                    left[first + at] = rounded::<tf32>(0.0);
+                    left[first + at] = rounded::<E>(0.0);
                 }
             }
             for turn in 0..comptime!(cut.padding(right_row).div_ceil(tile.units())) {
                 let at = turn * comptime!(tile.units()) + unit;
                 if at < comptime!(cut.padding(right_row)) {
                     let first = comptime!((half * cut.padded_lines() + cut.lines()) * right_row);
-                    right[first + at] = rounded::<tf32>(0.0);
+                    right[first + at] = rounded::<E>(0.0);
                 }
             }
         }
@@ -84,7 +84,7 @@ pub(super) fn product_tf32<N: Size>(
             MatrixIdent::Accumulator,
             SIDE,
             SIDE,
-            STEP,
+            step_lines,
             MatrixLayout::Undefined,
             0.0,
         ));
@@ -106,19 +106,19 @@ pub(super) fn product_tf32<N: Size>(
         }
         if piece > 0 {
             let half = (piece + 1) % 2 * comptime!(cut.padded_lines());
-            for step in 0..comptime!(cut.padded_lines() / STEP) {
-                let line = half + step * STEP;
-                let mut columns_there = Sequence::<Matrix<tf32>>::new();
+            for step in 0..comptime!(cut.padded_lines() / cut.step()) {
+                let line = half + step * step_lines;
+                let mut columns_there = Sequence::<Matrix<E>>::new();
                 #[unroll]
                 for column in 0..columns_of_plane {
                     let from = line * right_row + plane_column + comptime!(column * SIDE);
-                    columns_there.push(Matrix::<tf32>::from_slice(
+                    columns_there.push(Matrix::<E>::from_slice(
                         MatrixIdent::B,
                         SIDE,
                         SIDE,
-                        STEP,
+                        step_lines,
                         MatrixLayout::RowMajor,
-                        &right.slice(from, from + comptime!((STEP - 1) * right_row + SIDE)),
+                        &right.slice(from, from + comptime!((cut.step() - 1) * right_row + SIDE)),
                         right_row as u32,
                     ));
                 }
@@ -126,19 +126,19 @@ pub(super) fn product_tf32<N: Size>(
                 for row in 0..rows_of_plane {
                     let from = line * left_row + plane_row + comptime!(row * SIDE);
                     // Rows of the product are neighbours.
-                    let rows_there = Matrix::<tf32>::from_slice(
+                    let rows_there = Matrix::<E>::from_slice(
                         MatrixIdent::A,
                         SIDE,
                         SIDE,
-                        STEP,
+                        step_lines,
                         MatrixLayout::ColMajor,
-                        &left.slice(from, from + comptime!((STEP - 1) * left_row + SIDE)),
+                        &left.slice(from, from + comptime!((cut.step() - 1) * left_row + SIDE)),
                         left_row as u32,
                     );
                     #[unroll]
                     for column in 0..columns_of_plane {
                         let sum = sums.index(comptime!(row * columns_of_plane + column));
-                        cmma::execute::<tf32, tf32, f32, f32>(
+                        cmma::execute::<E, E, f32, f32>(
                             &rows_there,
                             columns_there.index(column),
                             sum,
@@ -159,7 +159,7 @@ pub(super) fn product_tf32<N: Size>(
                     #[unroll]
                     for part in 0..4usize {
                         left[line * left_row + row + part] =
-                            rounded::<tf32>(left_arriving[load][part]);
+                            rounded::<E>(left_arriving[load][part]);
                     }
                 }
             }
@@ -169,7 +169,7 @@ pub(super) fn product_tf32<N: Size>(
                 for line in 0..comptime!(cut.own_lines()) {
                     let at = (half + own.line + line) * right_row + own.column;
                     let value = right_arriving[comptime!(line * cut.own_columns() + column)];
-                    right[at + comptime!(column * tile.units())] = rounded::<tf32>(value);
+                    right[at + comptime!(column * tile.units())] = rounded::<E>(value);
                 }
             }
         }

@@ -1,7 +1,7 @@
 //! How a matrix product is cut into cubes.
 
 use super::gather::Gather;
-use super::tensor_cores::{APART, PLANE, SIDE, STEP};
+use super::tensor_cores::{APART, PLANE, SIDE};
 use crate::cube::CubePrecision;
 
 /// The part of a product that a cube computes, and that a unit does.
@@ -58,7 +58,7 @@ impl Tile {
 pub(super) struct Cut {
     pub(super) gather: Gather,
     pub(super) tile: Tile,
-    /// TF32 is for tensor cores, whose fragments have sixteen rows.
+    /// Others than f32 are for tensor cores, whose fragments have sixteen rows.
     pub(super) precision: CubePrecision,
 }
 
@@ -74,9 +74,10 @@ impl Cut {
         precision: CubePrecision,
     ) -> Option<Self> {
         // Too few rows for a fragment.
-        let precision = match precision {
-            CubePrecision::Tf32 if gather.target[0] < SIDE => CubePrecision::F32,
-            precision => precision,
+        let precision = if gather.target[0] < SIDE {
+            CubePrecision::F32
+        } else {
+            precision
         };
         let row_vectors = gather.target[0].div_ceil(4);
         let fits = |cut: &Self| {
@@ -115,7 +116,8 @@ impl Cut {
         let about = match (self.precision, self.gather.taps) {
             (CubePrecision::F32, _) => 8,
             (CubePrecision::Tf32, 3) => 18,
-            (CubePrecision::Tf32, _) => 16,
+            (CubePrecision::Bf16, 3) => 27,
+            (CubePrecision::Tf32 | CubePrecision::Bf16, _) => 16,
         };
         let (taps, square) = (self.gather.taps, self.square());
         let whole = square * (about / square).max(1);
@@ -133,10 +135,12 @@ impl Cut {
 
     /// Lines of a piece in shared memory.
     pub(super) fn padded_lines(&self) -> usize {
-        match self.precision {
-            CubePrecision::F32 => self.lines(),
-            CubePrecision::Tf32 => self.lines().next_multiple_of(STEP),
-        }
+        self.lines().next_multiple_of(self.step())
+    }
+
+    /// Lines that are multiplied at a time.
+    pub(super) fn step(&self) -> usize {
+        self.precision.step()
     }
 
     /// Numbers that fill a piece up, of lines of `row` numbers.
@@ -256,14 +260,12 @@ impl Cut {
     }
 
     fn shared_bytes(&self) -> usize {
-        let numbers = match self.precision {
-            CubePrecision::F32 => 4 * self.shared_left() + self.shared_right(),
-            CubePrecision::Tf32 => {
-                let row = 4 * self.tile.row_vectors() + self.tile.columns() + 2 * APART;
-                2 * self.padded_lines() * row + self.tile.units() / PLANE * SIDE * SIDE
-            }
-        };
-        numbers * size_of::<f32>()
+        if self.precision == CubePrecision::F32 {
+            return (4 * self.shared_left() + self.shared_right()) * size_of::<f32>();
+        }
+        let row = 4 * self.tile.row_vectors() + self.tile.columns() + 2 * APART;
+        let staging = self.tile.units() / PLANE * SIDE * SIDE;
+        2 * self.padded_lines() * row * self.precision.bytes() + staging * size_of::<f32>()
     }
 }
 
@@ -272,6 +274,9 @@ impl Cut {
 mod tests {
     use super::super::gather::Convolution;
     use super::*;
+
+    const PRECISIONS: [CubePrecision; 3] =
+        [CubePrecision::F32, CubePrecision::Tf32, CubePrecision::Bf16];
 
     fn gathers(input: [usize; 3], outputs: usize, kernel: usize) -> [Gather; 2] {
         let convolution = Convolution {
@@ -319,9 +324,9 @@ mod tests {
     fn pieces_are_even() {
         for tile in TILES {
             for kernel in 1..=5 {
-                let precisions = [CubePrecision::F32, CubePrecision::Tf32];
                 let gathers = gathers([7, 9, 9], 5, kernel);
-                for (gather, precision) in gathers.into_iter().zip(precisions.into_iter().cycle()) {
+                let of_each = |precision| gathers.map(|gather| (gather, precision));
+                for (gather, precision) in PRECISIONS.into_iter().flat_map(of_each) {
                     let cut = Cut {
                         gather,
                         tile,
@@ -338,18 +343,20 @@ mod tests {
         }
     }
 
-    /// Planes divide a tile into whole fragments, and steps of eight lines are not mostly zeros.
+    /// Planes divide a tile into whole fragments, and steps of eight or sixteen lines are not mostly zeros.
     #[test]
     fn fragments_fill_the_tile() {
         for kernel in 1..=5 {
             for gather in gathers([48, 16, 16], 64, kernel) {
-                for chains in [1, 100, 1000] {
-                    let precision = CubePrecision::Tf32;
+                let chains = [1, 100, 1000].into_iter();
+                for (chains, precision) in
+                    chains.flat_map(|chains| [(chains, PRECISIONS[1]), (chains, PRECISIONS[2])])
+                {
                     let cut = Cut::best(gather, chains, 132, 48 << 10, precision).unwrap();
                     let ([a, b], [c, d]) = (cut.planes(), cut.fragments());
                     assert_eq!(a * c * SIDE, 4 * cut.tile.row_vectors(), "{cut:?}");
                     assert_eq!(b * d * SIDE, cut.tile.columns(), "{cut:?}");
-                    assert!(cut.padded_lines() <= cut.lines() + 7, "{cut:?}");
+                    assert!(cut.padded_lines() < cut.lines() + cut.step(), "{cut:?}");
                     assert!(3 * cut.padded_lines() <= 4 * cut.lines(), "{cut:?}");
                 }
             }
