@@ -97,7 +97,7 @@ impl LandscapePlots {
         let config = learner.config();
         let count = self.config.samples;
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
-        let start = match (learner.bank(), config.langevin.start.noise()) {
+        let start = match (learner.bank()?, config.langevin.start.noise()) {
             (Some(bank), _) => {
                 let count = count.min(bank.len());
                 return Ok(bank.gather(&key.choose(count, bank.len())));

@@ -83,7 +83,7 @@ impl LongRuns {
         let count = config.batch_size;
         let noise =
             |noise: NoiseStart| noise.draw(config.langevin.start_factor, key, count, per_chain);
-        Ok(match (self.config.start, learner.bank()) {
+        Ok(match (self.config.start, learner.bank()?) {
             (LongRunStart::Uniform, _) => noise(NoiseStart::Uniform)?,
             (LongRunStart::Gaussian, _) => noise(NoiseStart::Gaussian)?,
             (LongRunStart::Bank, Some(bank)) => bank.gather(&key.choose(count, bank.len())),

@@ -30,7 +30,7 @@ impl Pictures {
         let name = format!("{:08}.png", learner.iteration());
         let path = self.folder.file_in("shortrun", &name)?;
         write_grid(&learner.samples()?, shape, &path)?;
-        if let Some(bank) = learner.bank() {
+        if let Some(bank) = learner.bank()? {
             let first: Vec<usize> = (0..SHOWN.min(bank.len())).collect();
             write_grid(
                 &bank.gather(&first),
