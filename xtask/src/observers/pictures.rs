@@ -49,11 +49,15 @@ impl Observer for Pictures {
         } = event
         {
             let is_last = metrics.iteration == learner.config().iterations;
-            if is_last || metrics.iteration.is_multiple_of(self.every.max(1)) {
+            if is_last || self.looks_at(metrics.iteration) {
                 self.write(*learner).map_err(ObserverError::new)?;
             }
         }
         Ok(())
+    }
+
+    fn looks_at(&self, iteration: u64) -> bool {
+        iteration.is_multiple_of(self.every.max(1))
     }
 }
 
