@@ -56,8 +56,8 @@ where
     /// # Errors
     /// [`TrainerError::Diverged`] for the first iteration whose energies are not finite or ran away, and
     /// [`TrainerError::Langevin`] or [`TrainerError::Backend`] when the device has failed. Then `metrics` has the sound iterations
-    /// before that one, but the learner goes back to before the first that was not read: parameters, optimiser, bank and iteration number
-    /// are those of then.
+    /// before that one, but the learner goes back to before the first that was not read: parameters, optimiser, bank and iteration
+    /// number are those of then.
     pub fn read(&mut self, metrics: &mut Vec<IterationMetrics>) -> Result<(), TrainerError> {
         let Some(unread) = self.unread.take() else {
             return Ok(());

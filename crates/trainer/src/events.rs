@@ -53,7 +53,7 @@ pub trait Observer {
     /// the disk is full.
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError>;
 
-    /// Whether it looks at the learner, and not only at the numbers, when it is told that `iteration` is done. Asked once after each
+    /// Whether it looks at the learner, and not only at the numbers, when it is told that `iteration` is done. Asked after an
     /// iteration where numbers are read [every few iterations](crate::Trainer::metrics_every): they are read at once where somebody
     /// looks. Nobody needs to say so for the last iteration and for those with a checkpoint, of which everybody is told at once.
     ///

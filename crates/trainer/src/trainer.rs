@@ -66,8 +66,9 @@ impl<'a> Trainer<'a> {
     }
 
     /// Reads the numbers of iterations from the device only every so many, at least and by default 1, where the engine runs
-    /// ahead ([`Learner::runs_ahead`]); with other engines it changes nothing. What is learned is the same. Numbers are read earlier when an observer
-    /// [looks](Observer::looks_at), for a checkpoint, at the end, and on a stop, which waits for what the device has been given.
+    /// ahead ([`Learner::runs_ahead`]); with other engines it changes nothing. What is learned is the same. Numbers are read
+    /// earlier when an observer [looks](Observer::looks_at), for a checkpoint, at the end, and on a stop, which waits for what the
+    /// device has been given.
     ///
     /// Observers are told of the iterations when their numbers are read, in order. When one of them turns out to have run away, the
     /// learner goes back to before the first of them.

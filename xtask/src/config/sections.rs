@@ -13,7 +13,7 @@ pub(crate) struct OutputConfig {
     /// How many of the newest checkpoints stay on disk.
     pub(crate) keep_checkpoints: usize,
     /// Iterations between two times that d, r and energies are read from the device and written, where the engine need not wait for
-    /// them: `cube`, on a GPU. With other engines it changes nothing: they write every iteration as it is done.
+    /// them. With other engines, all those of the CPU, it changes nothing: they write every iteration as it is done.
     pub(crate) metrics_every: u32,
 }
 

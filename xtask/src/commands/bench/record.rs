@@ -94,8 +94,8 @@ pub(crate) struct LearningRecord {
     pub(crate) batch: usize,
     /// L.
     pub(crate) steps: u64,
-    /// Iterations, or their steps, that are timed together because the host waits for the device only after them; 1 where it waits
-    /// after each.
+    /// Iterations, or their steps, that are timed together because the host waits for the device only after them; 1 where it
+    /// waits after each.
     pub(crate) together: u32,
     /// Milliseconds of an iteration, the median.
     pub(crate) iteration_ms: f64,
