@@ -79,6 +79,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
     }
     let result = trainer
         .observer(&mut refresh)
+        .metrics_every(config.output.metrics_every)
         .checkpoints(Checkpoints {
             folder: folder.checkpoints(),
             every: config.output.checkpoint_every,
@@ -183,7 +184,9 @@ impl Observer for PlotRefresh<'_> {
             metrics, learner, ..
         } = event
             && metrics.iteration < learner.config().iterations
-            && self.last.elapsed() > Duration::from_secs(30)
+            // A learner that is further on is about to be shown with metrics that are, too.
+            && metrics.iteration == learner.iteration()
+            && self.looks_at(metrics.iteration)
         {
             let Self {
                 folder,
@@ -203,5 +206,9 @@ impl Observer for PlotRefresh<'_> {
             self.last = Instant::now();
         }
         Ok(())
+    }
+
+    fn looks_at(&self, _iteration: u64) -> bool {
+        self.last.elapsed() > Duration::from_secs(30)
     }
 }

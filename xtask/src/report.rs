@@ -54,9 +54,12 @@ impl ReportMaker<'_> {
         // Too few iterations for a summary are no reason to have no report.
         let summary = RunSummary::from_metrics(&metrics, &config.summary_options()).ok();
         let learning = Learning::of(&metrics);
+        // Where learning ran away, the learner may have gone back further than to the last sound iteration.
+        let last = metrics.last().map_or(0, |last| last.iteration);
+        let done = last.max(learner.iteration());
         let mut report = Report::new(format!("{} — {}", self.info.experiment, config.description))
             .verdict(
-                self.headline(learner, ending),
+                self.headline(learner, ending, done),
                 self.verdict(&learning, summary.as_ref()),
             );
         let samples = self.short_run_samples(learner, ending)?;
@@ -111,7 +114,7 @@ impl ReportMaker<'_> {
                 path: self.folder.report(),
                 problem: error.to_string(),
             })?;
-        report = report.table(self.numbers(learner, summary.as_ref()));
+        report = report.table(self.numbers(done, summary.as_ref()));
         if let Some(quality) = quality {
             report = report.table(quality.table("fresh short-run samples"));
         }
@@ -129,8 +132,8 @@ impl ReportMaker<'_> {
         write_figure(figure, &self.folder.make("plots")?, name)
     }
 
-    fn headline(&self, learner: &dyn LearnerView, ending: &Ending<'_>) -> String {
-        let (done, total) = (learner.iteration(), learner.config().iterations);
+    fn headline(&self, learner: &dyn LearnerView, ending: &Ending<'_>, done: u64) -> String {
+        let total = learner.config().iterations;
         match ending {
             Ending::Finished => format!("{done} iterations done."),
             Ending::Unfinished => format!("{done} of {total} iterations done so far."),
@@ -268,9 +271,9 @@ impl ReportMaker<'_> {
         Ok(report)
     }
 
-    fn numbers(&self, learner: &dyn LearnerView, summary: Option<&RunSummary>) -> Table {
+    fn numbers(&self, done: u64, summary: Option<&RunSummary>) -> Table {
         let mut rows = vec![
-            ["iterations".to_owned(), learner.iteration().to_string()],
+            ["iterations".to_owned(), done.to_string()],
             [
                 "Langevin steps each, L".into(),
                 self.config.langevin.steps.to_string(),

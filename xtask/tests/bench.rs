@@ -239,6 +239,7 @@ fn a_learning_iteration_next_to_its_steps() {
     for key in ["iteration_ms", "steps_ms", "ratio"] {
         is_positive(&learning[key]);
     }
+    assert_eq!(learning["together"], 1);
     assert!(learning["iterations_ms"].as_array().unwrap().len() >= 3);
     bench(&place, &["--learning", "none"]).badly(2, &["none"]);
 }

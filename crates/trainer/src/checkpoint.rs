@@ -163,7 +163,7 @@ where
     let at = |name: &str| folder.join(name);
     learner.save_weights(&at(WEIGHTS))?;
     learner.save_average(&at(AVERAGE))?;
-    let moments = learner.optimizer.state();
+    let moments = learner.state.optimizer.state();
     // Plain descent has no state, and a safetensors file needs a tensor.
     if !moments.is_empty() {
         write_tensors(&moments, &at(OPTIMIZER), Default::default())?;
@@ -178,8 +178,8 @@ where
     }
     let info = CheckpointInfo {
         format: CHECKPOINT_FORMAT,
-        iteration: learner.iteration,
-        learning_rate: learner.learning_rate,
+        iteration: learner.state.iteration,
+        learning_rate: learner.state.learning_rate,
         state_shape: learner.dataset().shape(),
         learning: learner.config.clone(),
     };
@@ -229,9 +229,9 @@ where
             "was made with other learning settings than the run's config; resume with the config as it was",
         ));
     }
-    learner.net = load_weights(learner.net, &folder.join(WEIGHTS))?;
-    if let Some(average) = learner.average.take() {
-        learner.average = Some(load_weights(average, &folder.join(AVERAGE))?);
+    learner.state.net = load_weights(learner.state.net, &folder.join(WEIGHTS))?;
+    if let Some(average) = learner.state.average.take() {
+        learner.state.average = Some(load_weights(average, &folder.join(AVERAGE))?);
     }
     let header = read_metadata(&folder.join(WEIGHTS))?;
     // The shapes fit; settings without a shape, such as a slope or the spread of a toy density, stand in the header.
@@ -251,13 +251,13 @@ where
     } else {
         Vec::new()
     };
-    check_moments(&moments, &named_parameters(&learner.net)).map_err(|name| {
+    check_moments(&moments, &named_parameters(&learner.state.net)).map_err(|name| {
         problem(
             &path,
             format!("tensor `{name}` does not belong to a parameter of the net"),
         )
     })?;
-    learner.optimizer = Optimizer::from_state(
+    learner.state.optimizer = Optimizer::from_state(
         learner.config.optimizer.method,
         info.iteration,
         moments,
@@ -286,8 +286,9 @@ where
         }
         learner.bank = Some(restored);
     }
-    learner.iteration = info.iteration;
-    learner.learning_rate = info.learning_rate;
+    learner.unread = None;
+    learner.state.iteration = info.iteration;
+    learner.state.learning_rate = info.learning_rate;
     Ok(learner)
 }
 

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use burn::module::{Module, ParamId};
 use burn::tensor::Tensor;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Energy, NoiseKey, StepSize, Stream};
 use ebm_langevin::{ChainRun, Engine, LangevinError, Ula};
 
+use crate::numbers::MeanEnergies;
 use crate::{Gradients, TrainerError};
 
 /// What is descended: scale · (mean F(x⁺) − mean F(x⁻) + α · (mean F(x⁺)² + mean F(x⁻)²)).
@@ -19,18 +20,14 @@ pub(crate) struct Loss {
     pub(crate) energy_penalty: Option<f64>,
 }
 
-/// d = scale · (mean F(x⁺) − mean F(x⁻)), and the gradient of the loss.
+/// The mean energies that d is made of, and the gradient of the loss.
 pub(crate) struct Difference<B: AutodiffBackend> {
-    /// Mean F(x⁺).
-    pub(crate) energy_data: f64,
-    /// Mean F(x⁻).
-    pub(crate) energy_samples: f64,
-    /// d.
-    pub(crate) value: f64,
-    gradient: Gradient<B>,
+    pub(crate) energies: MeanEnergies<B::InnerBackend>,
+    pub(crate) gradient: Gradient<B>,
 }
 
-enum Gradient<B: AutodiffBackend> {
+/// The gradient of the loss.
+pub(crate) enum Gradient<B: AutodiffBackend> {
     /// Still to be computed from the loss.
     Of(Tensor<B, 1>),
     /// The engine has computed it along with the energies.
@@ -78,11 +75,8 @@ impl<B: AutodiffBackend> Difference<B> {
         }
         if let Some(known) = engine.parameter_gradient(net, &states, &weights)? {
             let (of_data, of_samples) = known.energies.split_at(counts[0]);
-            let (energy_data, energy_samples) = (mean(of_data), mean(of_samples));
             return Ok(Self {
-                energy_data,
-                energy_samples,
-                value: scale * (energy_data - energy_samples),
+                energies: MeanEnergies::Known([mean(of_data), mean(of_samples)]),
                 gradient: Gradient::Known(known.gradients),
             });
         }
@@ -93,26 +87,25 @@ impl<B: AutodiffBackend> Difference<B> {
             (mean_square(&of_data) + mean_square(&of_samples)) * (scale * alpha)
         });
         let [of_data, of_samples] = [of_data.mean(), of_samples.mean()];
-        // One wait for a GPU, not one a number.
+        // One wait for a GPU, not one a number, and not here.
         let means = Tensor::cat(vec![of_data.clone(), of_samples.clone()], 0).inner();
-        let [energy_data, energy_samples] = pair(means)?;
         let difference = (of_data - of_samples) * scale;
         Ok(Self {
-            energy_data,
-            energy_samples,
-            value: scale * (energy_data - energy_samples),
+            energies: MeanEnergies::Device(means),
             gradient: Gradient::Of(match squares {
                 Some(squares) => difference + squares,
                 None => difference,
             }),
         })
     }
+}
 
-    /// The gradient of the loss.
-    pub(crate) fn gradients(self) -> Gradients<B> {
-        match self.gradient {
-            Gradient::Of(loss) => Gradients::Automatic(loss.backward()),
-            Gradient::Known(gradients) => Gradients::Host(gradients),
+impl<B: AutodiffBackend> Gradient<B> {
+    /// Its values.
+    pub(crate) fn compute(self) -> Gradients<B> {
+        match self {
+            Self::Of(loss) => Gradients::Automatic(loss.backward()),
+            Self::Known(gradients) => Gradients::Host(gradients),
         }
     }
 }
@@ -136,10 +129,4 @@ fn energies<B: AutodiffBackend, N: Module<B> + Energy<B>, E: Engine<B, N>>(
 
 fn mean(values: &[f32]) -> f64 {
     values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64
-}
-
-fn pair<B: Backend>(tensor: Tensor<B, 1>) -> Result<[f64; 2], TrainerError> {
-    let values: Vec<f64> = tensor.into_data().iter::<f64>().collect();
-    let pair = values.try_into();
-    pair.map_err(|_| TrainerError::Backend("not two means".into()))
 }

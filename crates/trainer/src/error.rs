@@ -21,7 +21,8 @@ pub enum TrainerError {
         /// What would be right.
         allowed: String,
     },
-    /// Learning ran away. The parameters and the last checkpoint are those of before.
+    /// Learning ran away. The parameters and the last checkpoint are those of before: of the iteration before, or, where
+    /// iterations were [advanced](crate::Learner::advance), of before the first that was not read yet.
     #[error("learning ran away at iteration {iteration}: {cause}")]
     Diverged {
         /// The iteration that was given up.
@@ -66,6 +67,14 @@ pub enum TrainerError {
         energies: usize,
         /// States given.
         states: usize,
+    },
+    /// Something was asked for that takes iterations whose numbers have been read.
+    #[error(
+        "the numbers of {iterations} iterations have not been read yet: call `Learner::read` first"
+    )]
+    Unread {
+        /// Iterations that were advanced since.
+        iterations: usize,
     },
     /// The backend did not hand its numbers over.
     #[error("the backend returned no data: {0}")]

@@ -22,9 +22,10 @@ pub enum Event<'a> {
     IterationDone {
         /// Its numbers.
         metrics: &'a IterationMetrics,
-        /// The time it took.
+        /// The time it took; the mean over them where the numbers of several iterations were read together.
         elapsed: Duration,
-        /// The state of learning after it.
+        /// The state of learning after it, for observers that [look](Observer::looks_at) at it. For others it may be that of a
+        /// later iteration, or of an earlier one when a later one ran away: compare [`LearnerView::iteration`].
         learner: &'a dyn LearnerView,
     },
     /// A checkpoint was written.
@@ -51,6 +52,16 @@ pub trait Observer {
     /// An error ends the learning after a checkpoint; return one only when results would otherwise be lost, such as when
     /// the disk is full.
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError>;
+
+    /// Whether it looks at the learner, and not only at the numbers, when it is told that `iteration` is done. Asked after an
+    /// iteration where numbers are read [every few iterations](crate::Trainer::metrics_every): they are read at once where somebody
+    /// looks. Nobody needs to say so for the last iteration and for those with a checkpoint, of which everybody is told at once.
+    ///
+    /// What an observer does on [`Event::IterationDone`] must depend on the number in its metrics, not on the learner's, where this
+    /// says no.
+    fn looks_at(&self, _iteration: u64) -> bool {
+        true
+    }
 }
 
 /// An observer's failure, in its own words.

@@ -12,10 +12,11 @@ use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{NamedParameter, named_parameters};
 use ebm_langevin::{ChainRun, Engine, PersistentBank};
 
-use crate::difference::{Difference, Loss};
-use crate::stabilisers::{adjusted, project};
-use crate::{DivergenceCause, LearnerView, LearningConfig, Optimizer, TrainerError};
-use crate::{averaging, checkpoint};
+use crate::difference::{Difference, Gradient, Loss};
+use crate::numbers::{Judgement, MeanEnergies, Numbers};
+use crate::state::State;
+use crate::unread::Unread;
+use crate::{DivergenceCause, LearnerView, LearningConfig, TrainerError, checkpoint};
 
 /// A net that is being learned: parameters θ, optimiser, bank and iteration number. The rest of a run's state is
 /// in its config, because all noise is a function of seed and iteration.
@@ -23,18 +24,26 @@ use crate::{averaging, checkpoint};
 /// `N` is any burn module that is also an [`Energy`]; `E` computes the chains.
 pub struct Learner<B: AutodiffBackend, N, E> {
     pub(crate) config: LearningConfig,
-    pub(crate) net: N,
-    /// The average of θ, where the config asks for it.
-    pub(crate) average: Option<N>,
-    pub(crate) optimizer: Optimizer<B::InnerBackend>,
+    pub(crate) state: State<B, N>,
+    /// Without the samples of unread iterations.
     pub(crate) bank: Option<PersistentBank>,
-    pub(crate) learning_rate: f64,
-    pub(crate) iteration: u64,
-    engine: E,
+    /// The iterations that were advanced and not read, if there are any.
+    pub(crate) unread: Option<Unread<B, N>>,
+    pub(crate) engine: E,
     dataset: Dataset,
     device: B::Device,
-    samples: Option<Tensor<B::InnerBackend, 4>>,
     pub(crate) metadata: HashMap<String, String>,
+}
+
+/// An iteration up to its update.
+pub(crate) struct Walk<B: AutodiffBackend> {
+    pub(crate) numbers: Numbers,
+    pub(crate) energies: MeanEnergies<B::InnerBackend>,
+    pub(crate) gradient: Gradient<B>,
+    /// x⁻.
+    pub(crate) samples: Tensor<B::InnerBackend, 4>,
+    /// Where in the bank they belong, if there is one.
+    pub(crate) places: Option<Vec<usize>>,
 }
 
 impl<B, N, E> Learner<B, N, E>
@@ -61,17 +70,11 @@ where
             let key = NoiseKey::new(config.seed, Stream::BankStart, 0);
             PersistentBank::uniform(size, per_chain, key)
         });
-        let net = project(&config.stabilisers, net);
-        let average = config.optimizer.averaging.map(|_| net.clone().no_grad());
         Ok(Self {
-            average,
-            optimizer: Optimizer::new(config.optimizer.method),
-            learning_rate: config.optimizer.learning_rate,
-            iteration: 0,
-            samples: None,
+            state: State::new(&config, net),
+            unread: None,
             metadata: HashMap::new(),
             config,
-            net,
             bank,
             engine,
             dataset,
@@ -88,78 +91,68 @@ where
 
     /// The net.
     pub fn net(&self) -> &N {
-        &self.net
+        &self.state.net
     }
 
     /// The net with the average of the parameters over learning ([`OptimizerConfig::averaging`]), if one is kept.
     ///
     /// [`OptimizerConfig::averaging`]: crate::OptimizerConfig::averaging
     pub fn average(&self) -> Option<&N> {
-        self.average.as_ref()
+        self.state.average.as_ref()
     }
 
     /// One learning iteration: Algorithm 1 of arXiv 1903.12370.
     ///
     /// # Errors
     /// [`TrainerError::Diverged`] when energies are not finite or ran away; then, as after any error, the
-    /// parameters, the bank and the iteration number are those of before.
+    /// parameters, the bank and the iteration number are those of before. [`TrainerError::Unread`] when iterations that were
+    /// [advanced](Self::advance) have not been [read](Self::read).
     pub fn iterate(&mut self) -> Result<IterationMetrics, TrainerError> {
-        let iteration = self.iteration + 1;
+        self.check_read()?;
+        let walk = self.walk()?;
+        let means = walk.energies.read()?;
+        let metrics = self.judgement().metrics(walk.numbers, means)?;
+        // Written back first: it is the only part that can still fail, and it changes nothing when it does.
+        if let (Some(bank), Some(places)) = (&mut self.bank, walk.places) {
+            bank.write_back(&places, &host(&walk.samples))?;
+        }
+        self.state
+            .update(&self.config, walk.gradient.compute(), walk.samples);
+        Ok(metrics)
+    }
+
+    /// The chains of the next iteration and the gradient they lead to, without an update and without waiting for the device.
+    pub(crate) fn walk(&self) -> Result<Walk<B>, TrainerError> {
+        let iteration = self.state.iteration + 1;
         let keys = [Stream::DataBatch, Stream::DataNoise].map(|stream| self.key(stream, iteration));
         let data = self.data_batch(keys, self.config.batch_size)?;
         let (start, places) = self.chain_start(iteration, &data)?;
-
-        let outcome = self.engine.run(
-            &self.net.clone().no_grad(),
-            self.tensor(start),
+        let launched = self.engine.launch(
+            &self.state.net.clone().no_grad(),
+            start,
             &self.chain_run(Stream::Langevin, iteration, 0, self.config.langevin.steps),
         )?;
-        let samples = outcome.states;
-
         let difference = Difference::new(
-            &self.net,
+            &self.state.net,
             &self.engine,
             self.tensor(data),
-            samples.clone(),
+            launched.states.clone(),
             Loss {
-                scale: self.difference_scale(),
+                scale: self.judgement().scale,
                 energy_penalty: self.config.stabilisers.energy_penalty,
             },
         )?;
-        let metrics = IterationMetrics {
-            iteration,
-            energy_difference: difference.value,
-            gradient_magnitude: outcome.gradient_magnitude,
-            energy_data: difference.energy_data,
-            energy_samples: difference.energy_samples,
-            learning_rate: self.learning_rate,
-        };
-        self.check_divergence(&metrics)?;
-        // Written back first: it is the only part that can still fail, and it changes nothing when it does.
-        if let (Some(bank), Some(places)) = (&mut self.bank, places) {
-            bank.write_back(&places, &host(&samples))?;
-        }
-
-        let temperature = self.config.langevin.epsilon.learned_temperature().get();
-        let stabilisers = &self.config.stabilisers;
-        let gradients = adjusted(stabilisers, &self.net, difference.gradients(), temperature);
-        let net = self.optimizer.step::<B, N>(
-            self.net.clone(),
-            &gradients,
-            self.learning_rate,
-            temperature,
-        );
-        self.net = project(stabilisers, net);
-        let settings = &self.config.optimizer;
-        if let (Some(average), Some(limit)) = (self.average.take(), settings.averaging) {
-            let decay = averaging::decay(limit, iteration);
-            self.average = Some(averaging::update::<B, N>(average, &self.net, decay));
-        }
-        self.learning_rate =
-            (self.learning_rate * settings.decay).max(settings.minimum_learning_rate);
-        self.samples = Some(samples);
-        self.iteration = iteration;
-        Ok(metrics)
+        Ok(Walk {
+            numbers: Numbers {
+                iteration,
+                learning_rate: self.state.learning_rate,
+                gradient_magnitude: launched.gradient_magnitude,
+            },
+            energies: difference.energies,
+            gradient: difference.gradient,
+            samples: launched.states,
+            places,
+        })
     }
 
     /// Checks that an update has not made a parameter infinite or not a number, which energies would show only in
@@ -169,11 +162,11 @@ where
     /// [`TrainerError::Diverged`].
     pub fn check_parameters(&self) -> Result<(), TrainerError> {
         let is_finite = |parameter: &NamedParameter| parameter.values.iter().all(|v| v.is_finite());
-        if named_parameters(&self.net).iter().all(is_finite) {
+        if named_parameters(&self.state.net).iter().all(is_finite) {
             return Ok(());
         }
         Err(TrainerError::Diverged {
-            iteration: self.iteration,
+            iteration: self.state.iteration,
             cause: DivergenceCause::Parameters,
         })
     }
@@ -207,12 +200,17 @@ where
         &self,
         iteration: u64,
         data: &[f32],
-    ) -> Result<(Vec<f32>, Option<Vec<usize>>), TrainerError> {
+    ) -> Result<(Tensor<B::InnerBackend, 4>, Option<Vec<usize>>), TrainerError> {
         let chains = &self.config.langevin;
         let count = self.config.batch_size;
         if let Some(bank) = &self.bank {
             let places = bank.draw(count, self.key(Stream::BankDraw, iteration))?;
-            return Ok((bank.gather(&places), Some(places)));
+            let upload = |states| self.tensor(states);
+            let start = match &self.unread {
+                Some(unread) => unread.chains.gather(bank, &places, upload),
+                None => upload(bank.gather(&places)),
+            };
+            return Ok((start, Some(places)));
         }
         let states = match chains.start.noise() {
             Some(noise) => noise.draw(
@@ -223,37 +221,14 @@ where
             )?,
             None => data.to_vec(),
         };
-        Ok((states, None))
+        Ok((self.tensor(states), None))
     }
 
-    fn check_divergence(&self, metrics: &IterationMetrics) -> Result<(), TrainerError> {
-        let difference = metrics.energy_data - metrics.energy_samples;
-        let limit = self.config.divergence_limit;
-        let numbers = [
-            difference,
-            metrics.energy_difference,
-            metrics.gradient_magnitude,
-        ];
-        let cause = if !numbers.iter().all(|number| number.is_finite()) {
-            DivergenceCause::NotFinite {
-                energy_data: metrics.energy_data,
-                energy_samples: metrics.energy_samples,
-                gradient_magnitude: metrics.gradient_magnitude,
-            }
-        } else if difference.abs() > limit {
-            DivergenceCause::EnergyDifference { difference, limit }
-        } else {
-            return Ok(());
-        };
-        Err(TrainerError::Diverged {
-            iteration: metrics.iteration,
-            cause,
-        })
-    }
-
-    /// d is measured in units of U = F/T.
-    fn difference_scale(&self) -> f64 {
-        1.0 / self.config.langevin.epsilon.learned_temperature().get()
+    pub(crate) fn judgement(&self) -> Judgement {
+        Judgement {
+            scale: 1.0 / self.config.langevin.epsilon.learned_temperature().get(),
+            limit: self.config.divergence_limit,
+        }
     }
 
     fn chain_run(&self, stream: Stream, iteration: u64, first_step: u64, steps: u64) -> ChainRun {
@@ -285,7 +260,7 @@ where
     fn energies_under(&self, net: &N, states: &[f32]) -> Result<Vec<f64>, TrainerError> {
         let run = ChainRun {
             final_energies: true,
-            ..self.chain_run(Stream::Watch, self.iteration, 0, 0)
+            ..self.chain_run(Stream::Watch, self.state.iteration, 0, 0)
         };
         // In pieces, because a plot grid has 40,000 points and activations are wide.
         let piece = self.per_chain() * 4096;
@@ -317,31 +292,32 @@ where
     }
 
     fn iteration(&self) -> u64 {
-        self.iteration
+        self.state.iteration
     }
 
     fn samples(&self) -> Result<Vec<f32>, TrainerError> {
-        Ok(self.samples.as_ref().map(host).unwrap_or_default())
+        Ok(self.state.samples.as_ref().map(host).unwrap_or_default())
     }
 
     fn watch_data(&self, count: usize) -> Result<Vec<f32>, TrainerError> {
         let streams = [Stream::WatchStart, Stream::WatchDataNoise];
         self.data_batch(
-            streams.map(|stream| self.key(stream, self.iteration)),
+            streams.map(|stream| self.key(stream, self.state.iteration)),
             count,
         )
     }
 
-    fn bank(&self) -> Option<&PersistentBank> {
-        self.bank.as_ref()
+    fn bank(&self) -> Result<Option<&PersistentBank>, TrainerError> {
+        self.check_read()?;
+        Ok(self.bank.as_ref())
     }
 
     fn energies(&self, states: &[f32]) -> Result<Vec<f64>, TrainerError> {
-        self.energies_under(&self.net.clone().no_grad(), states)
+        self.energies_under(&self.state.net.clone().no_grad(), states)
     }
 
     fn average_energies(&self, states: &[f32]) -> Result<Option<Vec<f64>>, TrainerError> {
-        let average = self.average.as_ref();
+        let average = self.state.average.as_ref();
         average
             .map(|net| self.energies_under(net, states))
             .transpose()
@@ -353,22 +329,22 @@ where
         first_step: u64,
         steps: u64,
     ) -> Result<Vec<f32>, TrainerError> {
-        let run = self.chain_run(Stream::Watch, self.iteration, first_step, steps);
-        let net = self.net.clone().no_grad();
+        let run = self.chain_run(Stream::Watch, self.state.iteration, first_step, steps);
+        let net = self.state.net.clone().no_grad();
         let outcome = self.engine.run(&net, self.tensor(states), &run)?;
         Ok(host(&outcome.states))
     }
 
     fn save_weights(&self, path: &Path) -> Result<(), TrainerError> {
         Ok(ebm_energy_net::save_weights(
-            &self.net,
+            &self.state.net,
             path,
             self.metadata.clone(),
         )?)
     }
 
     fn save_average(&self, path: &Path) -> Result<bool, TrainerError> {
-        let Some(average) = &self.average else {
+        let Some(average) = &self.state.average else {
             return Ok(false);
         };
         ebm_energy_net::save_weights(average, path, self.metadata.clone())?;
@@ -376,6 +352,7 @@ where
     }
 
     fn save_checkpoint(&self, folder: &Path) -> Result<(), TrainerError> {
+        self.check_read()?;
         checkpoint::save(self, folder)
     }
 }

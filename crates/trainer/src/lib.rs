@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod ahead;
 mod averaging;
 mod checkpoint;
 mod config;
@@ -7,9 +8,13 @@ mod difference;
 mod error;
 mod events;
 mod learner;
+mod numbers;
 mod optimizer;
 mod stabilisers;
+mod state;
 mod trainer;
+mod unread;
+mod unwritten;
 mod view;
 
 pub use checkpoint::{

@@ -11,6 +11,7 @@ use ebm_energy_net::{NamedParameter, ParameterPath};
 use crate::Method;
 
 /// Adam or plain descent over the parameters of a burn module. Adam's moments are kept by parameter name.
+#[derive(Clone)]
 pub struct Optimizer<B: Backend> {
     method: Method,
     adam: Adam,

@@ -8,6 +8,7 @@ use std::time::Instant;
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::Energy;
+use ebm_diagnostics::IterationMetrics;
 use ebm_langevin::{Engine, LangevinError};
 
 use crate::{Checkpoints, Event, Learner, LearnerView, Observer, TrainerError};
@@ -32,6 +33,7 @@ pub struct Trainer<'a> {
     checkpoints: Option<Checkpoints>,
     observers: Vec<&'a mut dyn Observer>,
     stop: Arc<AtomicBool>,
+    metrics_every: u32,
 }
 
 impl<'a> Trainer<'a> {
@@ -63,17 +65,32 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Reads the numbers of iterations from the device only every so many, at least and by default 1, where the engine runs
+    /// ahead ([`Learner::runs_ahead`]); with other engines it changes nothing. What is learned is the same. Numbers are read
+    /// earlier when an observer [looks](Observer::looks_at), for a checkpoint, at the end, and on a stop, which waits for what the
+    /// device has been given.
+    ///
+    /// Observers are told of the iterations when their numbers are read, in order. When one of them turns out to have run away, the
+    /// learner goes back to before the first of them.
+    #[must_use]
+    pub fn metrics_every(mut self, iterations: u32) -> Self {
+        self.metrics_every = iterations;
+        self
+    }
+
     /// Learns until the configured number of iterations is reached.
     ///
     /// # Errors
     /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from before.
     /// Any other error of the parts; where the learner's state is sound a checkpoint is written first.
+    /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
     pub fn run<B, N, E>(mut self, learner: &mut Learner<B, N, E>) -> Result<Outcome, TrainerError>
     where
         B: AutodiffBackend,
         N: AutodiffModule<B> + Energy<B>,
         E: Engine<B, N>,
     {
+        learner.check_read()?;
         self.tell(&Event::Started {
             iteration: learner.iteration(),
             learner,
@@ -82,18 +99,16 @@ impl<'a> Trainer<'a> {
             if self.stop.load(Ordering::Relaxed) {
                 return self.stopped(learner);
             }
+            let mut metrics = Vec::new();
             let start = Instant::now();
-            let metrics = match learner.iterate() {
-                Ok(metrics) => metrics,
-                Err(TrainerError::Langevin(LangevinError::Cancelled)) => {
-                    return self.stopped(learner);
-                }
-                Err(error) => return self.failed(error),
-            };
-            let told = self.tell(&Event::IterationDone {
-                metrics: &metrics,
-                elapsed: start.elapsed(),
-                learner,
+            let (advanced, result) = self.learn(learner, &mut metrics);
+            let elapsed = start.elapsed() / advanced.max(1);
+            let told = metrics.iter().try_for_each(|metrics| {
+                self.tell(&Event::IterationDone {
+                    metrics,
+                    elapsed,
+                    learner: &*learner,
+                })
             });
             if let Err(error) = told {
                 // A watching chain that was cancelled is a stop like any other.
@@ -103,11 +118,14 @@ impl<'a> Trainer<'a> {
                 self.checkpoint(learner)?;
                 return Err(error);
             }
-            let is_last = metrics.iteration == learner.config().iterations;
-            let is_due = |checkpoints: &Checkpoints| {
-                metrics.iteration.is_multiple_of(checkpoints.every.max(1))
-            };
-            if is_last || self.checkpoints.as_ref().is_some_and(is_due) {
+            match result {
+                Ok(()) => {}
+                Err(TrainerError::Langevin(LangevinError::Cancelled)) => {
+                    return self.stopped(learner);
+                }
+                Err(error) => return self.failed(error),
+            }
+            if self.is_saved(learner) {
                 if let Err(error) = learner.check_parameters() {
                     return self.failed(error);
                 }
@@ -115,6 +133,51 @@ impl<'a> Trainer<'a> {
             }
         }
         Ok(Outcome::Finished)
+    }
+
+    /// The next iteration, or as many as need not be read one by one; how many were done, and the numbers of those that are sound.
+    fn learn<B, N, E>(
+        &self,
+        learner: &mut Learner<B, N, E>,
+        metrics: &mut Vec<IterationMetrics>,
+    ) -> (u32, Result<(), TrainerError>)
+    where
+        B: AutodiffBackend,
+        N: AutodiffModule<B> + Energy<B>,
+        E: Engine<B, N>,
+    {
+        if self.metrics_every <= 1 || !learner.runs_ahead() {
+            return (1, learner.iterate().map(|read| metrics.push(read)));
+        }
+        let mut advanced = 0;
+        let last = loop {
+            if let Err(error) = learner.advance() {
+                break Err(error);
+            }
+            advanced += 1;
+            if advanced == self.metrics_every || self.is_awaited(learner) {
+                break Ok(());
+            }
+        };
+        // Read whatever happened; what went wrong in an earlier iteration comes first.
+        let read = learner.read(metrics);
+        (advanced, read.and(last))
+    }
+
+    /// Whether somebody waits for the state after the newest iteration.
+    fn is_awaited(&self, learner: &dyn LearnerView) -> bool {
+        let iteration = learner.iteration();
+        let mut observers = self.observers.iter();
+        self.stop.load(Ordering::Relaxed)
+            || self.is_saved(learner)
+            || observers.any(|observer| observer.looks_at(iteration))
+    }
+
+    /// Whether the state after the newest iteration is to be kept.
+    fn is_saved(&self, learner: &dyn LearnerView) -> bool {
+        let iteration = learner.iteration();
+        let is_due = |checkpoints: &Checkpoints| iteration.is_multiple_of(checkpoints.every.max(1));
+        iteration == learner.config().iterations || self.checkpoints.as_ref().is_some_and(is_due)
     }
 
     fn failed(mut self, error: TrainerError) -> Result<Outcome, TrainerError> {

@@ -32,7 +32,10 @@ pub trait LearnerView {
     fn watch_data(&self, count: usize) -> Result<Vec<f32>, TrainerError>;
 
     /// The persistent bank, if there is one.
-    fn bank(&self) -> Option<&PersistentBank>;
+    ///
+    /// # Errors
+    /// [`TrainerError::Unread`] while there are iterations whose samples have not been written into it.
+    fn bank(&self) -> Result<Option<&PersistentBank>, TrainerError>;
 
     /// F of the given states, row by row.
     ///
@@ -73,6 +76,7 @@ pub trait LearnerView {
     /// Writes everything that is needed to go on: a folder with weights, optimiser state, bank and iteration.
     ///
     /// # Errors
-    /// [`TrainerError::Io`] and [`TrainerError::Net`].
+    /// [`TrainerError::Io`] and [`TrainerError::Net`]; [`TrainerError::Unread`] while there are iterations that nobody has checked
+    /// for divergence.
     fn save_checkpoint(&self, folder: &Path) -> Result<(), TrainerError>;
 }

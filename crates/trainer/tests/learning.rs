@@ -271,7 +271,7 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
         let average =
             |learner: &Learner<_, Net<_>, _>| named_parameters(learner.average().unwrap());
         assert_eq!(average(&second), average(&whole));
-        assert_eq!(second.bank(), whole.bank());
+        assert_eq!(second.bank().unwrap(), whole.bank().unwrap());
     }
 }
 
@@ -362,7 +362,7 @@ fn watching_does_not_change_learning() {
         watched.energies(&samples).unwrap();
     }
     assert_eq!(weights_of(&watched), weights_of(&alone));
-    assert_eq!(watched.bank(), alone.bank());
+    assert_eq!(watched.bank().unwrap(), alone.bank().unwrap());
 }
 
 /// [`Slope`] that notes at every evaluation whether its parameters are differentiated.
@@ -522,7 +522,7 @@ fn a_cancelled_engine_stops_inside_an_iteration_without_loss() {
         Default::default(),
     )
     .unwrap();
-    let before = learner.bank().cloned();
+    let before = learner.bank().unwrap().cloned();
     cancel.store(true, Ordering::Relaxed);
     // The stop flag itself is not set: it is the engine that gives up.
     let outcome = Trainer::new()
@@ -530,7 +530,7 @@ fn a_cancelled_engine_stops_inside_an_iteration_without_loss() {
         .run(&mut learner)
         .unwrap();
     assert!(matches!(outcome, Outcome::Stopped { iteration: 0, .. }));
-    assert_eq!(learner.bank().cloned(), before);
+    assert_eq!(learner.bank().unwrap().cloned(), before);
     cancel.store(false, Ordering::Relaxed);
     let resumed = learner.iterate().unwrap();
     assert_eq!(

@@ -12,6 +12,9 @@ pub(crate) struct OutputConfig {
     pub(crate) images_every: u64,
     /// How many of the newest checkpoints stay on disk.
     pub(crate) keep_checkpoints: usize,
+    /// Iterations between two times that d, r and energies are read from the device and written, where the engine need not wait for
+    /// them. With other engines, all those of the CPU, it changes nothing: they write every iteration as it is done.
+    pub(crate) metrics_every: u32,
 }
 
 impl Default for OutputConfig {
@@ -20,6 +23,7 @@ impl Default for OutputConfig {
             checkpoint_every: 1000,
             images_every: 500,
             keep_checkpoints: 2,
+            metrics_every: 20,
         }
     }
 }

@@ -12,6 +12,8 @@ use super::{ExperimentConfig, LandscapeConfig, LongRunConfig, LongRunStart};
 const MOST_STATES: usize = 1_000_000;
 /// Numbers in a bank, 4 GiB of them: it is written with every checkpoint.
 const LARGEST_BANK: usize = 1 << 30;
+/// Iterations whose numbers, and with persistent chains whose samples, wait on the device.
+const MOST_UNREAD: u32 = 1000;
 /// Points along each axis of a grid; the work grows with their square times the samples.
 const FINEST_GRID: usize = 2000;
 
@@ -44,6 +46,12 @@ impl ExperimentConfig {
             self.output.keep_checkpoints,
             1,
             usize::MAX,
+        )?;
+        within(
+            "output.metrics_every",
+            self.output.metrics_every,
+            1,
+            MOST_UNREAD,
         )?;
         self.long_run
             .map_or(Ok(()), |long_run| self.check_long_run(&long_run))?;

@@ -97,7 +97,7 @@ impl LandscapePlots {
         let config = learner.config();
         let count = self.config.samples;
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
-        let start = match (learner.bank(), config.langevin.start.noise()) {
+        let start = match (learner.bank()?, config.langevin.start.noise()) {
             (Some(bank), _) => {
                 let count = count.min(bank.len());
                 return Ok(bank.gather(&key.choose(count, bank.len())));
@@ -111,23 +111,28 @@ impl LandscapePlots {
 
 impl Observer for LandscapePlots {
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
-        let (is_done, learner) = match event {
-            Event::IterationDone { learner, .. } => (false, *learner),
+        // The learner's own number may be that of a later iteration, at which it is not looked at.
+        let (iteration, is_done, learner) = match event {
+            Event::IterationDone {
+                metrics, learner, ..
+            } => (metrics.iteration, false, *learner),
             // A plot that a stop cut off is made up for when the run goes on.
             Event::Started { iteration, learner } => {
                 self.read(*iteration).map_err(ObserverError::new)?;
                 let last = self.records.last().map(|record| record.iteration);
-                (last == Some(*iteration), *learner)
+                (*iteration, last == Some(*iteration), *learner)
             }
             _ => return Ok(()),
         };
-        let iteration = learner.iteration();
-        let is_due = iteration > 0
-            && (iteration.is_multiple_of(self.config.every.max(1))
-                || iteration == learner.config().iterations);
+        let is_last = iteration == learner.config().iterations;
+        let is_due = iteration > 0 && (is_last || self.looks_at(iteration));
         if is_due && !is_done {
             self.draw(learner).map_err(ObserverError::new)?;
         }
         Ok(())
+    }
+
+    fn looks_at(&self, iteration: u64) -> bool {
+        iteration.is_multiple_of(self.config.every.max(1))
     }
 }

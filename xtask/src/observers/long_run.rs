@@ -83,7 +83,7 @@ impl LongRuns {
         let count = config.batch_size;
         let noise =
             |noise: NoiseStart| noise.draw(config.langevin.start_factor, key, count, per_chain);
-        Ok(match (self.config.start, learner.bank()) {
+        Ok(match (self.config.start, learner.bank()?) {
             (LongRunStart::Uniform, _) => noise(NoiseStart::Uniform)?,
             (LongRunStart::Gaussian, _) => noise(NoiseStart::Gaussian)?,
             (LongRunStart::Bank, Some(bank)) => bank.gather(&key.choose(count, bank.len())),
@@ -94,17 +94,24 @@ impl LongRuns {
 
 impl Observer for LongRuns {
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
-        let (is_done, learner) = match event {
-            Event::IterationDone { learner, .. } => (false, *learner),
+        let (iteration, is_done, learner) = match event {
+            Event::IterationDone {
+                metrics, learner, ..
+            } => (metrics.iteration, false, *learner),
             // A long run that a stop cut off is made up for when the run goes on.
-            Event::Started { learner, .. } => (self.record(learner.iteration()).exists(), *learner),
+            Event::Started { iteration, learner } => {
+                (*iteration, self.record(*iteration).exists(), *learner)
+            }
             _ => return Ok(()),
         };
-        let iteration = learner.iteration();
-        if iteration > 0 && iteration.is_multiple_of(self.config.every.max(1)) && !is_done {
+        if iteration > 0 && self.looks_at(iteration) && !is_done {
             self.run(learner).map_err(ObserverError::new)?;
         }
         Ok(())
+    }
+
+    fn looks_at(&self, iteration: u64) -> bool {
+        iteration.is_multiple_of(self.config.every.max(1))
     }
 }
 

@@ -30,7 +30,7 @@ impl Pictures {
         let name = format!("{:08}.png", learner.iteration());
         let path = self.folder.file_in("shortrun", &name)?;
         write_grid(&learner.samples()?, shape, &path)?;
-        if let Some(bank) = learner.bank() {
+        if let Some(bank) = learner.bank()? {
             let first: Vec<usize> = (0..SHOWN.min(bank.len())).collect();
             write_grid(
                 &bank.gather(&first),
@@ -49,11 +49,15 @@ impl Observer for Pictures {
         } = event
         {
             let is_last = metrics.iteration == learner.config().iterations;
-            if is_last || metrics.iteration.is_multiple_of(self.every.max(1)) {
+            if is_last || self.looks_at(metrics.iteration) {
                 self.write(*learner).map_err(ObserverError::new)?;
             }
         }
         Ok(())
+    }
+
+    fn looks_at(&self, iteration: u64) -> bool {
+        iteration.is_multiple_of(self.every.max(1))
     }
 }
 

@@ -50,6 +50,10 @@ impl Observer for ProgressView {
         }
         Ok(())
     }
+
+    fn looks_at(&self, _iteration: u64) -> bool {
+        false
+    }
 }
 
 impl Drop for ProgressView {

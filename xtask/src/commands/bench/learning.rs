@@ -129,22 +129,46 @@ impl BackendTask for MeasureLearning<'_> {
         let start = start.reshape([batch, channels, height, width]);
         let chains = backend.engine(*choice, &net, shape)?;
         let mut learner = Learner::new(learning, net, engine, dataset, device.clone())?;
-        let mut iterate = || -> Result<(), DriverError> {
-            learner.iterate()?;
+        let runs_ahead = learner.runs_ahead();
+        // As in a run: an engine that runs ahead has its numbers read every few iterations.
+        let mut iterate = |count| -> Result<(), DriverError> {
+            for _ in 0..count {
+                if runs_ahead {
+                    learner.advance()?;
+                } else {
+                    learner.iterate()?;
+                }
+            }
+            learner.read(&mut Vec::new())?;
             synchronise::<B::InnerBackend>(&device)
         };
-        let walk = || -> Result<(), DriverError> {
-            Engine::<B, _>::run(&chains, &frozen, start.clone(), &run)?;
+        let walk = |count| -> Result<(), DriverError> {
+            let mut numbers = Vec::new();
+            for _ in 0..count {
+                let launched = Engine::<B, _>::launch(&chains, &frozen, start.clone(), &run)?;
+                numbers.push(launched.gradient_magnitude);
+            }
+            for number in numbers {
+                number.read()?;
+            }
             synchronise::<B::InnerBackend>(&device)
         };
         // The first ones allocate, and compile on a GPU.
-        iterate()?;
-        walk()?;
+        iterate(1)?;
+        walk(1)?;
+        let together = if runs_ahead {
+            // So many of each fit in the time, if they take as long as the second.
+            let alone = milliseconds(1, &mut iterate)? / 1e3;
+            let fitting = self.seconds / (2.0 * FEWEST as f64 * alone);
+            fitting.clamp(1.0, f64::from(config.output.metrics_every)) as u32
+        } else {
+            1
+        };
         let (mut iterations, mut walks) = (Vec::new(), Vec::new());
         let began = Instant::now();
         while iterations.len() < FEWEST || began.elapsed().as_secs_f64() < self.seconds {
-            iterations.push(milliseconds(&mut iterate)?);
-            walks.push(milliseconds(walk)?);
+            iterations.push(milliseconds(together, &mut iterate)?);
+            walks.push(milliseconds(together, walk)?);
         }
         let [iteration_ms, steps_ms] = [&iterations, &walks].map(|times| median(times));
         Ok(LearningRecord {
@@ -153,6 +177,7 @@ impl BackendTask for MeasureLearning<'_> {
             device: place.clone(),
             batch,
             steps,
+            together,
             iteration_ms,
             steps_ms,
             ratio: iteration_ms / steps_ms,
@@ -185,8 +210,12 @@ fn stand_in(config: &ExperimentConfig) -> Result<Dataset, DriverError> {
     })
 }
 
-fn milliseconds(what: impl FnOnce() -> Result<(), DriverError>) -> Result<f64, DriverError> {
+/// What each of `count` takes that are done in a row.
+fn milliseconds(
+    count: u32,
+    what: impl FnOnce(u32) -> Result<(), DriverError>,
+) -> Result<f64, DriverError> {
     let start = Instant::now();
-    what()?;
-    Ok(1e3 * start.elapsed().as_secs_f64())
+    what(count)?;
+    Ok(1e3 * start.elapsed().as_secs_f64() / f64::from(count))
 }

@@ -94,13 +94,16 @@ pub(crate) struct LearningRecord {
     pub(crate) batch: usize,
     /// L.
     pub(crate) steps: u64,
+    /// Iterations, or their steps, that are timed together because the host waits for the device only after them; 1 where it
+    /// waits after each.
+    pub(crate) together: u32,
     /// Milliseconds of an iteration, the median.
     pub(crate) iteration_ms: f64,
     /// Milliseconds of its L steps alone, the median.
     pub(crate) steps_ms: f64,
     /// One by the other.
     pub(crate) ratio: f64,
-    /// Milliseconds of every iteration.
+    /// Milliseconds of every iteration; of several that are timed together, their mean.
     pub(crate) iterations_ms: Vec<f64>,
     /// Milliseconds of the steps alone, every time.
     pub(crate) all_steps_ms: Vec<f64>,

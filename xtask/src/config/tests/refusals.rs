@@ -146,6 +146,12 @@ fn one_wrong_value_is_one_clear_message() {
         (IMAGES, "output.checkpoint_every=0", &["is 0", "at least 1"]),
         (IMAGES, "output.images_every=0", &["is 0", "at least 1"]),
         (IMAGES, "output.keep_checkpoints=0", &["is 0", "at least 1"]),
+        (IMAGES, "output.metrics_every=0", &["is 0", "at least 1"]),
+        (
+            IMAGES,
+            "output.metrics_every=1001",
+            &["is 1001", "at most 1000"],
+        ),
         (
             IMAGES,
             "landscape={}",

@@ -1,0 +1,72 @@
+//! What an iteration changes beside the bank, and how.
+
+use burn::module::AutodiffModule;
+use burn::tensor::Tensor;
+use burn::tensor::backend::AutodiffBackend;
+
+use crate::stabilisers::{adjusted, project};
+use crate::{Gradients, LearningConfig, Optimizer, averaging};
+
+/// Net, optimiser and iteration number. A copy shares the tensors and costs next to nothing.
+#[derive(Clone)]
+pub(crate) struct State<B: AutodiffBackend, N> {
+    pub(crate) net: N,
+    /// The average of θ, where the config asks for it.
+    pub(crate) average: Option<N>,
+    pub(crate) optimizer: Optimizer<B::InnerBackend>,
+    /// The rate of the next iteration.
+    pub(crate) learning_rate: f64,
+    /// Iterations done.
+    pub(crate) iteration: u64,
+    /// x⁻ of the last iteration.
+    pub(crate) samples: Option<Tensor<B::InnerBackend, 4>>,
+}
+
+impl<B, N> State<B, N>
+where
+    B: AutodiffBackend,
+    N: AutodiffModule<B>,
+{
+    /// That of before the first iteration.
+    pub(crate) fn new(config: &LearningConfig, net: N) -> Self {
+        let net = project(&config.stabilisers, net);
+        let settings = &config.optimizer;
+        Self {
+            average: settings.averaging.map(|_| net.clone().no_grad()),
+            optimizer: Optimizer::new(settings.method),
+            learning_rate: settings.learning_rate,
+            iteration: 0,
+            samples: None,
+            net,
+        }
+    }
+
+    /// The update of the next iteration, whose chains ended in `samples`. It cannot fail.
+    pub(crate) fn update(
+        &mut self,
+        config: &LearningConfig,
+        gradients: Gradients<B>,
+        samples: Tensor<B::InnerBackend, 4>,
+    ) {
+        let iteration = self.iteration + 1;
+        let temperature = config.langevin.epsilon.learned_temperature().get();
+        let stabilisers = &config.stabilisers;
+        let gradients = adjusted(stabilisers, &self.net, gradients, temperature);
+        let net = self.optimizer.step::<B, N>(
+            self.net.clone(),
+            &gradients,
+            self.learning_rate,
+            temperature,
+        );
+        self.net = project(stabilisers, net);
+        let settings = &config.optimizer;
+        if let (Some(average), Some(limit)) = (self.average.take(), settings.averaging) {
+            let decay = averaging::decay(limit, iteration);
+            self.average = Some(averaging::update::<B, N>(average, &self.net, decay));
+        }
+        self.learning_rate =
+            (self.learning_rate * settings.decay).max(settings.minimum_learning_rate);
+        self.samples = Some(samples);
+        self.iteration = iteration;
+    }
+}

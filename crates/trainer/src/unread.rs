@@ -1,0 +1,29 @@
+//! Iterations whose numbers have not been read.
+
+use burn::tensor::backend::AutodiffBackend;
+
+use crate::numbers::{MeanEnergies, Numbers};
+use crate::state::State;
+use crate::unwritten::UnwrittenChains;
+
+/// Iterations that were advanced, in order, and what it takes to undo them.
+pub(crate) struct Unread<B: AutodiffBackend, N> {
+    /// The state of before the first of them.
+    pub(crate) before: State<B, N>,
+    pub(crate) numbers: Vec<Numbers>,
+    pub(crate) energies: Vec<MeanEnergies<B::InnerBackend>>,
+    /// Their samples, where chains are persistent.
+    pub(crate) chains: UnwrittenChains<B::InnerBackend>,
+}
+
+impl<B: AutodiffBackend, N> Unread<B, N> {
+    /// None yet, after `before`.
+    pub(crate) fn after(before: State<B, N>) -> Self {
+        Self {
+            before,
+            numbers: Vec::new(),
+            energies: Vec::new(),
+            chains: UnwrittenChains::default(),
+        }
+    }
+}
