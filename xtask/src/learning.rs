@@ -24,6 +24,9 @@ use crate::observers::{
 use crate::report::{Ending, ReportMaker};
 use crate::run_folder::{RunFolder, RunInfo};
 
+/// How long the numbers of iterations on a GPU may wait to be read, about.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
+
 /// Learns in a run folder until the end, a stop or a failure, and leaves results and advice in every case. `resumed_by` is the
 /// folder that `--resume` should be given.
 ///
@@ -80,6 +83,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
     let result = trainer
         .observer(&mut refresh)
         .metrics_every(config.output.metrics_every)
+        .metrics_within(LONGEST_SILENCE)
         .checkpoints(Checkpoints {
             folder: folder.checkpoints(),
             every: config.output.checkpoint_every,

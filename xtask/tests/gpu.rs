@@ -90,6 +90,40 @@ mod on_a_software_driver {
         }
     }
 
+    /// Numbers are read together, and chains of a small bank walk on before they are back in it.
+    #[test]
+    fn iterations_that_are_not_waited_for_are_those_of_the_cpu() {
+        let place = Place::new();
+        let learned = |out: &str, backend: &str| {
+            let arguments = format!("--iterations 12 --out {out} --backend {backend}");
+            let arguments: Vec<_> = arguments.split(' ').collect();
+            let small = [
+                "--set",
+                "langevin.bank_size=120",
+                "--set",
+                "landscape.samples=50",
+            ];
+            run(&place, &toy(&[&small[..], &arguments].concat()), &[])
+        };
+        if started(learned("gpu", "wgpu:cpu")).is_none() {
+            return;
+        }
+        learned("cpu", "flex").well();
+        let (gpu, cpu) = (place.metrics("gpu"), place.metrics("cpu"));
+        assert_eq!((gpu.len(), cpu.len()), (12, 12));
+        for (gpu, cpu) in gpu.iter().zip(&cpu) {
+            assert_eq!(gpu["iteration"], cpu["iteration"]);
+            for (key, tolerance) in [
+                ("energy_data", 1e-6),
+                ("energy_difference", 1e-4),
+                ("gradient_magnitude", 1e-7),
+            ] {
+                let [a, b] = [gpu, cpu].map(|record| record[key].as_f64().unwrap());
+                assert!((a - b).abs() < tolerance, "{key}: {gpu} {cpu}");
+            }
+        }
+    }
+
     /// With the other name of the same devices.
     #[test]
     fn mala_runs_on_tensors() {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
@@ -34,6 +34,9 @@ pub struct Trainer<'a> {
     observers: Vec<&'a mut dyn Observer>,
     stop: Arc<AtomicBool>,
     metrics_every: u32,
+    metrics_within: Option<Duration>,
+    /// The time of an iteration, as it was last.
+    pace: Option<Duration>,
 }
 
 impl<'a> Trainer<'a> {
@@ -78,6 +81,15 @@ impl<'a> Trainer<'a> {
         self
     }
 
+    /// Reads earlier than [`Self::metrics_every`] says where so many iterations would take longer than this, judged by those before, so
+    /// that on a slow device observers still hear of learning, and a stop does not wait long for what the device has been given. The
+    /// first iteration, which may compile and try kernels, is then read alone.
+    #[must_use]
+    pub fn metrics_within(mut self, time: Duration) -> Self {
+        self.metrics_within = Some(time);
+        self
+    }
+
     /// Learns until the configured number of iterations is reached.
     ///
     /// # Errors
@@ -103,6 +115,7 @@ impl<'a> Trainer<'a> {
             let start = Instant::now();
             let (advanced, result) = self.learn(learner, &mut metrics);
             let elapsed = start.elapsed() / advanced.max(1);
+            self.pace = Some(elapsed);
             let told = metrics.iter().try_for_each(|metrics| {
                 self.tell(&Event::IterationDone {
                     metrics,
@@ -146,7 +159,8 @@ impl<'a> Trainer<'a> {
         N: AutodiffModule<B> + Energy<B>,
         E: Engine<B, N>,
     {
-        if self.metrics_every <= 1 || !learner.runs_ahead() {
+        let most = self.most_unread();
+        if most <= 1 || !learner.runs_ahead() {
             return (1, learner.iterate().map(|read| metrics.push(read)));
         }
         let mut advanced = 0;
@@ -155,13 +169,24 @@ impl<'a> Trainer<'a> {
                 break Err(error);
             }
             advanced += 1;
-            if advanced == self.metrics_every || self.is_awaited(learner) {
+            if advanced == most || self.is_awaited(learner) {
                 break Ok(());
             }
         };
         // Read whatever happened; what went wrong in an earlier iteration comes first.
         let read = learner.read(metrics);
         (advanced, read.and(last))
+    }
+
+    /// How many iterations may be computed before their numbers are read.
+    fn most_unread(&self) -> u32 {
+        let Some(time) = self.metrics_within else {
+            return self.metrics_every;
+        };
+        let fitting = self.pace.map_or(1.0, |pace| {
+            time.as_secs_f64() / pace.as_secs_f64().max(1e-9)
+        });
+        fitting.clamp(1.0, f64::from(self.metrics_every.max(1))) as u32
     }
 
     /// Whether somebody waits for the state after the newest iteration.

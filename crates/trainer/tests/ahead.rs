@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use burn::backend::{Autodiff, Flex};
 use ebm_core::StepSize;
@@ -368,6 +369,27 @@ fn who_looks_is_given_the_state_of_that_iteration() {
             _ => &[5, 5, 5, 5, 5, 7, 7, 12, 12, 12, 12, 12],
         };
         assert_eq!(other.learner_at, ends, "looking every {every}");
+    }
+}
+
+/// No iteration is as fast as nothing, and any faster than hours.
+#[test]
+fn slow_iterations_are_read_one_by_one_and_the_first_alone() {
+    let hours = Duration::from_secs(100_000);
+    let cases: [(Duration, &[u64]); 2] = [
+        (Duration::ZERO, &[1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]),
+        (hours, &[1, 6, 6, 6, 6, 6, 11, 11, 11, 11, 11, 12]),
+    ];
+    for (within, ends) in cases {
+        let mut watch = Watch::default();
+        let mut learner = learner(&persistent(), Ahead::new(TensorEngine::default()));
+        Trainer::new()
+            .metrics_every(5)
+            .metrics_within(within)
+            .observer(&mut watch)
+            .run(&mut learner)
+            .unwrap();
+        assert_eq!(watch.learner_at, ends);
     }
 }
 

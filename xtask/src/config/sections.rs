@@ -12,8 +12,9 @@ pub(crate) struct OutputConfig {
     pub(crate) images_every: u64,
     /// How many of the newest checkpoints stay on disk.
     pub(crate) keep_checkpoints: usize,
-    /// Iterations between two times that d, r and energies are read from the device and written, where the engine need not wait for
-    /// them. With other engines, all those of the CPU, it changes nothing: they write every iteration as it is done.
+    /// Iterations between two times that d, r and energies are read from a GPU and written, at most: fewer where they take longer than
+    /// about a second. With `cube`, which need not wait for them; other engines write every iteration as it is done, whatever this
+    /// says.
     pub(crate) metrics_every: u32,
 }
 
