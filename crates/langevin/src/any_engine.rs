@@ -8,7 +8,7 @@ use ebm_core::{Energy, Layered};
 
 use crate::{
     AttractionRun, ChainOutcome, ChainRun, EnergyGradient, Engine, FusedEngine, LandscapeEngine,
-    LangevinError, LaunchedChains, ParameterGradient, TensorEngine, Way,
+    LangevinError, LaunchedChains, LaunchedGradient, ParameterGradient, TensorEngine, Way,
 };
 #[cfg(feature = "cube")]
 use crate::{CubeEngine, CubePrecision, Kernel};
@@ -211,6 +211,16 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for AnyEngi
     ) -> Result<Option<ParameterGradient>, LangevinError> {
         self.chains::<B, E>()
             .parameter_gradient(energy, states, weights)
+    }
+
+    fn launch_parameter_gradient(
+        &self,
+        energy: &E,
+        states: &Tensor<B::InnerBackend, 4>,
+        weights: &[f32],
+    ) -> Result<Option<LaunchedGradient<B::InnerBackend>>, LangevinError> {
+        self.chains::<B, E>()
+            .launch_parameter_gradient(energy, states, weights)
     }
 }
 

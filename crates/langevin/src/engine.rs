@@ -79,6 +79,15 @@ pub struct ParameterGradient {
     pub gradients: HashMap<ParamId, Vec<f32>>,
 }
 
+/// The same on the device, and perhaps not computed yet.
+#[derive(Debug)]
+pub struct LaunchedGradient<B: Backend> {
+    /// F(xᵢ), `[states]`.
+    pub energies: Tensor<B, 1>,
+    /// ∂/∂θ Σᵢ wᵢ F(xᵢ) by the id of the burn parameter, flattened in burn's layout.
+    pub gradients: HashMap<ParamId, Tensor<B, 1>>,
+}
+
 /// A way to compute many steps. Which engine does it changes the speed and nothing else.
 pub trait Engine<B: AutodiffBackend, E> {
     /// The engine's name, such as "tensor".
@@ -130,6 +139,20 @@ pub trait Engine<B: AutodiffBackend, E> {
         _states: &Tensor<B::InnerBackend, 4>,
         _weights: &[f32],
     ) -> Result<Option<ParameterGradient>, LangevinError> {
+        Ok(None)
+    }
+
+    /// As [`Self::parameter_gradient`], for an engine that [runs ahead](Self::runs_ahead), which leaves it on the device and does not
+    /// wait.
+    ///
+    /// # Errors
+    /// As [`Self::parameter_gradient`].
+    fn launch_parameter_gradient(
+        &self,
+        _energy: &E,
+        _states: &Tensor<B::InnerBackend, 4>,
+        _weights: &[f32],
+    ) -> Result<Option<LaunchedGradient<B::InnerBackend>>, LangevinError> {
         Ok(None)
     }
 }

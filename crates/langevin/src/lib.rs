@@ -27,7 +27,9 @@ pub use bank::PersistentBank;
 pub use bound::Bound;
 #[cfg(feature = "cube")]
 pub use cube::{CubeEngine, CubePrecision, CubeTensors};
-pub use engine::{ChainOutcome, ChainRun, Engine, LaunchedChains, ParameterGradient};
+pub use engine::{
+    ChainOutcome, ChainRun, Engine, LaunchedChains, LaunchedGradient, ParameterGradient,
+};
 pub use error::LangevinError;
 pub use fused::{FusedEngine, Instructions, WorkingSet};
 pub use kernel::Kernel;

@@ -80,6 +80,12 @@ pub(super) struct Launched {
     pub(super) energies: Option<Handle>,
 }
 
+/// F of states, and the gradients of all parameters, one after the other.
+pub(super) struct LaunchedGradients {
+    pub(super) energies: Handle,
+    pub(super) gradients: Handle,
+}
+
 /// A GPU, whatever its runtime.
 pub(super) trait Device: Send + Sync {
     /// Whether there are kernels for the net, and room for them.
@@ -101,6 +107,15 @@ pub(super) trait Device: Send + Sync {
         request: Request<'_>,
     ) -> Result<Launched, LangevinError>;
 
+    /// Hands the gradient of Σᵢ wᵢ F(xᵢ) over the states of a batch to the device, `weights` being w.
+    fn launch_gradients(
+        &self,
+        net: &LayeredNet,
+        batch: &Batch<'_>,
+        weights: &Handle,
+        options: Options,
+    ) -> Result<LaunchedGradients, LangevinError>;
+
     /// Bytes that the runtime has reserved on the device.
     fn reserved_memory(&self) -> Result<u64, LangevinError>;
 }
@@ -111,6 +126,8 @@ pub(super) struct Gpu<R: Runtime> {
     /// Where the last net's kernels find their parameters.
     pub(super) dense: Kept<(DenseNet, Spread)>,
     pub(super) layered: Kept<LayeredNet>,
+    /// And their gradients.
+    pub(super) gradients: Kept<LayeredNet>,
 }
 
 impl<R: Runtime> Gpu<R> {
@@ -119,6 +136,7 @@ impl<R: Runtime> Gpu<R> {
             client: R::client(device),
             dense: Kept::default(),
             layered: Kept::default(),
+            gradients: Kept::default(),
         }
     }
 
@@ -191,6 +209,16 @@ impl<R: Runtime> Device for Gpu<R> {
             CubeNet::Dense(net) => super::dense::launch(self, net, batch, request),
             CubeNet::Layered(net) => super::layered::launch(self, net, batch, request),
         }
+    }
+
+    fn launch_gradients(
+        &self,
+        net: &LayeredNet,
+        batch: &Batch<'_>,
+        weights: &Handle,
+        options: Options,
+    ) -> Result<LaunchedGradients, LangevinError> {
+        super::layered::launch_gradients(self, net, batch, weights, options)
     }
 
     fn reserved_memory(&self) -> Result<u64, LangevinError> {

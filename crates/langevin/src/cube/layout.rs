@@ -51,6 +51,34 @@ impl Layout {
         Ok(Self { net, parameters })
     }
 
+    /// Layer by layer, as parameter gradients always are. `None` where that lacks something, or there is no room.
+    ///
+    /// # Errors
+    /// As [`CubeEngine::supports`](super::CubeEngine::supports), where the description does not fit the states.
+    pub(super) fn layered<E: Layered>(
+        energy: &E,
+        state_shape: [usize; 3],
+        device: &dyn Device,
+        options: Options,
+    ) -> Result<Option<Self>, LangevinError> {
+        let Ok(layers) = energy.layers() else {
+            return Ok(None);
+        };
+        let laid_out = LayeredNet::new(&layers, state_shape).and_then(|net| {
+            let net = CubeNet::Layered(net);
+            device.fits(&net, options).map(|()| net)
+        });
+        match laid_out {
+            Ok(net) => {
+                let parameters = layers.iter().flat_map(LayerDescription::parameters);
+                let parameters = parameters.cloned().collect();
+                Ok(Some(Self { net, parameters }))
+            }
+            Err(error) if error.is_lacking() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// How many parameters.
     pub(super) fn numbers(&self) -> usize {
         self.parameters.iter().map(ParameterValues::len).sum()

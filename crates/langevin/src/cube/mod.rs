@@ -5,6 +5,7 @@ mod bridge;
 mod burn_cubecl;
 mod dense;
 mod device;
+mod gradient;
 mod kept;
 mod layered;
 mod layout;
@@ -29,7 +30,10 @@ use self::bridge::{Bridge, BridgeTo};
 use self::device::{Device, Gpu, Options};
 use self::layout::Layout;
 pub use self::precision::CubePrecision;
-use crate::{ChainOutcome, ChainRun, Engine, LangevinError, LaunchedChains, PendingNumber};
+use crate::{
+    ChainOutcome, ChainRun, Engine, LangevinError, LaunchedChains, LaunchedGradient,
+    ParameterGradient, PendingNumber,
+};
 
 /// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on the way.
 ///
@@ -207,6 +211,30 @@ impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
 
     fn runs_ahead(&self) -> bool {
         self.bridge.is_some()
+    }
+
+    fn parameter_gradient(
+        &self,
+        energy: &E,
+        states: &Tensor<B::InnerBackend, 4>,
+        weights: &[f32],
+    ) -> Result<Option<ParameterGradient>, LangevinError> {
+        match self.bridge {
+            Some(_) => Ok(None),
+            None => self.gradient_over_host::<B, E>(energy, states, weights),
+        }
+    }
+
+    fn launch_parameter_gradient(
+        &self,
+        energy: &E,
+        states: &Tensor<B::InnerBackend, 4>,
+        weights: &[f32],
+    ) -> Result<Option<LaunchedGradient<B::InnerBackend>>, LangevinError> {
+        match &self.bridge {
+            Some(bridge) => self.gradient_on_device::<B, E>(&**bridge, energy, states, weights),
+            None => Ok(None),
+        }
     }
 }
 

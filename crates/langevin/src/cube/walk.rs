@@ -80,7 +80,7 @@ impl CubeEngine {
     }
 
     /// All parameters in a buffer, one after the other.
-    fn parameters(&self, layout: &Layout) -> Result<Handle, LangevinError> {
+    pub(super) fn parameters(&self, layout: &Layout) -> Result<Handle, LangevinError> {
         if let Some(bridge) = &self.bridge {
             let joined = bridge.joined(&layout.parameters);
             return joined.ok_or(LangevinError::OtherBackend);

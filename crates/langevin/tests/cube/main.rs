@@ -3,6 +3,7 @@
 #![cfg(any(feature = "cuda", feature = "wgpu"))]
 #![allow(clippy::unwrap_used)]
 
+mod gradients;
 mod stack;
 mod tensors;
 

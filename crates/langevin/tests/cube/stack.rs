@@ -2,7 +2,7 @@
 
 use burn::module::{Param, ParamId};
 use burn::tensor::activation::{leaky_relu, relu, silu, softmax};
-use burn::tensor::backend::Backend;
+use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::module::{conv2d, max_pool2d};
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
@@ -215,6 +215,7 @@ impl<B: Backend> Energy<B> for Stack<B> {
 
 impl<B: Backend> Layered for Stack<B> {
     fn layers(&self) -> Result<Vec<LayerDescription>, String> {
+        let mut number = 0;
         let describe = |piece: &Piece<B>| match piece {
             Piece::Convolution((weight, bias), stride, padding) => {
                 let [outputs, inputs, kernel, _] = weight.dims();
@@ -224,8 +225,8 @@ impl<B: Backend> Layered for Stack<B> {
                     kernel,
                     stride: *stride,
                     padding: *padding,
-                    weight: read(weight),
-                    bias: self.has_biases.then(|| read(bias)),
+                    weight: read(&mut number, weight),
+                    bias: self.has_biases.then(|| read(&mut number, bias)),
                 }
             }
             Piece::Linear(weight, bias) => {
@@ -233,8 +234,8 @@ impl<B: Backend> Layered for Stack<B> {
                 LayerDescription::Linear {
                     inputs,
                     outputs,
-                    weight: read(weight),
-                    bias: self.has_biases.then(|| read(bias)),
+                    weight: read(&mut number, weight),
+                    bias: self.has_biases.then(|| read(&mut number, bias)),
                 }
             }
             Piece::Activation(activation) => LayerDescription::Activation(*activation),
@@ -244,7 +245,12 @@ impl<B: Backend> Layered for Stack<B> {
                 LayerDescription::NonLocal {
                     channels,
                     inner,
-                    maps: Box::new([0, 1, 2, 3].map(|at| [read(&maps[at].0), read(&maps[at].1)])),
+                    maps: Box::new([0, 1, 2, 3].map(|at| {
+                        [
+                            read(&mut number, &maps[at].0),
+                            read(&mut number, &maps[at].1),
+                        ]
+                    })),
                 }
             }
         };
@@ -252,6 +258,71 @@ impl<B: Backend> Layered for Stack<B> {
     }
 }
 
-fn read<B: Backend, const D: usize>(tensor: &Tensor<B, D>) -> ParameterValues {
-    ParameterValues::of(&Param::initialized(ParamId::new(), tensor.clone()))
+/// Parameters are numbered in the order in which they are described.
+fn read<B: Backend, const D: usize>(number: &mut u64, tensor: &Tensor<B, D>) -> ParameterValues {
+    let id = ParamId::from(*number);
+    *number += 1;
+    ParameterValues::of(&Param::initialized(id, tensor.clone()))
+}
+
+impl<B: AutodiffBackend> Stack<B> {
+    /// ∂/∂θ Σᵢ wᵢ F(xᵢ) by automatic differentiation, in the order of the parameters.
+    pub(crate) fn gradients(
+        &self,
+        states: Tensor<B::InnerBackend, 4>,
+        weights: &[f32],
+    ) -> Vec<Vec<f32>> {
+        let net = self.learned();
+        let weights = Tensor::<B, 1>::from_floats(weights, &states.device());
+        let energies = net.energy(Tensor::from_inner(states));
+        let gradients = (energies * weights).sum().backward();
+        let mut found = Vec::new();
+        for piece in &net.pieces {
+            match piece {
+                Piece::Convolution((weight, bias), ..) => {
+                    found.push(of(weight, &gradients));
+                    self.has_biases.then(|| found.push(of(bias, &gradients)));
+                }
+                Piece::Linear(weight, bias) => {
+                    found.push(of(weight, &gradients));
+                    self.has_biases.then(|| found.push(of(bias, &gradients)));
+                }
+                Piece::NonLocal(maps) => {
+                    for (weight, bias) in &**maps {
+                        found.extend([of(weight, &gradients), of(bias, &gradients)]);
+                    }
+                }
+                Piece::Activation(_) | Piece::Pool(_) => {}
+            }
+        }
+        found
+    }
+
+    fn learned(&self) -> Self {
+        let mut net = self.clone();
+        let learn = |(weight, bias): &mut Map<B>| {
+            *weight = weight.clone().require_grad();
+            *bias = bias.clone().require_grad();
+        };
+        for piece in &mut net.pieces {
+            match piece {
+                Piece::Convolution(map, ..) => learn(map),
+                Piece::NonLocal(maps) => maps.iter_mut().for_each(learn),
+                Piece::Linear(weight, bias) => {
+                    *weight = weight.clone().require_grad();
+                    *bias = bias.clone().require_grad();
+                }
+                Piece::Activation(_) | Piece::Pool(_) => {}
+            }
+        }
+        net
+    }
+}
+
+fn of<B: AutodiffBackend, const D: usize>(
+    tensor: &Tensor<B, D>,
+    gradients: &B::Gradients,
+) -> Vec<f32> {
+    let gradient = tensor.grad(gradients);
+    gradient.unwrap().to_data().to_vec().unwrap()
 }

@@ -90,6 +90,37 @@ fn tensors_are_used_where_they_are() {
     }
 }
 
+/// Parameter gradients left on the device are those that come over the host.
+#[test]
+fn gradients_are_left_where_they_are() {
+    type A = Autodiff<Fused>;
+
+    if engine().is_none() {
+        return;
+    }
+    let over_host = CubeEngine::on::<<Fused as CubeTensors>::Runtime>(&Default::default());
+    let engine = CubeEngine::for_backend::<A>(&Default::default());
+    let weights = [0.5, -0.5, 0.25, 1.0, -1.0, 0.125, 2.0];
+    for net in nets::<A>() {
+        let states = on_device::<A>(7, net.shape);
+        let expected = Engine::<A, _>::parameter_gradient(&over_host, &net, &states, &weights);
+        let expected = expected.unwrap().unwrap();
+        let none = Engine::<A, _>::parameter_gradient(&engine, &net, &states, &weights);
+        assert!(none.unwrap().is_none());
+        let ours = Engine::<A, _>::launch_parameter_gradient(&engine, &net, &states, &weights);
+        let ours = ours.unwrap().unwrap();
+        assert_eq!(
+            ours.energies.to_data().to_vec::<f32>().unwrap(),
+            expected.energies
+        );
+        assert_eq!(ours.gradients.len(), expected.gradients.len());
+        for (id, gradient) in ours.gradients {
+            let gradient: Vec<f32> = gradient.to_data().to_vec().unwrap();
+            assert_eq!(gradient, expected.gradients[&id]);
+        }
+    }
+}
+
 #[test]
 fn tensors_of_another_backend_are_refused() {
     if engine().is_some() {

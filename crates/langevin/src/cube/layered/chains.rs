@@ -34,15 +34,14 @@ pub(in crate::cube) fn launch<R: Runtime>(
     request: Request<'_>,
 ) -> Result<Launched, LangevinError> {
     let (chains, size) = (batch.chains, net.size());
-    let blocks = chains.div_ceil(block_size(gpu, net, request.options)?);
-    let block = chains.div_ceil(blocks.max(1)).max(1);
+    let block = even_blocks(chains, block_size(gpu, net, request.options)?);
     let parameters = arranged(gpu, net, batch.parameters);
     let states = gpu.room(chains * size);
     let energies = request.run.final_energies.then(|| gpu.room(chains));
     let mut norms = Norms::new(chains);
     for first in (0..chains).step_by(block) {
         let chains = block.min(chains - first);
-        let block = Block::new(gpu, net, &parameters, chains, request)?;
+        let block = Block::new(gpu, net, &parameters, chains, request.options)?;
         let first_chain = batch.first_chain + first;
         gpu.copy(
             (batch.states, first * size),
@@ -69,8 +68,13 @@ pub(in crate::cube) fn launch<R: Runtime>(
     })
 }
 
+/// Chains of a block, where at most so many go together.
+pub(super) fn even_blocks(chains: usize, most: usize) -> usize {
+    chains.div_ceil(chains.div_ceil(most).max(1)).max(1)
+}
+
 /// The parameters as the kernels read them.
-fn arranged<R: Runtime>(
+pub(super) fn arranged<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
     parameters: (&Handle, usize),
@@ -95,14 +99,14 @@ pub(super) struct Block<'a, R: Runtime> {
     pub(super) values: Vec<Handle>,
     pub(super) gradients: Vec<Handle>,
     /// What each stage needs beside.
-    extra: Vec<Extra>,
+    pub(super) extra: Vec<Extra>,
     /// Read and written where a kernel is given something that it does not touch.
     pub(super) nothing: [Handle; 2],
     /// How products are cut, by their numbers.
     pub(super) cuts: Vec<[Cut; 2]>,
 }
 
-enum Extra {
+pub(super) enum Extra {
     None,
     /// What went into an activation.
     Before(Handle),
@@ -130,12 +134,12 @@ pub(super) struct Operands<'a> {
 }
 
 impl<'a, R: Runtime> Block<'a, R> {
-    fn new(
+    pub(super) fn new(
         gpu: &'a Gpu<R>,
         net: &'a LayeredNet,
         parameters: &'a [Handle],
         chains: usize,
-        request: Request<'_>,
+        options: Options,
     ) -> Result<Self, LangevinError> {
         let room = |numbers: usize| gpu.room(chains * numbers);
         let pair = |numbers: usize| [room(numbers), room(numbers)];
@@ -161,7 +165,7 @@ impl<'a, R: Runtime> Block<'a, R> {
             gradients: rooms().collect(),
             extra: extra.collect(),
             nothing: [gpu.room(4), gpu.room(4)],
-            cuts: cuts(gpu, net, chains, request.options)?,
+            cuts: cuts(gpu, net, chains, options)?,
         })
     }
 
@@ -192,7 +196,7 @@ impl<'a, R: Runtime> Block<'a, R> {
     }
 
     /// F of the states as they are.
-    fn energies(&self) -> Handle {
+    pub(super) fn energies(&self) -> Handle {
         self.forward();
         let energies = self.gpu.room(self.chains);
         self.head_energy(&energies);
@@ -223,6 +227,11 @@ impl<'a, R: Runtime> Block<'a, R> {
     /// From the head to the gradient with respect to the states.
     fn backward(&self) {
         self.head_gradient();
+        self.backward_from_head();
+    }
+
+    /// The same, once it is known how F depends on what the head sees.
+    pub(super) fn backward_from_head(&self) {
         for (number, stage) in self.net.stages.iter().enumerate().rev() {
             let [source, target] = [&self.gradients[number + 1], &self.gradients[number]];
             match (stage, &self.extra[number]) {

@@ -107,7 +107,7 @@ pub(super) fn cuts<R: Runtime>(
         })
     };
     net.products()
-        .map(|[forward, backward]| Ok([cut(forward)?, cut(backward)?]))
+        .map(|product| Ok([cut(&product.forward)?, cut(&product.backward)?]))
         .collect()
 }
 

@@ -11,11 +11,14 @@ mod loading;
 mod memory;
 mod net;
 mod packing;
+mod parameters;
 mod pool;
 mod product;
 mod tensor_cores;
 mod tile;
 mod update;
+mod weight_gradient;
 
 pub(super) use self::chains::{fits, launch};
 pub(super) use self::net::LayeredNet;
+pub(super) use self::parameters::launch_gradients;

@@ -193,7 +193,7 @@ impl LayeredNet {
     }
 
     /// Every product forward and backward, in the order of their numbers.
-    pub(super) fn products(&self) -> impl Iterator<Item = [&Gather; 2]> {
+    pub(super) fn products(&self) -> impl Iterator<Item = &Product> {
         fn of_stage(stage: &Stage) -> Vec<&Product> {
             match stage {
                 Stage::Product(product) => vec![product],
@@ -202,8 +202,38 @@ impl LayeredNet {
             }
         }
 
-        let products = self.stages.iter().flat_map(of_stage);
-        products.map(|product| [&product.forward, &product.backward])
+        self.stages.iter().flat_map(of_stage)
+    }
+
+    /// The last layer, from what it sees to F.
+    pub(super) fn head_gather(&self) -> Gather {
+        let inputs = numbers_of(&self.shapes[self.stages.len()]);
+        Convolution::dense(inputs, 1).forward([1, 1, 1])
+    }
+
+    /// Where the gradients of every product's weights and biases, `[outputs][inputs · taps² + 1]`, are among those of the parameters, in
+    /// the order of their numbers; then of the last layer's.
+    pub(super) fn gradient_places(&self) -> Vec<Vec<u32>> {
+        let of_product = |product: &Product| {
+            let [weights, bias] = [product.weights[0], product.bias];
+            let (Packing::Forward(_, weights), Packing::Row(bias, _)) =
+                (&self.packings[weights], &self.packings[bias])
+            else {
+                return Vec::new();
+            };
+            let depth = product.forward.depth();
+            let (weights, bias) = (weights.list(), bias.list());
+            let rows = weights.chunks(depth).enumerate();
+            rows.flat_map(|(row, weights)| {
+                let bias = bias.get(row).copied().unwrap_or(0);
+                weights.iter().copied().chain([bias])
+            })
+            .collect()
+        };
+        let products = self.products().map(of_product);
+        products
+            .chain([self.packings[self.head].places()])
+            .collect()
     }
 
     /// The attention of every non-local block.
