@@ -8,7 +8,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Energy, NoiseKey, StepSize, Stream};
 use ebm_langevin::{ChainRun, Engine, LangevinError, Ula};
 
-use crate::numbers::MeanEnergies;
+use crate::numbers::{MeanEnergies, means};
 use crate::{Gradients, TrainerError};
 
 /// What is descended: scale · (mean F(x⁺) − mean F(x⁻) + α · (mean F(x⁺)² + mean F(x⁻)²)).
@@ -32,6 +32,8 @@ pub(crate) enum Gradient<B: AutodiffBackend> {
     Of(Tensor<B, 1>),
     /// The engine has computed it along with the energies.
     Known(HashMap<ParamId, Vec<f32>>),
+    /// The engine computes it along with the energies, on the device.
+    Launched(HashMap<ParamId, Tensor<B::InnerBackend, 1>>),
 }
 
 impl<B: AutodiffBackend> Difference<B> {
@@ -73,10 +75,15 @@ impl<B: AutodiffBackend> Difference<B> {
                 *weight = (f64::from(*weight) + scale * slope) as f32;
             }
         }
-        if let Some(known) = engine.parameter_gradient(net, &states, &weights)? {
-            let (of_data, of_samples) = known.energies.split_at(counts[0]);
+        if let Some(launched) = engine.launch_parameter_gradient(net, &states, &weights)? {
             return Ok(Self {
-                energies: MeanEnergies::Known([mean(of_data), mean(of_samples)]),
+                energies: MeanEnergies::Device(launched.energies, counts[0]),
+                gradient: Gradient::Launched(launched.gradients),
+            });
+        }
+        if let Some(known) = engine.parameter_gradient(net, &states, &weights)? {
+            return Ok(Self {
+                energies: MeanEnergies::Known(means(&known.energies, counts[0])),
                 gradient: Gradient::Known(known.gradients),
             });
         }
@@ -86,12 +93,10 @@ impl<B: AutodiffBackend> Difference<B> {
             let mean_square = |energies: &Tensor<B, 1>| energies.clone().powi_scalar(2).mean();
             (mean_square(&of_data) + mean_square(&of_samples)) * (scale * alpha)
         });
-        let [of_data, of_samples] = [of_data.mean(), of_samples.mean()];
-        // One wait for a GPU, not one a number, and not here.
-        let means = Tensor::cat(vec![of_data.clone(), of_samples.clone()], 0).inner();
-        let difference = (of_data - of_samples) * scale;
+        let energies = Tensor::cat(vec![of_data.clone(), of_samples.clone()], 0).inner();
+        let difference = (of_data.mean() - of_samples.mean()) * scale;
         Ok(Self {
-            energies: MeanEnergies::Device(means),
+            energies: MeanEnergies::Device(energies, counts[0]),
             gradient: Gradient::Of(match squares {
                 Some(squares) => difference + squares,
                 None => difference,
@@ -106,6 +111,7 @@ impl<B: AutodiffBackend> Gradient<B> {
         match self {
             Self::Of(loss) => Gradients::Automatic(loss.backward()),
             Self::Known(gradients) => Gradients::Host(gradients),
+            Self::Launched(gradients) => Gradients::Device(gradients),
         }
     }
 }
@@ -125,8 +131,4 @@ fn energies<B: AutodiffBackend, N: Module<B> + Energy<B>, E: Engine<B, N>>(
     };
     let outcome = engine.run(&net.clone().no_grad(), states, &run)?;
     Ok(outcome.energies.unwrap_or_default())
-}
-
-fn mean(values: &[f32]) -> f64 {
-    values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64
 }

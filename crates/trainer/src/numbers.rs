@@ -11,8 +11,9 @@ use crate::{DivergenceCause, TrainerError};
 pub(crate) enum MeanEnergies<B: Backend> {
     /// On the host already.
     Known([f64; 2]),
-    /// On the device, `[2]`.
-    Device(Tensor<B, 1>),
+    /// On the device: F of all data, of which there are so many, and then of the samples. The mean is taken on the host in double
+    /// precision, because d is the small difference of two means.
+    Device(Tensor<B, 1>, usize),
 }
 
 impl<B: Backend> MeanEnergies<B> {
@@ -20,7 +21,7 @@ impl<B: Backend> MeanEnergies<B> {
     pub(crate) fn read(self) -> Result<[f64; 2], TrainerError> {
         match self {
             Self::Known(means) => Ok(means),
-            Self::Device(means) => pair(&mut host(means)?.into_iter()),
+            Self::Device(energies, data) => Ok(means(&host(energies)?, data)),
         }
     }
 
@@ -28,7 +29,7 @@ impl<B: Backend> MeanEnergies<B> {
     pub(crate) fn read_all(all: Vec<Self>) -> Result<Vec<[f64; 2]>, TrainerError> {
         let on_device = all.iter().filter_map(|energies| match energies {
             Self::Known(_) => None,
-            Self::Device(means) => Some(means.clone()),
+            Self::Device(energies, _) => Some(energies.clone()),
         });
         let on_device: Vec<_> = on_device.collect();
         let values = if on_device.is_empty() {
@@ -36,26 +37,33 @@ impl<B: Backend> MeanEnergies<B> {
         } else {
             host(Tensor::cat(on_device, 0))?
         };
-        let mut values = values.into_iter();
-        let means = all.into_iter().map(|energies| match energies {
-            Self::Known(means) => Ok(means),
-            Self::Device(_) => pair(&mut values),
-        });
-        means.collect()
+        let mut rest = &values[..];
+        let mut of_iteration = |energies: &Self| match energies {
+            Self::Known(means) => *means,
+            Self::Device(energies, data) => {
+                let (own, others) = rest.split_at(energies.dims()[0]);
+                rest = others;
+                means(own, *data)
+            }
+        };
+        Ok(all.iter().map(&mut of_iteration).collect())
     }
 }
 
-fn host<B: Backend>(means: Tensor<B, 1>) -> Result<Vec<f64>, TrainerError> {
-    let data = means.try_into_data();
+/// Of the first so many, and of the others.
+pub(crate) fn means(energies: &[f32], data: usize) -> [f64; 2] {
+    let mean = |values: &[f32]| {
+        let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+        sum / values.len() as f64
+    };
+    let (of_data, of_samples) = energies.split_at(data.min(energies.len()));
+    [mean(of_data), mean(of_samples)]
+}
+
+fn host<B: Backend>(energies: Tensor<B, 1>) -> Result<Vec<f32>, TrainerError> {
+    let data = energies.try_into_data();
     let data = data.map_err(|error| TrainerError::Backend(format!("{error:?}")))?;
-    Ok(data.iter::<f64>().collect())
-}
-
-fn pair(values: &mut impl Iterator<Item = f64>) -> Result<[f64; 2], TrainerError> {
-    match (values.next(), values.next()) {
-        (Some(of_data), Some(of_samples)) => Ok([of_data, of_samples]),
-        _ => Err(TrainerError::Backend("not two means".into())),
-    }
+    Ok(data.iter::<f32>().collect())
 }
 
 /// What becomes the [`IterationMetrics`] of an iteration, together with its mean energies.

@@ -25,6 +25,8 @@ pub enum Gradients<A: AutodiffBackend> {
     Automatic(A::Gradients),
     /// An engine that differentiates itself: row-major values in burn's layout, by the id of the parameter.
     Host(HashMap<ParamId, Vec<f32>>),
+    /// The same, flattened, on the device.
+    Device(HashMap<ParamId, Tensor<A::InnerBackend, 1>>),
 }
 
 impl<A: AutodiffBackend> Gradients<A> {
@@ -36,6 +38,10 @@ impl<A: AutodiffBackend> Gradients<A> {
     ) -> Option<Tensor<A::InnerBackend, D>> {
         match self {
             Self::Automatic(gradients) => parameter.grad(gradients),
+            Self::Device(gradients) => {
+                let gradient = gradients.get(&id).filter(|_| parameter.is_require_grad())?;
+                Some(gradient.clone().reshape(parameter.shape()))
+            }
             Self::Host(gradients) => {
                 let values = gradients.get(&id).filter(|_| parameter.is_require_grad())?;
                 let data = TensorData::new(values.clone(), parameter.shape());
