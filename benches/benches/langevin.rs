@@ -79,12 +79,12 @@ fn on_cpu<B: Backend>(
 }
 
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn on_gpu<B: Backend, R: cubecl::Runtime>(
+fn on_gpu<B: ebm_langevin::CubeTensors>(
     choice: EngineChoice,
     net: &Net<Autodiff<B>>,
     state_shape: [usize; 3],
 ) -> AnyEngine {
-    let cube = ebm_langevin::CubeEngine::on::<R>(&Default::default());
+    let cube = ebm_langevin::CubeEngine::for_backend::<Autodiff<B>>(&Default::default());
     let chosen = AnyEngine::choose_on_gpu(choice, cube, net, state_shape);
     chosen.expect("the engines have the published nets").0
 }
@@ -96,19 +96,9 @@ fn langevin(criterion: &mut Criterion) {
     #[cfg(feature = "ndarray")]
     backend::<burn::backend::NdArray>(criterion, "ndarray", None, on_cpu);
     #[cfg(feature = "cuda")]
-    backend::<burn::backend::Cuda>(
-        criterion,
-        "cuda",
-        Some(EngineChoice::Cube),
-        on_gpu::<_, cubecl::cuda::CudaRuntime>,
-    );
+    backend::<burn::backend::Cuda>(criterion, "cuda", Some(EngineChoice::Cube), on_gpu);
     #[cfg(feature = "wgpu")]
-    backend::<burn::backend::Wgpu>(
-        criterion,
-        "wgpu",
-        Some(EngineChoice::Cube),
-        on_gpu::<_, cubecl::wgpu::WgpuRuntime>,
-    );
+    backend::<burn::backend::Wgpu>(criterion, "wgpu", Some(EngineChoice::Cube), on_gpu);
 }
 
 criterion_group!(benches, langevin);

@@ -46,6 +46,9 @@ use crate::{
 ///
 /// The noise is the project's own stream, computed in the kernel, so chains walk the paths of the other engines to rounding.
 ///
+/// It also computes the gradient of the parameters, of the layers as they are described and always layer by layer, with products for the
+/// weights in f32.
+///
 /// Made [for a burn backend](Self::for_backend) of the same runtime it takes states and parameters where they are, leaves the final
 /// states there, and [launches](Engine::launch) without waiting. Made [on a device](Self::on) it works with any backend: states and
 /// parameters go over the host once a run.
