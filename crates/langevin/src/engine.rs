@@ -123,7 +123,7 @@ pub trait Engine<B: AutodiffBackend, E> {
         self.run(energy, initial, &run).map(LaunchedChains::from)
     }
 
-    /// Whether [`Self::launch`] returns before the chains have walked.
+    /// Whether [`Self::launch`] returns before the chains have walked, at least for [`Kernel::Ula`].
     fn runs_ahead(&self) -> bool {
         false
     }

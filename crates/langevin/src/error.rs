@@ -112,7 +112,7 @@ pub enum LangevinError {
     Cancelled,
     /// The cube engine was given tensors that are not on its device.
     #[error(
-        "the cube engine was made for the tensors of another backend: make it for this one with `for_backend`, or for any with `on`"
+        "the cube engine was made for the tensors of another backend or device: make it for these with `for_backend`, or for any with `on`"
     )]
     OtherBackend,
     /// The backend did not hand its numbers over.

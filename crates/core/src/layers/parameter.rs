@@ -13,19 +13,19 @@ pub struct ParameterValues {
     /// The id of the burn parameter that it is, so that a gradient finds its way back.
     pub id: ParamId,
     count: usize,
-    tensor: Option<Arc<dyn Flat>>,
+    tensor: Option<Arc<dyn Parameter>>,
     values: Arc<OnceLock<Vec<f32>>>,
 }
 
 impl ParameterValues {
     /// A parameter of a burn module.
     pub fn of<B: Backend, const D: usize>(parameter: &Param<Tensor<B, D>>) -> Self {
+        // As it is: any operation on a tensor of automatic differentiation leaves its trace in a graph.
         let tensor = parameter.val();
-        let count = tensor.shape().num_elements();
         Self {
             id: parameter.id,
-            count,
-            tensor: Some(Arc::new(tensor.reshape([count]))),
+            count: tensor.shape().num_elements(),
+            tensor: Some(Arc::new(tensor)),
             values: Arc::default(),
         }
     }
@@ -54,6 +54,9 @@ impl ParameterValues {
     }
 
     /// Its values, row by row. The first time it waits for the device of the tensor.
+    ///
+    /// # Panics
+    /// As burn does, when the device is lost.
     #[must_use]
     pub fn values(&self) -> &[f32] {
         let read = || {
@@ -63,14 +66,15 @@ impl ParameterValues {
         self.values.get_or_init(read)
     }
 
-    /// The tensor that it comes from, if it does: a [`Tensor<B, 1>`] of the backend of the module, for engines that can use it where it
-    /// is.
+    /// The tensor that it comes from, if it does: a [`Tensor<B, D>`] of the module's backend and the parameter's rank, for engines that
+    /// can use it where it is.
     #[must_use]
     pub fn tensor(&self) -> Option<&dyn Any> {
         self.tensor.as_ref().map(|tensor| tensor.as_any())
     }
 }
 
+/// Brings both to the host.
 impl PartialEq for ParameterValues {
     fn eq(&self, other: &Self) -> bool {
         self.id == other.id && self.values() == other.values()
@@ -87,13 +91,13 @@ impl std::fmt::Debug for ParameterValues {
     }
 }
 
-/// A row of numbers of any backend.
-trait Flat: Send + Sync {
+/// A tensor of any backend and rank.
+trait Parameter: Send + Sync {
     fn read(&self) -> Vec<f32>;
     fn as_any(&self) -> &dyn Any;
 }
 
-impl<B: Backend> Flat for Tensor<B, 1> {
+impl<B: Backend, const D: usize> Parameter for Tensor<B, D> {
     fn read(&self) -> Vec<f32> {
         let data = self.to_data().convert::<f32>();
         data.into_vec().unwrap_or_default()
@@ -129,8 +133,8 @@ mod tests {
         let tensor = parameter
             .tensor()
             .unwrap()
-            .downcast_ref::<Tensor<Flex, 1>>();
-        assert_eq!(tensor.unwrap().dims(), [4]);
+            .downcast_ref::<Tensor<Flex, 2>>();
+        assert_eq!(tensor.unwrap().dims(), [2, 2]);
         assert!(ParameterValues::new(id, Vec::new()).tensor().is_none());
     }
 }

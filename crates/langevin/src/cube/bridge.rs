@@ -2,32 +2,34 @@
 
 use std::any::Any;
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor, TensorData};
 use cubecl::Runtime;
 use cubecl::server::Handle;
 use ebm_core::ParameterValues;
 
-/// A burn backend whose tensors of floats are buffers of a CubeCL runtime, in single precision.
+/// A burn backend whose tensors of floats are buffers of a CubeCL runtime.
 pub trait CubeTensors: Backend {
     /// The runtime.
     type Runtime: Runtime<Device = Self::Device>;
 
-    /// The buffer of a tensor, without gaps, once what was asked of the tensor has been handed to the device. Others may have the
-    /// same buffer.
+    /// The buffer of a tensor in single precision, without gaps, once what was asked of the tensor has been handed to the device. Others
+    /// may have the same buffer, and it may be a part of a larger one.
     fn buffer(tensor: Tensor<Self, 1>) -> Handle;
 
-    /// A tensor of `numbers` in `buffer`.
+    /// A tensor of the `numbers` that a buffer has, in single precision.
     fn tensor(buffer: Handle, numbers: usize, device: &Self::Device) -> Tensor<Self, 1>;
 }
 
-/// [`CubeTensors`] for callers that do not know the backend. Tensors are [`Tensor<B, 1>`]; those of other backends have no buffer.
+/// [`CubeTensors`] for callers that do not know the backend. Those of other backends or devices have no buffer.
 pub(super) trait Bridge: Send + Sync {
+    /// Of a tensor of rank 1.
     fn buffer(&self, tensor: &dyn Any) -> Option<Handle>;
 
     /// The buffer of all, one after the other.
     fn joined(&self, parameters: &[ParameterValues]) -> Option<Handle>;
 
+    /// Of rank 1.
     fn tensor(&self, buffer: Handle, numbers: usize) -> Box<dyn Any>;
 }
 
@@ -35,28 +37,42 @@ pub(super) trait Bridge: Send + Sync {
 pub(super) struct BridgeTo<B: AutodiffBackend>(pub(super) B::Device);
 
 impl<B: AutodiffBackend<InnerBackend: CubeTensors>> BridgeTo<B> {
-    /// The tensor, if it is one of the backend, of its gradients or without them.
-    fn own(tensor: &dyn Any) -> Option<Tensor<B::InnerBackend, 1>> {
+    /// The tensor in a row, if it is one of the backend, of its gradients or without them, and of rank `D`.
+    fn row<const D: usize>(&self, tensor: &dyn Any) -> Option<Tensor<B::InnerBackend, 1>> {
         let with_gradients = || {
-            let tensor = tensor.downcast_ref::<Tensor<B, 1>>()?;
+            let tensor = tensor.downcast_ref::<Tensor<B, D>>()?;
             Some(tensor.clone().inner())
         };
-        let plain = tensor.downcast_ref::<Tensor<B::InnerBackend, 1>>();
-        plain.cloned().or_else(with_gradients)
+        let plain = tensor.downcast_ref::<Tensor<B::InnerBackend, D>>();
+        let tensor = plain.cloned().or_else(with_gradients)?;
+        let count = tensor.shape().num_elements();
+        let tensor = tensor.reshape([count]);
+        // A precision is a tensor's own, whatever its type.
+        let tensor = match tensor.dtype() {
+            DType::F32 => tensor,
+            _ => tensor.cast(DType::F32),
+        };
+        (tensor.device() == self.0).then_some(tensor)
     }
 }
 
 impl<B: AutodiffBackend<InnerBackend: CubeTensors>> Bridge for BridgeTo<B> {
     fn buffer(&self, tensor: &dyn Any) -> Option<Handle> {
-        Self::own(tensor).map(B::InnerBackend::buffer)
+        self.row::<1>(tensor).map(B::InnerBackend::buffer)
     }
 
     fn joined(&self, parameters: &[ParameterValues]) -> Option<Handle> {
-        let tensor = |parameter: &ParameterValues| match parameter.tensor() {
-            Some(tensor) => Self::own(tensor),
-            None => Some(Tensor::from_data(parameter.values(), &self.0)),
+        let row = |parameter: &ParameterValues| match parameter.tensor() {
+            Some(tensor) => {
+                let vector = self.row::<1>(tensor).or_else(|| self.row::<2>(tensor));
+                vector.or_else(|| self.row::<4>(tensor))
+            }
+            None => {
+                let data = TensorData::new(parameter.values().to_vec(), [parameter.len()]);
+                Some(Tensor::from_data(data, (&self.0, DType::F32)))
+            }
         };
-        let all: Vec<_> = parameters.iter().map(tensor).collect::<Option<_>>()?;
+        let all: Vec<_> = parameters.iter().map(row).collect::<Option<_>>()?;
         Some(B::InnerBackend::buffer(Tensor::cat(all, 0)))
     }
 

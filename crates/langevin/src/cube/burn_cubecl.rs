@@ -34,7 +34,10 @@ impl<R: CubeRuntime, I: IntElement, B: BoolElement> CubeTensors
     fn buffer(tensor: Tensor<Self, 1>) -> Handle {
         let tensor = tensor.into_primitive().tensor();
         let client = tensor.client.clone();
-        into_contiguous(client.resolve_tensor_float::<CubeBackend<R, f32, I, B>>(tensor)).handle
+        // The last reference would leave its number behind in burn's queue.
+        let resolved = client.resolve_tensor_float::<CubeBackend<R, f32, I, B>>(tensor.clone());
+        drop(tensor);
+        into_contiguous(resolved).handle
     }
 
     fn tensor(buffer: Handle, numbers: usize, device: &Self::Device) -> Tensor<Self, 1> {

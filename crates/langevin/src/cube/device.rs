@@ -164,12 +164,6 @@ impl<R: Runtime> Gpu<R> {
     pub(super) fn room(&self, numbers: usize) -> Handle {
         self.client.empty(numbers.max(1) * size_of::<f32>())
     }
-
-    /// Hands over what was launched. A kernel that does not compile is only reported here; reading would return what was there
-    /// before.
-    pub(super) fn flush(&self) -> Result<(), LangevinError> {
-        self.client.flush().map_err(failed)
-    }
 }
 
 impl<R: Runtime> Device for Gpu<R> {
@@ -191,6 +185,9 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 
     fn read(&self, buffers: Vec<Handle>) -> Result<Vec<Vec<f32>>, LangevinError> {
+        // A kernel that does not compile is only reported here; reading would return what was there before. Not after every launch: on
+        // CUDA it waits for what was launched before the last time.
+        self.client.flush().map_err(failed)?;
         let reading = self.client.read_async(buffers);
         let read = cubecl::reader::read_sync(reading).map_err(failed)?;
         Ok(read

@@ -25,15 +25,7 @@ impl Layout {
         device: &dyn Device,
         options: Options,
     ) -> Result<Self, LangevinError> {
-        let layers = energy.layers().map_err(LangevinError::NotCubed)?;
-        let parameters = layers.iter().flat_map(LayerDescription::parameters);
-        let parameters: Vec<_> = parameters.cloned().collect();
-        let count: usize = parameters.iter().map(ParameterValues::len).sum();
-        if count >= device.most_numbers() {
-            return Err(LangevinError::NotCubed(format!(
-                "room on this device for a net of {count} weights"
-            )));
-        }
+        let (layers, parameters) = described(energy, device)?;
         if let Ok(net) = DenseNet::new(&layers, state_shape) {
             let net = CubeNet::Dense(net);
             if device.fits(&net, options).is_ok() {
@@ -61,19 +53,13 @@ impl Layout {
         device: &dyn Device,
         options: Options,
     ) -> Result<Option<Self>, LangevinError> {
-        let Ok(layers) = energy.layers() else {
-            return Ok(None);
-        };
-        let laid_out = LayeredNet::new(&layers, state_shape).and_then(|net| {
-            let net = CubeNet::Layered(net);
-            device.fits(&net, options).map(|()| net)
+        let laid_out = described(energy, device).and_then(|(layers, parameters)| {
+            let net = CubeNet::Layered(LayeredNet::new(&layers, state_shape)?);
+            device.fits(&net, options)?;
+            Ok(Self { net, parameters })
         });
         match laid_out {
-            Ok(net) => {
-                let parameters = layers.iter().flat_map(LayerDescription::parameters);
-                let parameters = parameters.cloned().collect();
-                Ok(Some(Self { net, parameters }))
-            }
+            Ok(layout) => Ok(Some(layout)),
             Err(error) if error.is_lacking() => Ok(None),
             Err(error) => Err(error),
         }
@@ -87,8 +73,27 @@ impl Layout {
     /// What kernels leave out of F, to be added on the host: a dense net's last bias.
     pub(super) fn last_bias(&self) -> f32 {
         match (&self.net, self.parameters.last()) {
-            (CubeNet::Dense(net), Some(bias)) if net.ends_in_bias() => bias.values()[0],
+            (CubeNet::Dense(net), Some(bias)) if net.ends_in_bias() => {
+                bias.values().first().copied().unwrap_or(f32::NAN)
+            }
             _ => 0.0,
         }
     }
+}
+
+/// The layers and all their parameters, if the device has a buffer for them.
+fn described<E: Layered>(
+    energy: &E,
+    device: &dyn Device,
+) -> Result<(Vec<LayerDescription>, Vec<ParameterValues>), LangevinError> {
+    let layers = energy.layers().map_err(LangevinError::NotCubed)?;
+    let parameters = layers.iter().flat_map(LayerDescription::parameters);
+    let parameters: Vec<_> = parameters.cloned().collect();
+    let count: usize = parameters.iter().map(ParameterValues::len).sum();
+    if count >= device.most_numbers() {
+        return Err(LangevinError::NotCubed(format!(
+            "room on this device for a net of {count} weights"
+        )));
+    }
+    Ok((layers, parameters))
 }

@@ -122,8 +122,8 @@ impl CubeEngine {
     }
 
     /// How many multiprocessors the device has, among which chains and products are divided. Only CUDA tells; otherwise 40 are assumed.
-    /// Cutting products changes no number; for small dense nets it decides between the kernel for few chains and that for many, which
-    /// round differently.
+    /// Cutting the products of chains changes no number; the gradient of weights is summed in other slices, and for small dense nets it
+    /// decides between the kernel for few chains and that for many, which round differently.
     #[must_use]
     pub fn with_multiprocessors(self, multiprocessors: NonZeroUsize) -> Self {
         let options = Options {
@@ -133,8 +133,8 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// The most chains that step together; more go one batch after the other, with the same result: bit for bit where nets go layer by
-    /// layer, to rounding otherwise. By default as many as fit into 1 GiB, and all of a small dense net.
+    /// The most chains that step together; more go one batch after the other, with the same result: bit for bit for chains where nets go
+    /// layer by layer, to rounding otherwise and for gradients of parameters. By default as many as fit into 1 GiB, and all of a small dense net.
     #[must_use]
     pub fn with_most_chains(self, chains: NonZeroUsize) -> Self {
         let options = Options {

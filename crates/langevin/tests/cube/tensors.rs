@@ -5,8 +5,8 @@ use burn::backend::Autodiff;
 use burn::backend::Cuda as Fused;
 #[cfg(not(feature = "cuda"))]
 use burn::backend::Wgpu as Fused;
-use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{DType, Tensor, TensorData};
 use ebm_langevin::{ChainRun, CubeEngine, CubeTensors, Engine};
 
 use super::stack::Stack;
@@ -131,6 +131,43 @@ fn tensors_of_another_backend_are_refused() {
         let message = refusal.unwrap_err().to_string();
         assert!(message.contains("another backend"), "{message}");
     }
+}
+
+#[cfg(not(feature = "cuda"))]
+#[test]
+fn tensors_of_another_device_are_refused() {
+    use burn::backend::wgpu::WgpuDevice;
+
+    type A = Autodiff<Fused>;
+
+    if engine().is_some() {
+        let engine = CubeEngine::for_backend::<A>(&WgpuDevice::DefaultDevice);
+        let net = Stack::<A>::dense(&[3, 7, 5, 1], 0.0);
+        let elsewhere = Tensor::<Fused, 4>::zeros([2, 3, 1, 1], &WgpuDevice::Cpu);
+        let refusal = Engine::<A, _>::run(&engine, &net, elsewhere, &run_of(learned(0.1), 0, 1));
+        let message = refusal.unwrap_err().to_string();
+        assert!(message.contains("or device"), "{message}");
+    }
+}
+
+/// Tensors of the type may be of another precision than the kernels.
+#[test]
+fn other_precisions_are_converted() {
+    type A = Autodiff<Plain>;
+
+    let device = Default::default();
+    if engine().is_none() || !Plain::supports_dtype(&device, DType::F16) {
+        return;
+    }
+    let engine = CubeEngine::for_backend::<A>(&device);
+    let net = Stack::<A>::dense(&[3, 7, 5, 1], 0.0);
+    let half = on_device::<A>(7, net.shape).cast(DType::F16);
+    let single = half.clone().cast(DType::F32);
+    let [from_half, from_single] = [half, single].map(|initial| {
+        let outcome = Engine::<A, _>::run(&engine, &net, initial, &run_of(learned(0.1), 0, 3));
+        outcome.unwrap().states.to_data().to_vec::<f32>().unwrap()
+    });
+    assert_eq!(from_half, from_single);
 }
 
 /// Launches that follow each other before anything is read, with tensor operations between them.

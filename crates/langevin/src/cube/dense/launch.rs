@@ -137,6 +137,16 @@ pub(in crate::cube) fn launch<R: Runtime>(
     let states = gpu.room(chains * net.size());
     let energies = gpu.room(chains);
     let mut norms = Norms::new(chains);
+    if block == chains {
+        gpu.copy((batch.states, 0), (&states, 0), chains * net.size());
+        let buffers = [&states, &energies];
+        walk_block(gpu, net, batch, buffers, 0..chains, request, &mut norms)?;
+        return Ok(Launched {
+            states,
+            norms,
+            energies: request.run.final_energies.then_some(energies),
+        });
+    }
     for first in (0..chains).step_by(block) {
         let chains = block.min(chains - first);
         let moved = gpu.room(chains * net.size());
@@ -250,7 +260,6 @@ fn walk_block<R: Runtime>(
                 );
             },
         }
-        gpu.flush()?;
         done += steps;
         norms.add(numbers.start, norm_sums, request.most_unread(), gpu)?;
         if done >= run.steps {

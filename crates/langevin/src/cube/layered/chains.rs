@@ -60,7 +60,6 @@ pub(in crate::cube) fn launch<R: Runtime>(
             chains * size,
         );
     }
-    gpu.flush()?;
     Ok(Launched {
         states,
         norms,
@@ -181,14 +180,14 @@ impl<'a, R: Runtime> Block<'a, R> {
         let mut done = 0;
         while done < run.steps {
             request.check_cancelled()?;
-            let sums = self.gpu.upload_numbers(&vec![0.0f32; self.chains]);
+            let sums = self.gpu.room(self.chains);
             let steps = (run.steps - done).min(TURN);
             for step in done..done + steps {
                 self.forward();
                 self.backward();
-                self.update(&sums, first_chain, request, run.first_step + step);
+                let is_first = step == done;
+                self.update(&sums, is_first, first_chain, request, run.first_step + step);
             }
-            self.gpu.flush()?;
             done += steps;
             hand_out(sums)?;
         }

@@ -220,6 +220,7 @@ impl<R: Runtime> Block<'_, R> {
     pub(super) fn update(
         &self,
         norms: &Handle,
+        is_first: bool,
         first_chain: usize,
         request: Request<'_>,
         step: u64,
@@ -239,6 +240,7 @@ impl<R: Runtime> Block<'_, R> {
                 step_arguments(request.ula),
                 self.chains as u32,
                 first_chain as u32,
+                u32::from(is_first),
                 size,
                 is_bounded(request.ula),
             );

@@ -14,6 +14,9 @@ use super::weight_gradient::{DEPTH, TILE, UNITS, add_slices, weigh, weight_gradi
 use crate::LangevinError;
 use crate::cube::device::{Batch, Gpu, LaunchedGradients, Options, array};
 
+/// As many as devices have cubes along an axis.
+const MOST_SLICES: usize = 65_535;
+
 /// Launches F of the states of a batch and ∂/∂θ Σᵢ wᵢ F(xᵢ), `weights` being w.
 pub(in crate::cube) fn launch_gradients<R: Runtime>(
     gpu: &Gpu<R>,
@@ -54,7 +57,6 @@ pub(in crate::cube) fn launch_gradients<R: Runtime>(
             block.add_gradient(&factors, places, &sums, first > 0);
         }
     }
-    gpu.flush()?;
     Ok(LaunchedGradients {
         energies,
         gradients: sums.gradients,
@@ -137,6 +139,7 @@ impl<R: Runtime> Block<'_, R> {
         let columns = self.chains * gather.columns();
         let tiles = [lines.div_ceil(TILE), rows.div_ceil(TILE)];
         let wanted = (4 * sums.multiprocessors).div_ceil(tiles[0] * tiles[1]);
+        let wanted = wanted.min(MOST_SLICES);
         let slice = columns.div_ceil(DEPTH).div_ceil(wanted) * DEPTH;
         let slices = columns.div_ceil(slice);
         let count = rows * lines;

@@ -7,7 +7,7 @@ use crate::cube::noise::{Draws, normals};
 use crate::cube::step::{Step, within};
 
 /// X ← clamp(X − drift · clip(∇F) + ε Z) for `states` and `gradient` of `[chains][size]`, one cube for each chain from `first_chain`
-/// on; ‖∇F‖₂ is added to the chain's entry of `norms`. A unit takes the four elements that share a block of noise.
+/// on; ‖∇F‖₂ is added to the chain's entry of `norms`, or begins it where `is_first` is not 0. A unit takes the four elements that share a block of noise.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn update(
@@ -18,6 +18,7 @@ pub(super) fn update(
     step: &Step,
     chains: u32,
     first_chain: u32,
+    is_first: u32,
     #[comptime] size: usize,
     #[comptime] is_bounded: bool,
 ) {
@@ -64,6 +65,10 @@ pub(super) fn update(
     }
     let sum = sum_of_cube(square);
     if unit == 0 && chain < chains as usize {
-        norms[chain] += f32::sqrt(sum);
+        let mut before = 0.0f32;
+        if is_first == 0 {
+            before = norms[chain];
+        }
+        norms[chain] = before + f32::sqrt(sum);
     }
 }

@@ -14,6 +14,8 @@ pub(super) const UNITS: usize = 64;
 const OWN: usize = 4;
 /// What each unit brings of either factor.
 const LOADS: usize = TILE * DEPTH / UNITS;
+/// Turns of [`DEPTH`] columns that are summed before they are added to the others.
+const SUMMED: usize = 64;
 /// Added to rows in shared memory, so that neighbours write to different banks.
 const APART: usize = 1;
 
@@ -42,10 +44,13 @@ pub(super) fn weight_gradient(
 
     let mut left = SharedMemory::<f32>::new(comptime!(DEPTH * (TILE + APART)));
     let mut right = SharedMemory::<f32>::new(comptime!(DEPTH * (TILE + APART)));
+    // Sums of some columns, and of all: f32 loses little of either.
     let mut sums = Array::<f32>::new(comptime!(OWN * OWN));
+    let mut totals = Array::<f32>::new(comptime!(OWN * OWN));
     #[unroll]
     for sum in 0..comptime!(OWN * OWN) {
         sums[sum] = 0.0f32;
+        totals[sum] = 0.0f32;
     }
     let own_row = unit / comptime!(TILE / OWN) * OWN;
     let own_line = unit % comptime!(TILE / OWN) * OWN;
@@ -111,6 +116,13 @@ pub(super) fn weight_gradient(
             }
         }
         sync_cube();
+        if (chunk + 1) % SUMMED == 0 || chunk + 1 == chunks {
+            #[unroll]
+            for sum in 0..comptime!(OWN * OWN) {
+                totals[sum] += sums[sum];
+                sums[sum] = 0.0f32;
+            }
+        }
     }
 
     #[unroll]
@@ -121,7 +133,7 @@ pub(super) fn weight_gradient(
             let at_line = first_line + own_line + line;
             if at_row < rows && at_line < comptime!(depth + 1) {
                 let place = (CUBE_POS_Z as usize * rows + at_row) * comptime!(depth + 1);
-                partial[place + at_line] = sums[comptime!(row * OWN + line)];
+                partial[place + at_line] = totals[comptime!(row * OWN + line)];
             }
         }
     }
