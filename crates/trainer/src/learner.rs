@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use burn::module::AutodiffModule;
-use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, NoiseKey, Stream};
 use ebm_data::Dataset;
@@ -13,7 +13,7 @@ use ebm_energy_net::{NamedParameter, named_parameters};
 use ebm_langevin::{ChainRun, Engine, PersistentBank};
 
 use crate::difference::{Difference, Gradient, Loss};
-use crate::numbers::{Judgement, MeanEnergies, Numbers};
+use crate::numbers::{Judgement, MeanEnergies, Numbers, host};
 use crate::state::State;
 use crate::unread::Unread;
 use crate::{DivergenceCause, LearnerView, LearningConfig, TrainerError, checkpoint};
@@ -114,7 +114,7 @@ where
         let metrics = self.judgement().metrics(walk.numbers, means)?;
         // Written back first: it is the only part that can still fail, and it changes nothing when it does.
         if let (Some(bank), Some(places)) = (&mut self.bank, walk.places) {
-            bank.write_back(&places, &host(&walk.samples))?;
+            bank.write_back(&places, &host(walk.samples.clone())?)?;
         }
         self.state
             .update(&self.config, walk.gradient.compute(), walk.samples);
@@ -296,7 +296,10 @@ where
     }
 
     fn samples(&self) -> Result<Vec<f32>, TrainerError> {
-        Ok(self.state.samples.as_ref().map(host).unwrap_or_default())
+        self.state
+            .samples
+            .clone()
+            .map_or_else(|| Ok(Vec::new()), host)
     }
 
     fn watch_data(&self, count: usize) -> Result<Vec<f32>, TrainerError> {
@@ -332,7 +335,7 @@ where
         let run = self.chain_run(Stream::Watch, self.state.iteration, first_step, steps);
         let net = self.state.net.clone().no_grad();
         let outcome = self.engine.run(&net, self.tensor(states), &run)?;
-        Ok(host(&outcome.states))
+        host(outcome.states)
     }
 
     fn save_weights(&self, path: &Path) -> Result<(), TrainerError> {
@@ -355,8 +358,4 @@ where
         self.check_read()?;
         checkpoint::save(self, folder)
     }
-}
-
-fn host<B: Backend>(states: &Tensor<B, 4>) -> Vec<f32> {
-    states.to_data().iter::<f32>().collect()
 }

@@ -60,8 +60,14 @@ pub(crate) fn means(energies: &[f32], data: usize) -> [f64; 2] {
     [mean(of_data), mean(of_samples)]
 }
 
-fn host<B: Backend>(energies: Tensor<B, 1>) -> Result<Vec<f32>, TrainerError> {
-    let data = energies.try_into_data();
+/// The values of a tensor, row by row. Waits for the device.
+///
+/// # Errors
+/// [`TrainerError::Backend`] when the device has failed.
+pub(crate) fn host<B: Backend, const D: usize>(
+    tensor: Tensor<B, D>,
+) -> Result<Vec<f32>, TrainerError> {
+    let data = tensor.try_into_data();
     let data = data.map_err(|error| TrainerError::Backend(format!("{error:?}")))?;
     Ok(data.iter::<f32>().collect())
 }

@@ -7,6 +7,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use ebm_langevin::PersistentBank;
 
 use crate::TrainerError;
+use crate::numbers::host;
 
 /// Samples on the device, and the places of the bank that they belong to, batch by batch. The bank itself is on the host and
 /// remains what it was, so that these can be thrown away.
@@ -103,9 +104,7 @@ impl<B: Backend> UnwrittenChains<B> {
             .into_iter()
             .map(|batch| (batch.places, batch.samples))
             .unzip();
-        let data = Tensor::cat(samples, 0).try_into_data();
-        let data = data.map_err(|error| TrainerError::Backend(format!("{error:?}")))?;
-        let states: Vec<f32> = data.iter::<f32>().collect();
+        let states = host(Tensor::cat(samples, 0))?;
         // In the order in which they walked, so that the newest state of a place is the one that remains.
         Ok(bank.write_back(&places.concat(), &states)?)
     }

@@ -66,21 +66,15 @@ impl BackendName {
     /// # Errors
     /// [`DriverError::Usage`].
     pub(crate) fn check_engine(self, choice: EngineChoice) -> Result<(), DriverError> {
-        let problem = match (choice, self.is_gpu()) {
-            (EngineChoice::Fused, true) => "--engine fused runs on the CPU with --backend flex",
-            (EngineChoice::Cube, false) => {
-                "--engine cube runs on a GPU with --backend cuda or wgpu"
-            }
-            (EngineChoice::CubeTf32, false) => {
-                "--engine cube-tf32 runs on a GPU with --backend cuda"
-            }
-            (EngineChoice::CubeBf16, false) => {
-                "--engine cube-bf16 runs on a GPU with --backend cuda"
-            }
+        let place = match (choice, self.is_gpu()) {
+            (EngineChoice::Fused, true) => "the CPU with --backend flex",
+            (EngineChoice::Cube, false) => "a GPU with --backend cuda or wgpu",
+            (EngineChoice::CubeTf32 | EngineChoice::CubeBf16, false) => "a GPU with --backend cuda",
             _ => return Ok(()),
         };
         Err(DriverError::Usage(format!(
-            "{problem}; leave it out for --backend {self}"
+            "--engine {} runs on {place}; leave it out for --backend {self}",
+            choice.name()
         )))
     }
 }

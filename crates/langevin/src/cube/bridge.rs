@@ -8,6 +8,8 @@ use cubecl::Runtime;
 use cubecl::server::Handle;
 use ebm_core::ParameterValues;
 
+use crate::LangevinError;
+
 /// A burn backend whose tensors of floats are buffers of a CubeCL runtime.
 pub trait CubeTensors: Backend {
     /// The runtime.
@@ -31,6 +33,36 @@ pub(super) trait Bridge: Send + Sync {
 
     /// Of rank 1.
     fn tensor(&self, buffer: Handle, numbers: usize) -> Box<dyn Any>;
+}
+
+impl dyn Bridge + '_ {
+    /// The buffer of states, row by row.
+    ///
+    /// # Errors
+    /// [`LangevinError::OtherBackend`].
+    pub(super) fn buffer_of<B: Backend>(
+        &self,
+        states: Tensor<B, 4>,
+    ) -> Result<Handle, LangevinError> {
+        let numbers = states.shape().num_elements();
+        let buffer = self.buffer(&states.reshape([numbers]));
+        buffer.ok_or(LangevinError::OtherBackend)
+    }
+
+    /// A buffer as a tensor of the caller's backend.
+    ///
+    /// # Errors
+    /// [`LangevinError::OtherBackend`].
+    pub(super) fn tensor_of<B: Backend>(
+        &self,
+        buffer: Handle,
+        numbers: usize,
+    ) -> Result<Tensor<B, 1>, LangevinError> {
+        let tensor = self.tensor(buffer, numbers).downcast();
+        tensor
+            .map(|tensor| *tensor)
+            .map_err(|_| LangevinError::OtherBackend)
+    }
 }
 
 /// To the tensors of `B::InnerBackend` on a device.

@@ -62,17 +62,10 @@ impl CubeEngine {
         let Some(layout) = self.layout_of_gradient::<B, E>(energy, states, weights)? else {
             return Ok(None);
         };
-        let numbers = states.shape().num_elements();
-        let buffer = bridge.buffer(&states.clone().reshape([numbers]));
-        let buffer = buffer.ok_or(LangevinError::OtherBackend)?;
+        let buffer = bridge.buffer_of(states.clone())?;
         let launched = self.launch_gradients(&layout, &buffer, weights)?;
-        let tensor = |buffer, numbers| {
-            let tensor = bridge.tensor(buffer, numbers);
-            let tensor = tensor.downcast::<Tensor<B::InnerBackend, 1>>();
-            tensor.map_err(|_| LangevinError::OtherBackend)
-        };
-        let energies = *tensor(launched.energies, weights.len())?;
-        let all = *tensor(launched.gradients, layout.numbers())?;
+        let energies = bridge.tensor_of(launched.energies, weights.len())?;
+        let all = bridge.tensor_of::<B::InnerBackend>(launched.gradients, layout.numbers())?;
         let mut gradients = HashMap::new();
         let mut first = 0;
         for parameter in &layout.parameters {

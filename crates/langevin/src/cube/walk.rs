@@ -71,8 +71,7 @@ impl CubeEngine {
         let numbers: usize = shape.iter().product();
         match &self.bridge {
             Some(bridge) if numbers <= self.device.most_numbers() => {
-                let states = bridge.buffer(&initial.reshape([numbers]));
-                let states = states.ok_or(LangevinError::OtherBackend)?;
+                let states = bridge.buffer_of(initial)?;
                 work.on_device::<B>(&**bridge, &states, shape)
             }
             _ => work.over_host::<B>(initial),
@@ -107,9 +106,8 @@ impl Work<'_> {
     ) -> Result<Walked<B>, LangevinError> {
         let launched = self.launch(states, shape[0], 0)?;
         let energies = launched.energies.map(|energies| self.energies(energies));
-        let states = bridge.tensor(launched.states, shape.iter().product());
-        let states = states.downcast::<Tensor<B::InnerBackend, 1>>();
-        let states = states.map_err(|_| LangevinError::OtherBackend)?;
+        let states =
+            bridge.tensor_of::<B::InnerBackend>(launched.states, shape.iter().product())?;
         Ok(Walked {
             states: states.reshape(shape),
             norms: NormSum(vec![launched.norms]),

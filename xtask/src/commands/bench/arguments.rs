@@ -85,13 +85,7 @@ impl MeasuredEngine {
     }
 
     pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Tensor => "tensor",
-            Self::Fused => "fused",
-            Self::Cube => "cube",
-            Self::CubeTf32 => "cube-tf32",
-            Self::CubeBf16 => "cube-bf16",
-        }
+        EngineChoice::from(self).name()
     }
 }
 

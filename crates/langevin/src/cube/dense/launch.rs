@@ -137,41 +137,24 @@ pub(in crate::cube) fn launch<R: Runtime>(
     let states = gpu.room(chains * net.size());
     let energies = gpu.room(chains);
     let mut norms = Norms::new(chains);
-    if block == chains {
-        gpu.copy((batch.states, 0), (&states, 0), chains * net.size());
-        let buffers = [&states, &energies];
-        walk_block(gpu, net, batch, buffers, 0..chains, request, &mut norms)?;
-        return Ok(Launched {
-            states,
-            norms,
-            energies: request.run.final_energies.then_some(energies),
-        });
-    }
     for first in (0..chains).step_by(block) {
-        let chains = block.min(chains - first);
-        let moved = gpu.room(chains * net.size());
-        let of_block = gpu.room(chains);
-        gpu.copy(
-            (batch.states, first * net.size()),
-            (&moved, 0),
-            chains * net.size(),
-        );
-        let numbers = first..first + chains;
-        walk_block(
-            gpu,
-            net,
-            batch,
-            [&moved, &of_block],
-            numbers,
-            request,
-            &mut norms,
-        )?;
-        gpu.copy(
-            (&moved, 0),
-            (&states, first * net.size()),
-            chains * net.size(),
-        );
-        gpu.copy((&of_block, 0), (&energies, first), chains);
+        let count = block.min(chains - first);
+        let (place, numbers) = (first * net.size(), count * net.size());
+        // A block that is all walks where the states are to be.
+        let is_all = count == chains;
+        let [moved, of_block] = if is_all {
+            [states.clone(), energies.clone()]
+        } else {
+            [gpu.room(numbers), gpu.room(count)]
+        };
+        gpu.copy((batch.states, place), (&moved, 0), numbers);
+        let buffers = [&moved, &of_block];
+        let chains = first..first + count;
+        walk_block(gpu, net, batch, buffers, chains, request, &mut norms)?;
+        if !is_all {
+            gpu.copy((&moved, 0), (&states, place), numbers);
+            gpu.copy((&of_block, 0), (&energies, first), count);
+        }
     }
     Ok(Launched {
         states,
