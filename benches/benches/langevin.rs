@@ -8,7 +8,7 @@ use burn::tensor::backend::Backend;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ebm_benches::{Case, Chains};
 use ebm_energy_net::Net;
-use ebm_langevin::{AnyEngine, EngineChoice};
+use ebm_experiment::{AnyEngine, EngineChoice};
 
 const BATCHES: [usize; 2] = [100, 10_000];
 
@@ -79,12 +79,12 @@ fn on_cpu<B: Backend>(
 }
 
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn on_gpu<B: ebm_langevin::CubeTensors>(
+fn on_gpu<B: ebm_engine_gpu::CubeTensors>(
     choice: EngineChoice,
     net: &Net<Autodiff<B>>,
     state_shape: [usize; 3],
 ) -> AnyEngine {
-    let cube = ebm_langevin::CubeEngine::for_backend::<Autodiff<B>>(&Default::default());
+    let cube = ebm_engine_gpu::CubeEngine::for_backend::<Autodiff<B>>(&Default::default());
     let chosen = AnyEngine::choose_on_gpu(choice, cube, net, state_shape);
     chosen.expect("the engines have the published nets").0
 }

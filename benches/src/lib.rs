@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_energy_net::{Architecture, Net, NetConfig, NetError};
-use ebm_langevin::{AnyEngine, ChainRun, Engine, LangevinError, NoiseStart, Ula};
+use ebm_experiment::AnyEngine;
+use ebm_langevin::{ChainRun, Engine, LangevinError, NoiseStart, Ula};
 
 /// A net, its state shape and step size: what one throughput figure is about.
 #[derive(Debug, Clone, Copy)]

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use ebm_langevin::{EngineChoice, NoiseStart};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::NoiseStart;
 
 use crate::backend::{BackendChoice, BackendName};
 use crate::commands::bench::BenchArguments;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{NoiseKey, Stream};
-use ebm_langevin::{ChainRun, Engine, EngineChoice};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::{ChainRun, Engine};
 
 use crate::backend::{BackendName, BackendTask, synchronise};
 use crate::config::{CostEstimate, ExperimentConfig};

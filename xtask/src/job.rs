@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_data::{DataConfig, Dataset, data_directory};
-use ebm_langevin::EngineChoice;
+use ebm_experiment::EngineChoice;
 use ebm_trainer::{Learner, LearnerView, TrainerError, latest_checkpoint};
 
 use crate::backend::{BackendName, BackendTask};

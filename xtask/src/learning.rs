@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_energy_net::Net;
-use ebm_langevin::{AnyEngine, LangevinError};
+use ebm_experiment::AnyEngine;
+use ebm_langevin::LangevinError;
 use ebm_trainer::{
     Checkpoints, Event, Learner, LearnerView, Observer, ObserverError, Outcome, Trainer,
     TrainerError, latest_checkpoint,

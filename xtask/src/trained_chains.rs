@@ -8,10 +8,10 @@ use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Tensor, TensorData};
 use ebm_core::Temperature;
 use ebm_energy_net::{Net, NetConfig, load_weights};
+use ebm_experiment::{AnyEngine, EngineChoice};
 use ebm_landscape::Surface;
 use ebm_langevin::{
-    AnyEngine, ChainRun, Engine, EngineChoice, FoundStepSize, LandscapeEngine, LangevinError,
-    StepSizeSearch, find_step_size,
+    ChainRun, Engine, FoundStepSize, LandscapeEngine, LangevinError, StepSizeSearch, find_step_size,
 };
 
 use crate::backend::BackendName;

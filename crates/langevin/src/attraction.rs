@@ -6,7 +6,7 @@ use ebm_core::{NoiseKey, StepSize, Temperature};
 use crate::{Engine, LangevinError, Ula};
 
 /// No distance is smaller, so that at the target, where the offset is 0, the pull is 0 and not 0/0.
-pub(crate) const NO_DISTANCE: f32 = 1e-20;
+pub const NO_DISTANCE: f32 = 1e-20;
 
 /// Langevin dynamics on the magnetised potential F(X)/T + α‖X − X*‖₂ of a chain with the target X*
 /// (Hill, Nijkamp and Zhu, "Building a telescope to look into high-dimensional image spaces", arXiv 1803.01043, section 3):
@@ -201,7 +201,10 @@ pub trait LandscapeEngine<B: AutodiffBackend, E>: Engine<B, E> {
 }
 
 /// Checks that there is a target and a way for each chain.
-pub(crate) fn check_targets(
+///
+/// # Errors
+/// [`LangevinError::Targets`] otherwise.
+pub fn check_targets(
     states: [usize; 4],
     targets: [usize; 4],
     ways: usize,

@@ -26,12 +26,14 @@ pub struct ChainRun {
 
 impl ChainRun {
     /// The mean over steps and chains of what sums up to `sum`; 0 without steps.
-    pub(crate) fn mean(&self, sum: f64, chains: usize) -> f64 {
+    #[must_use]
+    pub fn mean(&self, sum: f64, chains: usize) -> f64 {
         sum / (self.steps as f64 * chains as f64).max(1.0)
     }
 
     /// The acceptance rate, if anything was proposed.
-    pub(crate) fn acceptance_rate(&self, accepted: u64, chains: usize) -> Option<f64> {
+    #[must_use]
+    pub fn acceptance_rate(&self, accepted: u64, chains: usize) -> Option<f64> {
         let proposed = matches!(self.kernel, Kernel::Mala(_)) && self.steps > 0 && chains > 0;
         proposed.then(|| self.mean(accepted as f64, chains))
     }

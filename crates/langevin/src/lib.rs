@@ -1,14 +1,11 @@
 #![doc = include_str!("../README.md")]
 
-mod any_engine;
 mod attraction;
 mod bank;
 mod bound;
-#[cfg(feature = "cube")]
-mod cube;
 mod engine;
 mod error;
-mod fused;
+mod host;
 mod kernel;
 mod mala;
 mod pending;
@@ -19,19 +16,17 @@ mod tensor_engine;
 mod tensor_mala;
 mod ula;
 
-pub use any_engine::{AnyEngine, EngineChoice};
 pub use attraction::{
-    ArrivalRule, Attraction, AttractionRun, EnergyGradient, LandscapeEngine, Way, WayEnd,
+    ArrivalRule, Attraction, AttractionRun, EnergyGradient, LandscapeEngine, NO_DISTANCE, Way,
+    WayEnd, check_targets,
 };
 pub use bank::PersistentBank;
 pub use bound::Bound;
-#[cfg(feature = "cube")]
-pub use cube::{CubeEngine, CubePrecision, CubeTensors};
 pub use engine::{
     ChainOutcome, ChainRun, Engine, LaunchedChains, LaunchedGradient, ParameterGradient,
 };
 pub use error::LangevinError;
-pub use fused::{FusedEngine, Instructions, WorkingSet};
+pub use host::host;
 pub use kernel::Kernel;
 pub use mala::{Mala, Move};
 pub use pending::PendingNumber;

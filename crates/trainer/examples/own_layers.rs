@@ -8,7 +8,8 @@ use burn::tensor::activation::{silu, tanh};
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{Activation, Energy, LayerDescription, Layered, ParameterValues, StepSize};
 use ebm_data::{Dataset, Gmm, Toy};
-use ebm_langevin::{AnyEngine, ChainStart, EngineChoice};
+use ebm_experiment::{AnyEngine, EngineChoice};
+use ebm_langevin::ChainStart;
 use ebm_trainer::*;
 
 type B = Autodiff<Flex>;

@@ -13,7 +13,8 @@ use ebm_core::StepSize;
 use ebm_data::{Dataset, Gmm, Toy};
 use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{Architecture, Net, NetConfig};
-use ebm_langevin::{ChainStart, Engine, FusedEngine, LangevinError, TensorEngine};
+use ebm_engine_cpu::FusedEngine;
+use ebm_langevin::{ChainStart, Engine, LangevinError, TensorEngine};
 use ebm_trainer::*;
 
 #[path = "ahead/engine.rs"]

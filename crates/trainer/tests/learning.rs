@@ -12,7 +12,8 @@ use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream};
 use ebm_data::{Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig, named_parameters};
-use ebm_langevin::{AnyEngine, ChainStart, Engine, EngineChoice, TensorEngine};
+use ebm_experiment::{AnyEngine, EngineChoice};
+use ebm_langevin::{ChainStart, Engine, TensorEngine};
 use ebm_trainer::*;
 
 fn config(start: ChainStart, method: Method) -> LearningConfig {

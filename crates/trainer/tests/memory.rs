@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_data::{DataConfig, Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig};
-use ebm_langevin::{ChainRun, ChainStart, Engine, FusedEngine, TensorEngine, Ula};
+use ebm_engine_cpu::FusedEngine;
+use ebm_langevin::{ChainRun, ChainStart, Engine, TensorEngine, Ula};
 use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig, Stabilisers};
 
 type B = Autodiff<Flex>;

@@ -10,9 +10,9 @@ use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream};
 use ebm_data::{Dataset, Gmm, ImageConfig, Toy, embedded_digits};
 use ebm_energy_net::{Architecture, NamedParameter, Net, NetConfig, named_parameters};
+use ebm_experiment::{AnyEngine, EngineChoice};
 use ebm_langevin::{
-    AnyEngine, Bound, ChainOutcome, ChainRun, ChainStart, Engine, EngineChoice, LangevinError,
-    TensorEngine,
+    Bound, ChainOutcome, ChainRun, ChainStart, Engine, LangevinError, TensorEngine,
 };
 use ebm_trainer::*;
 

@@ -10,8 +10,8 @@ use burn::backend::Autodiff;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::Layered;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
-use ebm_langevin::CubeEngine;
-use ebm_langevin::{AnyEngine, EngineChoice};
+use ebm_engine_gpu::CubeEngine;
+use ebm_experiment::{AnyEngine, EngineChoice};
 
 pub(crate) use self::choice::{BackendChoice, has_hardware, start};
 pub(crate) use self::name::BackendName;

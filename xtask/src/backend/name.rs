@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ebm_langevin::EngineChoice;
+use ebm_experiment::EngineChoice;
 
 use crate::error::DriverError;
 

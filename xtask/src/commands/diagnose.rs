@@ -10,7 +10,8 @@ use clap::Args;
 use ebm_core::NoiseKey;
 use ebm_data::{DataConfig, Dataset};
 use ebm_diagnostics::plot::Figure;
-use ebm_langevin::{ChainRun, EngineChoice, LangevinError};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::{ChainRun, LangevinError};
 
 use crate::advice::shell_word;
 use crate::backend::{BackendName, BackendTask, dispatch};

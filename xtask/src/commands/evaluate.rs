@@ -8,7 +8,8 @@ use std::time::Duration;
 use burn::tensor::backend::AutodiffBackend;
 use clap::Args;
 use ebm_core::{NoiseKey, Stream};
-use ebm_langevin::{ChainRun, EngineChoice};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::ChainRun;
 
 use crate::advice::{command_line, shell_word};
 use crate::backend::{BackendName, BackendTask, dispatch};

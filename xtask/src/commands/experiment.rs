@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ebm_langevin::EngineChoice;
+use ebm_experiment::EngineChoice;
 use ebm_trainer::{CheckpointInfo, latest_checkpoint, read_checkpoint_info};
 
 use crate::advice::shell_word;

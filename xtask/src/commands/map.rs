@@ -6,7 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use clap::Args;
-use ebm_langevin::{ChainStart, EngineChoice, LangevinError};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::{ChainStart, LangevinError};
 
 use crate::advice::{command_line, shell_word};
 use crate::backend::{BackendName, BackendTask, dispatch};

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_energy_net::{NamedParameter, write_tensors};
-use ebm_langevin::{ChainRun, EngineChoice, NoiseStart, Ula};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::{ChainRun, NoiseStart, Ula};
 
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::SampleArguments;

@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ebm_langevin::{EngineChoice, LangevinError};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::LangevinError;
 
 use crate::advice::shell_word;
 use crate::aligned::aligned;

@@ -7,7 +7,8 @@ use burn::tensor::backend::AutodiffBackend;
 use clap::ValueEnum;
 use ebm_core::{StepSize, Temperature};
 use ebm_energy_net::NetConfig;
-use ebm_langevin::{EngineChoice, Kernel, Mala, Ula};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::{Kernel, Mala, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 

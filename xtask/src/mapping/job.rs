@@ -6,8 +6,8 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_energy_net::Net;
+use ebm_experiment::{AnyEngine, EngineChoice};
 use ebm_landscape::{BarrierSearch, Barriers, Diffusion, Grouping, Minimum, Surface};
-use ebm_langevin::{AnyEngine, EngineChoice};
 
 use super::gathering::{find_minima, gather};
 use super::pictures::write_sweep;

@@ -5,8 +5,9 @@ use std::path::Path;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{StepSize, Temperature};
 use ebm_energy_net::NetConfig;
+use ebm_experiment::EngineChoice;
 use ebm_landscape::Diffusion;
-use ebm_langevin::{EngineChoice, Ula};
+use ebm_langevin::Ula;
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 

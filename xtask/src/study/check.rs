@@ -2,7 +2,7 @@
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_data::DataConfig;
-use ebm_langevin::EngineChoice;
+use ebm_experiment::EngineChoice;
 
 use crate::backend::{BackendName, BackendTask, dispatch};
 use crate::cli::DataDirectory;

@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
-use ebm_langevin::EngineChoice;
+use ebm_experiment::EngineChoice;
 use ebm_trainer::{latest_checkpoint, read_checkpoint_info};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

@@ -2,7 +2,7 @@
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_benches::Chains;
-use ebm_langevin::EngineChoice;
+use ebm_experiment::EngineChoice;
 
 use super::plan::Planned;
 use crate::backend::{BackendName, BackendTask, dispatch};

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 use ebm_benches::Case;
-use ebm_langevin::EngineChoice;
+use ebm_experiment::EngineChoice;
 
 use crate::backend::BackendChoice;
 

@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{NoiseKey, Stream};
 use ebm_data::{Dataset, ImageSet};
-use ebm_langevin::{ChainRun, Engine, EngineChoice, NoiseStart};
+use ebm_experiment::EngineChoice;
+use ebm_langevin::{ChainRun, Engine, NoiseStart};
 use ebm_trainer::Learner;
 
 use super::arguments::BenchArguments;

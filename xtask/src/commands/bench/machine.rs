@@ -2,7 +2,7 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ebm_langevin::Instructions;
+use ebm_engine_cpu::Instructions;
 use serde::Serialize;
 
 /// The facts of this machine.

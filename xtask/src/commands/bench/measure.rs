@@ -5,7 +5,9 @@ use std::time::Instant;
 use burn::tensor::backend::AutodiffBackend;
 use burn::tensor::{Distribution, Tensor};
 use ebm_benches::Chains;
-use ebm_langevin::{AnyEngine, LangevinError, WorkingSet};
+use ebm_engine_cpu::WorkingSet;
+use ebm_experiment::AnyEngine;
+use ebm_langevin::LangevinError;
 
 use super::plan::Planned;
 use super::record::Endurance;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use ebm_langevin::WorkingSet;
+use ebm_engine_cpu::WorkingSet;
 
 use super::machine::Machine;
 use super::measure::median;

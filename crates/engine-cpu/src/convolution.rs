@@ -1,0 +1,260 @@
+//! Convolutions and their input gradients, piece by piece: transforms or copies around products.
+
+use crate::block::{Scratch, activated};
+use crate::gemm::{Epilogue, Packed, Product};
+use crate::plan::{Convolution, Method, Plan};
+use crate::vector::{LANES, Vectors};
+use crate::winograd::{Direction, Tiling, Transfer};
+
+/// Columns of a product that are transformed together; more reuse weights better, fewer stay in the cache.
+const COLUMNS: usize = 48;
+
+/// The pieces of tiles that a convolution is done in.
+struct Pieces {
+    count: usize,
+    size: usize,
+}
+
+impl Pieces {
+    fn new(count: usize, columns_each: usize) -> Self {
+        let size = (COLUMNS / columns_each).clamp(1, count.max(1));
+        // Even pieces: four tiles are cut as two and two, not three and one.
+        let size = count.div_ceil(count.div_ceil(size));
+        Self { count, size }
+    }
+
+    fn ranges(&self) -> impl Iterator<Item = std::ops::Range<usize>> + use<> {
+        let (count, size) = (self.count, self.size);
+        (0..count)
+            .step_by(size)
+            .map(move |start| start..(start + size).min(count))
+    }
+}
+
+fn tile_pieces(tiling: &Tiling, lanes: usize) -> Pieces {
+    let [down, across] = tiling.grid();
+    Pieces::new(down * across, lanes)
+}
+
+/// Values between the matrices of a transform; odd in cache lines, so that they do not all fall into one cache set.
+fn plane_stride(rows: usize, columns: usize) -> usize {
+    (rows * columns).next_multiple_of(2 * LANES) + LANES
+}
+
+/// Some tiles of a convolution: what their transforms have in common.
+pub(crate) struct TilePiece<'a> {
+    tiling: &'a Tiling,
+    lanes: usize,
+    tiles: std::ops::Range<usize>,
+}
+
+impl<'a> TilePiece<'a> {
+    /// All tiles, in pieces.
+    pub(crate) fn all(tiling: &'a Tiling, lanes: usize) -> impl Iterator<Item = Self> {
+        let ranges = tile_pieces(tiling, lanes).ranges();
+        ranges.map(move |tiles| Self {
+            tiling,
+            lanes,
+            tiles,
+        })
+    }
+
+    /// All tiles at once.
+    pub(crate) fn whole(tiling: &'a Tiling, lanes: usize) -> Self {
+        let [down, across] = tiling.grid();
+        Self {
+            tiling,
+            lanes,
+            tiles: 0..down * across,
+        }
+    }
+
+    /// Rows of each matrix of a transform of so many channels, and values from one matrix to the next.
+    pub(crate) fn extent(&self, direction: Direction, channels: usize) -> (usize, usize) {
+        let rows = match direction {
+            Direction::Gather | Direction::Scatter => {
+                channels * self.tiling.stride * self.tiling.stride
+            }
+            Direction::Finish | Direction::Spread => channels,
+        };
+        (rows, plane_stride(rows, self.columns()))
+    }
+
+    /// Columns of the products.
+    pub(crate) fn columns(&self) -> usize {
+        self.tiles.len() * self.lanes
+    }
+
+    /// A transform of the piece, without bias, activation and mask.
+    pub(crate) fn transfer<'b>(
+        &self,
+        direction: Direction,
+        channels: usize,
+        pixels: &'b mut [f32],
+        planes: &'b mut [f32],
+    ) -> Transfer<'b>
+    where
+        'a: 'b,
+    {
+        let (_, plane_stride) = self.extent(direction, channels);
+        Transfer {
+            tiling: self.tiling,
+            direction,
+            channels,
+            lanes: self.lanes,
+            tiles: self.tiles.clone(),
+            plane_stride,
+            pixels,
+            planes,
+            bias: &[],
+            slope: 1.0,
+            mask: None,
+        }
+    }
+
+    /// The product of every place of the transform.
+    fn multiply(&self, vectors: Vectors, weights: &[Packed], from: &[f32], to: &mut [f32]) {
+        let columns = self.columns();
+        let arch = vectors.product(columns);
+        for (place, weights) in weights.iter().enumerate() {
+            arch.dispatch(Product {
+                a: weights,
+                b: &from[place * plane_stride(weights.depth, columns)..],
+                b_stride: columns,
+                c: &mut to[place * plane_stride(weights.rows, columns)..],
+                c_stride: columns,
+                columns,
+                epilogue: Epilogue::None,
+                scratch: &mut [],
+            });
+        }
+    }
+}
+
+/// Values of scratch that a convolution needs: gathered, and products.
+pub(crate) fn convolution_scratch(convolution: &Convolution, lanes: usize) -> (usize, usize) {
+    match &convolution.method {
+        Method::Direct { .. } => (0, 0),
+        Method::Winograd {
+            tiling, forward, ..
+        } => {
+            let columns = tile_pieces(tiling, lanes).size * lanes;
+            let values = |rows| forward.len() * plane_stride(rows, columns);
+            (values(forward[0].depth), values(convolution.outputs))
+        }
+    }
+}
+
+pub(crate) fn convolve(
+    vectors: Vectors,
+    convolution: &Convolution,
+    lanes: usize,
+    input: &mut [f32],
+    output: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let Convolution {
+        inputs, outputs, ..
+    } = *convolution;
+    let Scratch {
+        gathered, products, ..
+    } = scratch;
+    let arch = vectors.lanes;
+    match &convolution.method {
+        Method::Direct { forward, .. } => {
+            let epilogue = activated(&convolution.bias, convolution.slope);
+            forward.run(arch, lanes, input, output, epilogue);
+        }
+        Method::Winograd {
+            tiling, forward, ..
+        } => {
+            for piece in TilePiece::all(tiling, lanes) {
+                arch.dispatch(piece.transfer(Direction::Gather, inputs, input, gathered));
+                piece.multiply(vectors, forward, gathered, products);
+                arch.dispatch(Transfer {
+                    bias: &convolution.bias,
+                    slope: convolution.slope,
+                    ..piece.transfer(Direction::Finish, outputs, output, products)
+                });
+            }
+        }
+    }
+}
+
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn convolve_backward(
+    vectors: Vectors,
+    convolution: &Convolution,
+    lanes: usize,
+    gradient: &mut [f32],
+    mask: Option<&[f32]>,
+    input_gradient: &mut [f32],
+    scratch: &mut Scratch,
+) {
+    let Convolution {
+        inputs, outputs, ..
+    } = *convolution;
+    let Scratch {
+        gathered, products, ..
+    } = scratch;
+    let arch = vectors.lanes;
+    match &convolution.method {
+        Method::Direct { backward, .. } => {
+            backward.run(arch, lanes, gradient, input_gradient, Epilogue::None);
+        }
+        Method::Winograd {
+            tiling, backward, ..
+        } => {
+            for piece in TilePiece::all(tiling, lanes) {
+                arch.dispatch(Transfer {
+                    slope: convolution.slope,
+                    mask,
+                    ..piece.transfer(Direction::Spread, outputs, gradient, products)
+                });
+                piece.multiply(vectors, backward, products, gathered);
+                arch.dispatch(piece.transfer(Direction::Scatter, inputs, input_gradient, gathered));
+            }
+        }
+    }
+}
+
+/// Whether the backward pass writes every pixel instead of adding to what is there.
+pub(crate) fn writes_all(convolution: &Convolution) -> bool {
+    match &convolution.method {
+        Method::Direct { .. } => true,
+        Method::Winograd { tiling, .. } => tiling.covers_input(),
+    }
+}
+
+/// The windows of every output pixel as columns, `[input, tap][output pixels][lanes]`; zeros for the padding.
+pub(crate) fn gather_columns(
+    plan: &Plan,
+    index: usize,
+    convolution: &Convolution,
+    lanes: usize,
+    input: &[f32],
+    columns: &mut [f32],
+) {
+    let Convolution {
+        kernel,
+        stride,
+        padding,
+        ..
+    } = *convolution;
+    let [_, height, width] = plan.shapes[index];
+    let [_, down, across] = plan.shapes[index + 1];
+    let rows = columns.chunks_exact_mut(down * across * lanes);
+    for (entry, row) in rows.enumerate() {
+        let (channel, tap) = (entry / (kernel * kernel), entry % (kernel * kernel));
+        for (pixel, to) in row.chunks_exact_mut(lanes).enumerate() {
+            let y = (pixel / across * stride + tap / kernel).wrapping_sub(padding);
+            let x = (pixel % across * stride + tap % kernel).wrapping_sub(padding);
+            if y < height && x < width {
+                let place = (channel * height + y) * width + x;
+                to.copy_from_slice(&input[place * lanes..][..lanes]);
+            } else {
+                to.fill(0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,416 @@
+//! Products of a packed matrix with columns: C[m][n] = Σₖ A[m][k] B[k][n], columns across SIMD lanes.
+//!
+//! A (the weights) is packed once a run into panels of a few rows, whose entries are broadcast; B and C keep their rows
+//! contiguous. A tile of rows × vectors of accumulators stays in registers over the whole sum, so that the two
+//! FMA units see independent work. The order of the sum never depends on where the columns are cut.
+
+use std::ops::Range;
+
+use pulp::{Simd, WithSimd};
+
+use crate::buffer::Buffer;
+use crate::vector::{LANES, check, load, prefetch, scalar, starts, store, unrolled};
+
+/// Rows of a panel. Instructions with 16 registers instead of 32 take it in two halves.
+const PANEL: usize = 8;
+
+/// How far ahead weights are asked for: hardware stops at the end of each page.
+const AHEAD: usize = 768;
+
+/// Whether the instructions have too few registers for a tile of a whole panel: AVX2 does; AVX-512 and NEON have 32,
+/// and scalar code spills either way.
+pub(crate) fn has_few_registers<S: Simd>() -> bool {
+    S::F32_LANES == 8
+}
+
+/// Entries of a column of B that are used together: what three vectors of them take leaves half of the nearest
+/// cache to the weights.
+const DEPTH: usize = 128;
+
+/// A matrix in panels: blocks of at most [`DEPTH`] columns; in each, panels of [`PANEL`] rows, then of 4 and
+/// of what is left; in each, column by column.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    pub(crate) rows: usize,
+    pub(crate) depth: usize,
+    /// Columns of a block; the last has what is left.
+    block: usize,
+    values: Buffer,
+}
+
+impl Packed {
+    /// Packs the matrix whose entries `entry(row, k)` gives.
+    pub(crate) fn new(rows: usize, depth: usize, entry: impl Fn(usize, usize) -> f32) -> Self {
+        let values = Buffer::zeros(rows * depth);
+        Self::in_blocks(rows, depth, block_of(depth), values, by_entry(entry))
+    }
+
+    /// Packs in a single block, however deep.
+    pub(crate) fn whole(rows: usize, depth: usize, entry: impl Fn(usize, usize) -> f32) -> Self {
+        let values = Buffer::zeros(rows * depth);
+        Self::in_blocks(rows, depth, depth.max(1), values, by_entry(entry))
+    }
+
+    /// Packs the matrix whose rows `row` gives into `values`.
+    pub(crate) fn from_rows<'r>(
+        [rows, depth]: [usize; 2],
+        values: Buffer,
+        row: impl Fn(usize) -> &'r [f32],
+    ) -> Self {
+        Self::in_blocks(rows, depth, block_of(depth), values, |panel| {
+            let height = panel.rows.len();
+            for (i, index) in panel.rows.enumerate() {
+                let to = panel.values[i..].iter_mut().step_by(height);
+                let from = &row(index)[panel.columns.clone()];
+                to.zip(from).for_each(|(to, from)| *to = *from);
+            }
+        })
+    }
+
+    /// Packs the matrix whose columns `column` gives into `values`.
+    pub(crate) fn from_columns<'r>(
+        [rows, depth]: [usize; 2],
+        values: Buffer,
+        column: impl Fn(usize) -> &'r [f32],
+    ) -> Self {
+        Self::in_blocks(rows, depth, block_of(depth), values, |panel| {
+            let height = panel.rows.len();
+            for (to, k) in panel.values.chunks_exact_mut(height).zip(panel.columns) {
+                to.copy_from_slice(&column(k)[panel.rows.clone()]);
+            }
+        })
+    }
+
+    fn in_blocks(
+        rows: usize,
+        depth: usize,
+        block: usize,
+        mut values: Buffer,
+        fill: impl Fn(Panel<'_>),
+    ) -> Self {
+        let mut rest = &mut values[..];
+        for start in (0..depth).step_by(block) {
+            let columns = start..(start + block).min(depth);
+            let mut row = 0;
+            while row < rows {
+                let height = panel_height(rows - row);
+                let (panel, others) = rest.split_at_mut(height * columns.len());
+                fill(Panel {
+                    values: panel,
+                    rows: row..row + height,
+                    columns: columns.clone(),
+                });
+                rest = others;
+                row += height;
+            }
+        }
+        Self {
+            rows,
+            depth,
+            block,
+            values,
+        }
+    }
+
+    /// First row, height and entries of each panel of a matrix packed as a whole.
+    pub(crate) fn panels(&self) -> impl Iterator<Item = (usize, usize, &[f32])> {
+        let mut row = 0;
+        std::iter::from_fn(move || {
+            let first = row;
+            let height = (first < self.rows).then(|| panel_height(self.rows - first))?;
+            row += height;
+            Some((
+                first,
+                height,
+                &self.values[first * self.depth..row * self.depth],
+            ))
+        })
+    }
+
+    /// The blocks, as ranges of columns.
+    fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
+        let (depth, block) = (self.depth, self.block);
+        (0..depth)
+            .step_by(block)
+            .map(move |start| start..(start + block).min(depth))
+    }
+
+    /// Bytes held.
+    pub(crate) fn bytes(&self) -> usize {
+        self.values.len() * size_of::<f32>()
+    }
+}
+
+/// A panel to be filled, `[columns][rows]`.
+struct Panel<'a> {
+    values: &'a mut [f32],
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+fn by_entry(entry: impl Fn(usize, usize) -> f32) -> impl Fn(Panel<'_>) {
+    move |panel| {
+        let places = panel
+            .columns
+            .flat_map(|k| panel.rows.clone().map(move |row| (row, k)));
+        let values = panel.values.iter_mut().zip(places);
+        values.for_each(|(value, (row, k))| *value = entry(row, k));
+    }
+}
+
+/// Columns of a block: as even as can be, at most [`DEPTH`].
+fn block_of(depth: usize) -> usize {
+    depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1)
+}
+
+fn panel_height(left: usize) -> usize {
+    if left >= PANEL {
+        PANEL
+    } else {
+        left.clamp(1, 4)
+    }
+}
+
+/// What happens to a sum before it is written.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Epilogue<'a> {
+    /// Nothing.
+    None,
+    /// Row i gets bias i added.
+    Bias(&'a [f32]),
+    /// Bias, then leaky ReLU of the slope.
+    BiasLeaky(&'a [f32], f32),
+    /// Plus the values laid out as C.
+    Plus(&'a [f32]),
+    /// Row i gets bias i added, and the values laid out as C.
+    BiasPlus(&'a [f32], &'a [f32]),
+    /// Times 1 where the stored activation (laid out as C) is positive, times the slope elsewhere.
+    Mask(&'a [f32], f32),
+}
+
+/// C = A·B with an epilogue.
+pub(crate) struct Product<'a> {
+    pub(crate) a: &'a Packed,
+    /// `[depth][columns]`, rows `b_stride` apart.
+    pub(crate) b: &'a [f32],
+    pub(crate) b_stride: usize,
+    /// `[rows][columns]`, rows `c_stride` apart.
+    pub(crate) c: &'a mut [f32],
+    pub(crate) c_stride: usize,
+    pub(crate) columns: usize,
+    pub(crate) epilogue: Epilogue<'a>,
+    /// Where columns of B whose rows lie far apart are brought together, [`Product::scratch`] values; else empty.
+    pub(crate) scratch: &'a mut [f32],
+}
+
+/// Vectors of columns that a tile has at most.
+pub(crate) const WIDEST: usize = 3;
+
+/// How many of the vectors that are left the next tile takes: three at a time, but four as two and two, because a lone
+/// vector leaves the FMA units waiting.
+pub(crate) fn tile_width(left: usize) -> usize {
+    if left == WIDEST + 1 {
+        2
+    } else {
+        left.min(WIDEST)
+    }
+}
+
+impl Product<'_> {
+    /// Values of scratch for a product of `depth` with rows `b_stride` apart. Rows that are a page or more apart
+    /// fall into the same few places of the nearest cache and would push each other out between panels.
+    pub(crate) fn scratch(depth: usize, b_stride: usize) -> usize {
+        const PAGE: usize = 1024;
+        if b_stride < PAGE {
+            0
+        } else {
+            depth.min(DEPTH) * WIDEST * LANES
+        }
+    }
+}
+
+impl WithSimd for Product<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(mut self, simd: S) {
+        let columns = self.columns;
+        check(columns >= S::F32_LANES);
+        let extent = |rows: usize, stride: usize| (rows - 1) * stride + columns;
+        let c_extent = extent(self.a.rows, self.c_stride);
+        check(extent(self.a.depth, self.b_stride) <= self.b.len() && c_extent <= self.c.len());
+        self.epilogue.check(self.a.rows, c_extent);
+        let vectors = starts::<S>(columns).count();
+        let mut first = 0;
+        while first < vectors {
+            let left = vectors - first;
+            let width = tile_width(left);
+            let start = |vector: usize| (vector * S::F32_LANES).min(columns - S::F32_LANES);
+            match width {
+                3 => self.panels::<S, 3>(simd, [start(first), start(first + 1), start(first + 2)]),
+                2 => self.panels::<S, 2>(simd, [start(first), start(first + 1)]),
+                _ => self.panels::<S, 1>(simd, [start(first)]),
+            }
+            first += width;
+        }
+    }
+}
+
+impl Product<'_> {
+    #[inline(always)]
+    fn panels<S: Simd, const N: usize>(&mut self, simd: S, columns: [usize; N]) {
+        let scratch = std::mem::take(&mut self.scratch);
+        for block in self.a.blocks() {
+            if scratch.is_empty() {
+                let b = Columns {
+                    values: self.b,
+                    stride: self.b_stride,
+                    first: columns.map(|column| block.start * self.b_stride + column),
+                };
+                self.all_rows::<S, N>(simd, block, b, columns);
+                continue;
+            }
+            let first: [usize; N] = std::array::from_fn(|vector| vector * S::F32_LANES);
+            let stride = N * S::F32_LANES;
+            check(scratch.len() >= block.len() * stride);
+            for (local, k) in block.clone().enumerate() {
+                for (to, column) in first.iter().zip(columns) {
+                    let value = load::<S>(self.b, k * self.b_stride + column);
+                    store::<S>(scratch, local * stride + to, value);
+                }
+            }
+            let b = Columns {
+                values: scratch,
+                stride,
+                first,
+            };
+            self.all_rows::<S, N>(simd, block, b, columns);
+        }
+        self.scratch = scratch;
+    }
+
+    #[inline(always)]
+    fn all_rows<S: Simd, const N: usize>(
+        &mut self,
+        simd: S,
+        block: Range<usize>,
+        b: Columns<'_, N>,
+        columns: [usize; N],
+    ) {
+        let rows = self.a.rows;
+        let mut row = 0;
+        while row < rows {
+            let height = panel_height(rows - row);
+            match height {
+                8 if N > 1 && has_few_registers::<S>() => {
+                    self.tile::<S, 8, 0, 4, N>(simd, row, &block, b, columns);
+                    self.tile::<S, 8, 4, 4, N>(simd, row, &block, b, columns);
+                }
+                8 => self.tile::<S, 8, 0, 8, N>(simd, row, &block, b, columns),
+                4 => self.tile::<S, 4, 0, 4, N>(simd, row, &block, b, columns),
+                3 => self.tile::<S, 3, 0, 3, N>(simd, row, &block, b, columns),
+                2 => self.tile::<S, 2, 0, 2, N>(simd, row, &block, b, columns),
+                _ => self.tile::<S, 1, 0, 1, N>(simd, row, &block, b, columns),
+            }
+            row += height;
+        }
+    }
+
+    /// Rows `FIRST..FIRST + M` of the panel of `P` rows from `row` on.
+    #[inline(always)]
+    fn tile<S: Simd, const P: usize, const FIRST: usize, const M: usize, const N: usize>(
+        &mut self,
+        simd: S,
+        row: usize,
+        block: &Range<usize>,
+        b: Columns<'_, N>,
+        columns: [usize; N],
+    ) {
+        let first = block.start * self.a.rows + row * block.len();
+        let panel = &self.a.values[first..first + P * block.len()];
+        let row = row + FIRST;
+        let mut sums = [[simd.splat_f32s(0.0); N]; M];
+        if block.start > 0 {
+            unrolled!(I < M, {
+                unrolled!(J < N, {
+                    sums[I][J] = load::<S>(self.c, (row + I) * self.c_stride + columns[J]);
+                });
+            });
+        }
+        let mut at = 0usize;
+        for weights in panel.chunks_exact(P) {
+            prefetch(weights, AHEAD);
+            let vectors = b
+                .first
+                .map(|first| load::<S>(b.values, at.wrapping_add(first)));
+            at = at.wrapping_add(b.stride);
+            unrolled!(I < M, {
+                let weight = simd.splat_f32s(weights[FIRST + I]);
+                unrolled!(J < N, {
+                    sums[I][J] = simd.mul_add_e_f32s(weight, vectors[J], sums[I][J]);
+                });
+            });
+        }
+        let is_last = block.end == self.a.depth;
+        unrolled!(I < M, {
+            unrolled!(J < N, {
+                let at = (row + I) * self.c_stride + columns[J];
+                let mut value = sums[I][J];
+                if is_last {
+                    value = self.epilogue.apply::<S>(simd, value, row + I, at);
+                }
+                store::<S>(self.c, at, value);
+            });
+        });
+    }
+}
+
+/// Some vectors of columns of B.
+#[derive(Clone, Copy)]
+struct Columns<'a, const N: usize> {
+    values: &'a [f32],
+    /// From one row to the next.
+    stride: usize,
+    /// Where each vector starts in the first row.
+    first: [usize; N],
+}
+
+impl Epilogue<'_> {
+    /// Whether it fits `rows` rows and offsets below `extent`.
+    #[inline(always)]
+    pub(crate) fn check(&self, rows: usize, extent: usize) {
+        match self {
+            Epilogue::Bias(bias) | Epilogue::BiasLeaky(bias, _) => check(bias.len() >= rows),
+            Epilogue::Mask(stored, _) | Epilogue::Plus(stored) => check(stored.len() >= extent),
+            Epilogue::BiasPlus(bias, stored) => {
+                check(bias.len() >= rows && stored.len() >= extent);
+            }
+            Epilogue::None => {}
+        }
+    }
+
+    /// What is written for the sum of `row` that goes to offset `at`.
+    #[inline(always)]
+    pub(crate) fn apply<S: Simd>(&self, simd: S, sum: S::f32s, row: usize, at: usize) -> S::f32s {
+        let zero = simd.splat_f32s(0.0);
+        match *self {
+            Epilogue::None => sum,
+            Epilogue::Bias(bias) => simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row))),
+            Epilogue::Plus(values) => simd.add_f32s(sum, load::<S>(values, at)),
+            Epilogue::BiasPlus(bias, values) => {
+                let sum = simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row)));
+                simd.add_f32s(sum, load::<S>(values, at))
+            }
+            Epilogue::BiasLeaky(bias, slope) => {
+                let sum = simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row)));
+                let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
+                simd.select_f32s(simd.greater_than_f32s(sum, zero), sum, scaled)
+            }
+            Epilogue::Mask(stored, slope) => {
+                let positive = simd.greater_than_f32s(load::<S>(stored, at), zero);
+                let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
+                simd.select_f32s(positive, sum, scaled)
+            }
+        }
+    }
+}

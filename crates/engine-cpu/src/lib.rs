@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+// Kernels count rows, columns and places; iterators would hide which is which.
+#![allow(clippy::needless_range_loop)]
+
+mod attention;
+mod attracted;
+mod block;
+mod buffer;
+mod chains;
+mod convolution;
+mod direct;
+mod elementwise;
+mod engine;
+mod exponential;
+mod gemm;
+mod landscape;
+mod metropolis;
+mod outer;
+mod parameters;
+mod plan;
+mod pool;
+mod schedule;
+mod transform;
+mod vector;
+mod winograd;
+
+pub use engine::{FusedEngine, Instructions, WorkingSet};

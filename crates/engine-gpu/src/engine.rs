@@ -1,0 +1,228 @@
+//! The engine for GPUs, written once for CUDA and wgpu.
+
+use std::num::NonZeroUsize;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::{Tensor, backend::AutodiffBackend};
+use cubecl::Runtime;
+use ebm_core::{Energy, Layered};
+
+use crate::bridge::{Bridge, BridgeTo, CubeTensors};
+use crate::device::{Device, Gpu, Options};
+use crate::layout::Layout;
+use crate::precision::CubePrecision;
+use ebm_langevin::{
+    ChainOutcome, ChainRun, Engine, LangevinError, LaunchedChains, LaunchedGradient,
+    ParameterGradient, PendingNumber,
+};
+
+/// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on the way.
+///
+/// Small nets of dense layers with leaky ReLU (the toy net of arXiv 1903.12370 is one) go up to a thousand steps a launch; images
+/// and wide nets take two launches a layer, nine a non-local block, and two for the step, from buffers that are there from the start. The chains
+/// are the same either way. The kernel is ULA; MALA is for the tensor engine.
+///
+/// It lacks convolutions with kernels beyond 5×5 that do not cover their image, activations that are not right after a convolution or a
+/// linear layer, and negative slopes. Where F or ∇F overflow, a state is not a number here that may be infinite elsewhere.
+///
+/// The noise is the project's own stream, computed in the kernel, so chains walk the paths of the other engines to rounding.
+///
+/// It also computes the gradient of the parameters, of the layers as they are described and always layer by layer, with products for the
+/// weights in f32.
+///
+/// Made [for a burn backend](Self::for_backend) of the same runtime it takes states and parameters where they are, leaves the final
+/// states there, and [launches](Engine::launch) without waiting. Made [on a device](Self::on) it works with any backend: states and
+/// parameters go over the host once a run.
+#[derive(Clone)]
+pub struct CubeEngine {
+    pub(crate) device: Arc<dyn Device>,
+    pub(crate) bridge: Option<Arc<dyn Bridge>>,
+    pub(crate) cancel: Option<Arc<AtomicBool>>,
+    pub(crate) options: Options,
+}
+
+impl std::fmt::Debug for CubeEngine {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("CubeEngine").finish_non_exhaustive()
+    }
+}
+
+impl CubeEngine {
+    /// On a device of a CubeCL runtime. Runtimes panic where there is no such device.
+    #[must_use]
+    pub fn on<R: Runtime>(device: &R::Device) -> Self {
+        Self {
+            device: Arc::new(Gpu::<R>::new(device)),
+            bridge: None,
+            cancel: None,
+            options: Options::default(),
+        }
+    }
+
+    /// On the device of a backend whose tensors it can use where they are: burn's `Cuda` and `Wgpu` with the feature `burn-cubecl`.
+    /// Runtimes panic where there is no such device.
+    #[must_use]
+    pub fn for_backend<B: AutodiffBackend<InnerBackend: CubeTensors>>(device: &B::Device) -> Self {
+        Self {
+            bridge: Some(Arc::new(BridgeTo::<B>(device.clone()))),
+            ..Self::on::<<B::InnerBackend as CubeTensors>::Runtime>(device)
+        }
+    }
+
+    /// Whether the engine has every layer of the net, for states of `[channels, height, width]`.
+    ///
+    /// # Errors
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Description`] what does not fit.
+    pub fn supports<E: Layered>(
+        &self,
+        energy: &E,
+        state_shape: [usize; 3],
+    ) -> Result<(), LangevinError> {
+        Layout::new(energy, state_shape, &*self.device, self.options).map(|_| ())
+    }
+
+    /// Bytes that the runtime has reserved on the device for whatever the calling thread computes there. It does not grow with the
+    /// number of steps.
+    ///
+    /// # Errors
+    /// [`LangevinError::Backend`] when the runtime does not tell.
+    pub fn reserved_memory(&self) -> Result<u64, LangevinError> {
+        self.device.reserved_memory()
+    }
+
+    /// How many units share a neuron when whole chains are run in a launch: 4, 2 or 1, the largest of these that is not more than
+    /// `units` and for which a cube has room. By default 4 where the runtime says that units can shuffle, else 1; asking for more on a
+    /// device that cannot fails when chains are run. It changes the order of sums and so the rounding.
+    #[must_use]
+    pub fn with_units_per_neuron(self, units: NonZeroUsize) -> Self {
+        let options = Options {
+            units_per_neuron: Some(units),
+            ..self.options
+        };
+        Self { options, ..self }
+    }
+
+    /// How many multiprocessors the device has, among which chains and products are divided. Only CUDA tells; otherwise 40 are assumed.
+    /// Cutting the products of chains changes no number; the gradient of weights is summed in other slices, and for small dense nets it
+    /// decides between the kernel for few chains and that for many, which round differently.
+    #[must_use]
+    pub fn with_multiprocessors(self, multiprocessors: NonZeroUsize) -> Self {
+        let options = Options {
+            multiprocessors: Some(multiprocessors),
+            ..self.options
+        };
+        Self { options, ..self }
+    }
+
+    /// The most chains that step together; more go one batch after the other, with the same result: bit for bit for chains where nets go
+    /// layer by layer, to rounding otherwise and for gradients of parameters. By default as many as fit into 1 GiB, and all of a small dense net.
+    #[must_use]
+    pub fn with_most_chains(self, chains: NonZeroUsize) -> Self {
+        let options = Options {
+            most_chains: Some(chains),
+            ..self.options
+        };
+        Self { options, ..self }
+    }
+
+    /// The precision of products' factors. TF32 and BF16 are for nets that go layer by layer, on devices with tensor cores for them, and
+    /// there for products of at least 16 rows, so not for the gradient of an image of three channels. Others are refused with
+    /// [`LangevinError::NoPrecision`].
+    #[must_use]
+    pub fn with_precision(self, precision: CubePrecision) -> Self {
+        let options = Options {
+            precision,
+            ..self.options
+        };
+        Self { options, ..self }
+    }
+
+    /// Gives up with [`LangevinError::Cancelled`] before the next thousand steps of a small dense net, or fifty of another, once `cancel` is true.
+    #[must_use]
+    pub fn cancelled_by(mut self, cancel: Arc<AtomicBool>) -> Self {
+        self.cancel = Some(cancel);
+        self
+    }
+}
+
+impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
+    fn name(&self) -> &'static str {
+        match self.options.precision {
+            CubePrecision::F32 => "cube",
+            CubePrecision::Tf32 => "cube-tf32",
+            CubePrecision::Bf16 => "cube-bf16",
+        }
+    }
+
+    fn run(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
+        let walked = self.walk::<B, E>(energy, initial, run, true)?;
+        let chains = walked.states.dims()[0];
+        let sum = walked.norms.read(&*self.device)?;
+        Ok(ChainOutcome {
+            states: walked.states,
+            gradient_magnitude: run.mean(sum, chains),
+            acceptance_rate: None,
+            energies: walked.energies,
+        })
+    }
+
+    fn launch(
+        &self,
+        energy: &E,
+        initial: Tensor<B::InnerBackend, 4>,
+        run: &ChainRun,
+    ) -> Result<LaunchedChains<B::InnerBackend>, LangevinError> {
+        let run = ChainRun {
+            final_energies: false,
+            ..*run
+        };
+        let walked = self.walk::<B, E>(energy, initial, &run, false)?;
+        let chains = walked.states.dims()[0];
+        let device = Arc::clone(&self.device);
+        Ok(LaunchedChains {
+            states: walked.states,
+            gradient_magnitude: PendingNumber::new(move || {
+                let sum = walked.norms.read(&*device)?;
+                Ok(run.mean(sum, chains))
+            }),
+        })
+    }
+
+    fn runs_ahead(&self) -> bool {
+        self.bridge.is_some()
+    }
+
+    fn parameter_gradient(
+        &self,
+        energy: &E,
+        states: &Tensor<B::InnerBackend, 4>,
+        weights: &[f32],
+    ) -> Result<Option<ParameterGradient>, LangevinError> {
+        match self.bridge {
+            Some(_) => Ok(None),
+            None => self.gradient_over_host::<B, E>(energy, states, weights),
+        }
+    }
+
+    fn launch_parameter_gradient(
+        &self,
+        energy: &E,
+        states: &Tensor<B::InnerBackend, 4>,
+        weights: &[f32],
+    ) -> Result<Option<LaunchedGradient<B::InnerBackend>>, LangevinError> {
+        match &self.bridge {
+            Some(bridge) => self.gradient_on_device::<B, E>(&**bridge, energy, states, weights),
+            None => Ok(None),
+        }
+    }
+}
+
+pub(crate) fn missing(what: &str) -> LangevinError {
+    LangevinError::NotCubed(what.to_owned())
+}
