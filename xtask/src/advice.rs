@@ -1,11 +1,21 @@
 //! What to do next, as words and commands that can be pasted.
 
 use std::path::Path;
+use std::sync::OnceLock;
 
+use ebm_experiment::config::{ConfigError, Origin};
+use ebm_experiment::{ExperimentConfig, ExperimentError, NextStep, RunFolder};
 use ebm_trainer::latest_checkpoint;
 
-use crate::config::ExperimentConfig;
-use crate::run_folder::RunFolder;
+/// The program the way it was called: `ebm`, or `cargo xtask` where cargo runs it from its workspace.
+pub(crate) fn program() -> &'static str {
+    static PROGRAM: OnceLock<&str> = OnceLock::new();
+    // Cargo tells a program that it runs which package it is of.
+    PROGRAM.get_or_init(|| match std::env::var("CARGO_PKG_NAME").as_deref() {
+        Ok(env!("CARGO_PKG_NAME")) => "cargo xtask",
+        _ => "ebm",
+    })
+}
 
 /// The path as one word of a shell command.
 pub(crate) fn shell_word(path: &Path) -> String {
@@ -23,26 +33,162 @@ pub(crate) fn command_line() -> String {
     let words = std::env::args_os()
         .skip(1)
         .map(|word| shell_word(word.as_ref()));
-    std::iter::once("cargo xtask".to_owned())
+    std::iter::once(program().to_owned())
         .chain(words)
         .collect::<Vec<_>>()
         .join(" ")
 }
 
-/// What to change when learning ran away.
-pub(crate) fn divergence_advice(config: &ExperimentConfig, folder: &RunFolder) -> String {
-    let epsilon = config.langevin.epsilon.get();
-    let mut advice = match latest_checkpoint(&folder.checkpoints()) {
-        Ok(checkpoint) => format!(
-            "The last checkpoint before that is {}.",
+/// The command for a next step.
+pub(crate) fn command(step: NextStep<'_>) -> Option<String> {
+    let program = program();
+    match step {
+        NextStep::Learn { config } => Some(format!(
+            "{program} experiment --config {}",
+            shell_word(config)
+        )),
+        NextStep::Diagnose { run } => Some(format!("{program} diagnose --run {}", shell_word(run))),
+        _ => None,
+    }
+}
+
+/// The message of an error, with the flags and commands that help.
+pub(crate) fn explain(error: &ExperimentError) -> String {
+    let program = program();
+    match error {
+        ExperimentError::Setting { setting, problem } => format!("{} {problem}", flag(setting)),
+        ExperimentError::Config(error) => explain_config(error),
+        ExperimentError::Occupied {
+            path,
+            problem,
+            can_resume: true,
+        } => {
+            let path = path.display();
+            format!(
+                "{path} {problem}; continue it with `--resume {path}`, or choose another folder with --out"
+            )
+        }
+        ExperimentError::Occupied { path, problem, .. } => {
+            format!(
+                "{} {problem}; choose another place with --out",
+                path.display()
+            )
+        }
+        ExperimentError::UnknownNet { path, problem } => {
+            format!(
+                "{} {problem}; name the net with --experiment NAME or --config FILE",
+                path.display()
+            )
+        }
+        ExperimentError::NoNet { average: true, .. } => {
+            format!("{error}; leave out --average, or learn with --set optimizer.averaging=0.9999")
+        }
+        ExperimentError::NoNet { folder, .. } | ExperimentError::NoCheckpoint { folder } => {
+            let config = shell_word(&folder.join("config.json"));
+            format!("{error}; learn one with `{program} experiment --config {config}`")
+        }
+        ExperimentError::NoSamples { folder } => {
+            let run = shell_word(folder);
+            format!("{error} with `{program} sample --run {run} --count 1000`")
+        }
+        ExperimentError::Complete { done, .. } => {
+            format!("{error}, such as `--iterations {}`", 2 * (*done).max(1))
+        }
+        ExperimentError::Unfit { checkpoint, .. } => format!(
+            "{error}\nTo go on from the checkpoint before, if there is one, delete the folder {} and resume again.",
             checkpoint.display()
         ),
-        Err(_) => "It ran away before the first checkpoint.".to_owned(),
-    };
-    if folder.report().is_file() {
-        advice += &format!(" Plots: {}", folder.report().display());
+        ExperimentError::Halted {
+            folder, checkpoint, ..
+        } => match checkpoint {
+            Some(checkpoint) => format!(
+                "{error}\nThe newest checkpoint is {}. When the cause is mended, go on with:\n  {}",
+                checkpoint.display(),
+                resume("experiment", folder)
+            ),
+            None => format!("{error}\nThere is no checkpoint yet."),
+        },
+        ExperimentError::Diverged { folder, .. } => format!("{error}{}", divergence_advice(folder)),
+        ExperimentError::Study { folder, .. } => format!(
+            "{error}. When the cause is mended, go on with:\n  {}",
+            resume("experiment", folder)
+        ),
+        ExperimentError::Variant { variant, error } => {
+            format!("variant \"{variant}\": {}", explain(error))
+        }
+        ExperimentError::Map(_) => format!(
+            "{error}. Flags that change it: --alpha, --alpha-range, --start, --chains, --gather-steps, --resolution"
+        ),
+        ExperimentError::RunawayChains => format!("{error} (--epsilon, --temp-factor)"),
+        error => error.to_string(),
     }
-    advice += "\nWhat usually helps, in a new run:";
+}
+
+fn explain_config(error: &ConfigError) -> String {
+    let program = program();
+    match error {
+        ConfigError::UnknownName { .. } => format!("{error}; for a file use --config FILE"),
+        ConfigError::Evaluation { .. } => {
+            format!("{error}; use `{program} sample` to run chains under a saved net")
+        }
+        ConfigError::Study { .. } => format!("{error} (`{program} experiment --list` shows both)"),
+        ConfigError::Contested { .. } => {
+            format!("{error}; --dry-run writes it as a file for --config")
+        }
+        ConfigError::Key {
+            origin: Origin::Override(_),
+            ..
+        }
+        | ConfigError::Override { .. } => format!("--set {error}"),
+        ConfigError::Variant {
+            origin,
+            variant,
+            error,
+        } => {
+            format!("{origin}, variant \"{variant}\": {}", explain_config(error))
+        }
+        error => error.to_string(),
+    }
+}
+
+/// The command that goes on in a folder.
+pub(crate) fn resume(command: &str, folder: &Path) -> String {
+    format!("{} {command} --resume {}", program(), shell_word(folder))
+}
+
+/// The flag of a setting.
+fn flag(setting: &str) -> String {
+    let name = match setting {
+        "temperature_factor" => "temp-factor",
+        setting => setting,
+    };
+    format!("--{}", name.replace('_', "-"))
+}
+
+/// What to change when learning ran away, as lines of their own.
+fn divergence_advice(folder: &Path) -> String {
+    let Ok(run) = RunFolder::open(folder) else {
+        return String::new();
+    };
+    let mut advice = match latest_checkpoint(&run.checkpoints()) {
+        Ok(checkpoint) => format!(
+            "\nThe last checkpoint before that is {}.",
+            checkpoint.display()
+        ),
+        Err(_) => "\nIt ran away before the first checkpoint.".to_owned(),
+    };
+    if run.report().is_file() {
+        advice += &format!(" Plots: {}", run.report().display());
+    }
+    if let Ok(config) = run.read_config() {
+        advice += &calmer_settings(&config);
+    }
+    advice
+}
+
+fn calmer_settings(config: &ExperimentConfig) -> String {
+    let epsilon = config.langevin.epsilon.get();
+    let mut advice = "\nWhat usually helps, in a new run:".to_owned();
     if !config.is_toy() {
         advice += &format!(
             "\n  more data noise, which gives flat regions of images a width: --set data_noise={}",
@@ -58,12 +204,12 @@ pub(crate) fn divergence_advice(config: &ExperimentConfig, folder: &RunFolder) -
     } else {
         String::new()
     };
-    advice += &format!(
-        "\n  a lower rate: --set optimizer.learning_rate={}{floor}\n  longer chains: --set langevin.steps={}",
-        handy(rate),
-        config.langevin.steps.saturating_mul(2)
-    );
     advice
+        + &format!(
+            "\n  a lower rate: --set optimizer.learning_rate={}{floor}\n  longer chains: --set langevin.steps={}",
+            handy(rate),
+            config.langevin.steps.saturating_mul(2)
+        )
 }
 
 /// A number with two digits, as one would type it: 0.06, 1e-4.
@@ -89,6 +235,17 @@ mod tests {
             (2e300, "2e300"),
         ] {
             assert_eq!(handy(number), text);
+        }
+    }
+
+    #[test]
+    fn settings_are_named_by_their_flags() {
+        for (setting, name) in [
+            ("chains", "--chains"),
+            ("data_of", "--data-of"),
+            ("temperature_factor", "--temp-factor"),
+        ] {
+            assert_eq!(flag(setting), name);
         }
     }
 

@@ -1,10 +1,13 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use ebm_experiment::EngineChoice;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use ebm_experiment::{EngineChoice, RunInfo, Source, Trained, TrainedSource};
 use ebm_langevin::NoiseStart;
+
+use crate::advice::program;
 
 use crate::backend::{BackendChoice, BackendName};
 use crate::commands::bench::BenchArguments;
@@ -15,24 +18,40 @@ use crate::commands::evaluate::EvaluateArguments;
 use crate::commands::map::MapArguments;
 use crate::commands::quality::QualityArguments;
 use crate::error::DriverError;
-use crate::run_folder::RunInfo;
-use crate::trained::TrainedArguments;
 
 /// Learn energy-based models with Langevin MCMC, watch what the sampler does, and sample from what was learned.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask", bin_name = "cargo xtask", version)]
+#[command(name = "ebm", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
     /// Write log lines as JSON (the level comes from RUST_LOG).
     #[arg(long, global = true)]
     pub(crate) log_json: bool,
+    /// Print errors only.
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
 }
 
 impl Cli {
-    pub(crate) fn is_quiet(&self) -> bool {
-        matches!(&self.command, Command::Experiment(arguments) if arguments.quiet)
+    /// Reads the command line of this process; ends it where there is nothing to do but to print help or what is wrong.
+    pub(crate) fn read() -> Self {
+        let matches = named_as_called(Self::command()).get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
+}
+
+/// Help and examples name the program the way it was called.
+fn named_as_called(command: clap::Command) -> clap::Command {
+    let name = program();
+    let command = command.bin_name(name);
+    command.mut_subcommands(|sub| match sub.get_after_help() {
+        Some(examples) => {
+            let examples = examples.to_string().replace("cargo xtask", name);
+            sub.after_help(examples)
+        }
+        None => sub,
+    })
 }
 
 #[derive(Debug, Subcommand)]
@@ -98,9 +117,6 @@ pub(crate) struct ExperimentArguments {
     pub(crate) backend: BackendArguments,
     #[command(flatten)]
     pub(crate) data: DataDirectory,
-    /// Print errors only.
-    #[arg(long)]
-    pub(crate) quiet: bool,
     /// Print the resolved config and the expected cost, and end.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) dry_run: bool,
@@ -125,8 +141,8 @@ pub(crate) struct SampleArguments {
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
     /// The noise that chains start from [default: that of the training, or uniform].
-    #[arg(long, value_enum)]
-    pub(crate) start: Option<StartName>,
+    #[arg(long, value_name = "NOISE", value_parser = one_of(NOISES, noise_name))]
+    pub(crate) start: Option<NoiseStart>,
     /// Seed of the chains.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -163,6 +179,12 @@ pub(crate) struct DataDirectory {
     pub(crate) data_dir: Option<PathBuf>,
 }
 
+impl DataDirectory {
+    pub(crate) fn folder(&self) -> Option<&Path> {
+        self.data_dir.as_deref()
+    }
+}
+
 /// What computes.
 #[derive(Debug, Args)]
 pub(crate) struct BackendArguments {
@@ -176,32 +198,8 @@ pub(crate) struct BackendArguments {
     /// images, with products rounded to mantissas of 10 and 7 bits, on the tensor cores of NVIDIA GPUs), tensor (burn's operations), or
     /// auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
     /// run that is resumed or diagnosed, if both compute on the CPU or both on a GPU].
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub(crate) engine: Option<EngineName>,
-}
-
-/// An engine by name.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum EngineName {
-    Auto,
-    Tensor,
-    Fused,
-    Cube,
-    CubeTf32,
-    CubeBf16,
-}
-
-impl From<EngineName> for EngineChoice {
-    fn from(name: EngineName) -> Self {
-        match name {
-            EngineName::Auto => Self::Auto,
-            EngineName::Tensor => Self::Tensor,
-            EngineName::Fused => Self::Fused,
-            EngineName::Cube => Self::Cube,
-            EngineName::CubeTf32 => Self::CubeTf32,
-            EngineName::CubeBf16 => Self::CubeBf16,
-        }
-    }
+    #[arg(long, value_name = "NAME", value_parser = one_of(EngineChoice::ALL, EngineChoice::name))]
+    pub(crate) engine: Option<EngineChoice>,
 }
 
 impl BackendArguments {
@@ -233,31 +231,112 @@ impl BackendArguments {
         let engine = self.engine.or_else(|| {
             // A run that moves to a GPU leaves the CPU's engine behind, and the other way round.
             earlier_backend.filter(|earlier| earlier.is_gpu() == backend.is_gpu())?;
-            let engine = EngineName::from_str(earlier?.1, false).ok()?;
+            let engine: EngineChoice = earlier?.1.parse().ok()?;
             // Tensor cores are CUDA's alone.
-            let is_possible = !matches!(engine, EngineName::CubeTf32 | EngineName::CubeBf16)
+            let is_possible = !matches!(engine, EngineChoice::CubeTf32 | EngineChoice::CubeBf16)
                 || matches!(backend, BackendName::Cuda(_));
             is_possible.then_some(engine)
         });
-        let engine = engine.map(EngineChoice::from).unwrap_or_default();
+        let engine = engine.unwrap_or_default();
         backend.check_engine(engine)?;
         Ok((backend, engine))
     }
 }
 
-/// Noise to start from.
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(crate) enum StartName {
-    Uniform,
-    Gaussian,
+/// Takes the name of one of `all`.
+pub(crate) fn one_of<T: Copy + Send + Sync + 'static>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let names: Vec<_> = all.iter().map(|value| name(*value)).collect();
+    PossibleValuesParser::new(names).map(move |given| {
+        let found = all.iter().find(|value| name(**value) == given);
+        // The parser before lets no other name through.
+        *found.unwrap_or(&all[0])
+    })
 }
 
-impl From<StartName> for NoiseStart {
-    fn from(name: StartName) -> Self {
-        match name {
-            StartName::Uniform => Self::Uniform,
-            StartName::Gaussian => Self::Gaussian,
+/// The noise that chains can start from, and its names.
+pub(crate) const NOISES: &[NoiseStart] = &[NoiseStart::Uniform, NoiseStart::Gaussian];
+
+pub(crate) fn noise_name(noise: NoiseStart) -> &'static str {
+    match noise {
+        NoiseStart::Uniform => "uniform",
+        NoiseStart::Gaussian => "gaussian",
+    }
+}
+
+/// Which net.
+#[derive(Debug, Args)]
+pub(crate) struct TrainedArguments {
+    /// A run folder: its newest weights are used.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["weights", "experiment", "config"])]
+    pub(crate) run: Option<PathBuf>,
+    /// A safetensors file or one of PyTorch's torch.save. A file that this program wrote knows its net; for others name the
+    /// experiment.
+    #[arg(long, value_name = "FILE", conflicts_with = "average")]
+    pub(crate) weights: Option<PathBuf>,
+    /// The named experiment that the weights belong to.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "weights",
+        conflicts_with = "config"
+    )]
+    pub(crate) experiment: Option<String>,
+    /// The experiment file that the weights belong to.
+    #[arg(long, value_name = "FILE", requires = "weights")]
+    pub(crate) config: Option<PathBuf>,
+    /// Use the average of the parameters over learning, of a run with `optimizer.averaging`.
+    #[arg(long)]
+    pub(crate) average: bool,
+}
+
+impl TrainedArguments {
+    /// The weights and the settings they belong to.
+    ///
+    /// # Errors
+    /// [`DriverError::Usage`] when no net is named; those of [`TrainedSource::find`].
+    pub(crate) fn find(&self) -> Result<Trained, DriverError> {
+        let source = match (&self.run, &self.weights) {
+            (Some(folder), _) => TrainedSource::Run {
+                folder: folder.clone(),
+                average: self.average,
+            },
+            (None, Some(file)) => TrainedSource::Weights {
+                file: file.clone(),
+                experiment: match (&self.experiment, &self.config) {
+                    (Some(name), _) => Some(Source::Named(name.clone())),
+                    (None, Some(file)) => Some(Source::File(file.clone())),
+                    (None, None) => None,
+                },
+            },
+            (None, None) => {
+                return Err(DriverError::Usage(
+                    "say which net: --run DIR or --weights FILE".into(),
+                ));
+            }
+        };
+        Ok(source.find()?)
+    }
+
+    /// The folder of a result: as asked for, or in the run folder, or here.
+    pub(crate) fn folder_for(&self, out: Option<&Path>, name: &str) -> PathBuf {
+        match (out, &self.run) {
+            (Some(out), _) => out.to_owned(),
+            (None, Some(run)) => run.join(name),
+            (None, None) => PathBuf::from(name),
         }
+    }
+}
+
+/// An experiment by name, or by its file.
+pub(crate) fn named_or_file(text: &str) -> Source {
+    let file = PathBuf::from(text);
+    if file.is_file() {
+        Source::File(file)
+    } else {
+        Source::Named(text.to_owned())
     }
 }
 
@@ -268,7 +347,7 @@ mod tests {
 
     fn resolved(
         backend: Option<&str>,
-        engine: Option<EngineName>,
+        engine: Option<EngineChoice>,
         earlier: Option<(&str, &str)>,
     ) -> Result<(String, EngineChoice), DriverError> {
         let backend = backend.map(|name| name.parse().unwrap());
@@ -304,15 +383,19 @@ mod tests {
             let found = resolved(asked, None, Some(earlier)).unwrap();
             assert_eq!(found, (backend.to_owned(), engine), "{asked:?} {earlier:?}");
         }
-        let asked = resolved(None, Some(EngineName::Tensor), Some(("cuda", "cube")));
+        let asked = resolved(None, Some(EngineChoice::Tensor), Some(("cuda", "cube")));
         assert_eq!(asked.unwrap(), ("cuda".to_owned(), Tensor));
         assert_eq!(
             resolved(None, None, None).unwrap(),
             ("flex".to_owned(), Auto)
         );
-        let asked = resolved(None, Some(EngineName::Fused), Some(("cuda", "cube")));
+        let asked = resolved(None, Some(EngineChoice::Fused), Some(("cuda", "cube")));
         assert!(matches!(asked, Err(DriverError::Usage(_))));
-        let asked = resolved(Some("flex"), Some(EngineName::Cube), Some(("cuda", "cube")));
+        let asked = resolved(
+            Some("flex"),
+            Some(EngineChoice::Cube),
+            Some(("cuda", "cube")),
+        );
         assert!(matches!(asked, Err(DriverError::Usage(_))));
     }
 }

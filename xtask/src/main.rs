@@ -1,47 +1,28 @@
-//! `cargo xtask`: experiments, samples, data and measurements from the command line.
+//! `ebm`: experiments, samples, data and measurements from the command line.
 
 mod advice;
 mod aligned;
-mod arrays;
 mod backend;
 mod cli;
 mod commands;
-mod comparison;
-mod config;
-mod diagnosis;
-mod digits;
 mod error;
-mod estimate;
-mod evaluation;
-mod job;
-mod json;
-mod landscape;
-mod learning;
 mod logging;
-mod mapping;
-mod npy;
-mod observers;
-mod quality;
-mod report;
-mod run_folder;
+mod progress;
+mod progress_log;
 mod stop;
-mod study;
-mod trained;
-mod trained_chains;
-mod work_folder;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use ebm_experiment::ExperimentError;
 
 use crate::cli::{Cli, Command};
 use crate::error::DriverError;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
-    let screen = logging::init(cli.log_json, cli.is_quiet());
+    let cli = Cli::read();
+    let screen = logging::init(cli.log_json, cli.quiet);
     let result = match cli.command {
-        Command::Experiment(arguments) => commands::experiment::run(arguments, &screen),
+        Command::Experiment(arguments) => commands::experiment::run(&arguments, &screen),
         Command::Sample(arguments) => commands::sample::run(&arguments, &screen),
         Command::Evaluate(arguments) => commands::evaluate::run(&arguments, &screen),
         Command::Map(arguments) => commands::map::run(&arguments, &screen),
@@ -56,7 +37,11 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // A stop that was asked for has already said how to go on.
-            if !matches!(error, DriverError::Interrupted) {
+            let is_stop = matches!(
+                error,
+                DriverError::Interrupted | DriverError::Experiment(ExperimentError::Stopped)
+            );
+            if !is_stop {
                 screen.say(&format!("error: {error}"));
             }
             ExitCode::from(error.exit_code())

@@ -1,5 +1,7 @@
 //! The choice of an engine at run time.
 
+use std::fmt;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -35,6 +37,16 @@ pub enum EngineChoice {
 }
 
 impl EngineChoice {
+    /// All of them.
+    pub const ALL: &[Self] = &[
+        Self::Auto,
+        Self::Tensor,
+        Self::Fused,
+        Self::Cube,
+        Self::CubeTf32,
+        Self::CubeBf16,
+    ];
+
     /// The name by which it is asked for.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -46,6 +58,28 @@ impl EngineChoice {
             Self::CubeTf32 => "cube-tf32",
             Self::CubeBf16 => "cube-bf16",
         }
+    }
+}
+
+impl fmt::Display for EngineChoice {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(self.name())
+    }
+}
+
+/// Takes [`EngineChoice::name`].
+impl FromStr for EngineChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.iter().find(|choice| choice.name() == text);
+        found.copied().ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|choice| choice.name()).collect();
+            format!(
+                "there is no engine \"{text}\"; the engines are {}",
+                names.join(", ")
+            )
+        })
     }
 }
 

@@ -4,8 +4,8 @@ use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream, Temperature};
 use ebm_landscape::{
-    BarrierSearch, Barriers, Descent, Diffusion, DisconnectivityTree, Grouping, Minimum,
-    StrengthSweep, Surface,
+    BarrierSearch, Barriers, Descent, Diffusion, DisconnectivityTree, EnergySurface, Grouping,
+    Minimum, StrengthSweep,
 };
 use ebm_langevin::TensorEngine;
 
@@ -25,7 +25,7 @@ impl<B: Backend> Energy<B> for FourWells {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let engine = TensorEngine::default();
     let device = Default::default();
-    let surface = Surface::<Autodiff<Flex>, _, _>::new(
+    let surface = EnergySurface::<Autodiff<Flex>, _, _>::new(
         &engine,
         &FourWells,
         Temperature::ONE,

@@ -1,7 +1,5 @@
 //! Barriers between basins, by pulls that grow until a way is found.
 
-use burn::tensor::backend::AutodiffBackend;
-use ebm_langevin::LandscapeEngine;
 use serde::{Deserialize, Serialize};
 
 use crate::grouping::pairs_of;
@@ -111,17 +109,13 @@ impl Barriers {
     ///
     /// # Errors
     /// As [`Diffusion::run`].
-    pub fn advance<B, E, G>(
+    pub fn advance(
         &mut self,
-        surface: &Surface<'_, B, E, G>,
+        surface: &dyn Surface,
         rows: &[f32],
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<bool, LandscapeError>
-    where
-        B: AutodiffBackend,
-        G: LandscapeEngine<B, E>,
-    {
+    ) -> Result<bool, LandscapeError> {
         /// The numbers of experiments before are those of groupings.
         const CALLS: u64 = 1 << 32;
 

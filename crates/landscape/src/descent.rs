@@ -1,9 +1,8 @@
 //! The way down from states to local minima of U, without noise.
 
-use burn::tensor::backend::AutodiffBackend;
-use ebm_langevin::LandscapeEngine;
 use serde::{Deserialize, Serialize};
 
+use crate::surface::count;
 use crate::{LandscapeError, Surface};
 
 /// Gradient descent that only ever goes down: a step of a state is taken if U falls by at least a quarter of what the slope
@@ -63,17 +62,9 @@ impl Descent {
     ///
     /// # Errors
     /// [`LandscapeError::Setting`], [`LandscapeError::States`], and the engine's.
-    pub fn run<B, E, G>(
-        &self,
-        surface: &Surface<'_, B, E, G>,
-        rows: &[f32],
-    ) -> Result<Vec<Minimum>, LandscapeError>
-    where
-        B: AutodiffBackend,
-        G: LandscapeEngine<B, E>,
-    {
+    pub fn run(&self, surface: &dyn Surface, rows: &[f32]) -> Result<Vec<Minimum>, LandscapeError> {
         self.check()?;
-        surface.count(rows)?;
+        count(surface, rows)?;
         let per_state = surface.state_size();
         let (energies, slopes) = surface.energies_and_slopes(rows.to_vec())?;
         let mut ways: Vec<Descending> = energies

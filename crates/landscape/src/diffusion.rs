@@ -2,14 +2,11 @@
 
 use std::collections::VecDeque;
 
-use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{NoiseKey, StepSize, Temperature};
-use ebm_langevin::{
-    ArrivalRule, Attraction, AttractionRun, LandscapeEngine, LangevinError, Way, WayEnd,
-};
+use ebm_langevin::{ArrivalRule, Attraction, AttractionRun, LangevinError, Way, WayEnd};
 use serde::{Deserialize, Serialize};
 
-use crate::surface::host;
+use crate::surface::count;
 use crate::{LandscapeError, Surface};
 
 /// How chains diffuse toward a target: Langevin dynamics on U(X)/τ + α‖X − X*‖₂
@@ -103,24 +100,20 @@ impl Diffusion {
     /// # Errors
     /// [`LandscapeError::Setting`], [`LandscapeError::NoSuchState`]; [`LangevinError::Cancelled`] when `walked` says so; the
     /// engine's.
-    pub fn run<B, E, G>(
+    pub fn run(
         &self,
-        surface: &Surface<'_, B, E, G>,
+        surface: &dyn Surface,
         rows: &[f32],
         attempts: &[Attempt],
         strength: f64,
         call: u64,
         walked: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<Vec<Crossing>, LandscapeError>
-    where
-        B: AutodiffBackend,
-        G: LandscapeEngine<B, E>,
-    {
+    ) -> Result<Vec<Crossing>, LandscapeError> {
         /// Steps between two looks at who has ended.
         const PIECE: u64 = 25;
 
         self.check()?;
-        let states = surface.count(rows)?;
+        let states = count(surface, rows)?;
         let (per_state, unit) = (surface.state_size(), surface.temperature().get());
         let indices = attempts
             .iter()
@@ -163,13 +156,7 @@ impl Diffusion {
                 .iter()
                 .flat_map(|walker| row(attempts[walker.attempt].to).iter().copied());
             let mut ways: Vec<Way> = walkers.iter().map(|walker| walker.way).collect();
-            let after = host(surface.engine().attract(
-                surface.energy(),
-                surface.tensor(from.collect()),
-                surface.tensor(to.collect()),
-                &mut ways,
-                &run,
-            )?);
+            let after = surface.attract(from.collect(), to.collect(), &mut ways, &run)?;
             run.first_step += PIECE;
             for ((walker, way), state) in walkers
                 .iter_mut()
@@ -210,19 +197,15 @@ impl Diffusion {
     ///
     /// # Errors
     /// As [`Self::run`].
-    pub fn pairs<B, E, G>(
+    pub fn pairs(
         &self,
-        surface: &Surface<'_, B, E, G>,
+        surface: &dyn Surface,
         rows: &[f32],
         pairs: &[(usize, usize)],
         strength: f64,
         call: u64,
         walked: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<Vec<Option<f64>>, LandscapeError>
-    where
-        B: AutodiffBackend,
-        G: LandscapeEngine<B, E>,
-    {
+    ) -> Result<Vec<Option<f64>>, LandscapeError> {
         self.check()?;
         let attempts: Vec<Attempt> = pairs.iter().flat_map(|pair| self.attempts(*pair)).collect();
         let crossings = self.run(surface, rows, &attempts, strength, call, walked)?;

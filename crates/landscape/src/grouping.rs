@@ -1,7 +1,5 @@
 //! Minima grouped into metastable basins.
 
-use burn::tensor::backend::AutodiffBackend;
-use ebm_langevin::LandscapeEngine;
 use serde::{Deserialize, Serialize};
 
 use crate::{Diffusion, LandscapeError, Minimum, Surface};
@@ -144,17 +142,13 @@ impl Grouping {
     ///
     /// # Errors
     /// [`LandscapeError::OtherMinima`] when there are more or fewer than at the beginning, and as [`Diffusion::run`].
-    pub fn advance<B, E, G>(
+    pub fn advance(
         &mut self,
-        surface: &Surface<'_, B, E, G>,
+        surface: &dyn Surface,
         minima: &[Minimum],
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<bool, LandscapeError>
-    where
-        B: AutodiffBackend,
-        G: LandscapeEngine<B, E>,
-    {
+    ) -> Result<bool, LandscapeError> {
         if minima.len() != self.joined.len() {
             return Err(LandscapeError::OtherMinima {
                 expected: self.joined.len(),
@@ -199,17 +193,13 @@ impl Grouping {
     /// directions, become one, the lowest barriers first. Representatives alone would leave a long valley in pieces, because the pull
     /// goes straight at its target, which may lie round a bend. A single arrival is not enough: among the many pairs of many basins
     /// some arrive by chance, and would join everything.
-    fn consolidate<B, E, G>(
+    fn consolidate(
         &mut self,
-        surface: &Surface<'_, B, E, G>,
+        surface: &dyn Surface,
         minima: &[Minimum],
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<bool, LandscapeError>
-    where
-        B: AutodiffBackend,
-        G: LandscapeEngine<B, E>,
-    {
+    ) -> Result<bool, LandscapeError> {
         let rows = Minimum::rows(minima);
         let mut pairs = pairs_of(&self.representatives);
         let nearest = nearest_members(&self.basins(), minima);

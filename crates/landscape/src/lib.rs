@@ -14,6 +14,6 @@ pub use descent::{Descent, Minimum};
 pub use diffusion::{Attempt, Crossing, Diffusion};
 pub use error::LandscapeError;
 pub use grouping::{Basin, Grouping, Joined};
-pub use surface::Surface;
+pub use surface::{EnergySurface, Surface};
 pub use sweep::{StrengthSweep, SweptPair};
 pub use tree::{DisconnectivityTree, Merge};

@@ -1,7 +1,5 @@
 //! How the strength of the pull decides what is a basin.
 
-use burn::tensor::backend::AutodiffBackend;
-use ebm_langevin::LandscapeEngine;
 use serde::{Deserialize, Serialize};
 
 use crate::{Diffusion, LandscapeError, Surface};
@@ -93,17 +91,13 @@ impl StrengthSweep {
     ///
     /// # Errors
     /// As [`Diffusion::run`].
-    pub fn advance<B, E, G>(
+    pub fn advance(
         &mut self,
-        surface: &Surface<'_, B, E, G>,
+        surface: &dyn Surface,
         rows: &[f32],
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<bool, LandscapeError>
-    where
-        B: AutodiffBackend,
-        G: LandscapeEngine<B, E>,
-    {
+    ) -> Result<bool, LandscapeError> {
         /// The numbers of experiments before are those of groupings and barriers.
         const CALLS: u64 = 1 << 33;
 

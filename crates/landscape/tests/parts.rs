@@ -253,7 +253,7 @@ fn ways_are_as_long_as_allowed_and_no_longer() {
         wave_number: 1.0,
     };
     let engine = TensorEngine::default();
-    let surface = Surface::<B, _, _>::new(
+    let surface = EnergySurface::<B, _, _>::new(
         &engine,
         &plain,
         // F is nothing against this unit.

@@ -201,9 +201,9 @@ fn make_readable(folder: &Path) {
 }
 
 pub(crate) fn restore<B, N, E>(
-    mut learner: Learner<B, N, E>,
+    learner: &mut Learner<B, N, E>,
     folder: &Path,
-) -> Result<Learner<B, N, E>, TrainerError>
+) -> Result<(), TrainerError>
 where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,
@@ -229,7 +229,7 @@ where
             "was made with other learning settings than the run's config; resume with the config as it was",
         ));
     }
-    learner.state.net = load_weights(learner.state.net, &folder.join(WEIGHTS))?;
+    learner.state.net = load_weights(learner.state.net.clone(), &folder.join(WEIGHTS))?;
     if let Some(average) = learner.state.average.take() {
         learner.state.average = Some(load_weights(average, &folder.join(AVERAGE))?);
     }
@@ -289,7 +289,7 @@ where
     learner.unread = None;
     learner.state.iteration = info.iteration;
     learner.state.learning_rate = info.learning_rate;
-    Ok(learner)
+    Ok(())
 }
 
 /// Every moment must have as many values as the parameter it is named after; returns the name of one that has not.

@@ -180,8 +180,9 @@ where
     ///
     /// # Errors
     /// [`TrainerError::Checkpoint`], [`TrainerError::Net`] or [`TrainerError::Io`] when it is damaged or of another run.
-    pub fn restore(self, folder: &Path) -> Result<Self, TrainerError> {
-        checkpoint::restore(self, folder)
+    pub fn restore(mut self, folder: &Path) -> Result<Self, TrainerError> {
+        checkpoint::restore(&mut self, folder)?;
+        Ok(self)
     }
 
     /// x⁺: a batch of data with noise ε_data, `[batch, channels, height, width]`.

@@ -7,6 +7,7 @@ mod config;
 mod difference;
 mod error;
 mod events;
+mod learn;
 mod learner;
 mod numbers;
 mod optimizer;
@@ -23,6 +24,7 @@ pub use checkpoint::{
 pub use config::{LangevinConfig, LearningConfig, Method, OptimizerConfig, TOY_BANK_SIZE};
 pub use error::{DivergenceCause, TrainerError};
 pub use events::{Event, Observer, ObserverError};
+pub use learn::Learn;
 pub use learner::Learner;
 pub use optimizer::{Gradients, Optimizer};
 pub use stabilisers::Stabilisers;

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
-use ebm_core::Energy;
 use ebm_diagnostics::IterationMetrics;
-use ebm_langevin::{Engine, LangevinError};
+use ebm_langevin::LangevinError;
 
-use crate::{Checkpoints, Event, Learner, LearnerView, Observer, TrainerError};
+use crate::{Checkpoints, Event, Learn, LearnerView, Observer, TrainerError};
 
 /// How learning ended without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,12 +93,7 @@ impl<'a> Trainer<'a> {
     /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from before.
     /// Any other error of the parts; where the learner's state is sound a checkpoint is written first.
     /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
-    pub fn run<B, N, E>(mut self, learner: &mut Learner<B, N, E>) -> Result<Outcome, TrainerError>
-    where
-        B: AutodiffBackend,
-        N: AutodiffModule<B> + Energy<B>,
-        E: Engine<B, N>,
-    {
+    pub fn run(mut self, learner: &mut dyn Learn) -> Result<Outcome, TrainerError> {
         learner.check_read()?;
         self.tell(&Event::Started {
             iteration: learner.iteration(),
@@ -149,16 +141,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// The next iteration, or as many as need not be read one by one; how many were done, and the numbers of those that are sound.
-    fn learn<B, N, E>(
+    fn learn(
         &self,
-        learner: &mut Learner<B, N, E>,
+        learner: &mut dyn Learn,
         metrics: &mut Vec<IterationMetrics>,
-    ) -> (u32, Result<(), TrainerError>)
-    where
-        B: AutodiffBackend,
-        N: AutodiffModule<B> + Energy<B>,
-        E: Engine<B, N>,
-    {
+    ) -> (u32, Result<(), TrainerError>) {
         let most = self.most_unread();
         if most <= 1 || !learner.runs_ahead() {
             return (1, learner.iterate().map(|read| metrics.push(read)));

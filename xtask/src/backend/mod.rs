@@ -11,7 +11,7 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::Layered;
 #[cfg(any(feature = "cuda", feature = "wgpu"))]
 use ebm_engine_gpu::CubeEngine;
-use ebm_experiment::{AnyEngine, EngineChoice};
+use ebm_experiment::{AnyEngine, Compute, EngineChoice, OnBackend};
 
 pub(crate) use self::choice::{BackendChoice, has_hardware, start};
 pub(crate) use self::name::BackendName;
@@ -25,6 +25,48 @@ pub(crate) trait BackendTask {
 
     /// Does it on backend `B`.
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<Self::Output, DriverError>;
+}
+
+/// The named backend, started.
+///
+/// # Errors
+/// [`DriverError::Usage`] when the build lacks it, [`DriverError::NoStart`] when the machine does.
+pub(crate) fn compute(name: BackendName) -> Result<Box<dyn Compute>, DriverError> {
+    start(name)?;
+    match name {
+        #[cfg(feature = "flex")]
+        BackendName::Flex => Ok(Box::new(OnBackend::<Autodiff<burn::backend::Flex>>::cpu(
+            name.to_string(),
+        ))),
+        #[cfg(feature = "ndarray")]
+        BackendName::Ndarray => Ok(Box::new(
+            OnBackend::<Autodiff<burn::backend::NdArray>>::cpu(name.to_string()),
+        )),
+        #[cfg(feature = "cuda")]
+        BackendName::Cuda(index) => {
+            let device = cubecl::cuda::CudaDevice::new(index.into());
+            Ok(on_gpu::<burn::backend::Cuda>(name, device))
+        }
+        #[cfg(feature = "wgpu")]
+        BackendName::Wgpu(adapter) | BackendName::Vulkan(adapter) => {
+            Ok(on_gpu::<burn::backend::Wgpu>(name, adapter.into()))
+        }
+        #[allow(unreachable_patterns)]
+        _ => Err(not_built(name)),
+    }
+}
+
+#[cfg(any(feature = "cuda", feature = "wgpu"))]
+fn on_gpu<B>(name: BackendName, device: B::Device) -> Box<dyn Compute>
+where
+    B: Backend + ebm_engine_gpu::CubeTensors,
+{
+    let cube = CubeEngine::for_backend::<Autodiff<B>>(&device);
+    Box::new(OnBackend::<Autodiff<B>>::gpu(
+        name.to_string(),
+        device,
+        cube,
+    ))
 }
 
 /// Waits for everything that was asked of a device.

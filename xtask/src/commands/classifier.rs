@@ -1,18 +1,14 @@
 //! `classifier train`: the digit classifier anew, from the embedded labels.
 
-use std::collections::HashMap;
 use std::path::PathBuf;
 
-use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
 use clap::{Args, Subcommand};
-use ebm_energy_net::save_weights;
+use ebm_experiment::check_new_file;
+use ebm_experiment::digits::TrainingSettings;
 
-use crate::backend::{BackendName, BackendTask, dispatch};
-use crate::digits::training::{TrainingSettings, digits, held_out_accuracy, train};
+use crate::backend::{BackendName, compute};
 use crate::error::DriverError;
 use crate::logging::Screen;
-use crate::run_folder::check_new_file;
 
 /// Arguments of `classifier`.
 #[derive(Debug, Args)]
@@ -45,51 +41,23 @@ pub(crate) enum ClassifierCommand {
 pub(crate) fn run(arguments: &ClassifierArguments, screen: &Screen) -> Result<(), DriverError> {
     let ClassifierCommand::Train { out, seed, epochs } = &arguments.command;
     check_new_file(out)?;
-    let job = TrainJob {
-        out: out.clone(),
-        settings: TrainingSettings {
-            seed: *seed,
-            epochs: *epochs,
-        },
-        screen,
+    let settings = TrainingSettings {
+        seed: *seed,
+        epochs: *epochs,
     };
-    dispatch(BackendName::default(), job)
-}
-
-struct TrainJob<'a> {
-    out: PathBuf,
-    settings: TrainingSettings,
-    screen: &'a Screen,
-}
-
-impl BackendTask for TrainJob<'_> {
-    type Output = ();
-
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<(), DriverError> {
-        let TrainingSettings { seed, epochs } = self.settings;
-        let digits = digits()?;
-        let mut progress = |epoch: u32, loss: f64| {
-            self.screen.tell(&format!(
-                "epoch {epoch} of {epochs}: mean loss {loss:.4} nats"
-            ));
-        };
-        let net = train::<B>(&digits, self.settings, &device, &mut progress)?.valid();
-        let (right, of) = held_out_accuracy(&net, &digits, &device);
-        let metadata = HashMap::from(
-            [
-                ("digits.seed", seed.to_string()),
-                ("digits.epochs", epochs.to_string()),
-                ("digits.held_out", of.to_string()),
-                ("digits.held_out_right", right.to_string()),
-            ]
-            .map(|(key, value)| (key.to_owned(), value)),
-        );
-        save_weights(&net, &self.out, metadata)?;
-        self.screen.tell(&format!(
-            "{right} of {of} held-out digits read right ({:.2} %)\nWeights: {}",
-            100.0 * right as f64 / of.max(1) as f64,
-            self.out.display()
+    let mut progress = |epoch: u32, loss: f64| {
+        screen.tell(&format!(
+            "epoch {epoch} of {epochs}: mean loss {loss:.4} nats"
         ));
-        Ok(())
-    }
+    };
+    let trained = compute(BackendName::default())?.train_classifier(settings, &mut progress)?;
+    trained.write(out)?;
+    screen.tell(&format!(
+        "{} of {} held-out digits read right ({:.2} %)\nWeights: {}",
+        trained.right,
+        trained.of,
+        100.0 * trained.right as f64 / trained.of.max(1) as f64,
+        out.display()
+    ));
+    Ok(())
 }

@@ -1,14 +1,13 @@
 //! `compare`: several runs on one page.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
+use ebm_experiment::compare;
 
-use crate::advice::shell_word;
-use crate::comparison::{ComparedRun, PAGE, write_page};
+use crate::advice::{program, shell_word};
 use crate::error::DriverError;
 use crate::logging::Screen;
-use crate::run_folder::create_free;
 
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
@@ -25,37 +24,12 @@ pub(crate) struct CompareArguments {
 }
 
 pub(crate) fn run(arguments: &CompareArguments, screen: &Screen) -> Result<(), DriverError> {
-    if let Some(out) = &arguments.out
-        && out.join(PAGE).exists()
-    {
-        return Err(DriverError::Usage(format!(
-            "{} already holds a comparison; choose another folder with --out",
-            out.display()
-        )));
-    }
-    let runs = arguments
-        .runs
-        .iter()
-        .map(|root| ComparedRun::open(root))
-        .collect::<Result<Vec<_>, _>>()?;
-    // Only now that every run can be read is anything created.
-    let out = match &arguments.out {
-        Some(out) => {
-            std::fs::create_dir_all(out).map_err(|error| DriverError::io(out, error))?;
-            out.clone()
-        }
-        None => create_free(Path::new("runs"), "compare")?,
-    };
     let folders: Vec<_> = arguments.runs.iter().map(|run| shell_word(run)).collect();
-    write_page(
-        &runs,
-        None,
-        format!("cargo xtask compare {}", folders.join(" ")),
-        &out,
-    )?;
-    for run in &runs {
-        screen.tell(&format!("{}: {}", run.name, run.verdict()));
+    let command = format!("{} compare {}", program(), folders.join(" "));
+    let comparison = compare(&arguments.runs, arguments.out.as_deref(), command, screen)?;
+    for run in &comparison.runs {
+        screen.tell(&format!("{}: {}", run.name, run.verdict(screen)));
     }
-    screen.tell(&format!("Comparison: {}", out.join(PAGE).display()));
+    screen.tell(&format!("Comparison: {}", comparison.page.display()));
     Ok(())
 }

@@ -12,7 +12,7 @@ const TEMPLATE: &str = "{prefix} {bar:24} {bytes}/{total_bytes}  {bytes_per_sec}
 pub(crate) fn run(arguments: &DataArguments, screen: &Screen) -> Result<(), DriverError> {
     let DataCommand::Fetch { name, data } = &arguments.command;
     let recipe = recipe(name).map_err(|error| DriverError::Usage(error.to_string()))?;
-    let directory = data_directory(data.data_dir.as_deref())?;
+    let directory = data_directory(data.folder())?;
     let bar = screen.bar(0, TEMPLATE);
     let fetched =
         Fetcher::from_environment()?.fetch(

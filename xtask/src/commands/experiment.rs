@@ -2,31 +2,32 @@
 
 use std::path::Path;
 
-use ebm_experiment::EngineChoice;
-use ebm_trainer::{CheckpointInfo, latest_checkpoint, read_checkpoint_info};
+use ebm_experiment::config::{Study, named, studies};
+use ebm_experiment::study::StudyFolder;
+use ebm_experiment::{
+    Compute, End, EngineChoice, ExperimentConfig, LearnedRun, LearningRun, Place, Source,
+    describe_cost, duration, load_data, rounded,
+};
+use ebm_trainer::Observer;
 
-use crate::advice::shell_word;
-use crate::backend::{BackendName, dispatch};
+use crate::advice::{resume as resume_command, shell_word};
+use crate::backend::compute;
 use crate::cli::ExperimentArguments;
 use crate::commands::study;
-use crate::config::{ExperimentConfig, Source, Study, named, studies};
 use crate::error::DriverError;
-use crate::estimate::{MeasureStep, describe};
-use crate::job::{Job, Place, load_data, unfit};
 use crate::logging::Screen;
-use crate::run_folder::RunFolder;
-use crate::stop::on_interrupt;
-use crate::study::StudyFolder;
+use crate::progress::ProgressView;
+use crate::progress_log::ProgressLog;
 
-pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(), DriverError> {
+pub(crate) fn run(arguments: &ExperimentArguments, screen: &Screen) -> Result<(), DriverError> {
     if arguments.list {
         return list(screen);
     }
     if let Some(folder) = &arguments.resume {
         if StudyFolder::is_at(folder) {
-            return study::resume(folder, &arguments, screen);
+            return study::resume(folder, arguments, screen);
         }
-        return resume(folder, &arguments, screen);
+        return resume(folder, arguments, screen);
     }
     let source = match (&arguments.name, &arguments.config) {
         (Some(name), _) => Source::Named(name.clone()),
@@ -46,26 +47,22 @@ pub(crate) fn run(arguments: ExperimentArguments, screen: &Screen) -> Result<(),
     let text = source.read()?;
     if Study::is_meant_by(&text) {
         let study = Study::parse(&source, &text, &overrides)?;
-        return study::start(&study, &arguments, screen);
+        return study::start(&study, arguments, screen);
     }
     let (config, name) = ExperimentConfig::parse(&source, &text, &overrides)?;
     let (backend, engine) = arguments.backend.resolve(None)?;
     if arguments.dry_run {
-        return dry_run(&config, backend, engine, screen);
+        return dry_run(&config, &*compute(backend)?, engine, screen);
     }
-    let dataset = load_data(&config.data, &arguments.data)?;
-    let job = Job {
-        experiment: name,
-        backend,
-        engine,
-        place: Place::New(arguments.out.as_deref()),
+    let run = LearningRun {
+        dataset: load_data(&config.data, arguments.data.folder())?,
         config,
-        dataset,
-        stop: on_interrupt(),
+        name,
+        engine,
+        place: Place::New(arguments.out.clone()),
         resumed_by: None,
-        screen,
     };
-    dispatch(backend, job)
+    learn(run, &*compute(backend)?, screen)
 }
 
 fn resume(
@@ -73,52 +70,63 @@ fn resume(
     arguments: &ExperimentArguments,
     screen: &Screen,
 ) -> Result<(), DriverError> {
-    let folder = RunFolder::open(root)?.locked()?;
-    let overrides: Vec<_> = arguments
-        .iterations
-        .map(|count| format!("iterations={count}"))
-        .into_iter()
-        .collect();
-    let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &overrides)?;
-    let done = checkpoint_to_resume(&folder)?.iteration;
-    // A run that could not write its results at the end, for a full disk perhaps, only does that.
-    if done > config.iterations || done == config.iterations && folder.has_results() {
-        return Err(DriverError::Usage(format!(
-            "{} already has {done} iterations of {}; to go on give a larger total, such as `--iterations {}`",
-            root.display(),
-            config.iterations,
-            2 * done.max(1)
-        )));
-    }
-    let dataset = load_data(&config.data, &arguments.data)?;
-    let earlier = folder.read_info()?;
-    let (backend, engine) = arguments.backend.resolve(Some(&earlier))?;
-    let job = Job {
-        experiment: earlier.experiment,
-        backend,
-        engine,
-        place: Place::Existing(folder),
-        config,
-        dataset,
-        stop: on_interrupt(),
-        resumed_by: None,
-        screen,
-    };
-    dispatch(backend, job)
+    let (mut run, info) = LearningRun::resume(root, arguments.iterations, arguments.data.folder())?;
+    let (backend, engine) = arguments.backend.resolve(Some(&info))?;
+    run.engine = engine;
+    learn(run, &*compute(backend)?, screen)
 }
 
-/// What the newest checkpoint says.
-fn checkpoint_to_resume(folder: &RunFolder) -> Result<CheckpointInfo, DriverError> {
-    let Ok(checkpoint) = latest_checkpoint(&folder.checkpoints()) else {
-        return Err(DriverError::RunFolder {
-            path: folder.root().to_owned(),
-            problem: format!(
-                "the run ended before its first checkpoint; start anew with `cargo xtask experiment --config {}`",
-                shell_word(&folder.config())
-            ),
-        });
+/// Learns with a bar, or where nobody sees bars with log lines.
+fn learn(run: LearningRun, compute: &dyn Compute, screen: &Screen) -> Result<(), DriverError> {
+    let chain_steps_each = run
+        .config
+        .langevin
+        .steps
+        .saturating_mul(run.config.batch_size as u64);
+    let mut observer: Box<dyn Observer> = if screen.has_no_bars() {
+        Box::new(ProgressLog::new(chain_steps_each))
+    } else {
+        Box::new(ProgressView::new(
+            screen,
+            run.config.iterations,
+            chain_steps_each,
+        ))
     };
-    read_checkpoint_info(&checkpoint).map_err(|error| unfit(error, &checkpoint))
+    let learned = run.learn(compute, screen, &mut [&mut *observer]);
+    drop(observer);
+    tell(&learned?, screen)
+}
+
+/// What came of a run, and how to go on.
+pub(crate) fn tell(learned: &LearnedRun, screen: &Screen) -> Result<(), DriverError> {
+    let resume = resume_command("experiment", &learned.resumed_by);
+    match learned.end {
+        End::Finished => {
+            screen.tell(&format!(
+                "\n{} iterations in {}, {} chain steps/s overall.",
+                learned.iterations,
+                duration(learned.seconds),
+                rounded(learned.chain_steps / learned.seconds.max(1e-9)),
+            ));
+            if let Some(summary) = &learned.summary {
+                screen.tell(&summary.to_string());
+            }
+            let folder = &learned.folder;
+            screen.tell(&format!(
+                "Results: {} — open {}",
+                folder.root().display(),
+                folder.report().display()
+            ));
+            return Ok(());
+        }
+        End::Stopped { iteration } => screen.say(&format!(
+            "Stopped after iteration {iteration}; the checkpoint is written. Go on with:\n  {resume}"
+        )),
+        End::StoppedBeforeReport => screen.say(&format!(
+            "Stopped before the report; learning is done and the net is written. Write the report with:\n  {resume}"
+        )),
+    }
+    Err(DriverError::Interrupted)
 }
 
 fn list(screen: &Screen) -> Result<(), DriverError> {
@@ -138,20 +146,24 @@ fn list(screen: &Screen) -> Result<(), DriverError> {
 
 fn dry_run(
     config: &ExperimentConfig,
-    backend: BackendName,
+    compute: &dyn Compute,
     engine: EngineChoice,
     screen: &Screen,
 ) -> Result<(), DriverError> {
     let json = serde_json::to_string_pretty(config)
         .map_err(|error| DriverError::Usage(error.to_string()))?;
     screen.tell(&json);
-    let measure = MeasureStep {
-        config,
-        backend,
-        engine,
-    };
-    let seconds_per_step = dispatch(backend, measure)?;
+    let seconds_per_step = compute.seconds_per_step(config, engine)?;
     // Beside the config, not in it: `--dry-run > my-experiment.json` gives a file that loads.
-    screen.say(&describe(config, seconds_per_step));
+    screen.say(&describe_cost(config, seconds_per_step));
     Ok(())
+}
+
+/// The command that starts a study anew, for a message.
+pub(crate) fn again(root: &Path) -> String {
+    format!(
+        "{} experiment --config {}",
+        crate::advice::program(),
+        shell_word(&root.join("study.json"))
+    )
 }

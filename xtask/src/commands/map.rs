@@ -1,28 +1,17 @@
 //! `map`: the metastable basins of a learned energy.
 
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
-use burn::tensor::backend::AutodiffBackend;
 use clap::Args;
-use ebm_experiment::EngineChoice;
-use ebm_langevin::{ChainStart, LangevinError};
+use ebm_experiment::evaluation::EvaluationStart;
+use ebm_experiment::mapping::{MOST_STEPS, MapFolder, MapOptions, Strength};
+use ebm_experiment::{ExperimentError, Map};
 
-use crate::advice::{command_line, shell_word};
-use crate::backend::{BackendName, BackendTask, dispatch};
-use crate::cli::{BackendArguments, DataDirectory};
-use crate::config::are_digits;
-use crate::diagnosis::short;
+use crate::advice::{command_line, resume as resume_command};
+use crate::backend::compute;
+use crate::cli::{BackendArguments, DataDirectory, TrainedArguments, named_or_file, one_of};
 use crate::error::DriverError;
-use crate::evaluation::{EvaluationStart, StartArguments, Starts, temperature};
 use crate::logging::Screen;
-use crate::mapping::{
-    Cost, MOST_STEPS, MapFolder, MapJob, Page, Settings, Start, State, Summary, batch,
-};
-use crate::stop::on_interrupt;
-use crate::trained::{Trained, TrainedArguments};
-use crate::trained_chains::MOST_NUMBERS;
 
 /// Arguments of `map`.
 #[derive(Debug, Args)]
@@ -46,7 +35,7 @@ pub(crate) struct MapArguments {
     pub(crate) resume: Option<PathBuf>,
     /// Where chains start: data, bank, uniform or gaussian; may be repeated [default: data, the bank of the run if it has one,
     /// and the noise that learning or its bank starts from].
-    #[arg(long, value_enum)]
+    #[arg(long, value_name = "START", value_parser = one_of(EvaluationStart::ALL, EvaluationStart::name))]
     pub(crate) start: Vec<EvaluationStart>,
     /// Start from the data of this named experiment or experiment file instead of the training's.
     #[arg(long, value_name = "NAME|FILE")]
@@ -100,310 +89,82 @@ pub(crate) struct MapArguments {
 
 pub(crate) fn run(arguments: &MapArguments, screen: &Screen) -> Result<(), DriverError> {
     let strength = arguments.strength()?;
-    match &arguments.resume {
-        Some(root) => resume(arguments, strength, MapFolder::open(root)?, screen),
-        None => start(arguments, strength, screen),
-    }
-}
-
-/// α and its range, as far as they were asked for.
-type Strength = (Option<f64>, Option<[f64; 2]>);
-
-fn start(arguments: &MapArguments, strength: Strength, screen: &Screen) -> Result<(), DriverError> {
-    let trained = arguments.trained.find()?;
-    let out = match (&arguments.out, &arguments.trained.run) {
-        (Some(out), _) => out.clone(),
-        (None, Some(run)) => run.join("map"),
-        (None, None) => PathBuf::from("map"),
-    };
-    MapFolder::check_free(&out)?;
-    let (backend, engine) = arguments.backend.resolve(None)?;
-    let mut settings = arguments.settings(&trained, strength)?;
-    let initial = arguments.draw(&trained, &mut settings.starts)?;
-    settings.backend = backend.to_string();
-    let prepare = Prepare {
-        trained: &trained,
-        settings: &mut settings,
-        initial: &initial,
-        backend,
-        engine,
-        screen,
-    };
-    dispatch(backend, prepare)?;
-    let state = State {
-        settings,
-        chain_steps: 0,
-        found: None,
-        sweep: None,
-        strength: None,
-        groupings: Vec::new(),
-        others: Vec::new(),
-        barriers: None,
-    };
-    // Before there is anything that Ctrl-C could leave half done.
-    let stop = on_interrupt();
-    let folder = MapFolder::create(&out, &state, &trained.weights, initial)?;
-    map(&folder, state, (backend, engine), stop, screen)
-}
-
-fn resume(
-    arguments: &MapArguments,
-    strength: Strength,
-    (folder, mut state): (MapFolder, State),
-    screen: &Screen,
-) -> Result<(), DriverError> {
-    if strength != (None, None) {
-        if !state.groupings.is_empty() {
-            return Err(DriverError::Usage(format!(
-                "{} has grouped minima with its α already; for another one map anew into another folder",
-                folder.root().display()
-            )));
+    let (folder, result) = match &arguments.resume {
+        Some(root) => {
+            let (folder, state) = MapFolder::open(root)?;
+            let earlier = (&state.settings.backend[..], &state.settings.engine[..]);
+            let (backend, engine) = arguments.backend.resolve_names(Some(earlier))?;
+            let compute = compute(backend)?;
+            let result = Map::resume(&folder, state, strength, (&*compute, engine), screen);
+            (root.clone(), result)
         }
-        (state.settings.alpha, state.settings.alpha_range) = strength;
-        (state.sweep, state.strength) = (None, None);
-    }
-    let earlier = (&state.settings.backend[..], &state.settings.engine[..]);
-    let (backend, engine) = arguments.backend.resolve_names(Some(earlier))?;
-    map(&folder, state, (backend, engine), on_interrupt(), screen)
-}
-
-/// From `state` to the end, with pictures and page.
-fn map(
-    folder: &MapFolder,
-    state: State,
-    (backend, engine): (BackendName, EngineChoice),
-    stop: Arc<AtomicBool>,
-    screen: &Screen,
-) -> Result<(), DriverError> {
-    let job = MapJob {
-        folder,
-        state,
-        backend,
-        engine,
-        stop,
-        screen,
+        None => {
+            let trained = arguments.trained.find()?;
+            let out = arguments
+                .trained
+                .folder_for(arguments.out.as_deref(), "map");
+            let (backend, engine) = arguments.backend.resolve(None)?;
+            let (options, data) = (arguments.options(strength), arguments.data.folder());
+            let compute = compute(backend)?;
+            let result = Map::start(&trained, &options, &out, data, (&*compute, engine), screen);
+            (out, result)
+        }
     };
-    let (state, minima) = match dispatch(backend, job) {
-        Err(DriverError::Langevin(LangevinError::Cancelled)) => {
+    let map = match result {
+        Err(ExperimentError::Stopped) => {
             screen.say(&format!(
-                "Stopped; all finished experiments are saved. Go on with:\n  cargo xtask map --resume {}",
-                shell_word(folder.root())
+                "Stopped; all finished experiments are saved. Go on with:\n  {}",
+                resume_command("map", &folder)
             ));
             return Err(DriverError::Interrupted);
         }
         result => result?,
     };
-    let summary = Summary::new(&state, &minima)?;
-    let page = Page {
-        state: &state,
-        minima: &minima,
-        summary: &summary,
-        folder,
-    };
-    page.write()?;
-    let (held, resolution) = (summary.strength.flat_distance, summary.gathering.resolution);
-    if held > resolution {
-        tracing::warn!(
-            "where U is flat, noise holds a chain {} from its target, farther than δ = {}, so chains may have failed that no barrier stopped; a lower --temp-factor or a larger --resolution would tell",
-            short(held),
-            short(resolution)
-        );
+    if let Some(doubt) = &map.doubt {
+        tracing::warn!("{doubt} (--temp-factor, --resolution)");
     }
     screen.tell(&format!(
         "\n{}\nMap: {} — open {}",
-        summary.sentence,
-        folder.root().display(),
-        folder.page().display()
+        map.summary.sentence,
+        map.folder.display(),
+        map.page.display()
     ));
     Ok(())
 }
 
 impl MapArguments {
-    fn strength(&self) -> Result<Strength, DriverError> {
-        if let Some(alpha) = self.alpha {
-            positive("--alpha", alpha)?;
-        }
-        let range = match self.alpha_range[..] {
-            [] => None,
-            [low, high] if low > 0.0 && high.is_finite() && low < high => Some([low, high]),
-            _ => {
-                let given: Vec<_> = self.alpha_range.iter().map(ToString::to_string).collect();
-                return Err(DriverError::Usage(format!(
+    /// How α is found, where something is said of it.
+    fn strength(&self) -> Result<Option<Strength>, DriverError> {
+        match (self.alpha, &self.alpha_range[..]) {
+            (Some(alpha), _) => Ok(Some(Strength::Alpha(alpha))),
+            (None, []) => Ok(None),
+            (None, &[low, high]) => Ok(Some(Strength::SweepOver([low, high]))),
+            (None, others) => {
+                let given: Vec<_> = others.iter().map(ToString::to_string).collect();
+                Err(DriverError::Usage(format!(
                     "--alpha-range {}: give two numbers > 0 with the smaller first, LOW,HIGH",
                     given.join(",")
-                )));
+                )))
             }
-        };
-        Ok((self.alpha, range))
+        }
     }
 
-    /// All but the words for the starts and what the engine is.
-    fn settings(
-        &self,
-        trained: &Trained,
-        (alpha, alpha_range): Strength,
-    ) -> Result<Settings, DriverError> {
-        let training_epsilon = trained.langevin.epsilon.get();
-        temperature(training_epsilon, self.temp_factor)?;
-        if let Some(resolution) = self.resolution {
-            positive("--resolution", resolution)?;
-        }
-        for multiple in &self.multiples {
-            positive("--multiples", *multiple)?;
-        }
-        let starts = self.starts(trained);
-        let size: usize = trained.state_shape.iter().product();
-        let count = self.chains as usize * starts.len();
-        if count.saturating_mul(size) > MOST_NUMBERS {
-            return Err(DriverError::Usage(format!(
-                "--chains {}: {count} chains are more than {MOST_NUMBERS} numbers; run fewer",
-                self.chains
-            )));
-        }
-        if count < 2 {
-            return Err(DriverError::Usage(
-                "--chains 1: a map needs two chains at least".into(),
-            ));
-        }
-        let default_steps = trained.langevin.steps.saturating_mul(100);
-        Ok(Settings {
-            weights: trained.weights.display().to_string(),
-            net: trained.net,
-            state_shape: trained.state_shape,
-            training_epsilon,
-            stabilisers: trained.stabilisers,
-            starts: starts
-                .into_iter()
-                .map(|start| Start {
-                    start,
-                    what: String::new(),
-                })
-                .collect(),
+    fn options(&self, strength: Option<Strength>) -> MapOptions {
+        MapOptions {
+            starts: self.start.clone(),
+            data_of: self.data_of.as_deref().map(named_or_file),
             chains: self.chains as usize,
-            gather_steps: self.gather_steps.unwrap_or(default_steps),
+            gather_steps: self.gather_steps,
             temperature_factor: self.temp_factor,
             resolution: self.resolution,
             patience: self.patience,
-            most_steps: MOST_STEPS,
             trials: self.trials,
-            batch: batch(size),
-            alpha,
-            alpha_range,
+            strength: strength.unwrap_or_default(),
             groupings: self.groupings as usize,
             multiples: self.multiples.clone(),
             graph_basins: self.graph_basins as usize,
-            is_digits: trained.data.as_ref().is_some_and(are_digits),
             seed: self.seed,
-            backend: String::new(),
-            engine: String::new(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
             command: command_line(),
-        })
-    }
-
-    /// The starts that were asked for, each once, or all that the net has.
-    fn starts(&self, trained: &Trained) -> Vec<EvaluationStart> {
-        let mut starts = self.start.clone();
-        if starts.is_empty() {
-            if trained.data.is_some() || self.data_of.is_some() {
-                starts.push(EvaluationStart::Data);
-            }
-            let arguments = self.start_arguments(EvaluationStart::Bank);
-            if self.drawing(trained, &arguments).has_bank() {
-                starts.push(EvaluationStart::Bank);
-            }
-            match trained.langevin.start {
-                ChainStart::Gaussian => starts.push(EvaluationStart::Gaussian),
-                // Banks are filled with it.
-                ChainStart::Uniform | ChainStart::Persistent => {
-                    starts.push(EvaluationStart::Uniform);
-                }
-                ChainStart::Data => {}
-            }
-            // Weights that learned from data which they do not name.
-            if starts.is_empty() {
-                starts.push(EvaluationStart::Uniform);
-            }
         }
-        let mut once = Vec::new();
-        for start in starts {
-            if !once.contains(&start) {
-                once.push(start);
-            }
-        }
-        once
-    }
-
-    /// Draws all initial states, and says of each start in words what it is.
-    fn draw(&self, trained: &Trained, starts: &mut [Start]) -> Result<Vec<f32>, DriverError> {
-        if self.data_of.is_some() && starts.iter().all(|it| it.start != EvaluationStart::Data) {
-            return Err(DriverError::Usage(
-                "--data-of names data to start from; leave it out, or add --start data".into(),
-            ));
-        }
-        let mut initial = Vec::new();
-        for start in starts {
-            let arguments = self.start_arguments(start.start);
-            let (what, states) = self.drawing(trained, &arguments).draw()?;
-            start.what = what;
-            initial.extend(states);
-        }
-        Ok(initial)
-    }
-
-    fn start_arguments(&self, start: EvaluationStart) -> StartArguments {
-        StartArguments {
-            start: Some(start),
-            states: None,
-            data_of: self
-                .data_of
-                .clone()
-                .filter(|_| start == EvaluationStart::Data),
-            chains: self.chains,
-        }
-    }
-
-    fn drawing<'a>(&'a self, trained: &'a Trained, arguments: &'a StartArguments) -> Starts<'a> {
-        Starts {
-            arguments,
-            trained,
-            run: self.trained.run.as_deref(),
-            data: &self.data,
-            seed: self.seed,
-        }
-    }
-}
-
-fn positive(flag: &str, value: f64) -> Result<(), DriverError> {
-    if value.is_finite() && value > 0.0 {
-        return Ok(());
-    }
-    Err(DriverError::Usage(format!(
-        "{flag} {value}: must be a finite number > 0"
-    )))
-}
-
-/// Checks that net, weights and engine go together before anything is written, and tells the cost.
-struct Prepare<'a> {
-    trained: &'a Trained,
-    settings: &'a mut Settings,
-    initial: &'a [f32],
-    backend: BackendName,
-    engine: EngineChoice,
-    screen: &'a Screen,
-}
-
-impl BackendTask for Prepare<'_> {
-    type Output = ();
-
-    fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<(), DriverError> {
-        let weights = &self.trained.weights;
-        let chains = self
-            .settings
-            .chains_on::<B>(weights, (self.backend, self.engine), device)?;
-        self.settings.engine = chains.landscape_engine_name().to_owned();
-        let cost = Cost::measure(&chains, self.settings, self.initial)?;
-        self.screen.tell(&cost.describe());
-        Ok(())
     }
 }

@@ -1,27 +1,19 @@
 //! `experiment` for a study: every variant is learned, diagnosed and put on one page.
 
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
-use ebm_experiment::EngineChoice;
-use ebm_langevin::LangevinError;
+use ebm_experiment::config::{CostEstimate, Study};
+use ebm_experiment::diagnosis::{StartName, default_folder};
+use ebm_experiment::study::{LEFT, StudyEvent, StudyFolder, StudyResult, StudyRun};
+use ebm_experiment::{Compute, EngineChoice, ExperimentConfig, ExperimentError, duration, rounded};
 
-use crate::advice::shell_word;
+use super::{diagnose, experiment};
+use crate::advice::resume as resume_command;
 use crate::aligned::aligned;
-use crate::backend::{BackendChoice, BackendName, dispatch};
-use crate::cli::{BackendArguments, DataDirectory, ExperimentArguments};
-use crate::commands::diagnose::{DiagnoseArguments, diagnose};
-use crate::comparison::{ComparedRun, PAGE, write_page};
-use crate::config::{CostEstimate, DiagnosisConfig, ExperimentConfig, Study};
-use crate::diagnosis::RECORD;
+use crate::backend::compute;
+use crate::cli::ExperimentArguments;
 use crate::error::DriverError;
-use crate::estimate::{MeasureStep, duration};
-use crate::job::{Job, Place, load_data};
 use crate::logging::Screen;
-use crate::observers::rounded;
-use crate::stop::on_interrupt;
-use crate::study::{LEFT, Progress, StudyFolder, StudyState, VariantResult, check_variants, table};
 
 /// Starts a study.
 pub(crate) fn start(
@@ -30,26 +22,14 @@ pub(crate) fn start(
     screen: &Screen,
 ) -> Result<(), DriverError> {
     let (backend, engine) = arguments.backend.resolve(None)?;
+    let compute = compute(backend)?;
     if arguments.dry_run {
-        return dry_run(study, backend, engine, screen);
+        return dry_run(study, &*compute, engine, screen);
     }
-    // What cannot be is better known now than when half of the variants are done.
-    check_variants(study, backend, engine, &arguments.data)?;
-    let (folder, state) = StudyFolder::create(arguments.out.as_deref(), study, backend, engine)?;
-    screen.tell(&format!(
-        "{}: {} variants → {}",
-        study.name,
-        state.variants.len(),
-        folder.root().display()
-    ));
-    let run = StudyRun::new(
-        folder,
-        study.config.diagnosis,
-        (backend, engine),
-        arguments,
-        screen,
-    );
-    run.to_end(state)
+    let out = arguments.out.as_deref();
+    with_run(&*compute, engine, arguments, screen, |run| {
+        run.start(study, out)
+    })
 }
 
 /// Goes on with the first variant that is not done.
@@ -60,40 +40,104 @@ pub(crate) fn resume(
 ) -> Result<(), DriverError> {
     if arguments.iterations.is_some() {
         return Err(DriverError::Usage(format!(
-            "--iterations cannot be changed in a study that has begun; start another with `cargo xtask experiment --config {} --iterations ...`",
-            shell_word(&root.join("study.json"))
+            "--iterations cannot be changed in a study that has begun; start another with `{} --iterations ...`",
+            experiment::again(root)
         )));
     }
     let (folder, config, state) = StudyFolder::open(root)?;
-    if state
-        .variants
-        .iter()
-        .all(|variant| variant.result.is_some())
-        && root.join(PAGE).is_file()
-    {
+    if state.is_complete() && folder.page().is_file() {
         return Err(DriverError::Usage(format!(
             "{} is complete: open {}",
             root.display(),
-            root.join(PAGE).display()
+            folder.page().display()
         )));
     }
-    let (backend, engine) = arguments
-        .backend
-        .resolve_names(Some((&state.backend, &state.engine)))?;
-    let run = StudyRun::new(
-        folder,
-        config.diagnosis,
-        (backend, engine),
-        arguments,
-        screen,
-    );
-    run.to_end(state)
+    let earlier = Some((&*state.backend, &*state.engine));
+    let (backend, engine) = arguments.backend.resolve_names(earlier)?;
+    with_run(&*compute(backend)?, engine, arguments, screen, |run| {
+        run.resume(&folder, config.diagnosis, state)
+    })
+}
+
+/// Runs a study and tells what came of it.
+fn with_run(
+    compute: &dyn Compute,
+    engine: EngineChoice,
+    arguments: &ExperimentArguments,
+    screen: &Screen,
+    work: impl FnOnce(&StudyRun<'_>) -> Result<StudyResult, ExperimentError>,
+) -> Result<(), DriverError> {
+    let told = |event: StudyEvent<'_>| match event {
+        StudyEvent::Learned(learned) => {
+            // A variant that has ended has nothing to go on with.
+            let _ = experiment::tell(learned, screen);
+        }
+        StudyEvent::Diagnosed(diagnosis, folder) => diagnose::tell(diagnosis, folder, screen),
+    };
+    let command = |run: &Path, from: &[StartName], engine: &str| {
+        diagnose::Repeat {
+            run,
+            average: false,
+            from,
+            seed: 1,
+            backend: compute.name(),
+            engine,
+            out: &default_folder(run),
+        }
+        .command(None)
+    };
+    let run = StudyRun {
+        compute,
+        engine,
+        data_directory: arguments.data.folder(),
+        supervisor: screen,
+        diagnosis_command: &command,
+        told: &told,
+    };
+    let result = match work(&run) {
+        Err(ExperimentError::StudyStopped { folder }) => {
+            screen.say(&format!(
+                "Stopped. Go on with:\n  {}",
+                resume_command("experiment", &folder)
+            ));
+            return Err(DriverError::Interrupted);
+        }
+        result => result?,
+    };
+    tell(&result, screen)
+}
+
+fn tell(result: &StudyResult, screen: &Screen) -> Result<(), DriverError> {
+    let rows = [
+        std::slice::from_ref(&result.table.header),
+        &result.table.rows,
+    ]
+    .concat();
+    screen.tell("");
+    for run in &result.runs {
+        screen.tell(&format!("{}: {}", run.name, run.verdict(screen)));
+    }
+    screen.tell(&format!("\n{}", aligned(&rows, LEFT)));
+    screen.tell(&format!(
+        "Study: {} — open {}",
+        result.folder.display(),
+        result.page.display()
+    ));
+    if result.failed.is_empty() {
+        return Ok(());
+    }
+    Err(ExperimentError::Study {
+        folder: result.folder.clone(),
+        failed: result.failed.clone(),
+        of: result.table.rows.len(),
+    }
+    .into())
 }
 
 /// Prints the study and what it costs.
 fn dry_run(
     study: &Study,
-    backend: BackendName,
+    compute: &dyn Compute,
     engine: EngineChoice,
     screen: &Screen,
 ) -> Result<(), DriverError> {
@@ -112,12 +156,7 @@ fn dry_run(
         let seconds = match known {
             Some(seconds) => seconds,
             None => {
-                let measure = MeasureStep {
-                    config,
-                    backend,
-                    engine,
-                };
-                let seconds = dispatch(backend, measure)? / config.batch_size as f64;
+                let seconds = compute.seconds_per_step(config, engine)? / config.batch_size as f64;
                 measured.push((config, seconds));
                 seconds
             }
@@ -141,208 +180,4 @@ fn dry_run(
     }
     screen.say(&format!("Expected time of the chains: {}", duration(total)));
     Ok(())
-}
-
-/// A study on its way.
-struct StudyRun<'a> {
-    folder: StudyFolder,
-    diagnosis: DiagnosisConfig,
-    backend: BackendName,
-    engine: EngineChoice,
-    data: &'a DataDirectory,
-    stop: Arc<AtomicBool>,
-    screen: &'a Screen,
-}
-
-impl<'a> StudyRun<'a> {
-    fn new(
-        folder: StudyFolder,
-        diagnosis: DiagnosisConfig,
-        (backend, engine): (BackendName, EngineChoice),
-        arguments: &'a ExperimentArguments,
-        screen: &'a Screen,
-    ) -> Self {
-        Self {
-            folder,
-            diagnosis,
-            backend,
-            engine,
-            data: &arguments.data,
-            stop: on_interrupt(),
-            screen,
-        }
-    }
-
-    fn to_end(&self, mut state: StudyState) -> Result<(), DriverError> {
-        let count = state.variants.len();
-        for index in 0..count {
-            let variant = &state.variants[index];
-            if variant.result.is_some() {
-                continue;
-            }
-            let name = variant.name.clone();
-            self.screen
-                .tell(&format!("\n[{} of {count}] {name}", index + 1));
-            let outcome = self.variant(&state.name, &name);
-            let variant = &mut state.variants[index];
-            match outcome {
-                Ok(result) => {
-                    variant.result = Some(result);
-                    variant.failed = None;
-                }
-                Err(DriverError::Interrupted) => return Err(DriverError::Interrupted),
-                // The others need not wait for this one to be mended.
-                Err(error) => {
-                    self.screen.say(&format!("{name} failed: {error}"));
-                    variant.failed = Some(error.to_string());
-                }
-            }
-            self.folder.write_state(&state)?;
-        }
-        self.compare(&state)?;
-        self.tell_failed(&state)
-    }
-
-    fn variant(&self, study: &str, name: &str) -> Result<VariantResult, DriverError> {
-        self.learn(study, name)?;
-        let not_diagnosed = self.diagnose(name)?;
-        let run = ComparedRun::open(&self.folder.run(name))?;
-        Ok(VariantResult::of(&run, not_diagnosed))
-    }
-
-    fn tell_failed(&self, state: &StudyState) -> Result<(), DriverError> {
-        let failed: Vec<_> = state
-            .variants
-            .iter()
-            .filter(|variant| variant.failed.is_some())
-            .map(|variant| variant.name.as_str())
-            .collect();
-        if failed.is_empty() {
-            return Ok(());
-        }
-        Err(DriverError::Study(format!(
-            "{} of {} variants failed: {}. When the cause is mended, go on with:\n  cargo xtask experiment --resume {}",
-            failed.len(),
-            state.variants.len(),
-            failed.join(", "),
-            shell_word(self.folder.root())
-        )))
-    }
-
-    /// Learns a variant to its end. To run away is one of the ends.
-    fn learn(&self, study: &str, variant: &str) -> Result<(), DriverError> {
-        self.check_stop()?;
-        let (folder, progress, config) = self.folder.progress(variant)?;
-        let place = match progress {
-            Progress::Learned | Progress::RanAway => return Ok(()),
-            Progress::Prepared => Place::Prepared(folder.locked()?),
-            Progress::Begun => Place::Existing(folder.locked()?),
-        };
-        let job = Job {
-            dataset: load_data(&config.data, self.data)?,
-            config,
-            experiment: format!("{study}/{variant}"),
-            backend: self.backend,
-            engine: self.engine,
-            place,
-            stop: Arc::clone(&self.stop),
-            resumed_by: Some(self.folder.root()),
-            screen: self.screen,
-        };
-        match dispatch(self.backend, job) {
-            Err(DriverError::Diverged { error, .. }) => {
-                self.screen.tell(&format!("{variant}: {error}"));
-                Ok(())
-            }
-            result => result,
-        }
-    }
-
-    /// Diagnoses a variant that has learned to its last iteration; returns why that is not possible, if it is not.
-    fn diagnose(&self, variant: &str) -> Result<Option<String>, DriverError> {
-        let (folder, progress, _) = self.folder.progress(variant)?;
-        let is_done = folder.root().join("diagnosis").join(RECORD).is_file();
-        if progress == Progress::RanAway || is_done {
-            return Ok(None);
-        }
-        self.check_stop()?;
-        let arguments = DiagnoseArguments {
-            average: false,
-            run: folder.root().to_owned(),
-            chains: self.diagnosis.chains,
-            multiple: self.diagnosis.multiple,
-            from: Vec::new(),
-            seed: 1,
-            out: None,
-            backend: BackendArguments {
-                backend: Some(BackendChoice::Named(self.backend)),
-                engine: None,
-            },
-            data: DataDirectory {
-                data_dir: self.data.data_dir.clone(),
-            },
-        };
-        match diagnose(&arguments, || Arc::clone(&self.stop), self.screen) {
-            Err(DriverError::Langevin(LangevinError::Cancelled)) => Err(self.stopped()),
-            // Chains that cannot be compared, such as those that all fell into one state, leave the other axis.
-            Err(DriverError::Diagnostics(error)) if error.lies_in_the_values() => {
-                tracing::warn!("{variant} is not diagnosed: {error}");
-                Ok(Some(error.to_string()))
-            }
-            result => result.map(|()| None),
-        }
-    }
-
-    /// The page and the table.
-    fn compare(&self, state: &StudyState) -> Result<(), DriverError> {
-        let root = self.folder.root();
-        let mut runs = Vec::new();
-        for variant in &state.variants {
-            match ComparedRun::open(&self.folder.run(&variant.name)) {
-                Ok(mut run) => {
-                    run.name.clone_from(&variant.name);
-                    runs.push(run);
-                }
-                Err(error) if variant.failed.is_some() => {
-                    tracing::warn!("{} is not on the page: {error}", variant.name);
-                }
-                Err(error) => return Err(error),
-            }
-        }
-        let table = table(state);
-        let rows = [std::slice::from_ref(&table.header), &table.rows].concat();
-        let command = format!(
-            "cargo xtask experiment --config {}",
-            shell_word(&root.join("study.json"))
-        );
-        write_page(&runs, Some(table), command, root)?;
-        self.screen.tell("");
-        for run in &runs {
-            self.screen
-                .tell(&format!("{}: {}", run.name, run.verdict()));
-        }
-        self.screen.tell(&format!("\n{}", aligned(&rows, LEFT)));
-        self.screen.tell(&format!(
-            "Study: {} — open {}",
-            root.display(),
-            root.join(PAGE).display()
-        ));
-        Ok(())
-    }
-
-    fn check_stop(&self) -> Result<(), DriverError> {
-        if self.stop.load(Ordering::Relaxed) {
-            return Err(self.stopped());
-        }
-        Ok(())
-    }
-
-    /// Says how to go on.
-    fn stopped(&self) -> DriverError {
-        self.screen.say(&format!(
-            "Stopped between two results. Go on with:\n  cargo xtask experiment --resume {}",
-            shell_word(self.folder.root())
-        ));
-        DriverError::Interrupted
-    }
 }

@@ -4,17 +4,17 @@
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData, activation::log_softmax, backend::Backend};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream, Temperature};
-use ebm_landscape::{Descent, Diffusion, Grouping, Minimum, Surface};
+use ebm_landscape::{Descent, Diffusion, EnergySurface, Grouping, Minimum};
 use ebm_langevin::TensorEngine;
 
 pub type B = Autodiff<Flex>;
-pub type Mapped<'a, E> = Surface<'a, B, E, TensorEngine>;
+pub type Mapped<'a, E> = EnergySurface<'a, B, E, TensorEngine>;
 
 pub fn surface<'a, E>(engine: &'a TensorEngine, energy: &'a E, dimensions: usize) -> Mapped<'a, E>
 where
     E: Energy<B> + Sync,
 {
-    Surface::new(
+    EnergySurface::new(
         engine,
         energy,
         Temperature::ONE,

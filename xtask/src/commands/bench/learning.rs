@@ -16,8 +16,8 @@ use super::measure::median;
 use super::plan::Planned;
 use super::record::LearningRecord;
 use crate::backend::{BackendName, BackendTask, dispatch, synchronise};
-use crate::config::{ExperimentConfig, Source};
 use crate::error::DriverError;
+use ebm_experiment::{ExperimentConfig, Source};
 
 /// Fewer say little.
 const FEWEST: usize = 3;

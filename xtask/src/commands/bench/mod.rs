@@ -28,7 +28,7 @@ use crate::advice::shell_word;
 use crate::backend::{BackendName, quietly};
 use crate::error::DriverError;
 use crate::logging::Screen;
-use crate::run_folder::locked_version;
+use ebm_experiment::{ExperimentError, locked_version};
 
 const TEMPLATE: &str = "{msg:40} {bar:24} {pos}/{len}";
 
@@ -216,7 +216,9 @@ impl Bench<'_> {
             Err(error) => error,
         };
         let list = match &error {
-            DriverError::Langevin(error) if error.is_lacking() => &mut self.record.skipped,
+            DriverError::Experiment(ExperimentError::Langevin(error)) if error.is_lacking() => {
+                &mut self.record.skipped
+            }
             _ => {
                 tracing::warn!("{what}: {error}");
                 &mut self.record.failed

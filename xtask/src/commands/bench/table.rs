@@ -2,7 +2,7 @@
 
 use super::record::{CaseRecord, PeerRecord, Record};
 use crate::aligned::aligned;
-use crate::observers::rounded;
+use ebm_experiment::rounded;
 
 /// Columns of names.
 const LEFT: &[usize] = &[0, 2];

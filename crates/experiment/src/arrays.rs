@@ -1,0 +1,156 @@
+//! Samples and features that come from files.
+
+use std::path::Path;
+
+use ebm_energy_net::{NamedParameter, read_tensors};
+
+use crate::ExperimentError;
+use crate::digits::DigitImages;
+use crate::npy::parse_npy;
+
+/// An array of numbers with its shape.
+pub(crate) struct Array {
+    pub(crate) shape: Vec<usize>,
+    pub(crate) values: Vec<f32>,
+}
+
+/// Images of one channel.
+pub(crate) struct GreyImages {
+    /// `[count, height, width]`.
+    values: Vec<f32>,
+    height: usize,
+    width: usize,
+}
+
+impl GreyImages {
+    pub(crate) fn view(&self) -> DigitImages<'_> {
+        DigitImages {
+            values: &self.values,
+            height: self.height,
+            width: self.width,
+        }
+    }
+}
+
+/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file or from the tensor `states` of a
+/// safetensors file. `[count, height, width]`, and the only tensor of a file whatever its name, will do as well.
+pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentError> {
+    let Array { shape, values } = if has_ending(path, "npy") {
+        read_npy(path)?
+    } else {
+        let mut tensors = safetensors(path)?;
+        tensors.retain(|tensor| tensor.name == "states" || tensor.shape.len() >= 3);
+        if tensors.len() > 1 {
+            tensors.retain(|tensor| tensor.name == "states");
+        }
+        match <[NamedParameter; 1]>::try_from(tensors) {
+            Ok([tensor]) => Array {
+                shape: tensor.shape,
+                values: tensor.values,
+            },
+            Err(_) => {
+                let problem = "has no tensor `states` and not exactly one tensor of images; save the images alone";
+                return Err(unfit(path, problem));
+            }
+        }
+    };
+    let (height, width) = match shape[..] {
+        [_, 1, height, width] | [_, height, width] => (height, width),
+        [_, channels, _, _] => {
+            return Err(unfit(
+                path,
+                &format!(
+                    "holds images of {channels} channels, and the digit classifier reads one; for others give features instead"
+                ),
+            ));
+        }
+        _ => {
+            return Err(unfit(
+                path,
+                &format!("has shape {shape:?} where images have [count, 1, height, width]"),
+            ));
+        }
+    };
+    if height < 2 || width < 2 {
+        let problem = format!("holds states of {height}×{width} pixels, which are no images");
+        return Err(unfit(path, &problem));
+    }
+    check_finite(path, &values)?;
+    Ok(GreyImages {
+        values,
+        height,
+        width,
+    })
+}
+
+/// Reads features, `[samples, features]`, from an .npy file or as the only tensor of two dimensions in a safetensors file,
+/// whatever its name. Doubles are rounded to single precision.
+pub(crate) fn read_features(path: &Path) -> Result<Array, ExperimentError> {
+    if has_ending(path, "npy") {
+        let array = read_npy(path)?;
+        if array.shape.len() != 2 {
+            let problem = format!(
+                "has shape {:?} where features have [samples, features]",
+                array.shape
+            );
+            return Err(unfit(path, &problem));
+        }
+        check_finite(path, &array.values)?;
+        return Ok(array);
+    }
+    let mut tensors = safetensors(path)?;
+    let seen: Vec<String> = tensors
+        .iter()
+        .map(|tensor| format!("`{}` {:?}", tensor.name, tensor.shape))
+        .collect();
+    tensors.retain(|tensor| tensor.shape.len() == 2);
+    let [tensor] = <[NamedParameter; 1]>::try_from(tensors).map_err(|tensors| {
+        let problem = format!(
+            "has {} tensors of two dimensions where features are exactly one, [samples, features] (it holds {})",
+            tensors.len(),
+            if seen.is_empty() { "nothing".to_owned() } else { seen.join(", ") }
+        );
+        unfit(path, &problem)
+    })?;
+    check_finite(path, &tensor.values)?;
+    Ok(Array {
+        shape: tensor.shape,
+        values: tensor.values,
+    })
+}
+
+fn safetensors(path: &Path) -> Result<Vec<NamedParameter>, ExperimentError> {
+    if !has_ending(path, "safetensors") {
+        let problem = "is neither .npy nor .safetensors by its name; give one of these";
+        return Err(unfit(path, problem));
+    }
+    Ok(read_tensors(path)?)
+}
+
+fn read_npy(path: &Path) -> Result<Array, ExperimentError> {
+    let file = std::fs::read(path).map_err(|error| ExperimentError::io(path, error))?;
+    let (shape, values) = parse_npy(&file).map_err(|problem| unfit(path, &problem))?;
+    Ok(Array { shape, values })
+}
+
+fn has_ending(path: &Path, ending: &str) -> bool {
+    path.extension()
+        .is_some_and(|found| found.eq_ignore_ascii_case(ending))
+}
+
+fn check_finite(path: &Path, values: &[f32]) -> Result<(), ExperimentError> {
+    match values.iter().position(|value| !value.is_finite()) {
+        None => Ok(()),
+        Some(index) => Err(unfit(
+            path,
+            &format!("value {index} is not finite; leave out chains that ran away"),
+        )),
+    }
+}
+
+fn unfit(path: &Path, problem: &str) -> ExperimentError {
+    ExperimentError::File {
+        path: path.to_owned(),
+        problem: problem.to_owned(),
+    }
+}

@@ -1,0 +1,94 @@
+//! Where tensors are computed, behind one door.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ebm_data::Dataset;
+use ebm_energy_net::NetConfig;
+use ebm_trainer::Learn;
+
+use crate::digits::{Reading, TrainedClassifier, TrainingSettings};
+use crate::{EngineChoice, ExperimentConfig, ExperimentError, TrainedNet};
+
+/// What a learner is made of, beside the backend.
+#[derive(Debug)]
+pub struct LearnerRequest<'a> {
+    /// All settings.
+    pub config: &'a ExperimentConfig,
+    /// The data.
+    pub dataset: Dataset,
+    /// The engine.
+    pub engine: EngineChoice,
+    /// Text entries for the header of every weight file that is written.
+    pub metadata: HashMap<String, String>,
+    /// The flag that stops the chains.
+    pub stop: &'a Arc<AtomicBool>,
+}
+
+/// A backend with its device. All else in this crate takes and gives host values, so it is compiled once, whatever the
+/// backends; [`crate::OnBackend`] is the one implementation.
+pub trait Compute {
+    /// How the backend is called in run folders, such as "flex" or "cuda:1".
+    fn name(&self) -> &str;
+
+    /// A net with the weights in a file, for states of `[channels, height, width]`, and the engine for it. Its chains give
+    /// up with [`ExperimentError::Stopped`] once `stop` is raised.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Net`] when net and weights do not go together, [`ExperimentError::Langevin`] when the engine
+    /// lacks a layer.
+    fn trained_net(
+        &self,
+        net: &NetConfig,
+        state_shape: [usize; 3],
+        weights: &Path,
+        engine: EngineChoice,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Box<dyn TrainedNet>, ExperimentError>;
+
+    /// A learner before its first iteration.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Trainer`] when a setting does not fit the data; [`ExperimentError::Net`] and
+    /// [`ExperimentError::Langevin`] as above.
+    fn learner<'a>(
+        &self,
+        request: LearnerRequest<'a>,
+    ) -> Result<Box<dyn Learn + 'a>, ExperimentError>;
+
+    /// Checks that there is such a net and that the engine has its layers.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Net`] and [`ExperimentError::Langevin`].
+    fn check(&self, config: &ExperimentConfig, engine: EngineChoice)
+    -> Result<(), ExperimentError>;
+
+    /// Measures the seconds of one Langevin step of the whole batch; takes about two seconds.
+    ///
+    /// # Errors
+    /// As [`Self::check`].
+    fn seconds_per_step(
+        &self,
+        config: &ExperimentConfig,
+        engine: EngineChoice,
+    ) -> Result<f64, ExperimentError>;
+
+    /// What the digit classifier says of images, `[images, 28, 28]` in [−1, 1].
+    ///
+    /// # Errors
+    /// [`ExperimentError::Net`].
+    fn read_digits(&self, images: &[f32]) -> Result<Reading, ExperimentError>;
+
+    /// Trains the digit classifier from the embedded labels. `progress` is told the number of an epoch and its mean loss
+    /// in nats.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Net`].
+    fn train_classifier(
+        &self,
+        settings: TrainingSettings,
+        progress: &mut dyn FnMut(u32, f64),
+    ) -> Result<TrainedClassifier, ExperimentError>;
+}

@@ -1,0 +1,30 @@
+//! What an experiment is made of: settings by name or from a file, with overrides, checked before anything runs.
+//!
+//! A file passes four stations: [`Source`] reads it, [`authors`] translates the format of the paper's authors where it
+//! meets it, [`overrides`] applies `--set`, [`defaults`] fills in what is not said. All that happens on JSON values; only
+//! then [`decode`] makes an [`ExperimentConfig`] of them and `validate` checks its ranges. A [`Study`] is a base and what
+//! `--set` would say for each of its variants.
+
+mod authors;
+mod cost;
+mod decode;
+mod defaults;
+mod error;
+mod experiment;
+mod load;
+mod named;
+mod overrides;
+mod sections;
+mod study;
+mod suggest;
+#[cfg(test)]
+mod tests;
+mod validate;
+
+pub use cost::CostEstimate;
+pub use error::{ConfigError, Origin};
+pub use experiment::{ExperimentConfig, are_digits};
+pub use load::Source;
+pub use named::{named, studies};
+pub use sections::{LandscapeConfig, LongRunConfig, LongRunStart, OutputConfig};
+pub use study::{DiagnosisConfig, Study, StudyConfig, VariantConfig};

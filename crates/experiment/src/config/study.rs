@@ -1,0 +1,231 @@
+//! A study: one experiment in several variants.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::decode::explain;
+use super::error::Fault;
+use super::load::is_study;
+use super::overrides::Override;
+use super::{ConfigError, ExperimentConfig, Source};
+
+/// Letters of the name of a variant: file systems end at some more.
+const LONGEST_NAME: usize = 100;
+
+/// A study as its file says it, and as it is written down again with the overrides of the command line in `set`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StudyConfig {
+    /// One line for the list of studies.
+    #[serde(default)]
+    pub description: String,
+    /// The experiment that all variants start from: a name, or the path of a file, which ends in `.json` and is relative to the
+    /// file of the study.
+    pub base: String,
+    /// Overrides of all variants, such as `langevin.steps=60`.
+    #[serde(default)]
+    pub set: Vec<String>,
+    /// What is compared, at least two.
+    pub variants: Vec<VariantConfig>,
+    /// How each variant is diagnosed at its end.
+    #[serde(default)]
+    pub diagnosis: DiagnosisConfig,
+}
+
+/// One of the things compared.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct VariantConfig {
+    /// Its name, and that of its run folder.
+    pub name: String,
+    /// Overrides of this variant alone.
+    #[serde(default)]
+    pub set: Vec<String>,
+}
+
+/// As the flags of `diagnose`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DiagnosisConfig {
+    /// Chains from each start.
+    pub chains: u32,
+    /// Length of the chains, in multiples of L.
+    pub multiple: u64,
+}
+
+impl Default for DiagnosisConfig {
+    fn default() -> Self {
+        Self {
+            chains: 64,
+            multiple: 100,
+        }
+    }
+}
+
+/// A study whose variants have all been checked.
+#[derive(Debug)]
+pub struct Study {
+    /// The name of the study, or of its file.
+    pub name: String,
+    /// The study as its file says it.
+    pub config: StudyConfig,
+    /// The settings of each variant, in the order of the file.
+    pub experiments: Vec<ExperimentConfig>,
+}
+
+impl Study {
+    /// Whether this text is that of a study rather than an experiment. One that is no JSON is no study: reading it as an
+    /// experiment tells what is wrong.
+    pub fn is_meant_by(text: &str) -> bool {
+        let file: Value = serde_json::from_str(text).unwrap_or_default();
+        file.as_object().is_some_and(is_study)
+    }
+
+    /// Reads a study, adds `overrides` to all its variants, and checks each.
+    ///
+    /// # Errors
+    /// [`ConfigError`], which is always the user's to mend.
+    pub fn load(source: &Source, overrides: &[String]) -> Result<Self, ConfigError> {
+        Self::parse(source, &source.read()?, overrides)
+    }
+
+    /// As [`Self::load`], with the text of the source.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn parse(source: &Source, text: &str, overrides: &[String]) -> Result<Self, ConfigError> {
+        let origin = match source {
+            Source::Named(name) => format!("study {name}"),
+            Source::File(path) => path.display().to_string(),
+        };
+        let json = |source| ConfigError::Json {
+            origin: origin.clone(),
+            source,
+        };
+        let file: Value = serde_json::from_str(text).map_err(json)?;
+        let mut config: StudyConfig = serde_path_to_error::deserialize(&file)
+            .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))
+            .map_err(|fault| fault.at(&*origin))?;
+        config.check().map_err(|fault| fault.at(&*origin))?;
+        config.refuse_contested(overrides, &origin)?;
+        if let (Source::File(path), true) = (source, config.base.ends_with(".json")) {
+            let beside = path.with_file_name(&config.base);
+            // The file will be read again from elsewhere.
+            let beside = std::path::absolute(&beside).unwrap_or(beside);
+            config.base = beside.display().to_string();
+        }
+        config.set.extend_from_slice(overrides);
+        let experiments = config
+            .variants
+            .iter()
+            .map(|variant| {
+                config
+                    .experiment(variant)
+                    .map_err(|error| ConfigError::Variant {
+                        origin: origin.clone(),
+                        variant: variant.name.clone(),
+                        error: Box::new(error),
+                    })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self {
+            name: source.name(),
+            config,
+            experiments,
+        })
+    }
+}
+
+impl StudyConfig {
+    /// The settings of a variant: the base, then what is set for all, then what is set for it.
+    fn experiment(&self, variant: &VariantConfig) -> Result<ExperimentConfig, ConfigError> {
+        let base = if self.base.ends_with(".json") {
+            Source::File(PathBuf::from(&self.base))
+        } else {
+            Source::Named(self.base.clone())
+        };
+        let sets = [&self.set[..], &variant.set].concat();
+        ExperimentConfig::load(&base, &sets).map(|(config, _)| config)
+    }
+
+    fn check(&self) -> Result<(), Fault> {
+        let count = self.variants.len();
+        if count < 2 {
+            return Err(Fault::new(
+                "variants",
+                format!("has {count}: a comparison takes at least 2"),
+            ));
+        }
+        for (index, variant) in self.variants.iter().enumerate() {
+            let name = &variant.name;
+            let key = format!("variants[{index}].name");
+            let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+            if name.is_empty() || !name.chars().all(is_plain) {
+                return Err(Fault::new(
+                    key,
+                    format!(
+                        "is \"{name}\": must be letters, digits, - and _, since a folder is named after it"
+                    ),
+                ));
+            }
+            if name.len() > LONGEST_NAME {
+                return Err(Fault::new(
+                    key,
+                    format!(
+                        "has {} letters: must have at most {LONGEST_NAME}, since a folder is named after it",
+                        name.len()
+                    ),
+                ));
+            }
+            let mut earlier = self.variants[..index].iter();
+            if earlier.any(|other| other.name.eq_ignore_ascii_case(name)) {
+                return Err(Fault::new(
+                    key,
+                    format!(
+                        "is \"{name}\", which an earlier variant is called too; give it another name"
+                    ),
+                ));
+            }
+        }
+        let DiagnosisConfig { chains, multiple } = self.diagnosis;
+        if !(4..=100_000).contains(&chains) {
+            return Err(Fault::new(
+                "diagnosis.chains",
+                format!("is {chains}: must be from 4 to 100000"),
+            ));
+        }
+        if !(3..=1_000_000).contains(&multiple) {
+            return Err(Fault::new(
+                "diagnosis.multiple",
+                format!("is {multiple}: must be from 3 to 1000000"),
+            ));
+        }
+        Ok(())
+    }
+
+    /// What is meant for all variants cannot be a key in which they differ.
+    fn refuse_contested(&self, overrides: &[String], origin: &str) -> Result<(), ConfigError> {
+        for argument in overrides {
+            let asked = Override::parse(argument)?;
+            for variant in &self.variants {
+                for own in &variant.set {
+                    let parsed = Override::parse(own).map_err(|error| ConfigError::Variant {
+                        origin: origin.to_owned(),
+                        variant: variant.name.clone(),
+                        error: Box::new(error),
+                    })?;
+                    if asked.gave(parsed.key()) {
+                        return Err(ConfigError::Contested {
+                            argument: argument.clone(),
+                            variant: variant.name.clone(),
+                            own: own.clone(),
+                        });
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,290 @@
+//! A diagnosis from a run folder to its page.
+
+use std::path::{Path, PathBuf};
+
+use ebm_core::NoiseKey;
+use ebm_data::{DataConfig, Dataset};
+use ebm_diagnostics::plot::Figure;
+use ebm_langevin::ChainRun;
+
+use super::{
+    Chains, Diagnosis, GroupRecord, Learning, NetChains, PAGE, Page, PlaneQuality, RECORD,
+    Recorder, Schedule, StartName, Starts, Subject, judge_plane,
+};
+use crate::data::load_data;
+use crate::quality::{DigitQuality, or_warning};
+use crate::words::{duration, rounded};
+use crate::{Compute, EngineChoice, ExperimentError, Progress, Supervisor, TrainedNet, Work};
+
+/// A diagnosis that is to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DiagnosisOptions {
+    /// Chains from each start, at least 4.
+    pub chains: usize,
+    /// Length of the chains, in multiples of L; at least 3.
+    pub multiple: u64,
+    /// Where chains start; where learning starts its chains, and data, if it is empty.
+    pub from: Vec<StartName>,
+    /// Seed of the chains.
+    pub seed: u64,
+}
+
+impl Default for DiagnosisOptions {
+    fn default() -> Self {
+        Self {
+            chains: 64,
+            multiple: 100,
+            from: Vec::new(),
+            seed: 1,
+        }
+    }
+}
+
+/// The folder of the diagnosis of a run, unless another is asked for.
+#[must_use]
+pub fn default_folder(run: &Path) -> PathBuf {
+    run.join("diagnosis")
+}
+
+/// Judges a run on both axes and writes figures, page and `verdict.json` into the new folder `out`. Data sets are looked for
+/// in `data_directory`, or in the usual place.
+///
+/// `command` is given the starts and the name of the engine, and returns the command that repeats the diagnosis, for its page.
+///
+/// # Errors
+/// [`ExperimentError::Stopped`] after a stop; nothing has been written then. [`ExperimentError::is_usage`] ones before chains
+/// run; later those of files and engines.
+pub fn diagnose(
+    subject: &Subject,
+    options: &DiagnosisOptions,
+    out: &Path,
+    data_directory: Option<&Path>,
+    (compute, engine): (&dyn Compute, EngineChoice),
+    command: &dyn Fn(&[StartName], &str) -> String,
+    supervisor: &dyn Supervisor,
+) -> Result<Diagnosis, ExperimentError> {
+    refuse_to_overwrite(out)?;
+    let from = starts(&options.from, subject);
+    let dataset = load_needed_data(subject, &from, data_directory)?;
+    let schedule = Schedule::new(subject.config.langevin.steps, options.multiple);
+    let starts = Starts {
+        subject,
+        dataset: dataset.as_ref(),
+        seed: options.seed,
+    };
+    // Drawn before anything is measured or run, because what is asked for may not be there.
+    let initial = from
+        .iter()
+        .enumerate()
+        .map(|(family, start)| Ok((*start, starts.draw(*start, family as u64, options.chains)?)))
+        .collect::<Result<Vec<_>, ExperimentError>>()?;
+    let stop = supervisor.stop_flag();
+    let config = &subject.config;
+    let net = compute.trained_net(
+        &config.net,
+        config.data.shape(),
+        &subject.weights,
+        engine,
+        &stop,
+    )?;
+    let work = Chained {
+        starts: &starts,
+        schedule: &schedule,
+        chains: options.chains,
+        initial: &initial,
+    };
+    let (groups, all) = work.cost();
+    let mut measured = config.clone();
+    measured.batch_size = options.chains;
+    let seconds = compute.seconds_per_step(&measured, engine)? / options.chains as f64;
+    supervisor.tell(&format!(
+        "{} groups of {} chains, {} Langevin steps each: {} chain steps, about {} here",
+        initial.len(),
+        options.chains,
+        schedule.last(),
+        rounded(groups as f64),
+        duration(all as f64 * seconds),
+    ));
+    let mut progress = supervisor.begin(Work::Diagnosis, 0, groups);
+    let found = work.look(&*net, compute, &mut *progress)?;
+    drop(progress);
+    let learning = Learning::of(&subject.metrics);
+    let convergence = Chains::of(&found.records, &schedule)?;
+    let epsilon = config.langevin.epsilon;
+    let diagnosis = Diagnosis {
+        sentence: format!("{}; {}.", learning.sentence(), convergence.sentence()),
+        experiment: subject.info.experiment.clone(),
+        iteration: subject.iteration,
+        average: subject.average,
+        chains: options.chains,
+        training_steps: schedule.training_steps,
+        epsilon: epsilon.get(),
+        temperature: epsilon.learned_temperature().get(),
+        seed: options.seed,
+        backend: compute.name().to_owned(),
+        engine: net.engine_name().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        learning,
+        convergence,
+        data_energy: found
+            .records
+            .iter()
+            .find(|record| record.start == StartName::Data)
+            .map(|record| record.initial_energy)
+            .filter(|energy| energy.is_finite()),
+        start: Some(Starts::of_learning(subject)),
+        plane: found.plane.as_ref().map(|(quality, _)| quality.clone()),
+        digits: found.digits,
+    };
+    let page = Page {
+        diagnosis: &diagnosis,
+        subject,
+        records: &found.records,
+        landscape: found.plane.as_ref().map(|(_, figure)| figure),
+        command: command(&from, net.engine_name()),
+    };
+    page.write(out)?;
+    Ok(diagnosis)
+}
+
+/// The page of a diagnosis in its folder.
+#[must_use]
+pub fn page_in(folder: &Path) -> PathBuf {
+    folder.join(PAGE)
+}
+
+/// Refuses a folder that holds a diagnosis.
+///
+/// # Errors
+/// [`ExperimentError::Occupied`].
+fn refuse_to_overwrite(out: &Path) -> Result<(), ExperimentError> {
+    // It is written last: without it the rest is what an interrupted diagnosis left.
+    if out.join(RECORD).exists() {
+        return Err(ExperimentError::Occupied {
+            path: out.to_owned(),
+            problem: "already holds a diagnosis".to_owned(),
+            can_resume: false,
+        });
+    }
+    Ok(())
+}
+
+/// The starts that were asked for, each once, or those that belong to the claim under test: that what learning calls
+/// its samples stays as it is, and meets chains from the data. Noise that learning never starts from would first need
+/// a burn-in that the claim is not about.
+fn starts(asked: &[StartName], subject: &Subject) -> Vec<StartName> {
+    let mut starts = vec![Starts::of_learning(subject), StartName::Data];
+    if !asked.is_empty() {
+        starts = asked.to_vec();
+    }
+    let mut once = Vec::new();
+    for start in starts {
+        if !once.contains(&start) {
+            once.push(start);
+        }
+    }
+    once
+}
+
+/// The data, where chains start from them or samples are compared with them and no download is needed for that.
+fn load_needed_data(
+    subject: &Subject,
+    from: &[StartName],
+    directory: Option<&Path>,
+) -> Result<Option<Dataset>, ExperimentError> {
+    let data = &subject.config.data;
+    let comes_along = matches!(data, DataConfig::EmbeddedDigits(_));
+    if !subject.config.is_toy() && !comes_along && !from.contains(&StartName::Data) {
+        return Ok(None);
+    }
+    Ok(Some(load_data(data, directory)?))
+}
+
+/// Everything that needs the net.
+struct Chained<'a> {
+    starts: &'a Starts<'a>,
+    schedule: &'a Schedule,
+    chains: usize,
+    initial: &'a [(StartName, Vec<f32>)],
+}
+
+/// What the net showed.
+struct Found {
+    records: Vec<GroupRecord>,
+    plane: Option<(PlaneQuality, Figure)>,
+    digits: Option<DigitQuality>,
+}
+
+impl Chained<'_> {
+    /// Chain steps of the groups, and with those of the short-run samples.
+    fn cost(&self) -> (u64, u64) {
+        let each = self.schedule.last().saturating_mul(self.chains as u64);
+        let groups = each.saturating_mul(self.initial.len() as u64);
+        let count = self.starts.sample_count() as u64;
+        let samples = count.saturating_mul(self.schedule.training_steps);
+        (groups, groups.saturating_add(samples))
+    }
+
+    fn look(
+        &self,
+        net: &dyn TrainedNet,
+        compute: &dyn Compute,
+        progress: &mut dyn Progress,
+    ) -> Result<Found, ExperimentError> {
+        let config = &self.starts.subject.config;
+        // The kernel of learning, with its bounds if it has any: what is asked is whether its own chains have come to rest.
+        let kernel = config.kernel();
+        let walk = |states: Vec<f32>, noise: NoiseKey, first_step: u64, steps: u64| {
+            let run = ChainRun {
+                kernel: kernel.into(),
+                steps,
+                first_step,
+                noise,
+                final_energies: true,
+            };
+            net.run(states, &run)
+        };
+        let net: NetChains<'_> = &walk;
+        let length = self.cost().0;
+        let mut done = 0;
+        let mut records = Vec::new();
+        for (family, (start, states)) in self.initial.iter().enumerate() {
+            progress.message(&format!("chains from {}", start.as_str()));
+            let key = self.starts.steps_key(family as u64);
+            let mut recorder = Recorder {
+                net,
+                schedule: self.schedule,
+                temperature: config.langevin.epsilon.learned_temperature(),
+                shape: config.data.shape(),
+                progress: &mut |chain_steps| {
+                    done += chain_steps;
+                    progress.advance_to(done, length);
+                },
+            };
+            let record = recorder.record(*start, states.clone(), key)?;
+            tracing::info!(start = start.as_str(), "chains done");
+            records.push(record);
+        }
+        let has_runaways = records.iter().any(|record| record.runaway.is_some());
+        let toy = self.starts.dataset.and_then(Dataset::toy);
+        let plane = match toy.filter(|_| !has_runaways) {
+            None => None,
+            // Samples that all collapse into a point have no density.
+            Some(toy) => or_warning(
+                "comparison with the true density",
+                judge_plane(toy, self.starts, net).map(Some),
+            )?,
+        };
+        let digits = if has_runaways {
+            None
+        } else {
+            let judged = self.starts.judge_digits(net, compute);
+            or_warning("quality of samples", judged)?
+        };
+        Ok(Found {
+            records,
+            plane,
+            digits,
+        })
+    }
+}

@@ -1,0 +1,75 @@
+//! Short-run samples, what learning calls its samples, drawn anew and in numbers that suffice to judge them.
+
+use ebm_data::Dataset;
+use ebm_diagnostics::DEFAULT_NEIGHBOURS;
+
+use super::{NetChains, StartName, Starts};
+use crate::Compute;
+use crate::ExperimentError;
+use crate::digits::DigitImages;
+use crate::quality::{DigitQuality, digit_quality, samples_to_judge};
+
+/// The family of noise of the short-run samples; groups of chains have 0, 1 and 2.
+pub(super) const FAMILY: u64 = 3;
+
+impl Starts<'_> {
+    /// How many short-run samples are judged besides the groups of chains: none of data that nothing is measured for, and
+    /// never more than there are different starts.
+    pub(crate) fn sample_count(&self) -> usize {
+        let config = &self.subject.config;
+        let wanted = if config.is_toy() {
+            config.landscape.unwrap_or_default().samples
+        } else {
+            self.digits()
+                .map_or(0, |data| samples_to_judge(data.count()))
+        };
+        let available = match Self::of_learning(self.subject) {
+            StartName::Noise => None,
+            StartName::Data => self.dataset.and_then(Dataset::len),
+            StartName::Bank => self.subject.bank.as_ref().map(|bank| bank.len()),
+        };
+        available.map_or(wanted, |available| wanted.min(available))
+    }
+
+    /// The samples, row by row.
+    pub(super) fn short_run_samples(
+        &self,
+        net: NetChains<'_>,
+    ) -> Result<Vec<f32>, ExperimentError> {
+        let start = Self::of_learning(self.subject);
+        let initial = self.draw(start, FAMILY, self.sample_count())?;
+        let steps = self.subject.config.langevin.steps;
+        Ok(net(initial, self.steps_key(FAMILY), 0, steps)?.states)
+    }
+
+    /// The quality of short-run samples, where the data are digits and at hand. None of chains that start from the data:
+    /// they are compared with what they started from, and would be best without having moved.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Diagnostics`] when there are too few samples or data.
+    pub(crate) fn judge_digits(
+        &self,
+        net: NetChains<'_>,
+        compute: &dyn Compute,
+    ) -> Result<Option<DigitQuality>, ExperimentError> {
+        let Some(data) = self.digits() else {
+            return Ok(None);
+        };
+        let samples = self.short_run_samples(net)?;
+        let samples = DigitImages {
+            values: &samples,
+            ..data
+        };
+        digit_quality(samples, data, DEFAULT_NEIGHBOURS, compute).map(Some)
+    }
+
+    fn digits(&self) -> Option<DigitImages<'_>> {
+        match self.dataset? {
+            _ if Self::of_learning(self.subject) == StartName::Data => None,
+            Dataset::Images { images, .. } if self.subject.config.is_digits() => {
+                Some(images.into())
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Images of any size as the classifier reads them.
+
+use ebm_data::ImageSet;
+use image::imageops::{FilterType, resize};
+use image::{ImageBuffer, Luma};
+use rayon::prelude::*;
+
+use super::SIDE;
+
+/// Images of one channel, of any size.
+#[derive(Debug, Clone, Copy)]
+pub struct DigitImages<'a> {
+    /// `[count, height, width]`, whatever the range.
+    pub values: &'a [f32],
+    /// Rows.
+    pub height: usize,
+    /// Columns.
+    pub width: usize,
+}
+
+impl DigitImages<'_> {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.values.len() / self.length()
+    }
+
+    /// Share of all values that lie outside [−1, 1].
+    #[must_use]
+    pub fn share_outside(&self) -> f64 {
+        let outside = self.values.iter().filter(|value| value.abs() > 1.0).count();
+        outside as f64 / self.values.len().max(1) as f64
+    }
+
+    /// What speaks against these images being in [−1, 1], if anything does.
+    #[must_use]
+    pub fn doubt(&self) -> Option<&'static str> {
+        if self.share_outside() > 0.5 {
+            return Some(
+                "more than half of the pixels lie outside [−1, 1] and are clamped; from [0, 255] scale images with x/127.5 − 1",
+            );
+        }
+        self.values.iter().all(|value| *value >= 0.0).then_some(
+            "no pixel is below 0, and images are expected in [−1, 1]; from [0, 1] scale them with 2x − 1",
+        )
+    }
+
+    /// Pixels of an image.
+    fn length(&self) -> usize {
+        (self.height * self.width).max(1)
+    }
+
+    /// The images at `indices` as `[indices.len(), 28, 28]` in [−1, 1]: values are clamped to [−1, 1], and images of
+    /// another size are resampled (bilinear, widened when shrinking so that nothing is skipped), each axis by its own
+    /// factor. The same numbers in give the same numbers out.
+    #[must_use]
+    pub fn at_classifier_size(&self, indices: &[usize]) -> Vec<f32> {
+        let mut out = vec![0.0; indices.len() * SIDE * SIDE];
+        out.par_chunks_exact_mut(SIDE * SIDE)
+            .zip(indices)
+            .for_each(|(out, index)| {
+                let image = &self.values[index * self.length()..][..self.length()];
+                let clamped = image.iter().map(|value| value.clamp(-1.0, 1.0));
+                if [self.height, self.width] == [SIDE, SIDE] {
+                    out.iter_mut()
+                        .zip(clamped)
+                        .for_each(|(to, from)| *to = from);
+                } else {
+                    self.resample(clamped, out);
+                }
+            });
+        out
+    }
+
+    fn resample(&self, image: impl Iterator<Item = f32>, out: &mut [f32]) {
+        // The library keeps the colours of floats within [0, 1].
+        let scaled = image.map(|value| 0.5 * (value + 1.0)).collect();
+        let picture: Option<ImageBuffer<Luma<f32>, Vec<f32>>> =
+            ImageBuffer::from_raw(self.width as u32, self.height as u32, scaled);
+        // There are as many values as pixels, so there is a picture.
+        if let Some(picture) = picture {
+            let resized = resize(&picture, SIDE as u32, SIDE as u32, FilterType::Triangle);
+            for (to, from) in out.iter_mut().zip(resized.iter()) {
+                *to = 2.0 * from - 1.0;
+            }
+        }
+    }
+}
+
+impl<'a> From<&'a ImageSet> for DigitImages<'a> {
+    /// Of a set of several channels, its planes.
+    fn from(set: &'a ImageSet) -> Self {
+        Self {
+            values: &set.values,
+            height: set.height,
+            width: set.width,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn brought(values: &[f32], height: usize, width: usize) -> Vec<f32> {
+        let images = DigitImages {
+            values,
+            height,
+            width,
+        };
+        let all: Vec<usize> = (0..images.count()).collect();
+        images.at_classifier_size(&all)
+    }
+
+    #[test]
+    fn images_of_the_right_size_are_only_clamped() {
+        let image: Vec<f32> = (0..SIDE * SIDE).map(|i| i as f32 / 200.0 - 2.0).collect();
+        let expected: Vec<f32> = image.iter().map(|value| value.clamp(-1.0, 1.0)).collect();
+        assert_eq!(brought(&image, SIDE, SIDE), expected);
+    }
+
+    /// A plane stays a plane, away from the border: exactly under bilinear interpolation, nearly where it is widened. Half
+    /// a pixel beside it would be off by more than 0.005.
+    #[test]
+    fn resampling_is_linear_in_both_directions() {
+        for (height, width) in [(32, 32), (14, 56)] {
+            let plane =
+                |row: f32, column: f32| 0.8 * row / height as f32 - 0.6 * column / width as f32;
+            let image: Vec<f32> = (0..height * width)
+                .map(|i| plane((i / width) as f32 + 0.5, (i % width) as f32 + 0.5))
+                .collect();
+            let out = brought(&[image.clone(), image].concat(), height, width);
+            assert_eq!(out.len(), 2 * SIDE * SIDE);
+            for second in [0, SIDE * SIDE] {
+                for (row, column) in [(2, 2), (13, 20), (25, 7)] {
+                    let at = |place: usize, length: usize| {
+                        (place as f32 + 0.5) * length as f32 / SIDE as f32
+                    };
+                    let expected = plane(at(row, height), at(column, width));
+                    let got = out[second + row * SIDE + column];
+                    assert!(
+                        (got - expected).abs() < 2e-3,
+                        "{height}×{width}: {got} {expected}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_ranges_are_noticed() {
+        let doubt = |values: &[f32]| {
+            let images = DigitImages {
+                values,
+                height: 2,
+                width: 2,
+            };
+            (images.share_outside(), images.doubt())
+        };
+        assert_eq!(doubt(&[-1.0, 1.0, 0.5, 0.0]), (0.0, None));
+        // Two of four are not more than half.
+        assert_eq!(doubt(&[-1.5, 3.0, 0.5, 0.0]), (0.5, None));
+        let (share, said) = doubt(&[-3.0, 3.0, 2.0, 0.0]);
+        assert!(share == 0.75 && said.is_some_and(|said| said.contains("more than half")));
+        let (share, said) = doubt(&[0.0, 1.0, 0.5, 0.0]);
+        assert!(share == 0.0 && said.is_some_and(|said| said.contains("2x − 1")));
+        assert!(doubt(&[0.0, 255.0, 128.0, 3.0]).1.is_some());
+    }
+
+    #[test]
+    fn far_values_stay_within_the_range() {
+        let out = brought(&[-27.0, 5.0, 1e30, -1e30], 2, 2);
+        assert!(out.iter().all(|value| (-1.0..=1.0).contains(value)));
+        assert!(out.contains(&1.0) && out.contains(&-1.0));
+    }
+}

@@ -1,0 +1,32 @@
+//! What an experiment will cost: steps from the config, seconds from a short measurement on this machine.
+
+use crate::config::{CostEstimate, ExperimentConfig};
+use crate::words::{duration, rounded};
+
+/// The estimate in words.
+#[must_use]
+pub fn describe_cost(config: &ExperimentConfig, seconds_per_step: f64) -> String {
+    let learning = CostEstimate::learning(config);
+    let watching = CostEstimate::watching(config);
+    let per_chain_step = seconds_per_step / config.batch_size as f64;
+    let seconds = |chain_steps: u64| chain_steps as f64 * per_chain_step;
+    let mut text = format!(
+        "Learning: {} iterations × {} Langevin steps × {} chains = {} chain steps\n\
+         Measured here: {:.3} ms a step of all chains, {} chain steps/s\n\
+         Expected time: {} for the chains of learning",
+        config.iterations,
+        config.langevin.steps,
+        config.batch_size,
+        rounded(learning.chain_steps as f64),
+        seconds_per_step * 1e3,
+        rounded(1.0 / per_chain_step),
+        duration(seconds(learning.chain_steps)),
+    );
+    if watching > 0 {
+        text += &format!(
+            ", and {} for chains that watch (long runs, density plots, samples that are judged)",
+            duration(seconds(watching))
+        );
+    }
+    text
+}

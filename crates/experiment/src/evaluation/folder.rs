@@ -1,0 +1,231 @@
+//! The folder of an evaluation: complete in itself, so that it can be continued anywhere.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use ebm_energy_net::{NamedParameter, read_metadata, write_tensors};
+use serde::{Deserialize, Serialize};
+
+use super::{Record, Settings};
+use crate::ExperimentError;
+use crate::json::write_json;
+use crate::work_folder::{WorkFolder, WorkKind};
+
+const SETTINGS: &str = "evaluation.json";
+const STATES: &str = "states.safetensors";
+const RECORDS: &str = "records.jsonl";
+const PAGE: &str = "evaluation.html";
+const STEP: &str = "ebm.step";
+const SUMS: &str = "ebm.sums_since_record";
+const KIND: WorkKind = WorkKind {
+    name: "an evaluation",
+    settings: SETTINGS,
+    anew: "evaluate anew into another folder",
+};
+
+/// A folder with settings, weights, the newest states and the records up to them.
+#[derive(Debug)]
+pub struct EvaluationFolder(WorkFolder);
+
+/// Chains between two pieces.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct ChainState {
+    /// Steps taken.
+    pub(crate) step: u64,
+    /// States, `[chains, channels, height, width]`.
+    pub(crate) states: Vec<f32>,
+    /// What happened since the last record.
+    pub(crate) since: Sums,
+}
+
+/// Sums over the steps since the last record.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Sums {
+    /// Of r.
+    pub(crate) gradient_magnitude: f64,
+    /// Of the acceptance rate, where anything was proposed.
+    pub(crate) acceptance_rate: Option<f64>,
+}
+
+impl EvaluationFolder {
+    /// A new folder with the settings, a copy of the weights and the initial states.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Occupied`] when there is something in it; [`ExperimentError::Io`].
+    pub(crate) fn create(
+        root: &Path,
+        settings: &Settings,
+        weights: &Path,
+        start: &ChainState,
+    ) -> Result<Self, ExperimentError> {
+        let folder = Self(WorkFolder::create(root, KIND, weights)?);
+        folder.save(settings, start, None)?;
+        // Last: a folder with settings has all that is needed to go on.
+        folder.write_settings(settings)?;
+        Ok(folder)
+    }
+
+    /// Writes the settings, with what a later part of the evaluation changed.
+    pub(crate) fn write_settings(&self, settings: &Settings) -> Result<(), ExperimentError> {
+        write_json(&self.path(SETTINGS), settings)
+    }
+
+    /// Refuses a folder that already holds something.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Occupied`].
+    pub(crate) fn check_free(root: &Path) -> Result<(), ExperimentError> {
+        WorkFolder::check_free(root, KIND)
+    }
+
+    /// The folder of an earlier evaluation with its settings.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Request`] when it is none, [`ExperimentError::RunFolder`] when it is damaged.
+    pub fn open(root: &Path) -> Result<(Self, Settings), ExperimentError> {
+        let (folder, settings) = WorkFolder::open(root, KIND, Settings::check)?;
+        Ok((Self(folder), settings))
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path(name)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        self.0.root()
+    }
+
+    pub(crate) fn weights(&self) -> PathBuf {
+        self.0.weights()
+    }
+
+    pub(crate) fn page(&self) -> PathBuf {
+        self.path(PAGE)
+    }
+
+    /// Writes the chains as they are, with F of each where it is known.
+    pub(crate) fn save(
+        &self,
+        settings: &Settings,
+        chains: &ChainState,
+        energies: Option<&[f64]>,
+    ) -> Result<(), ExperimentError> {
+        let [channels, height, width] = settings.state_shape;
+        let mut tensors = vec![NamedParameter {
+            name: "states".into(),
+            shape: vec![settings.chains, channels, height, width],
+            values: chains.states.clone(),
+        }];
+        if let Some(energies) = energies {
+            tensors.push(NamedParameter {
+                name: "energies".into(),
+                shape: vec![energies.len()],
+                values: energies.iter().map(|f| *f as f32).collect(),
+            });
+        }
+        let sums =
+            serde_json::to_string(&chains.since).map_err(|error| self.0.damaged(STATES, error))?;
+        let metadata = HashMap::from([
+            (STEP.to_owned(), chains.step.to_string()),
+            (SUMS.to_owned(), sums),
+        ]);
+        Ok(write_tensors(&tensors, &self.path(STATES), metadata)?)
+    }
+
+    /// The newest states.
+    pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainState, ExperimentError> {
+        let metadata =
+            read_metadata(&self.path(STATES)).map_err(|e| self.0.unreadable(STATES, e))?;
+        let step = metadata.get(STEP).and_then(|step| step.parse().ok());
+        let sums = metadata.get(SUMS);
+        let sums = sums.and_then(|sums| serde_json::from_str(sums).ok());
+        let values = settings.chains * settings.state_shape.iter().product::<usize>();
+        let states = self.0.read_states(STATES, values)?;
+        match (step, sums) {
+            (Some(step), Some(since)) if step <= settings.steps => Ok(ChainState {
+                step,
+                states,
+                since,
+            }),
+            _ => Err(self.0.foreign(STATES)),
+        }
+    }
+
+    /// The records up to `step`. What lies beyond will be made again, and is cut off.
+    pub(crate) fn read_records(
+        &self,
+        settings: &Settings,
+        step: u64,
+    ) -> Result<Vec<Record>, ExperimentError> {
+        let path = self.path(RECORDS);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(ExperimentError::io(path, error)),
+        };
+        let mut records = Vec::new();
+        let mut kept = String::new();
+        for line in text.lines() {
+            match serde_json::from_str::<Record>(line) {
+                Ok(record) if record.step <= step => records.push(record),
+                Ok(_) => break,
+                // Only the last line can be half-written, and then it lies beyond the states.
+                Err(_) if !text.ends_with('\n') && text.ends_with(line) => break,
+                Err(error) => return Err(self.0.damaged(RECORDS, error)),
+            }
+            kept += line;
+            kept.push('\n');
+        }
+        let last = records.last().map(|record| record.step);
+        // Before the first step there need not be a record yet.
+        if last != Some(settings.last_record(step)) && (step, last) != (0, None) {
+            let problem = format!(
+                "ends at step {}, but the states beside it are of step {step}",
+                last.map_or_else(|| "none".to_owned(), |last| last.to_string())
+            );
+            return Err(self.0.damaged(RECORDS, problem));
+        }
+        self.write(RECORDS, kept.as_bytes())?;
+        Ok(records)
+    }
+
+    /// The file of records, for further lines.
+    pub(crate) fn append_records(&self) -> Result<RecordFile, ExperimentError> {
+        let path = self.path(RECORDS);
+        let file = OpenOptions::new().create(true).append(true).open(&path);
+        match file {
+            Ok(file) => Ok(RecordFile { file, path }),
+            Err(error) => Err(ExperimentError::io(path, error)),
+        }
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> Result<(), ExperimentError> {
+        let path = self.path(name);
+        ebm_core::write_atomically(&path, bytes).map_err(|error| ExperimentError::io(path, error))
+    }
+}
+
+/// Takes records one after the other.
+pub(crate) struct RecordFile {
+    file: File,
+    path: PathBuf,
+}
+
+impl RecordFile {
+    /// Makes sure that all records are on disk, before states that follow them are.
+    pub(crate) fn sync(&self) -> Result<(), ExperimentError> {
+        self.file
+            .sync_data()
+            .map_err(|error| ExperimentError::io(&self.path, error))
+    }
+
+    pub(crate) fn add(&mut self, record: &Record) -> Result<(), ExperimentError> {
+        let line = serde_json::to_string(record).map_err(std::io::Error::other);
+        line.and_then(|line| writeln!(self.file, "{line}"))
+            .map_err(|error| ExperimentError::io(&self.path, error))
+    }
+}

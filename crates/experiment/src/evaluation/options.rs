@@ -1,0 +1,102 @@
+//! What an evaluation is asked for.
+
+use super::{KernelName, Settings, StartOptions, step_size, temperature};
+use crate::{ExperimentError, Trained};
+
+/// Records of a whole evaluation, unless asked for more or fewer.
+const RECORDS: u64 = 1_000;
+
+/// An evaluation that is to be made; the default is that of learning, 100 times as long.
+#[derive(Debug, Clone, PartialEq)]
+pub struct EvaluationOptions {
+    /// The kernel.
+    pub kernel: KernelName,
+    /// ε; that of the training where it is not said.
+    pub epsilon: Option<f64>,
+    /// The share of its proposals that MALA shall accept; ε is then looked for.
+    pub target_acceptance: Option<f64>,
+    /// T as a multiple of the training's ε²/2. The drift of ULA is ε²/2T, so a lower T asks for a smaller ε.
+    pub temperature_factor: f64,
+    /// Where chains start, and how many.
+    pub start: StartOptions,
+    /// Langevin steps of each chain; 100·L where it is not said.
+    pub steps: Option<u64>,
+    /// Steps between two records; as many as make 1,000 records where it is not said.
+    pub record_every: Option<u64>,
+    /// Seed of the chains.
+    pub seed: u64,
+    /// How the evaluation was asked for, for its record; such as a command line.
+    pub command: String,
+}
+
+impl Default for EvaluationOptions {
+    fn default() -> Self {
+        Self {
+            kernel: KernelName::Ula,
+            epsilon: None,
+            target_acceptance: None,
+            temperature_factor: 1.0,
+            start: StartOptions::default(),
+            steps: None,
+            record_every: None,
+            seed: 1,
+            command: String::new(),
+        }
+    }
+}
+
+impl EvaluationOptions {
+    /// The settings for a net, with chains that start as `start` says; the engine is yet to be named.
+    pub(super) fn settings(
+        &self,
+        trained: &Trained,
+        start: String,
+    ) -> Result<Settings, ExperimentError> {
+        let training_epsilon = trained.langevin.epsilon.get();
+        temperature(training_epsilon, self.temperature_factor)?;
+        if let Some(rate) = self.target_acceptance {
+            let setting = "target_acceptance";
+            if self.kernel == KernelName::Ula {
+                return Err(ExperimentError::setting(
+                    setting,
+                    "is for MALA; ULA accepts everything",
+                ));
+            }
+            if !(rate > 0.0 && rate < 1.0) {
+                return Err(ExperimentError::setting(
+                    setting,
+                    format!("{rate}: must lie between 0 and 1"),
+                ));
+            }
+        }
+        let epsilon = self.epsilon.unwrap_or(training_epsilon);
+        step_size(epsilon)?;
+        let steps = self
+            .steps
+            .unwrap_or(trained.langevin.steps.saturating_mul(100));
+        let settings = Settings {
+            weights: trained.weights.display().to_string(),
+            net: trained.net,
+            state_shape: trained.state_shape,
+            training_epsilon,
+            temperature_factor: self.temperature_factor,
+            kernel: self.kernel,
+            stabilisers: trained.stabilisers,
+            epsilon,
+            start,
+            chains: self.start.chains,
+            steps,
+            record_every: self.record_every.unwrap_or(steps.div_ceil(RECORDS)),
+            seed: self.seed,
+            backend: String::new(),
+            engine: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: self.command.clone(),
+        };
+        // Where ε is looked for, that of the training is only where it would stand.
+        if self.target_acceptance.is_none() {
+            settings.kernel()?;
+        }
+        Ok(settings)
+    }
+}

@@ -1,0 +1,269 @@
+//! What determines an evaluation.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use ebm_core::{StepSize, Temperature};
+use ebm_energy_net::NetConfig;
+use ebm_langevin::{Kernel, Mala, Ula};
+use ebm_trainer::Stabilisers;
+use serde::{Deserialize, Serialize};
+
+use crate::ExperimentError;
+use crate::trained_net::MOST_NUMBERS;
+use crate::{Compute, EngineChoice, TrainedNet};
+
+/// The kernel of the chains.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum KernelName {
+    /// Every Langevin step is taken, as in learning.
+    Ula,
+    /// Langevin steps are proposed and accepted or not: exactly exp(−F/T).
+    Mala,
+}
+
+impl KernelName {
+    /// All of them.
+    pub const ALL: &[Self] = &[Self::Ula, Self::Mala];
+
+    /// Its name as a setting.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ula => "ula",
+            Self::Mala => "mala",
+        }
+    }
+}
+
+impl fmt::Display for KernelName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Ula => "ULA",
+            Self::Mala => "MALA",
+        })
+    }
+}
+
+/// Everything that determines an evaluation, besides the weights and the initial states, which lie beside it as files.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Settings {
+    /// Where the weights came from.
+    pub weights: String,
+    /// The net.
+    pub net: NetConfig,
+    /// `[channels, height, width]` of a state.
+    pub state_shape: [usize; 3],
+    /// ε of the training.
+    pub training_epsilon: f64,
+    /// T = temperature_factor · ε²/2 with ε of the training.
+    pub temperature_factor: f64,
+    /// The kernel.
+    pub kernel: KernelName,
+    /// Those of the training; their bounds hold for the steps of ULA.
+    #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
+    pub stabilisers: Stabilisers,
+    /// ε of the chains.
+    pub epsilon: f64,
+    /// Where the chains started, in words.
+    pub start: String,
+    /// How many chains.
+    pub chains: usize,
+    /// Langevin steps of each.
+    pub steps: u64,
+    /// Steps between two records.
+    pub record_every: u64,
+    /// Seed of the chains.
+    pub seed: u64,
+    /// The backend.
+    pub backend: String,
+    /// The engine.
+    pub engine: String,
+    /// Version of this program.
+    pub version: String,
+    /// The command line that started it.
+    pub command: String,
+}
+
+impl Settings {
+    /// T in units of F: the chains sample exp(−F/T).
+    ///
+    /// # Errors
+    /// [`ExperimentError::Setting`] for a factor that gives none.
+    pub fn temperature(&self) -> Result<Temperature, ExperimentError> {
+        temperature(self.training_epsilon, self.temperature_factor)
+    }
+
+    /// Net and engine, with the weights in a file.
+    pub(super) fn net_on(
+        &self,
+        compute: &dyn Compute,
+        weights: &Path,
+        engine: EngineChoice,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Box<dyn TrainedNet>, ExperimentError> {
+        compute.trained_net(&self.net, self.state_shape, weights, engine, stop)
+    }
+
+    /// The kernel with its ε and T.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Setting`] for an ε that is no step size, and as [`Self::temperature`].
+    pub fn kernel(&self) -> Result<Kernel, ExperimentError> {
+        let epsilon = step_size(self.epsilon)?;
+        let temperature = self.temperature()?;
+        Ok(match self.kernel {
+            KernelName::Ula => self
+                .stabilisers
+                .bounded(Ula::new(epsilon, temperature))
+                .into(),
+            KernelName::Mala => Mala::new(epsilon, temperature)
+                .map_err(|error| ExperimentError::setting("epsilon", format!("{error}")))?
+                .into(),
+        })
+    }
+
+    /// The first record after `step`: at a multiple of the interval, at a milestone or at the end. None after the end.
+    pub(crate) fn next_record(&self, step: u64) -> Option<u64> {
+        let every = self.record_every.max(1);
+        let regular = (step / every + 1).saturating_mul(every);
+        let milestone = self.milestones().into_iter().find(|at| *at > step)?;
+        Some(regular.min(milestone))
+    }
+
+    /// The last record up to `step`; 0 is the start.
+    pub(crate) fn last_record(&self, step: u64) -> u64 {
+        let every = self.record_every.max(1);
+        let milestones = self.milestones().into_iter();
+        let milestone = milestones.filter(|at| *at <= step).max().unwrap_or(0);
+        milestone.max(step / every * every)
+    }
+
+    /// The steps at which pictures are taken: the start, 1 % and 10 % of all steps, and the end.
+    pub(crate) fn milestones(&self) -> Vec<u64> {
+        let mut milestones = vec![
+            0,
+            self.steps.div_ceil(100),
+            self.steps.div_ceil(10),
+            self.steps,
+        ];
+        milestones.dedup();
+        milestones
+    }
+
+    /// Refuses what no evaluation has, such as a damaged file.
+    ///
+    /// # Errors
+    /// What is wrong.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let numbers = self
+            .state_shape
+            .iter()
+            .try_fold(self.chains, |product, side| product.checked_mul(*side));
+        if !numbers.is_some_and(|numbers| (1..=MOST_NUMBERS).contains(&numbers)) {
+            return Err(format!(
+                "{} chains of {:?} are not from 1 to {MOST_NUMBERS} numbers",
+                self.chains, self.state_shape
+            ));
+        }
+        match self.kernel() {
+            Ok(_) => Ok(()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+}
+
+/// T = factor · ε²/2.
+pub(crate) fn temperature(
+    training_epsilon: f64,
+    factor: f64,
+) -> Result<Temperature, ExperimentError> {
+    let learned = step_size(training_epsilon)?.learned_temperature().get();
+    Temperature::new(factor * learned)
+        .map_err(|error| ExperimentError::setting("temperature_factor", format!("{error}")))
+}
+
+/// ε as a setting.
+pub(crate) fn step_size(epsilon: f64) -> Result<StepSize, ExperimentError> {
+    StepSize::new(epsilon).map_err(|error| ExperimentError::setting("epsilon", format!("{error}")))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use ebm_energy_net::Architecture;
+    use proptest::prelude::*;
+
+    fn settings(steps: u64, record_every: u64) -> Settings {
+        Settings {
+            weights: "w".into(),
+            net: NetConfig::published(Architecture::Toy),
+            state_shape: [2, 1, 1],
+            training_epsilon: 0.1,
+            temperature_factor: 1.0,
+            kernel: KernelName::Ula,
+            stabilisers: Stabilisers::default(),
+            epsilon: 0.1,
+            start: "noise".into(),
+            chains: 2,
+            steps,
+            record_every,
+            seed: 1,
+            backend: "flex".into(),
+            engine: "fused".into(),
+            version: "0".into(),
+            command: "c".into(),
+        }
+    }
+
+    fn records(settings: &Settings) -> Vec<u64> {
+        std::iter::successors(settings.next_record(0), |step| settings.next_record(*step)).collect()
+    }
+
+    #[test]
+    fn records_come_at_multiples_milestones_and_at_the_end() {
+        assert_eq!(records(&settings(10, 4)), [1, 4, 8, 10]);
+        assert_eq!(records(&settings(1, 1)), [1]);
+        // However long the interval, there is something to see at 1 % and 10 %.
+        assert_eq!(records(&settings(1_000, 1_000)), [10, 100, 1_000]);
+        assert_eq!(settings(250, 7).milestones(), [0, 3, 25, 250]);
+    }
+
+    #[test]
+    fn damaged_settings_are_refused() {
+        settings(1, 1).check().unwrap();
+        for damage in [
+            |s: &mut Settings| s.chains = usize::MAX,
+            |s: &mut Settings| s.chains = 0,
+            |s: &mut Settings| s.state_shape = [1 << 40, 1 << 40, 1],
+            |s: &mut Settings| s.epsilon = -1.0,
+            |s: &mut Settings| s.temperature_factor = 0.0,
+        ] {
+            let mut damaged = settings(1, 1);
+            damage(&mut damaged);
+            damaged.check().unwrap_err();
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn records_rise_to_the_end_and_are_found_again(steps in 1u64..5_000, every in 1u64..400) {
+            let settings = settings(steps, every);
+            let records = records(&settings);
+            prop_assert_eq!(records.last(), Some(&steps));
+            prop_assert!(records.windows(2).all(|pair| pair[0] < pair[1] && pair[1] - pair[0] <= every));
+            for milestone in &settings.milestones()[1..] {
+                prop_assert!(records.contains(milestone));
+            }
+            for step in 0..=steps {
+                let last = records.iter().rev().find(|record| **record <= step);
+                prop_assert_eq!(settings.last_record(step), last.copied().unwrap_or(0));
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! ε by the acceptance rate that is wanted.
+
+use ebm_core::{NoiseKey, StepSize, Stream};
+use ebm_langevin::{ChainRun, StepSizeSearch, Ula};
+
+use super::{Settings, step_size};
+use crate::ExperimentError;
+use crate::TrainedNet;
+
+/// The ε at which MALA accepts a share `target` of its proposals, and the share in a last pilot run. Before the search the
+/// chains take `settle` steps from `states`: states that still fall in energy are accepted at another rate.
+///
+/// # Errors
+/// [`ExperimentError::Setting`] when there is none.
+pub(crate) fn find_step_size(
+    net: &dyn TrainedNet,
+    settings: &Settings,
+    states: &[f32],
+    target: f64,
+    settle: u64,
+) -> Result<(StepSize, f64), ExperimentError> {
+    let temperature = settings.temperature()?;
+    // The drift ε²/2T of a low temperature must not be longer than that of learning.
+    let shorter = settings.temperature_factor.min(1.0).sqrt();
+    let kernel = Ula::new(step_size(settings.training_epsilon * shorter)?, temperature);
+    let run = ChainRun {
+        kernel: settings.stabilisers.bounded(kernel).into(),
+        steps: settle,
+        first_step: 0,
+        noise: NoiseKey::new(settings.seed, Stream::Watch, 1),
+        final_energies: false,
+    };
+    let settled = net.run(states.to_vec(), &run)?.states;
+    let search = StepSizeSearch {
+        target,
+        ..StepSizeSearch::new(NoiseKey::new(settings.seed, Stream::Watch, 2))
+    };
+    let found = net.find_step_size(settled, temperature, &search);
+    let found = found.map_err(|error| {
+        ExperimentError::setting(
+            "target_acceptance",
+            format!(
+                "{target}: {error}. Give another rate, more chains, another temperature factor, or the step size itself"
+            ),
+        )
+    })?;
+    Ok((found.step_size, found.acceptance_rate))
+}

@@ -1,0 +1,191 @@
+//! The densities of a toy run side by side: the true one, the learned one, and an estimate from short-run samples.
+
+use ebm_core::Temperature;
+use ebm_data::Toy;
+use ebm_diagnostics::plot::{
+    Figure, Landscape, LineFigure, LineSeries, landscape_figure, line_figure,
+};
+use ebm_diagnostics::{
+    DensityGrid, kernel_density, kl_divergence, points_from_flat, total_variation,
+};
+use serde::{Deserialize, Serialize};
+
+use crate::ExperimentError;
+use crate::config::LandscapeConfig;
+
+/// What the figure shows.
+pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples (the bank, for persistent chains); below, their logarithms.";
+
+/// The net to compare with the true density.
+pub(crate) struct LearnedDensity<'a> {
+    /// The true density.
+    pub(crate) toy: &'a Toy,
+    /// T of p(x) ∝ exp(−F(x)/T).
+    pub(crate) temperature: Temperature,
+    /// Learning iterations of the net.
+    pub(crate) iteration: u64,
+}
+
+/// F of the points of the plot grid.
+pub(crate) struct GridEnergies {
+    /// Under the net.
+    pub(crate) newest: Vec<f64>,
+    /// Under the average of its parameters, where the run keeps one.
+    pub(crate) average: Option<Vec<f64>>,
+}
+
+/// A comparison of densities: its numbers and its picture.
+pub(crate) struct LandscapeResult {
+    /// The six panels.
+    pub(crate) figure: Figure,
+    /// The distances.
+    pub(crate) record: LandscapeRecord,
+}
+
+/// How far the densities lie apart on the plot grid.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct LandscapeRecord {
+    /// Learning iterations of the net.
+    pub iteration: u64,
+    /// Of the learned density.
+    pub learned: DensityDistance,
+    /// Of the learned density under the average of the parameters, where the run keeps one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub average: Option<DensityDistance>,
+    /// Total variation between q and the density estimate of short-run samples, from 0 to 1. Their KL divergence would be
+    /// infinite wherever the estimate vanishes.
+    pub sampled_total_variation: f64,
+}
+
+/// How far a density p on the grid is from the true density q.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct DensityDistance {
+    /// KL(q‖p) in nats; none when it is infinite.
+    pub kl_divergence: Option<f64>,
+    /// Total variation, from 0 to 1.
+    pub total_variation: f64,
+}
+
+impl DensityDistance {
+    fn between(truth: &DensityGrid, density: &DensityGrid) -> Result<Self, ExperimentError> {
+        Ok(Self {
+            kl_divergence: Some(kl_divergence(truth, density)?).filter(|kl| kl.is_finite()),
+            total_variation: total_variation(truth, density)?,
+        })
+    }
+
+    /// KL(q‖p) in nats, perhaps infinite.
+    #[must_use]
+    pub fn divergence(&self) -> f64 {
+        self.kl_divergence.unwrap_or(f64::INFINITY)
+    }
+}
+
+impl LearnedDensity<'_> {
+    /// Compares on the plot grid. `energies` is asked for F of points of the plane, `[points, 2]`; `samples` are short-run
+    /// samples of the same shape.
+    pub(crate) fn compare(
+        &self,
+        config: &LandscapeConfig,
+        energies: impl FnOnce(&[f32]) -> Result<GridEnergies, ExperimentError>,
+        samples: &[f32],
+    ) -> Result<LandscapeResult, ExperimentError> {
+        let (toy, resolution) = (self.toy, config.resolution);
+        let half_width = toy.plot_extent().half_width;
+        let truth =
+            DensityGrid::from_log_density(resolution, half_width, |x, y| toy.log_density([x, y]))?;
+        let centres: Vec<f32> = DensityGrid::cell_centres(resolution, half_width)?
+            .into_iter()
+            .flat_map(|point| point.map(|axis| axis as f32))
+            .collect();
+        let density = |energies: Vec<f64>| {
+            let log_values = energies
+                .into_iter()
+                .map(|energy| -energy / self.temperature.get())
+                .collect();
+            DensityGrid::from_log_values(resolution, half_width, log_values)
+        };
+        let energies = energies(&centres)?;
+        let learned = density(energies.newest)?;
+        let average = energies.average.map(density).transpose()?;
+        let samples = points_from_flat(samples)?;
+        let short_run = kernel_density(&samples, config.bandwidth, resolution, half_width)?;
+        let record = LandscapeRecord {
+            iteration: self.iteration,
+            learned: DensityDistance::between(&truth, &learned)?,
+            average: average
+                .map(|average| DensityDistance::between(&truth, &average))
+                .transpose()?,
+            sampled_total_variation: total_variation(&truth, &short_run)?,
+        };
+        let title = format!(
+            "After {} iterations: the learned density is {:.3} nats (KL) from the true one",
+            self.iteration,
+            record.learned.divergence()
+        );
+        let figure = landscape_figure(&Landscape {
+            title: &title,
+            truth: &truth,
+            learned: &learned,
+            short_run: &short_run,
+        })?;
+        Ok(LandscapeResult { figure, record })
+    }
+}
+
+/// Distances of a run while it learned, for [`divergence_figure`].
+pub(crate) struct Divergences<'a> {
+    /// How the figure calls the run, where there are several.
+    pub(crate) name: &'a str,
+    /// Iterations between two density plots.
+    pub(crate) every: u64,
+    pub(crate) records: &'a [LandscapeRecord],
+}
+
+/// KL(q‖p_θ) over learning, at every interval that all runs have; none where nobody has two values.
+pub(crate) fn divergence_figure(runs: &[Divergences<'_>]) -> Option<Figure> {
+    let every = runs
+        .iter()
+        .map(|run| run.every.max(1))
+        .try_fold(1, least_common_multiple)?;
+    let mut series = Vec::new();
+    for run in runs {
+        // The end of a run, or of a part of one, may lie between.
+        let at = |iteration| run.records.iter().find(|r| r.iteration == iteration);
+        let last = run.records.last().map_or(0, |record| record.iteration) / every;
+        let mut curve =
+            |name: String, distance: fn(&LandscapeRecord) -> Option<DensityDistance>| {
+                let value = |place: u64| {
+                    let distance = at(place * every).and_then(distance);
+                    distance.map_or(f64::NAN, |distance| distance.divergence())
+                };
+                let values: Vec<f64> = (1..=last).map(value).collect();
+                if values.iter().any(|value| value.is_finite()) {
+                    series.push(LineSeries { name, values });
+                }
+            };
+        let name = |parameters: &str| match runs {
+            [_] => parameters.to_owned(),
+            _ => format!("{}, {parameters}", run.name),
+        };
+        curve(name("last θ"), |record| Some(record.learned));
+        curve(name("average of θ"), |record| record.average);
+    }
+    line_figure(&LineFigure {
+        title: "KL divergence of the learned density from the true one (nats)".to_owned(),
+        x_label: "learning iteration".to_owned(),
+        first_step: every,
+        stride: every,
+        series,
+        reference: None,
+    })
+    .ok()
+}
+
+fn least_common_multiple(a: u64, b: u64) -> Option<u64> {
+    let (mut divisor, mut rest) = (a, b);
+    while rest > 0 {
+        (divisor, rest) = (rest, divisor % rest);
+    }
+    (a / divisor).checked_mul(b)
+}

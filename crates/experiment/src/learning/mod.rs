@@ -1,0 +1,8 @@
+//! Learning in a run folder: from settings to net, metrics, pictures and report.
+
+mod run;
+mod shown;
+
+pub(crate) use run::unfit;
+pub use run::{End, LearnedRun, LearningRun, Place};
+pub(crate) use shown::Shown;

@@ -1,0 +1,434 @@
+//! A run from its first or next iteration to its end: observers on, results out.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use ebm_data::Dataset;
+use ebm_diagnostics::RunSummary;
+use ebm_trainer::{
+    Checkpoints, Event, Learn, LearnerView, Observer, ObserverError, Outcome, Trainer,
+    TrainerError, latest_checkpoint,
+};
+
+use super::Shown;
+use crate::config::{ExperimentConfig, Source};
+use crate::data::load_data;
+use crate::observers::{LandscapePlots, LongRuns, MetricsFile, Pictures};
+use crate::report::{Ending, ReportMaker};
+use crate::run_folder::{RunFolder, RunInfo};
+use crate::{Compute, EngineChoice, ExperimentError, LearnerRequest, Supervisor};
+
+/// How long the numbers of iterations on a GPU may wait to be read, about.
+const LONGEST_SILENCE: Duration = Duration::from_secs(1);
+
+/// Where the folder of a run is or will be.
+#[derive(Debug)]
+pub enum Place {
+    /// A new folder: this one, or one below runs/.
+    New(Option<PathBuf>),
+    /// One with its config and without a checkpoint: from the first iteration.
+    Prepared(RunFolder),
+    /// From its newest checkpoint.
+    Existing(RunFolder),
+}
+
+/// A run that is ready to be learned.
+#[derive(Debug)]
+pub struct LearningRun {
+    /// All settings.
+    pub config: ExperimentConfig,
+    /// The name of the experiment.
+    pub name: String,
+    /// The engine.
+    pub engine: EngineChoice,
+    /// The data.
+    pub dataset: Dataset,
+    /// Where it is written.
+    pub place: Place,
+    /// The folder with which a stopped run is resumed, where it is not its own but that of its study.
+    pub resumed_by: Option<PathBuf>,
+}
+
+/// A run that was learned to its end, or as far as it was let.
+#[derive(Debug)]
+pub struct LearnedRun {
+    /// Its folder.
+    pub folder: RunFolder,
+    /// The folder with which it is resumed: its own, or that of its study.
+    pub resumed_by: PathBuf,
+    /// How it ended.
+    pub end: End,
+    /// Iterations of this part of the run.
+    pub iterations: u64,
+    /// Langevin steps of single chains in these iterations.
+    pub chain_steps: f64,
+    /// Seconds that they took.
+    pub seconds: f64,
+    /// Means and spreads of d and r, where it is finished and has enough iterations.
+    pub summary: Option<RunSummary>,
+}
+
+/// How learning ended without an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All iterations are done, and net and report are written.
+    Finished,
+    /// It was stopped; the checkpoint is written.
+    Stopped {
+        /// The last iteration done.
+        iteration: u64,
+    },
+    /// It was stopped when the net was written and the report was not.
+    StoppedBeforeReport,
+}
+
+impl LearnedRun {
+    /// Whether nothing is left to do.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.end == End::Finished
+    }
+}
+
+impl LearningRun {
+    /// A new run of this config in `folder`, or in a new folder below runs/; with the engine that suits the device. Data sets
+    /// are looked for in `data_directory`, or in the usual place.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Data`].
+    pub fn new(
+        config: ExperimentConfig,
+        name: impl Into<String>,
+        folder: Option<&Path>,
+        data_directory: Option<&Path>,
+    ) -> Result<Self, ExperimentError> {
+        Ok(Self {
+            dataset: load_data(&config.data, data_directory)?,
+            config,
+            name: name.into(),
+            engine: EngineChoice::Auto,
+            place: Place::New(folder.map(Path::to_owned)),
+            resumed_by: None,
+        })
+    }
+
+    /// The run in `folder` from its newest checkpoint on, to `iterations` in all where that is given; and how it was made.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Complete`], [`ExperimentError::NoCheckpoint`], [`ExperimentError::Unfit`]; those of the folder and the
+    /// data.
+    pub fn resume(
+        folder: &Path,
+        iterations: Option<u64>,
+        data_directory: Option<&Path>,
+    ) -> Result<(Self, RunInfo), ExperimentError> {
+        let folder = RunFolder::open(folder)?.locked()?;
+        let overrides: Vec<_> = iterations
+            .iter()
+            .map(|count| format!("iterations={count}"))
+            .collect();
+        let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &overrides)?;
+        let done = folder.checkpoint_to_resume()?.iteration;
+        // A run that could not write its results at the end, for a full disk perhaps, only does that.
+        if done > config.iterations || done == config.iterations && folder.has_results() {
+            return Err(ExperimentError::Complete {
+                folder: folder.root().to_owned(),
+                done,
+                of: config.iterations,
+            });
+        }
+        let dataset = load_data(&config.data, data_directory)?;
+        let info = folder.read_info()?;
+        let run = Self {
+            config,
+            name: info.experiment.clone(),
+            engine: EngineChoice::Auto,
+            dataset,
+            place: Place::Existing(folder),
+            resumed_by: None,
+        };
+        Ok((run, info))
+    }
+
+    /// Learns until the end, a stop or a failure, and leaves results in every case. `observers` are told after the metrics are
+    /// written and before anything else.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Diverged`] when learning runs away, [`ExperimentError::Halted`] when something fails in the middle.
+    /// Before anything is written: settings that do not go together, with each other or with the engine.
+    pub fn learn(
+        self,
+        compute: &dyn Compute,
+        supervisor: &dyn Supervisor,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<LearnedRun, ExperimentError> {
+        let Self {
+            config,
+            name,
+            engine,
+            dataset,
+            place,
+            resumed_by,
+        } = self;
+        let stop = supervisor.stop_flag();
+        let metadata = weight_metadata(&config, dataset.shape());
+        let mut learner = compute.learner(LearnerRequest {
+            config: &config,
+            dataset,
+            engine,
+            metadata,
+            stop: &stop,
+        })?;
+        // Only now that nothing in the settings can be wrong is anything created.
+        let folder = match place {
+            Place::New(out) => {
+                let folder = RunFolder::create(out.as_deref(), &name)?;
+                supervisor.tell(&format!("{name} → {}", folder.root().display()));
+                folder
+            }
+            Place::Prepared(folder) => {
+                // What a run left that ended before its first checkpoint.
+                folder.cut_metrics(0)?;
+                supervisor.tell(&format!("{name} → {}", folder.root().display()));
+                folder
+            }
+            Place::Existing(folder) => {
+                let checkpoint = latest_checkpoint(&folder.checkpoints())?;
+                learner
+                    .restore_from(&checkpoint)
+                    .map_err(|error| unfit(error, &checkpoint))?;
+                folder.cut_metrics(learner.iteration())?;
+                let from = learner.iteration();
+                supervisor.tell(&format!(
+                    "{} goes on after iteration {from}",
+                    folder.root().display()
+                ));
+                folder
+            }
+        };
+        let info = RunInfo::new(&name, config.seed, compute.name(), learner.engine_name());
+        folder.write_config(&config)?;
+        folder.write_info(&info)?;
+        let resumed_by = resumed_by.unwrap_or_else(|| folder.root().to_owned());
+        let learning = Learning {
+            config: &config,
+            info: &info,
+            folder: &folder,
+            resumed_by: &resumed_by,
+            compute,
+            supervisor,
+        };
+        learning.run(&mut *learner, Arc::clone(&stop), observers)
+    }
+}
+
+/// What `sample` needs to know about the net of a weight file, and what a resumed run must not have changed.
+fn weight_metadata(config: &ExperimentConfig, shape: [usize; 3]) -> HashMap<String, String> {
+    let entries = [
+        ("ebm.net", serde_json::to_string(&config.net)),
+        ("ebm.state_shape", serde_json::to_string(&shape)),
+        ("ebm.langevin", serde_json::to_string(&config.langevin)),
+        ("ebm.data", serde_json::to_string(&config.data)),
+    ];
+    let stabilisers = (!config.stabilisers.is_plain()).then(|| {
+        (
+            "ebm.stabilisers",
+            serde_json::to_string(&config.stabilisers),
+        )
+    });
+    entries
+        .into_iter()
+        .chain(stabilisers)
+        .filter_map(|(key, json)| Some((key.to_owned(), json.ok()?)))
+        .collect()
+}
+
+/// A checkpoint that cannot be read.
+pub(crate) fn unfit(error: TrainerError, checkpoint: &Path) -> ExperimentError {
+    ExperimentError::Unfit {
+        error,
+        checkpoint: checkpoint.to_owned(),
+    }
+}
+
+/// A run whose folder is there.
+struct Learning<'a> {
+    config: &'a ExperimentConfig,
+    info: &'a RunInfo,
+    folder: &'a RunFolder,
+    resumed_by: &'a Path,
+    compute: &'a dyn Compute,
+    supervisor: &'a dyn Supervisor,
+}
+
+impl Learning<'_> {
+    fn run(
+        &self,
+        learner: &mut dyn Learn,
+        stop: Arc<AtomicBool>,
+        observers: &mut [&mut dyn Observer],
+    ) -> Result<LearnedRun, ExperimentError> {
+        let Self {
+            config,
+            folder,
+            supervisor,
+            ..
+        } = *self;
+        let first = learner.iteration();
+        let started = Instant::now();
+        let mut metrics = MetricsFile::open(folder)?;
+        let mut pictures = Pictures::new(folder, config.output.images_every);
+        let mut landscape = config
+            .landscape
+            .map(|plots| LandscapePlots::new(folder, plots));
+        let mut long_runs = config
+            .long_run
+            .map(|runs| LongRuns::new(folder, runs, supervisor));
+        let mut refresh = PlotRefresh {
+            learning: self,
+            last: Instant::now(),
+        };
+        // Numbers first: whatever fails later, they are on disk.
+        let mut trainer = Trainer::new().observer(&mut metrics);
+        for observer in observers {
+            trainer = trainer.observer(&mut **observer);
+        }
+        if !config.is_toy() {
+            trainer = trainer.observer(&mut pictures);
+        }
+        if let Some(landscape) = &mut landscape {
+            trainer = trainer.observer(landscape);
+        }
+        if let Some(long_runs) = &mut long_runs {
+            trainer = trainer.observer(long_runs);
+        }
+        let result = trainer
+            .observer(&mut refresh)
+            .metrics_every(config.output.metrics_every)
+            .metrics_within(LONGEST_SILENCE)
+            .checkpoints(Checkpoints {
+                folder: folder.checkpoints(),
+                every: config.output.checkpoint_every,
+                keep: config.output.keep_checkpoints,
+            })
+            .stop_on(stop)
+            .run(learner);
+        let seconds = started.elapsed().as_secs_f64();
+        let iterations = learner.iteration().saturating_sub(first);
+        let per_iteration = config
+            .langevin
+            .steps
+            .saturating_mul(config.batch_size as u64);
+        let ended = |end, summary| LearnedRun {
+            folder: folder.clone(),
+            resumed_by: self.resumed_by.to_owned(),
+            end,
+            iterations,
+            chain_steps: iterations as f64 * per_iteration as f64,
+            seconds,
+            summary,
+        };
+        let view: &dyn LearnerView = learner;
+        match result {
+            Ok(Outcome::Finished) => {
+                view.save_weights(&folder.weights())?;
+                view.save_average(&folder.average())?;
+                // That of an earlier moment: a run without a report is one that still has to write it.
+                folder.remove_report()?;
+                match self.write_report(view, &Ending::Finished, landscape.as_ref()) {
+                    Ok(summary) => Ok(ended(End::Finished, summary)),
+                    Err(ExperimentError::Stopped) => Ok(ended(End::StoppedBeforeReport, None)),
+                    Err(error) => Err(error),
+                }
+            }
+            Ok(Outcome::Stopped { iteration, .. }) => {
+                self.write_report_or_warn(view, &Ending::Unfinished, landscape.as_ref());
+                Ok(ended(End::Stopped { iteration }, None))
+            }
+            Err(error @ TrainerError::Diverged { .. }) => {
+                self.write_report_or_warn(
+                    view,
+                    &Ending::Diverged(&error.to_string()),
+                    landscape.as_ref(),
+                );
+                let info = RunInfo {
+                    ran_away: Some(error.to_string()),
+                    ..self.info.clone()
+                };
+                if let Err(problem) = folder.write_info(&info) {
+                    tracing::warn!("the run folder does not say that it ran away: {problem}");
+                }
+                Err(ExperimentError::Diverged {
+                    error,
+                    folder: folder.root().to_owned(),
+                })
+            }
+            Err(error) => Err(ExperimentError::Halted {
+                error,
+                folder: self.resumed_by.to_owned(),
+                checkpoint: latest_checkpoint(&folder.checkpoints()).ok(),
+            }),
+        }
+    }
+
+    fn write_report(
+        &self,
+        learner: &dyn LearnerView,
+        ending: &Ending<'_>,
+        landscape: Option<&LandscapePlots>,
+    ) -> Result<Option<RunSummary>, ExperimentError> {
+        let is_finished = matches!(ending, Ending::Finished);
+        let shown = Shown::draw(self.config, learner, is_finished, self.compute)?;
+        let maker = ReportMaker {
+            folder: self.folder,
+            info: self.info,
+            config: self.config,
+            landscape,
+            shown: &shown,
+            supervisor: self.supervisor,
+        };
+        maker.write(learner, ending)
+    }
+
+    /// The end of a run has its own message, which a report that fails must not hide.
+    fn write_report_or_warn(
+        &self,
+        learner: &dyn LearnerView,
+        ending: &Ending<'_>,
+        landscape: Option<&LandscapePlots>,
+    ) {
+        if let Err(error) = self.write_report(learner, ending, landscape) {
+            tracing::warn!("there is no report: {error}");
+        }
+    }
+}
+
+/// Keeps plots and report fresh while learning goes on, at most every half minute.
+struct PlotRefresh<'a> {
+    learning: &'a Learning<'a>,
+    last: Instant,
+}
+
+impl Observer for PlotRefresh<'_> {
+    fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
+        if let Event::IterationDone { metrics, learner, .. } = event
+            && metrics.iteration < learner.config().iterations
+            // A learner that is further on is about to be shown with metrics that are, too.
+            && metrics.iteration == learner.iteration()
+            && self.looks_at(metrics.iteration)
+        {
+            self.learning
+                .write_report(*learner, &Ending::Unfinished, None)
+                .map_err(ObserverError::new)?;
+            self.last = Instant::now();
+        }
+        Ok(())
+    }
+
+    fn looks_at(&self, _iteration: u64) -> bool {
+        self.last.elapsed() > Duration::from_secs(30)
+    }
+}

@@ -1,0 +1,95 @@
+//! The samples that a report shows and judges.
+
+use ebm_core::{NoiseKey, Stream};
+use ebm_data::Dataset;
+use ebm_diagnostics::DEFAULT_NEIGHBOURS;
+use ebm_langevin::LangevinError;
+use ebm_trainer::{LearnerView, TrainerError};
+
+use crate::config::ExperimentConfig;
+use crate::digits::DigitImages;
+use crate::quality::{DigitQuality, digit_quality, or_warning, samples_to_judge};
+use crate::{Compute, ExperimentError};
+
+/// Short-run samples at some moment of learning.
+#[derive(Default)]
+pub(crate) struct Shown {
+    /// Row by row; empty where there is nothing to show.
+    pub(crate) states: Vec<f32>,
+    /// Whether they were drawn from noise for this, and not left by the last iteration.
+    pub(crate) are_fresh: bool,
+    /// Their quality, where it can be measured and was asked for.
+    pub(crate) quality: Option<DigitQuality>,
+}
+
+impl Shown {
+    /// Fresh chains where chains start from noise; otherwise, or when chains may no longer run because of a stop, those of
+    /// the last iteration. At the end of learning enough to judge them, because that takes many.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Stopped`] at the end of learning: the report of a run that has ended would lack them for ever.
+    pub(crate) fn draw(
+        config: &ExperimentConfig,
+        learner: &dyn LearnerView,
+        is_finished: bool,
+        compute: &dyn Compute,
+    ) -> Result<Self, ExperimentError> {
+        if config.is_toy() {
+            return Ok(Self::default());
+        }
+        let is_judged = is_finished && config.judges_digits();
+        let chains = &config.langevin;
+        if let Some(noise) = chains.start.noise() {
+            let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
+            let per_chain = learner.dataset().shape().iter().product();
+            // The picture shows the first 64, which are the same whatever the number.
+            let judged = match learner.dataset().len() {
+                Some(data) if is_judged => samples_to_judge(data),
+                _ => 0,
+            };
+            let start = noise.draw(chains.start_factor, key, judged.max(64), per_chain)?;
+            match learner.run_chains(start, 0, chains.steps) {
+                Ok(states) => {
+                    let quality = if is_judged {
+                        quality(learner, &states, compute)?
+                    } else {
+                        None
+                    };
+                    return Ok(Self {
+                        states,
+                        are_fresh: true,
+                        quality,
+                    });
+                }
+                Err(TrainerError::Langevin(LangevinError::Cancelled)) if is_finished => {
+                    return Err(ExperimentError::Stopped);
+                }
+                // One that goes on gets another report.
+                Err(TrainerError::Langevin(LangevinError::Cancelled)) => {}
+                Err(error) => tracing::warn!("no fresh samples: {error}"),
+            }
+        }
+        Ok(Self {
+            states: learner.samples()?,
+            are_fresh: false,
+            quality: None,
+        })
+    }
+}
+
+fn quality(
+    learner: &dyn LearnerView,
+    samples: &[f32],
+    compute: &dyn Compute,
+) -> Result<Option<DigitQuality>, ExperimentError> {
+    let Dataset::Images { images, .. } = learner.dataset() else {
+        return Ok(None);
+    };
+    let data = DigitImages::from(images);
+    let samples = DigitImages {
+        values: samples,
+        ..data
+    };
+    let quality = digit_quality(samples, data, DEFAULT_NEIGHBOURS, compute).map(Some);
+    or_warning("quality of samples", quality)
+}

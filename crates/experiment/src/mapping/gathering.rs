@@ -1,0 +1,197 @@
+//! From starts to minima: chains wander as in learning, and each then descends without noise.
+
+use std::time::{Duration, Instant};
+
+use ebm_core::{NoiseKey, Stream};
+use ebm_landscape::{Descent, Minimum, Surface};
+use ebm_langevin::ChainRun;
+
+use super::folder::GatheredChains;
+use super::state::{DigitRead, Found, FoundMinimum};
+use super::{MapFolder, Settings};
+use crate::digits::{CLASSES, DigitImages};
+use crate::{Compute, ExperimentError, TrainedNet};
+
+/// Time between two savings of the chains.
+const SAVE_EVERY: Duration = Duration::from_secs(30);
+
+/// Steps that Ctrl-C may cost.
+const PIECE: u64 = 100;
+
+/// δ in terms of the distance between minima.
+const RESOLUTION: f64 = 0.1;
+
+/// Takes the chains to their last step. `walked` is told of the steps of a piece that is done.
+///
+/// # Errors
+/// [`ExperimentError::Stopped`] after a stop, with the chains saved.
+pub(super) fn gather(
+    net: &dyn TrainedNet,
+    settings: &Settings,
+    folder: &MapFolder,
+    walked: &mut dyn FnMut(u64),
+) -> Result<Vec<f32>, ExperimentError> {
+    let mut gathered = folder.read_chains(settings)?;
+    let kernel = settings.kernel()?;
+    let mut saved = Instant::now();
+    while gathered.step < settings.gather_steps {
+        let run = ChainRun {
+            kernel: kernel.into(),
+            steps: PIECE.min(settings.gather_steps - gathered.step),
+            first_step: gathered.step,
+            noise: NoiseKey::new(settings.seed, Stream::Watch, 0),
+            final_energies: false,
+        };
+        gathered = match net.run(gathered.states.clone(), &run) {
+            Err(error @ ExperimentError::Stopped) => {
+                folder.write_chains(settings, &gathered)?;
+                return Err(error);
+            }
+            piece => GatheredChains {
+                step: gathered.step + run.steps,
+                states: piece?.states,
+            },
+        };
+        walked(run.steps);
+        if saved.elapsed() > SAVE_EVERY || gathered.step == settings.gather_steps {
+            folder.write_chains(settings, &gathered)?;
+            saved = Instant::now();
+        }
+    }
+    Ok(gathered.states)
+}
+
+/// Takes the chains down to their minima, leaves out those that ran away, and measures the rest.
+///
+/// # Errors
+/// [`ExperimentError::Map`] when fewer than two minima are left or they are all the same.
+pub(super) fn find_minima(
+    net: &dyn TrainedNet,
+    surface: &dyn Surface,
+    compute: &dyn Compute,
+    settings: &Settings,
+    states: Vec<f32>,
+) -> Result<(Vec<Minimum>, Found), ExperimentError> {
+    let mut minima = Descent::default().run(surface, &states)?;
+    let descended = minima.len();
+    // Points of the plane have no range that they should keep to.
+    minima.retain(|minimum| !(settings.is_image() && is_saturated(&minimum.state)));
+    let (not_finite, saturated) = (settings.all_chains() - descended, descended - minima.len());
+    if minima.len() < 2 {
+        return Err(ExperimentError::Map(format!(
+            "of {} chains {not_finite} left all finite states and {saturated} ended with most of their pixels beyond ±1.5, so {} minima are left, too few for a map; the net may not have learned a proper energy, or the gathering takes chains too far",
+            settings.all_chains(),
+            minima.len(),
+        )));
+    }
+    let size = settings.state_size();
+    let sound = minima.iter().flat_map(|minimum| {
+        let row = minimum.origin * size;
+        states[row..row + size].iter().copied()
+    });
+    let slopes = net.slopes(sound.collect())?;
+    let digits = read_digits(settings, &minima, compute)?;
+    let distance = root_mean_square_distance(&minima);
+    let resolution = settings.resolution.unwrap_or(RESOLUTION * distance);
+    if resolution <= 0.0 {
+        return Err(ExperimentError::Map(
+            "all chains descended to the same state, so the energy has one basin as far as these starts show; give other starts or more chains, or a resolution to map it all the same"
+                .into(),
+        ));
+    }
+    let found = Found {
+        minima: minima
+            .iter()
+            .zip(digits)
+            .map(|(minimum, digit)| FoundMinimum {
+                chain: minimum.origin,
+                energy: minimum.energy,
+                is_at_rest: minimum.is_at_rest,
+                digit,
+            })
+            .collect(),
+        not_finite,
+        saturated,
+        slope: slopes.iter().sum::<f64>() / slopes.len() as f64,
+        distance,
+        resolution,
+    };
+    Ok((minima, found))
+}
+
+/// Whether an image has run away from the range of data, as a chain of a net does that is no proper energy.
+fn is_saturated(state: &[f32]) -> bool {
+    let beyond = state.iter().filter(|value| value.abs() > 1.5).count();
+    2 * beyond > state.len()
+}
+
+/// Over all pairs of different minima.
+fn root_mean_square_distance(minima: &[Minimum]) -> f64 {
+    let count = minima.len() as f64;
+    let values = minima.first().map_or(0, |minimum| minimum.state.len());
+    let squares: f64 = (0..values)
+        .map(|place| {
+            let column = || minima.iter().map(|minimum| f64::from(minimum.state[place]));
+            let mean = column().sum::<f64>() / count;
+            column().map(|x| (x - mean).powi(2)).sum::<f64>()
+        })
+        .sum();
+    // The mean of (x − y)² over pairs is twice the variance.
+    (2.0 * squares / (count - 1.0)).sqrt()
+}
+
+/// What the classifier reads in each minimum; nothing for other data than digits.
+fn read_digits(
+    settings: &Settings,
+    minima: &[Minimum],
+    compute: &dyn Compute,
+) -> Result<Vec<Option<DigitRead>>, ExperimentError> {
+    if !settings.is_digits {
+        return Ok(vec![None; minima.len()]);
+    }
+    let rows = Minimum::rows(minima);
+    let [_, height, width] = settings.state_shape;
+    let images = DigitImages {
+        values: &rows,
+        height,
+        width,
+    };
+    let all: Vec<usize> = (0..minima.len()).collect();
+    let reading = compute.read_digits(&images.at_classifier_size(&all))?;
+    let probabilities = reading.probabilities.chunks(CLASSES);
+    let read = |(digit, row): (usize, &[f32])| {
+        Some(DigitRead {
+            digit,
+            probability: f64::from(row[digit]),
+        })
+    };
+    Ok(reading.classes().zip(probabilities).map(read).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn minimum(state: &[f32]) -> Minimum {
+        Minimum {
+            origin: 0,
+            energy: 0.0,
+            is_at_rest: true,
+            state: state.to_vec(),
+        }
+    }
+
+    #[test]
+    fn distances_are_over_pairs() {
+        // 5, 3 and 4 apart.
+        let minima = [[0.0, 0.0], [3.0, 0.0], [3.0, 4.0]].map(|state| minimum(&state));
+        let expected = ((25.0 + 9.0 + 16.0) / 3.0f64).sqrt();
+        assert!((root_mean_square_distance(&minima) - expected).abs() < 1e-12);
+    }
+
+    #[test]
+    fn saturation_is_more_than_half_of_the_pixels() {
+        assert!(!is_saturated(&[1.6, -2.0, 1.0, 0.0]));
+        assert!(is_saturated(&[1.6, -2.0, 9.0, 0.0]));
+    }
+}

@@ -1,0 +1,258 @@
+//! What a map is asked for.
+
+use std::path::Path;
+
+use ebm_langevin::ChainStart;
+
+use super::{MOST_STEPS, Settings, Start, batch};
+use crate::config::{Source, are_digits};
+use crate::evaluation::{EvaluationStart, StartOptions, Starts, temperature};
+use crate::trained_net::MOST_NUMBERS;
+use crate::{ExperimentError, Trained};
+
+/// A map that is to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MapOptions {
+    /// Where chains start; data, the bank of the run if it has one, and the noise that learning or its bank starts from, if it
+    /// is empty.
+    pub starts: Vec<EvaluationStart>,
+    /// Start from the data of this experiment instead of the training's.
+    pub data_of: Option<Source>,
+    /// Chains from each start.
+    pub chains: usize,
+    /// Langevin steps of each chain, as in learning, before it descends to its minimum; 100·L where it is not said.
+    pub gather_steps: Option<u64>,
+    /// τ, the temperature at which chains look for ways as a multiple of that of the training.
+    pub temperature_factor: f64,
+    /// δ, the distance at which a chain has reached a minimum, in units of the states; a tenth of the root mean square
+    /// distance between minima where it is not said.
+    pub resolution: Option<f64>,
+    /// M: a chain gives up after so many steps that brought it no nearer; at most [`MOST_STEPS`].
+    pub patience: u64,
+    /// How often each direction of a pair is tried.
+    pub trials: u32,
+    /// How α is found.
+    pub strength: Strength,
+    /// How often the minima are grouped, each time with another seed.
+    pub groupings: usize,
+    /// Multiples of α at which the minima are grouped once more.
+    pub multiples: Vec<f64>,
+    /// Barriers are sought between so many basins at most, those with the most minima.
+    pub graph_basins: usize,
+    /// Seed of everything.
+    pub seed: u64,
+    /// How the map was asked for, for its record; such as a command line.
+    pub command: String,
+}
+
+/// How α, the pull in nats of U/τ per unit of distance, is found.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub enum Strength {
+    /// By a sweep over pulls αTτ from r/50 to 2r, where r is the mean of ‖∇F‖₂.
+    #[default]
+    Sweep,
+    /// By a sweep over this range of α, the smaller end first.
+    SweepOver([f64; 2]),
+    /// It is this.
+    Alpha(f64),
+}
+
+impl Default for MapOptions {
+    fn default() -> Self {
+        Self {
+            starts: Vec::new(),
+            data_of: None,
+            chains: 100,
+            gather_steps: None,
+            temperature_factor: 0.1,
+            resolution: None,
+            patience: 200,
+            trials: 2,
+            strength: Strength::Sweep,
+            groupings: 3,
+            multiples: Vec::new(),
+            graph_basins: 30,
+            seed: 1,
+            command: String::new(),
+        }
+    }
+}
+
+impl Strength {
+    /// α and its range, as far as they were asked for.
+    pub(super) fn settings(self) -> Result<(Option<f64>, Option<[f64; 2]>), ExperimentError> {
+        match self {
+            Self::Sweep => Ok((None, None)),
+            Self::Alpha(alpha) => {
+                positive("alpha", alpha)?;
+                Ok((Some(alpha), None))
+            }
+            Self::SweepOver([low, high]) if low > 0.0 && high.is_finite() && low < high => {
+                Ok((None, Some([low, high])))
+            }
+            Self::SweepOver([low, high]) => {
+                let problem = format!("{low},{high}: give two numbers > 0 with the smaller first");
+                Err(ExperimentError::setting("alpha_range", problem))
+            }
+        }
+    }
+}
+
+impl MapOptions {
+    /// All but the words for the starts and what the engine is.
+    pub(super) fn settings(
+        &self,
+        trained: &Trained,
+        data_directory: Option<&Path>,
+    ) -> Result<Settings, ExperimentError> {
+        let (alpha, alpha_range) = self.strength.settings()?;
+        let training_epsilon = trained.langevin.epsilon.get();
+        temperature(training_epsilon, self.temperature_factor)?;
+        if let Some(resolution) = self.resolution {
+            positive("resolution", resolution)?;
+        }
+        for multiple in &self.multiples {
+            positive("multiples", *multiple)?;
+        }
+        let starts = self.starts_for(trained, data_directory);
+        let size: usize = trained.state_shape.iter().product();
+        let count = self.chains.saturating_mul(starts.len());
+        if count.saturating_mul(size) > MOST_NUMBERS {
+            let problem = format!(
+                "{}: {count} chains are more than {MOST_NUMBERS} numbers; run fewer",
+                self.chains
+            );
+            return Err(ExperimentError::setting("chains", problem));
+        }
+        if count < 2 {
+            return Err(ExperimentError::setting(
+                "chains",
+                "1: a map needs two chains at least",
+            ));
+        }
+        let default_steps = trained.langevin.steps.saturating_mul(100);
+        Ok(Settings {
+            weights: trained.weights.display().to_string(),
+            net: trained.net,
+            state_shape: trained.state_shape,
+            training_epsilon,
+            stabilisers: trained.stabilisers,
+            starts: starts
+                .into_iter()
+                .map(|start| Start {
+                    start,
+                    what: String::new(),
+                })
+                .collect(),
+            chains: self.chains,
+            gather_steps: self.gather_steps.unwrap_or(default_steps),
+            temperature_factor: self.temperature_factor,
+            resolution: self.resolution,
+            patience: self.patience,
+            most_steps: MOST_STEPS,
+            trials: self.trials,
+            batch: batch(size),
+            alpha,
+            alpha_range,
+            groupings: self.groupings,
+            multiples: self.multiples.clone(),
+            graph_basins: self.graph_basins,
+            is_digits: trained.data.as_ref().is_some_and(are_digits),
+            seed: self.seed,
+            backend: String::new(),
+            engine: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: self.command.clone(),
+        })
+    }
+
+    /// The starts that were asked for, each once, or all that the net has.
+    fn starts_for(&self, trained: &Trained, data_directory: Option<&Path>) -> Vec<EvaluationStart> {
+        let mut starts = self.starts.clone();
+        if starts.is_empty() {
+            if trained.data.is_some() || self.data_of.is_some() {
+                starts.push(EvaluationStart::Data);
+            }
+            let options = self.start_options(EvaluationStart::Bank);
+            if self.drawing(trained, &options, data_directory).has_bank() {
+                starts.push(EvaluationStart::Bank);
+            }
+            match trained.langevin.start {
+                ChainStart::Gaussian => starts.push(EvaluationStart::Gaussian),
+                // Banks are filled with it.
+                ChainStart::Uniform | ChainStart::Persistent => {
+                    starts.push(EvaluationStart::Uniform)
+                }
+                ChainStart::Data => {}
+            }
+            // Weights that learned from data which they do not name.
+            if starts.is_empty() {
+                starts.push(EvaluationStart::Uniform);
+            }
+        }
+        let mut once = Vec::new();
+        for start in starts {
+            if !once.contains(&start) {
+                once.push(start);
+            }
+        }
+        once
+    }
+
+    /// Draws all initial states, and says of each start in words what it is.
+    pub(super) fn draw(
+        &self,
+        trained: &Trained,
+        starts: &mut [Start],
+        data_directory: Option<&Path>,
+    ) -> Result<Vec<f32>, ExperimentError> {
+        if self.data_of.is_some() && starts.iter().all(|it| it.start != EvaluationStart::Data) {
+            let problem = "names data to start from; leave it out, or start from data too";
+            return Err(ExperimentError::setting("data_of", problem));
+        }
+        let mut initial = Vec::new();
+        for start in starts {
+            let options = self.start_options(start.start);
+            let (what, states) = self.drawing(trained, &options, data_directory).draw()?;
+            start.what = what;
+            initial.extend(states);
+        }
+        Ok(initial)
+    }
+
+    fn start_options(&self, start: EvaluationStart) -> StartOptions {
+        StartOptions {
+            start: Some(start),
+            states: None,
+            data_of: self
+                .data_of
+                .clone()
+                .filter(|_| start == EvaluationStart::Data),
+            chains: self.chains,
+        }
+    }
+
+    fn drawing<'a>(
+        &self,
+        trained: &'a Trained,
+        options: &'a StartOptions,
+        data_directory: Option<&'a Path>,
+    ) -> Starts<'a> {
+        Starts {
+            options,
+            trained,
+            data_directory,
+            seed: self.seed,
+        }
+    }
+}
+
+fn positive(setting: &'static str, value: f64) -> Result<(), ExperimentError> {
+    if value.is_finite() && value > 0.0 {
+        return Ok(());
+    }
+    Err(ExperimentError::setting(
+        setting,
+        format!("{value}: must be a finite number > 0"),
+    ))
+}

@@ -1,0 +1,138 @@
+//! For toy densities: true, learned and sampled density side by side.
+
+use std::path::PathBuf;
+
+use ebm_core::{NoiseKey, Stream};
+use ebm_diagnostics::Figure;
+use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
+
+use crate::ExperimentError;
+use crate::config::LandscapeConfig;
+use crate::landscape::{
+    Divergences, GridEnergies, LandscapeRecord, LandscapeResult, LearnedDensity, divergence_figure,
+};
+use crate::run_folder::RunFolder;
+
+/// Plots the landscape at an interval and at the end, keeps the numbers of all in `landscape.json`, and remembers the last
+/// one for the report.
+pub(crate) struct LandscapePlots {
+    folder: RunFolder,
+    config: LandscapeConfig,
+    last: Option<LandscapeResult>,
+    /// In the order of iterations.
+    records: Vec<LandscapeRecord>,
+}
+
+impl LandscapePlots {
+    pub(crate) fn new(folder: &RunFolder, config: LandscapeConfig) -> Self {
+        Self {
+            folder: folder.clone(),
+            config,
+            last: None,
+            records: Vec::new(),
+        }
+    }
+
+    /// KL(q‖p_θ) over the run, once there are two values.
+    pub(crate) fn divergences(&self) -> Option<Figure> {
+        divergence_figure(&[Divergences {
+            name: "",
+            every: self.config.every,
+            records: &self.records,
+        }])
+    }
+
+    /// Takes up the numbers of an earlier part of the run, as far as it is not done again.
+    fn read(&mut self, iteration: u64) -> Result<(), ExperimentError> {
+        self.records = self.folder.read_landscape()?;
+        self.records.retain(|record| record.iteration <= iteration);
+        Ok(())
+    }
+
+    /// The landscape of the last plot.
+    pub(crate) fn last(&self) -> Option<&LandscapeResult> {
+        self.last.as_ref()
+    }
+
+    fn path(&self, iteration: u64) -> PathBuf {
+        let name = format!("landscape-{iteration:08}.png");
+        self.folder.root().join("plots").join(name)
+    }
+
+    /// Draws the landscape of a net as it is.
+    pub(crate) fn draw(&mut self, learner: &dyn LearnerView) -> Result<(), ExperimentError> {
+        let Some(toy) = learner.dataset().toy() else {
+            return Ok(());
+        };
+        let learned = LearnedDensity {
+            toy,
+            temperature: learner.config().langevin.epsilon.learned_temperature(),
+            iteration: learner.iteration(),
+        };
+        let samples = self.short_run_samples(learner)?;
+        let energies = |points: &[f32]| {
+            Ok(GridEnergies {
+                newest: learner.energies(points)?,
+                average: learner.average_energies(points)?,
+            })
+        };
+        let result = learned.compare(&self.config, energies, &samples)?;
+        self.folder.make("plots")?;
+        let record = result.record;
+        result.figure.write_png(self.path(record.iteration))?;
+        tracing::info!(
+            iteration = record.iteration,
+            kl = record.learned.divergence(),
+            "landscape"
+        );
+        self.records.retain(|old| old.iteration < record.iteration);
+        self.records.push(record);
+        self.folder.write_landscape(&self.records)?;
+        self.last = Some(result);
+        Ok(())
+    }
+
+    /// Short-run samples: of a persistent run the states of its bank, otherwise L steps from fresh noise or noisy data.
+    fn short_run_samples(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, ExperimentError> {
+        let config = learner.config();
+        let count = self.config.samples;
+        let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
+        let start = match (learner.bank()?, config.langevin.start.noise()) {
+            (Some(bank), _) => {
+                let count = count.min(bank.len());
+                return Ok(bank.gather(&key.choose(count, bank.len())));
+            }
+            (None, Some(noise)) => noise.draw(config.langevin.start_factor, key, count, 2)?,
+            (None, None) => learner.watch_data(count)?,
+        };
+        Ok(learner.run_chains(start, 0, config.langevin.steps)?)
+    }
+}
+
+impl Observer for LandscapePlots {
+    fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
+        // The learner's own number may be that of a later iteration, at which it is not looked at.
+        let (iteration, is_done, learner) = match event {
+            Event::IterationDone {
+                metrics, learner, ..
+            } => (metrics.iteration, false, *learner),
+            // A plot that a stop cut off is made up for when the run goes on.
+            Event::Started { iteration, learner } => {
+                self.read(*iteration).map_err(ObserverError::new)?;
+                let last = self.records.last().map(|record| record.iteration);
+                (*iteration, last == Some(*iteration), *learner)
+            }
+            _ => return Ok(()),
+        };
+        let is_last = iteration == learner.config().iterations;
+        let is_due = iteration > 0 && (is_last || self.looks_at(iteration));
+        if is_due && !is_done {
+            self.draw(learner).map_err(ObserverError::new)?;
+        }
+        Ok(())
+    }
+
+    fn looks_at(&self, iteration: u64) -> bool {
+        iteration.is_multiple_of(self.config.every.max(1))
+    }
+}

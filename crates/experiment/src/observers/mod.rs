@@ -1,0 +1,11 @@
+//! Those who watch learning and write down what they see.
+
+mod landscape;
+mod long_run;
+mod metrics;
+mod pictures;
+
+pub(crate) use landscape::LandscapePlots;
+pub(crate) use long_run::LongRuns;
+pub(crate) use metrics::MetricsFile;
+pub(crate) use pictures::Pictures;

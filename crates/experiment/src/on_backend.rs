@@ -1,0 +1,194 @@
+//! The one implementation of [`Compute`]: a backend of burn with its device.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::{Duration, Instant};
+
+use burn::module::{AutodiffModule, Module};
+use burn::tensor::Tensor;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use ebm_core::{NoiseKey, Stream};
+use ebm_energy_net::{Net, NetConfig, load_weights};
+use ebm_langevin::{ChainRun, Engine, LangevinError};
+use ebm_trainer::{Learn, Learner};
+
+use crate::any_engine::{AnyEngine, EngineChoice};
+use crate::digits::{DigitClassifier, Reading, TrainedClassifier, TrainingSettings, train};
+use crate::trained_chains::TrainedChains;
+use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest, TrainedNet};
+
+const MEASURE: Duration = Duration::from_millis(1500);
+
+/// Chooses the engine for a net: the choice, the net and the shape of its states. The second value says why `auto` fell back
+/// to tensors, if it did.
+type ChooseEngine<B> =
+    dyn Fn(EngineChoice, &Net<B>, [usize; 3]) -> Result<(AnyEngine, Option<String>), LangevinError>;
+
+/// A backend of burn with automatic differentiation, on one of its devices.
+pub struct OnBackend<B: AutodiffBackend> {
+    name: String,
+    device: B::Device,
+    choose: Box<ChooseEngine<B>>,
+}
+
+impl<B: AutodiffBackend> OnBackend<B> {
+    /// A backend that computes on the CPU, where `ebm_engine_cpu` runs chains. `name` is how run folders call it.
+    #[must_use]
+    pub fn cpu(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            device: B::Device::default(),
+            choose: Box::new(|choice, net, shape| AnyEngine::choose(choice, net, shape)),
+        }
+    }
+
+    /// A backend that computes on a GPU, on which `cube` runs chains.
+    #[cfg(feature = "cube")]
+    #[must_use]
+    pub fn gpu(
+        name: impl Into<String>,
+        device: B::Device,
+        cube: ebm_engine_gpu::CubeEngine,
+    ) -> Self {
+        Self {
+            name: name.into(),
+            device,
+            choose: Box::new(move |choice, net, shape| {
+                AnyEngine::choose_on_gpu(choice, cube.clone(), net, shape)
+            }),
+        }
+    }
+
+    fn engine(
+        &self,
+        choice: EngineChoice,
+        net: &Net<B>,
+        shape: [usize; 3],
+    ) -> Result<AnyEngine, ExperimentError> {
+        let (engine, missing) = (self.choose)(choice, net, shape)?;
+        if let Some(missing) = missing {
+            tracing::info!("tensor engine: {missing}");
+        }
+        Ok(engine)
+    }
+
+    fn fresh_net(&self, config: &ExperimentConfig) -> Result<Net<B>, ExperimentError> {
+        Ok(config
+            .net
+            .init::<B>(config.data.shape(), config.seed, &self.device)?)
+    }
+}
+
+impl<B: AutodiffBackend> Compute for OnBackend<B> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn trained_net(
+        &self,
+        net: &NetConfig,
+        state_shape: [usize; 3],
+        weights: &Path,
+        engine: EngineChoice,
+        stop: &Arc<AtomicBool>,
+    ) -> Result<Box<dyn TrainedNet>, ExperimentError> {
+        let net = net.init::<B>(state_shape, 0, &self.device)?;
+        let net = load_weights(net, weights)?.no_grad();
+        let engine = self
+            .engine(engine, &net, state_shape)?
+            .cancelled_by(Arc::clone(stop));
+        Ok(Box::new(TrainedChains::new(
+            net,
+            engine,
+            state_shape,
+            self.device.clone(),
+        )))
+    }
+
+    fn learner<'a>(
+        &self,
+        request: LearnerRequest<'a>,
+    ) -> Result<Box<dyn Learn + 'a>, ExperimentError> {
+        let LearnerRequest {
+            config,
+            dataset,
+            engine,
+            metadata,
+            stop,
+        } = request;
+        let net = self.fresh_net(config)?;
+        let engine = self
+            .engine(engine, &net, dataset.shape())?
+            .cancelled_by(Arc::clone(stop));
+        let learner = Learner::new(config.learning(), net, engine, dataset, self.device.clone())?;
+        Ok(Box::new(learner.with_metadata(metadata)))
+    }
+
+    fn check(
+        &self,
+        config: &ExperimentConfig,
+        engine: EngineChoice,
+    ) -> Result<(), ExperimentError> {
+        let net = self.fresh_net(config)?;
+        self.engine(engine, &net, config.data.shape()).map(|_| ())
+    }
+
+    fn seconds_per_step(
+        &self,
+        config: &ExperimentConfig,
+        engine: EngineChoice,
+    ) -> Result<f64, ExperimentError> {
+        let shape @ [channels, height, width] = config.data.shape();
+        let net = self.fresh_net(config)?.no_grad();
+        let engine = self.engine(engine, &net, shape)?;
+        let mut states = Tensor::zeros([config.batch_size, channels, height, width], &self.device);
+        let mut take_steps = |first_step, steps| -> Result<(), ExperimentError> {
+            let run = ChainRun {
+                kernel: config.kernel().into(),
+                steps,
+                first_step,
+                noise: NoiseKey::new(config.seed, Stream::Watch, 0),
+                final_energies: false,
+            };
+            states = Engine::<B, _>::run(&engine, &net, states.clone(), &run)?.states;
+            B::InnerBackend::sync(&self.device)
+                .map_err(|error| ExperimentError::Device(format!("{error:?}")))
+        };
+        for step in 0..2 {
+            take_steps(step, 1)?;
+        }
+        // As many steps at once as an iteration takes, if there is time for them, because a run has costs of its own.
+        let (mut taken, mut at_once) = (2, 1);
+        loop {
+            let start = Instant::now();
+            take_steps(taken, at_once)?;
+            let elapsed = start.elapsed();
+            taken += at_once;
+            if at_once == config.langevin.steps || 2 * elapsed > MEASURE {
+                return Ok(elapsed.as_secs_f64() / at_once as f64);
+            }
+            at_once = (2 * at_once).min(config.langevin.steps);
+        }
+    }
+
+    fn read_digits(&self, images: &[f32]) -> Result<Reading, ExperimentError> {
+        let net = DigitClassifier::<B::InnerBackend>::trained(&self.device)?;
+        Ok(net.read(images, &self.device))
+    }
+
+    fn train_classifier(
+        &self,
+        settings: TrainingSettings,
+        progress: &mut dyn FnMut(u32, f64),
+    ) -> Result<TrainedClassifier, ExperimentError> {
+        let digits = crate::digits::digits()?;
+        let net = train::<B>(&digits, settings, &self.device, progress)?.valid();
+        Ok(TrainedClassifier::judge(
+            &net,
+            &digits,
+            settings,
+            &self.device,
+        ))
+    }
+}

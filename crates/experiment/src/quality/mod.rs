@@ -1,0 +1,32 @@
+//! The quality of samples in numbers.
+//!
+//! [`FeatureQuality`] compares two sets of features, wherever they come from. [`DigitQuality`] takes them from the
+//! digit classifier, says which digits it sees, and sets held-out data beside the samples for the scale. A classifier of
+//! digits sees a digit in everything, so its features say little of images that are none: look at the pictures too.
+
+mod digit_quality;
+mod feature_quality;
+mod table;
+
+pub use digit_quality::{DigitQuality, SAMPLES, SetQuality, digit_quality, samples_to_judge};
+pub use feature_quality::FeatureQuality;
+pub use table::{Judged, QualityTable};
+
+use crate::ExperimentError;
+
+/// What was measured, or none with a warning where samples or data cannot be measured: what it belongs to stands without.
+///
+/// # Errors
+/// All that does not lie in the values.
+pub(crate) fn or_warning<T>(
+    what: &str,
+    measured: Result<Option<T>, ExperimentError>,
+) -> Result<Option<T>, ExperimentError> {
+    match measured {
+        Err(ExperimentError::Diagnostics(error)) if error.lies_in_the_values() => {
+            tracing::warn!("no {what}: {error}");
+            Ok(None)
+        }
+        measured => measured,
+    }
+}

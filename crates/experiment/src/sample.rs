@@ -1,0 +1,199 @@
+//! Samples: chains from noise under a learned energy.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ebm_core::{NoiseKey, StepSize, Stream};
+use ebm_energy_net::{NamedParameter, write_tensors};
+use ebm_langevin::{ChainRun, NoiseStart};
+
+use crate::npy::npy;
+use crate::pictures::write_grid;
+use crate::trained_net::{MOST_NUMBERS, Walked};
+use crate::{Compute, EngineChoice, ExperimentError, Trained};
+
+const GRID: &str = "samples.png";
+const ARRAY: &str = "samples.npy";
+/// The file that [`crate::quality`] reads.
+pub(crate) const TENSORS: &str = "samples.safetensors";
+
+/// Samples that are to be drawn; the default is as learning draws its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SampleOptions {
+    /// How many chains.
+    pub count: usize,
+    /// Langevin steps of each; L of the training where it is not said.
+    pub steps: Option<u64>,
+    /// ε; that of the training where it is not said. The temperature stays that of the training.
+    pub epsilon: Option<f64>,
+    /// The noise that chains start from; that of the training where it is not said, or uniform.
+    pub start: Option<NoiseStart>,
+    /// Seed of the chains.
+    pub seed: u64,
+}
+
+impl Default for SampleOptions {
+    fn default() -> Self {
+        Self {
+            count: 64,
+            steps: None,
+            epsilon: None,
+            start: None,
+            seed: 1,
+        }
+    }
+}
+
+/// Final states of chains, and their energies.
+#[derive(Debug, Clone)]
+pub struct Samples {
+    /// `[count, channels, height, width]`, row by row.
+    pub states: Vec<f32>,
+    /// `[channels, height, width]`.
+    pub state_shape: [usize; 3],
+    /// F of each.
+    pub energies: Vec<f64>,
+    /// Langevin steps taken.
+    pub steps: u64,
+    /// r over the steps.
+    pub gradient_magnitude: f64,
+}
+
+impl SampleOptions {
+    /// Checks what can be checked before a backend is started.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Setting`].
+    pub fn check(&self, trained: &Trained) -> Result<(), ExperimentError> {
+        self.step_size(trained)?;
+        let numbers = self
+            .count
+            .saturating_mul(trained.state_shape.iter().product());
+        if numbers > MOST_NUMBERS {
+            let problem = format!(
+                "{} makes {numbers} numbers, more than {MOST_NUMBERS} at once; draw fewer and change the seed for more",
+                self.count
+            );
+            return Err(ExperimentError::setting("count", problem));
+        }
+        Ok(())
+    }
+
+    fn step_size(&self, trained: &Trained) -> Result<StepSize, ExperimentError> {
+        match self.epsilon {
+            Some(epsilon) => StepSize::new(epsilon)
+                .map_err(|error| ExperimentError::setting("epsilon", error.to_string())),
+            None => Ok(trained.langevin.epsilon),
+        }
+    }
+
+    /// Draws the samples.
+    ///
+    /// # Errors
+    /// As [`Self::check`], [`Compute::trained_net`] and the engine's; [`ExperimentError::RunawayChains`].
+    pub fn draw(
+        &self,
+        trained: &Trained,
+        (compute, engine): (&dyn Compute, EngineChoice),
+    ) -> Result<Samples, ExperimentError> {
+        self.check(trained)?;
+        let shape = trained.state_shape;
+        let start = self.start.or(trained.langevin.start.noise());
+        let start = start.unwrap_or(NoiseStart::Uniform).draw(
+            trained.langevin.start_factor,
+            NoiseKey::new(self.seed, Stream::WatchStart, 0),
+            self.count,
+            shape.iter().product(),
+        )?;
+        let run = ChainRun {
+            kernel: trained.kernel(self.step_size(trained)?).into(),
+            steps: self.steps.unwrap_or(trained.langevin.steps),
+            first_step: 0,
+            noise: NoiseKey::new(self.seed, Stream::Watch, 0),
+            final_energies: true,
+        };
+        let net = compute.trained_net(
+            &trained.net,
+            shape,
+            &trained.weights,
+            engine,
+            &Arc::default(),
+        )?;
+        let Walked {
+            states,
+            energies,
+            gradient_magnitude,
+            ..
+        } = net.run(start, &run)?;
+        if !states.iter().all(|value| value.is_finite()) {
+            return Err(ExperimentError::RunawayChains);
+        }
+        Ok(Samples {
+            states,
+            state_shape: shape,
+            energies,
+            steps: run.steps,
+            gradient_magnitude,
+        })
+    }
+}
+
+impl Samples {
+    /// Refuses a folder that holds samples.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Occupied`].
+    pub fn check_free(folder: &Path) -> Result<(), ExperimentError> {
+        if [GRID, ARRAY, TENSORS]
+            .iter()
+            .any(|name| folder.join(name).exists())
+        {
+            return Err(ExperimentError::Occupied {
+                path: folder.to_owned(),
+                problem: "already holds samples".to_owned(),
+                can_resume: false,
+            });
+        }
+        Ok(())
+    }
+
+    /// Mean F.
+    #[must_use]
+    pub fn mean_energy(&self) -> f64 {
+        self.energies.iter().sum::<f64>() / self.energies.len().max(1) as f64
+    }
+
+    /// Writes `samples.npy` and `samples.safetensors` (with F), and for images the first 64 as `samples.png`.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Io`].
+    pub fn write(&self, folder: &Path) -> Result<(), ExperimentError> {
+        std::fs::create_dir_all(folder).map_err(|error| ExperimentError::io(folder, error))?;
+        let [channels, height, width] = self.state_shape;
+        let full_shape = [self.energies.len(), channels, height, width];
+        // Points of the plane have no picture.
+        if height > 1 {
+            write_grid(&self.states, self.state_shape, &folder.join(GRID))?;
+        }
+        let array = folder.join(ARRAY);
+        ebm_core::write_atomically(&array, &npy(&self.states, &full_shape))
+            .map_err(|error| ExperimentError::io(&array, error))?;
+        let tensors = [
+            NamedParameter {
+                name: "states".into(),
+                shape: full_shape.to_vec(),
+                values: self.states.clone(),
+            },
+            NamedParameter {
+                name: "energies".into(),
+                shape: vec![self.energies.len()],
+                values: self.energies.iter().map(|f| *f as f32).collect(),
+            },
+        ];
+        Ok(write_tensors(
+            &tensors,
+            &folder.join(TENSORS),
+            Default::default(),
+        )?)
+    }
+}

@@ -1,0 +1,270 @@
+//! A study from its first variant that is not done to its page.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use ebm_diagnostics::Table;
+
+use super::{Progress, StudyFolder, StudyState, VariantResult, check_variants, table};
+use crate::comparison::{ComparedRun, PAGE, write_page};
+use crate::config::{DiagnosisConfig, Study};
+use crate::data::load_data;
+use crate::diagnosis::{
+    Diagnosis, DiagnosisOptions, RECORD, StartName, Subject, default_folder, diagnose,
+};
+use crate::learning::{LearningRun, Place};
+use crate::{Compute, EngineChoice, ExperimentError, LearnedRun, NextStep, Supervisor};
+
+/// How the variants of a study are run.
+pub struct StudyRun<'a> {
+    /// The backend.
+    pub compute: &'a dyn Compute,
+    /// The engine of all variants.
+    pub engine: EngineChoice,
+    /// Where data sets are, if not in the usual place.
+    pub data_directory: Option<&'a Path>,
+    /// Who is told, and may stop it.
+    pub supervisor: &'a dyn Supervisor,
+    /// The command that repeats a variant's diagnosis, for its page, from the run folder, its starts and the engine's name.
+    pub diagnosis_command: &'a dyn Fn(&Path, &[StartName], &str) -> String,
+    /// Told of what becomes of each variant.
+    pub told: &'a dyn Fn(StudyEvent<'_>),
+}
+
+/// What has become of a variant.
+#[derive(Debug, Clone, Copy)]
+pub enum StudyEvent<'a> {
+    /// It has been learned.
+    Learned(&'a LearnedRun),
+    /// It has been diagnosed, in this folder.
+    Diagnosed(&'a Diagnosis, &'a Path),
+}
+
+/// What came of a study.
+#[derive(Debug, Clone)]
+pub struct StudyResult {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// Its page.
+    pub page: PathBuf,
+    /// The runs that can be read, in the order of the variants, each with its name.
+    pub runs: Vec<ComparedRun>,
+    /// A row for each variant.
+    pub table: Table,
+    /// The variants that failed.
+    pub failed: Vec<String>,
+}
+
+impl StudyRun<'_> {
+    /// Learns, diagnoses and compares all variants, in `out` or a new folder below runs/.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Variant`] for a variant that could never end, before anything is written;
+    /// [`ExperimentError::StudyStopped`] after a stop, from where [`Self::resume`] goes on. A variant that runs away is a result
+    /// like any other, and one that fails does not stop the others.
+    pub fn start(&self, study: &Study, out: Option<&Path>) -> Result<StudyResult, ExperimentError> {
+        // What cannot be is better known now than when half of the variants are done.
+        check_variants(study, self.compute, self.engine, self.data_directory)?;
+        let (folder, state) = StudyFolder::create(out, study, self.compute.name(), self.engine)?;
+        self.supervisor.tell(&format!(
+            "{}: {} variants → {}",
+            study.name,
+            state.variants.len(),
+            folder.root().display()
+        ));
+        self.to_end(&folder, study.config.diagnosis, state)
+    }
+
+    /// Goes on with the first variant that is not done, of a study that was [opened](StudyFolder::open).
+    ///
+    /// # Errors
+    /// As [`Self::start`].
+    pub fn resume(
+        &self,
+        folder: &StudyFolder,
+        diagnosis: DiagnosisConfig,
+        state: StudyState,
+    ) -> Result<StudyResult, ExperimentError> {
+        self.to_end(folder, diagnosis, state)
+    }
+
+    fn to_end(
+        &self,
+        folder: &StudyFolder,
+        diagnosis: DiagnosisConfig,
+        mut state: StudyState,
+    ) -> Result<StudyResult, ExperimentError> {
+        let variants = Variants {
+            run: self,
+            folder,
+            diagnosis,
+            stop: self.supervisor.stop_flag(),
+        };
+        for index in 0..state.variants.len() {
+            if state.variants[index].result.is_some() {
+                continue;
+            }
+            let name = state.variants[index].name.clone();
+            let result = variants.variant(&state.name, &name);
+            let variant = &mut state.variants[index];
+            match result {
+                Ok(result) => (variant.result, variant.failed) = (Some(result), None),
+                Err(ExperimentError::Stopped) => {
+                    return Err(ExperimentError::StudyStopped {
+                        folder: folder.root().to_owned(),
+                    });
+                }
+                Err(error) => {
+                    self.supervisor.warn(&format!("{name} failed: {error}"));
+                    variant.failed = Some(error.to_string());
+                }
+            }
+            folder.write_state(&state)?;
+        }
+        self.compare(folder, &state)
+    }
+
+    /// The page and the table.
+    fn compare(
+        &self,
+        folder: &StudyFolder,
+        state: &StudyState,
+    ) -> Result<StudyResult, ExperimentError> {
+        let root = folder.root();
+        let mut runs = Vec::new();
+        for variant in &state.variants {
+            match ComparedRun::open(&folder.run(&variant.name)) {
+                Ok(mut run) => {
+                    run.name.clone_from(&variant.name);
+                    runs.push(run);
+                }
+                Err(error) if variant.failed.is_some() => {
+                    tracing::warn!("{} is not on the page: {error}", variant.name);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let table = table(state);
+        let config = root.join("study.json");
+        let command = self.supervisor.command(NextStep::Learn { config: &config });
+        write_page(
+            &runs,
+            Some(table.clone()),
+            command.unwrap_or_default(),
+            root,
+            self.supervisor,
+        )?;
+        let failed = state
+            .variants
+            .iter()
+            .filter(|variant| variant.failed.is_some());
+        Ok(StudyResult {
+            folder: root.to_owned(),
+            page: root.join(PAGE),
+            runs,
+            table,
+            failed: failed.map(|variant| variant.name.clone()).collect(),
+        })
+    }
+}
+
+/// The variants of a study on their way.
+struct Variants<'a> {
+    run: &'a StudyRun<'a>,
+    folder: &'a StudyFolder,
+    diagnosis: DiagnosisConfig,
+    stop: Arc<AtomicBool>,
+}
+
+impl Variants<'_> {
+    fn variant(&self, study: &str, name: &str) -> Result<VariantResult, ExperimentError> {
+        self.learn(study, name)?;
+        let not_diagnosed = self.diagnose(name)?;
+        let run = ComparedRun::open(&self.folder.run(name))?;
+        Ok(VariantResult::of(&run, not_diagnosed, self.run.supervisor))
+    }
+
+    /// Learns a variant to its end. To run away is one of the ends.
+    fn learn(&self, study: &str, variant: &str) -> Result<(), ExperimentError> {
+        self.check_stop()?;
+        let (folder, progress, config) = self.folder.progress(variant)?;
+        let place = match progress {
+            Progress::Learned | Progress::RanAway => return Ok(()),
+            Progress::Prepared => Place::Prepared(folder.locked()?),
+            Progress::Begun => Place::Existing(folder.locked()?),
+        };
+        let run = LearningRun {
+            dataset: load_data(&config.data, self.run.data_directory)?,
+            name: format!("{study}/{variant}"),
+            place,
+            engine: self.run.engine,
+            resumed_by: Some(self.folder.root().to_owned()),
+            config,
+        };
+        match run.learn(self.run.compute, self.run.supervisor, &mut []) {
+            Ok(learned) if learned.is_finished() => {
+                (self.run.told)(StudyEvent::Learned(&learned));
+                Ok(())
+            }
+            Ok(_) => Err(ExperimentError::Stopped),
+            Err(ExperimentError::Diverged { error, .. }) => {
+                self.run.supervisor.tell(&format!("{variant}: {error}"));
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Diagnoses a variant that has learned to its last iteration; returns why that is not possible, if it is not.
+    fn diagnose(&self, variant: &str) -> Result<Option<String>, ExperimentError> {
+        let (folder, progress, _) = self.folder.progress(variant)?;
+        let out = default_folder(folder.root());
+        if progress == Progress::RanAway || out.join(RECORD).is_file() {
+            return Ok(None);
+        }
+        self.check_stop()?;
+        let subject = Subject::open(folder.root(), false)?;
+        let options = DiagnosisOptions {
+            chains: self.diagnosis.chains as usize,
+            multiple: self.diagnosis.multiple,
+            ..DiagnosisOptions::default()
+        };
+        let StudyRun {
+            compute,
+            engine,
+            data_directory,
+            supervisor,
+            diagnosis_command,
+            ..
+        } = *self.run;
+        let command =
+            |from: &[StartName], engine: &str| diagnosis_command(folder.root(), from, engine);
+        match diagnose(
+            &subject,
+            &options,
+            &out,
+            data_directory,
+            (compute, engine),
+            &command,
+            supervisor,
+        ) {
+            // Chains that cannot be compared, such as those that all fell into one state, leave the other axis.
+            Err(ExperimentError::Diagnostics(error)) if error.lies_in_the_values() => {
+                tracing::warn!("{variant} is not diagnosed: {error}");
+                Ok(Some(error.to_string()))
+            }
+            result => {
+                (self.run.told)(StudyEvent::Diagnosed(&result?, &out));
+                Ok(None)
+            }
+        }
+    }
+
+    fn check_stop(&self) -> Result<(), ExperimentError> {
+        if self.stop.load(Ordering::Relaxed) {
+            return Err(ExperimentError::Stopped);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,76 @@
+//! Progress out, cancellation in.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Whoever supervises the work: hears of its progress and may stop it. Every method does nothing unless it is overridden,
+/// and `&()` is a supervisor that never says anything.
+pub trait Supervisor {
+    /// A line for people, such as where results are written or what the work will cost.
+    fn tell(&self, _line: &str) {}
+
+    /// A line that matters also to those who want to hear nothing else, such as a variant of a study that failed.
+    fn warn(&self, line: &str) {
+        self.tell(line);
+    }
+
+    /// Work begins, of which `done` of `length` parts are done already.
+    fn begin(&self, _work: Work, _done: u64, _length: u64) -> Box<dyn Progress> {
+        Box::new(())
+    }
+
+    /// The flag that stops the work when it is raised. It is asked for when everything has been checked and before
+    /// anything is written.
+    fn stop_flag(&self) -> Arc<AtomicBool> {
+        Arc::default()
+    }
+
+    /// The command with which a person takes a next step, for pages and messages; `None` leaves it out.
+    fn command(&self, _step: NextStep<'_>) -> Option<String> {
+        None
+    }
+}
+
+impl Supervisor for () {}
+
+/// A piece of work whose length is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Work {
+    /// Long chains beside learning; parts are Langevin steps.
+    LongRun,
+    /// An evaluation; parts are Langevin steps.
+    Evaluation,
+    /// The chains of a diagnosis; parts are chain steps.
+    Diagnosis,
+    /// A stage of a map, whose length may become known later.
+    Map,
+}
+
+/// Told how far a piece of work is. It is dropped at the work's end.
+pub trait Progress {
+    /// So much is done, of so much.
+    fn advance_to(&mut self, _done: u64, _length: u64) {}
+
+    /// What is going on, in a few words.
+    fn message(&mut self, _message: &str) {}
+}
+
+impl Progress for () {}
+
+/// What a person may want to do next.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum NextStep<'a> {
+    /// Learn with this config or study file.
+    Learn {
+        /// The file.
+        config: &'a Path,
+    },
+    /// Judge convergence of this run.
+    Diagnose {
+        /// The run folder.
+        run: &'a Path,
+    },
+}

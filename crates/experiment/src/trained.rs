@@ -1,0 +1,199 @@
+//! A net that has been trained, found by a run folder or a file of weights.
+
+use std::path::{Path, PathBuf};
+
+use ebm_core::StepSize;
+use ebm_data::DataConfig;
+use ebm_energy_net::{NetConfig, read_metadata};
+use ebm_langevin::Ula;
+use ebm_trainer::{
+    LangevinConfig, Stabilisers, TrainerError, latest_checkpoint, read_checkpoint_info,
+};
+
+use crate::ExperimentError;
+use crate::config::{ExperimentConfig, Source};
+use crate::run_folder::RunFolder;
+
+/// Which net.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum TrainedSource {
+    /// The newest weights of a run.
+    Run {
+        /// The run folder.
+        folder: PathBuf,
+        /// Whether to take the average of the parameters over learning instead of the newest ones.
+        average: bool,
+    },
+    /// A safetensors file, or one of PyTorch's `torch.save`.
+    Weights {
+        /// The file.
+        file: PathBuf,
+        /// The experiment that the weights belong to. A file that this crate wrote knows its net.
+        experiment: Option<Source>,
+    },
+}
+
+/// A net and how it was trained.
+#[derive(Debug, Clone)]
+pub struct Trained {
+    /// The file of the weights.
+    pub weights: PathBuf,
+    /// The run folder that they are from, if they are from one.
+    pub run: Option<PathBuf>,
+    /// The net.
+    pub net: NetConfig,
+    /// `[channels, height, width]`.
+    pub state_shape: [usize; 3],
+    /// The chains of the training.
+    pub langevin: LangevinConfig,
+    /// The stabilisers of the training.
+    pub stabilisers: Stabilisers,
+    /// What it learned from, where that is known.
+    pub data: Option<DataConfig>,
+    /// ε_data of the training; 0 where it is not known.
+    pub data_noise: f64,
+}
+
+impl TrainedSource {
+    /// The weights and the settings they belong to.
+    ///
+    /// # Errors
+    /// [`ExperimentError::UnknownNet`] when nothing says which net it is; others name the file that is missing or damaged.
+    pub fn find(&self) -> Result<Trained, ExperimentError> {
+        match self {
+            Self::Run { folder, average } => {
+                let folder = RunFolder::open(folder)?;
+                let config = folder.read_config()?;
+                let newest = NewestWeights::of(&folder, *average)?;
+                let run = Some(folder.root().to_owned());
+                Ok(Trained {
+                    run,
+                    ..Trained::of_config(newest.path, config)
+                })
+            }
+            Self::Weights {
+                file,
+                experiment: Some(source),
+            } => {
+                let (config, _) = ExperimentConfig::load(source, &[])?;
+                Ok(Trained::of_config(file.clone(), config))
+            }
+            Self::Weights {
+                file,
+                experiment: None,
+            } => Trained::of_header(file),
+        }
+    }
+}
+
+impl Trained {
+    /// Steps of size ε on the energy that was learned, with the bounds that learning had.
+    #[must_use]
+    pub fn kernel(&self, epsilon: StepSize) -> Ula {
+        let temperature = self.langevin.epsilon.learned_temperature();
+        self.stabilisers.bounded(Ula::new(epsilon, temperature))
+    }
+
+    fn of_config(weights: PathBuf, config: ExperimentConfig) -> Self {
+        Self {
+            weights,
+            run: None,
+            net: config.net,
+            state_shape: config.data.shape(),
+            langevin: config.langevin,
+            stabilisers: config.stabilisers,
+            data_noise: config.data_noise,
+            data: Some(config.data),
+        }
+    }
+
+    /// What this program writes into the header of its weights.
+    fn of_header(weights: &Path) -> Result<Self, ExperimentError> {
+        let metadata = read_metadata(weights)?;
+        let entry = |key: &str| metadata.get(key).map(String::as_str).unwrap_or_default();
+        let parsed = (
+            serde_json::from_str(entry("ebm.net")),
+            serde_json::from_str(entry("ebm.state_shape")),
+            serde_json::from_str(entry("ebm.langevin")),
+        );
+        let (Ok(net), Ok(state_shape), Ok(langevin)) = parsed else {
+            return Err(ExperimentError::UnknownNet {
+                path: weights.to_owned(),
+                problem: "does not say which net it belongs to".to_owned(),
+            });
+        };
+        let unreadable = |key: &str, problem: &dyn std::fmt::Display| ExperimentError::UnknownNet {
+            path: weights.to_owned(),
+            problem: format!("`{key}` in its header is not readable ({problem})"),
+        };
+        NetConfig::validate(&net, state_shape)
+            .map_err(|error| unreadable("ebm.state_shape", &error))?;
+        // Written where there are any.
+        let stabilisers = match metadata.get("ebm.stabilisers") {
+            None => Stabilisers::default(),
+            Some(text) => {
+                serde_json::from_str(text).map_err(|error| unreadable("ebm.stabilisers", &error))?
+            }
+        };
+        Ok(Self {
+            weights: weights.to_owned(),
+            run: None,
+            net,
+            state_shape,
+            langevin,
+            stabilisers,
+            data: serde_json::from_str(entry("ebm.data")).ok(),
+            data_noise: 0.0,
+        })
+    }
+}
+
+/// The newest weights of a run folder: those of the newest checkpoint, since a run that goes on leaves older final weights
+/// behind, or where no checkpoint is left the final ones.
+pub(crate) struct NewestWeights {
+    pub(crate) path: PathBuf,
+    /// Learning iterations, where they come from a checkpoint.
+    pub(crate) iteration: Option<u64>,
+    /// Where the bank of the same iteration is, if the run has one and they come from a checkpoint.
+    pub(crate) bank: Option<PathBuf>,
+}
+
+impl NewestWeights {
+    /// Of `folder`; with `average` the average of the parameters instead of the newest ones.
+    ///
+    /// # Errors
+    /// [`ExperimentError::NoNet`] when there are none, and those of a damaged checkpoint.
+    pub(crate) fn of(folder: &RunFolder, average: bool) -> Result<Self, ExperimentError> {
+        let (in_checkpoint, at_the_end) = if average {
+            ("average.safetensors", folder.average())
+        } else {
+            ("weights.safetensors", folder.weights())
+        };
+        let newest = match latest_checkpoint(&folder.checkpoints()) {
+            Ok(checkpoint) => Self {
+                path: checkpoint.join(in_checkpoint),
+                iteration: Some(read_checkpoint_info(&checkpoint)?.iteration),
+                bank: Some(checkpoint.join("bank.safetensors")),
+            },
+            Err(TrainerError::Checkpoint { .. }) => Self {
+                path: at_the_end,
+                iteration: None,
+                bank: None,
+            },
+            Err(error) => return Err(error.into()),
+        };
+        if newest.path.is_file() {
+            return Ok(newest);
+        }
+        let problem = if average {
+            "keeps no average of the parameters"
+        } else {
+            "has neither a checkpoint nor weights.safetensors, so there is no net"
+        };
+        Err(ExperimentError::NoNet {
+            folder: folder.root().to_owned(),
+            problem,
+            average,
+        })
+    }
+}
