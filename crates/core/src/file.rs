@@ -14,18 +14,19 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         _ => Path::new("."),
     };
     let mut builder = tempfile::Builder::new();
+    builder.prefix(".").suffix(".part");
+    // Temporary files are private by default; a result is for colleagues (the umask still applies).
     #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt;
-        // Temporary files are private by default; a result is as readable as any other file of the user.
-        builder.permissions(std::fs::Permissions::from_mode(0o644));
-    }
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder
         .tempfile_in(folder)
         .map_err(without_temporary_name)?;
     file.write_all(bytes).map_err(without_temporary_name)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
+    // The rename itself lasts through a power cut only once the folder is on disk.
+    #[cfg(unix)]
+    std::fs::File::open(folder)?.sync_all()?;
     Ok(())
 }
 

@@ -2,8 +2,11 @@
 
 use crate::{DiagnosticsError, Result};
 
-/// Errors unless `series` has at least `needed` values and all are finite.
-pub(crate) fn check_series(what: &'static str, series: &[f64], needed: usize) -> Result<()> {
+/// Checks that a series, called `what` in the message, has at least `needed` values and that all are finite.
+///
+/// # Errors
+/// [`DiagnosticsError::SeriesTooShort`] and [`DiagnosticsError::NotFinite`].
+pub fn check_series(what: &'static str, series: &[f64], needed: usize) -> Result<()> {
     if series.len() < needed {
         return Err(DiagnosticsError::SeriesTooShort {
             what,

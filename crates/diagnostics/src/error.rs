@@ -15,18 +15,6 @@ pub enum DiagnosticsError {
         source: std::io::Error,
     },
 
-    /// A file could not be written.
-    #[error(
-        "cannot write {}: {source}; check that its folder exists, is writable and has space left",
-        path.display()
-    )]
-    Write {
-        /// The file.
-        path: PathBuf,
-        /// What the operating system said.
-        source: std::io::Error,
-    },
-
     /// A line of a metrics file is not a record.
     #[error(
         "{}, line {line}: not a metrics record: {source}; correct or delete this line",
@@ -144,33 +132,16 @@ pub enum DiagnosticsError {
         half_width: f64,
     },
 
-    /// A merge of a disconnectivity graph does not fit its basins and the merges before it.
-    #[error("merge {merge} (the first is 0) {problem}")]
-    Merge {
-        /// 0-based position of the merge.
-        merge: usize,
-        /// What is wrong with it, and what would be right.
-        problem: String,
-    },
-
     /// The samples of a kernel density lie on a line or a point.
     #[error(
         "the covariance of the samples is singular, so they have no two-dimensional kernel density; use more and distinct samples"
     )]
     SingularCovariance,
-
-    /// A figure could not be drawn.
-    #[error("cannot draw the figure: {0}")]
-    Drawing(String),
-
-    /// An image could not be encoded as PNG.
-    #[error("cannot encode the image as PNG: {0}")]
-    Png(String),
 }
 
 impl DiagnosticsError {
     /// Whether the values that were given allow no answer, such as chains that all fell into one state. All others are
-    /// failures of files and drawings, after which the same values may well give one.
+    /// failures of files, after which the same values may well give one.
     #[must_use]
     pub fn lies_in_the_values(&self) -> bool {
         match self {
@@ -182,15 +153,11 @@ impl DiagnosticsError {
             | Self::Parameter { .. }
             | Self::GridsDiffer { .. }
             | Self::NoMass { .. }
-            | Self::Merge { .. }
             | Self::SingularCovariance => true,
             Self::Read { .. }
-            | Self::Write { .. }
             | Self::MalformedLine { .. }
             | Self::TornLastLine { .. }
-            | Self::Encode(_)
-            | Self::Drawing(_)
-            | Self::Png(_) => false,
+            | Self::Encode(_) => false,
         }
     }
 }

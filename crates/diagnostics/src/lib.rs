@@ -1,11 +1,10 @@
-//! What the sampler does to the learning: series, correlations, densities, plots and reports.
+//! What the sampler does to the learning, in numbers: series, correlations, verdicts, quality of samples, densities.
 //!
 //! Maximum-likelihood learning of an energy-based model is watched through two numbers per
 //! learning iteration `t`: the energy difference `d_t` between data and samples and the Langevin
 //! gradient magnitude `r_t` ("On the Anatomy of MCMC-Based Maximum Likelihood Learning of
 //! Energy-Based Models", arXiv 1903.12370, section 3). This crate reads these series, computes
-//! their correlations, draws the diagnostic and landscape figures and binds everything into one
-//! HTML page. It works on plain slices, without a tensor library.
+//! their correlations and judges them. It works on plain slices, without a tensor library; `ebm-figures` draws what it finds.
 //!
 //! The paper tells outcomes of learning apart along two axes. [`verdict`] decides both by tests with
 //! stated error rates: stability and oscillation from `d` and `r`, convergence from long chains.
@@ -13,9 +12,8 @@
 //! [`chain_mean`]) and measures of sample quality ([`frechet_distance`], [`neighbour_quality`],
 //! [`class_summary`], [`mode_coverage`]).
 //!
-//! The basins of an energy that a search has found are drawn by [`plot::disconnectivity_figure`]. How well they agree with
-//! classes, or with the groups of [`k_means`], say [`purity`], [`adjusted_rand_index`] and
-//! [`normalised_mutual_information`].
+//! [`purity`], [`adjusted_rand_index`] and [`normalised_mutual_information`] say how well groups, such as the basins of an
+//! energy, agree with classes or with the groups of [`k_means`].
 //!
 //! ```
 //! use ebm_diagnostics::{autocorrelation, white_noise_band};
@@ -26,7 +24,6 @@
 //! # Ok::<(), ebm_diagnostics::DiagnosticsError>(())
 //! ```
 
-mod atomic_write;
 mod chains;
 mod check;
 mod classes;
@@ -37,24 +34,20 @@ mod effective_size;
 mod error;
 mod features;
 mod frechet;
-mod html;
-mod image_grid;
 mod k_means;
 mod kernel_density;
 mod ljung_box;
 mod metrics;
 mod mode_coverage;
 mod neighbours;
-mod number_format;
+pub mod number_format;
 mod partition;
-pub mod plot;
-mod report;
 mod split_mix;
 mod split_rhat;
 mod summary;
 pub mod verdict;
 
-pub use atomic_write::write_atomically;
+pub use check::check_series;
 pub use classes::{ClassSummary, class_summary};
 pub use correlation::{
     autocorrelation, cross_correlation, partial_autocorrelation, standardise, unit_mean_square,
@@ -67,24 +60,18 @@ pub use effective_size::{
 pub use error::DiagnosticsError;
 pub use features::FeatureMatrix;
 pub use frechet::{FrechetDistance, frechet_distance};
-pub use html::Table;
-pub use image_grid::{image_grid, png_bytes, write_png};
 pub use k_means::{KMeans, KMeansOptions, k_means};
 pub use kernel_density::{kernel_density, points_from_flat, scott_factor};
 pub use ljung_box::{LjungBox, ljung_box};
 pub use metrics::{
-    IterationMetrics, MetricsFile, read_complete_metrics, read_metrics, settled_window,
+    IterationMetrics, MetricsFile, finite_pairs, read_complete_metrics, read_metrics,
+    settled_window,
 };
 pub use mode_coverage::{CoverageOptions, ModeCoverage, mode_coverage, ring_coverage};
 pub use neighbours::{DEFAULT_NEIGHBOURS, NeighbourQuality, neighbour_quality};
 pub use partition::{adjusted_rand_index, normalised_mutual_information, purity};
-pub use plot::Figure;
-pub use report::Report;
 pub use split_rhat::split_rhat;
 pub use summary::{RunSummary, SeriesSummary, SummaryOptions};
-
-/// The image type that [`image_grid`] returns.
-pub use image::RgbImage;
 
 /// Result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, DiagnosticsError>;

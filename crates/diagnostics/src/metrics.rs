@@ -133,7 +133,8 @@ pub fn settled_window(metrics: &[IterationMetrics], window: usize) -> &[Iteratio
 }
 
 /// d and r of the iterations in which both are finite.
-pub(crate) fn finite_pairs(window: &[IterationMetrics]) -> (Vec<f64>, Vec<f64>) {
+#[must_use]
+pub fn finite_pairs(window: &[IterationMetrics]) -> (Vec<f64>, Vec<f64>) {
     window
         .iter()
         .map(|m| (m.energy_difference, m.gradient_magnitude))

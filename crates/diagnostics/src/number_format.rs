@@ -1,7 +1,8 @@
 //! Numbers as people read them.
 
 /// Up to three significant digits, with a true minus sign.
-pub(crate) fn number(value: f64) -> String {
+#[must_use]
+pub fn number(value: f64) -> String {
     let magnitude = value.abs();
     let text = if value == 0.0 || !value.is_finite() {
         format!("{value}")
@@ -22,7 +23,8 @@ pub(crate) fn number(value: f64) -> String {
 }
 
 /// Label of a tick on an axis of the given span, with as many decimals as neighbours need.
-pub(crate) fn tick_label(value: f64, span: f64) -> String {
+#[must_use]
+pub fn tick_label(value: f64, span: f64) -> String {
     let step = span / 20.0;
     // Ticks are computed by repeated addition; one of them is zero but for rounding.
     if value.abs() < 1e-3 * step {
@@ -41,7 +43,8 @@ pub(crate) fn tick_label(value: f64, span: f64) -> String {
 }
 
 /// Groups digits by commas: 12345 as `12,345`.
-pub(crate) fn thousands(value: u64) -> String {
+#[must_use]
+pub fn thousands(value: u64) -> String {
     let digits = value.to_string();
     let mut grouped = String::with_capacity(digits.len() + digits.len() / 3);
     for (position, digit) in digits.chars().enumerate() {

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use ebm_data::DataError;
 use ebm_diagnostics::DiagnosticsError;
 use ebm_energy_net::NetError;
+use ebm_figures::FiguresError;
 use ebm_landscape::LandscapeError;
 use ebm_langevin::LangevinError;
 use ebm_trainer::TrainerError;
@@ -138,6 +139,9 @@ pub enum ExperimentError {
     /// Numbers of results.
     #[error(transparent)]
     Diagnostics(#[from] DiagnosticsError),
+    /// Plots and pages.
+    #[error(transparent)]
+    Figures(FiguresError),
     /// A net or a weight file.
     #[error(transparent)]
     Net(#[from] NetError),
@@ -193,6 +197,16 @@ impl From<LangevinError> for ExperimentError {
         match error {
             LangevinError::Cancelled => Self::Stopped,
             other => Self::Langevin(other),
+        }
+    }
+}
+
+/// Values that cannot be drawn are as wrong as values that cannot be counted.
+impl From<FiguresError> for ExperimentError {
+    fn from(error: FiguresError) -> Self {
+        match error {
+            FiguresError::Values(error) => Self::Diagnostics(error),
+            other => Self::Figures(other),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use ebm_core::Temperature;
 use ebm_data::Toy;
-use ebm_diagnostics::plot::{
+use ebm_figures::plot::{
     Figure, Landscape, LineFigure, LineSeries, landscape_figure, line_figure,
 };
 use ebm_diagnostics::{

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use ebm_diagnostics::{Figure, RgbImage, image_grid, write_png};
+use ebm_figures::{Figure, RgbImage, image_grid, write_png};
 
 use crate::ExperimentError;
 

@@ -2,10 +2,11 @@
 
 use ebm_core::{NoiseKey, Stream};
 use ebm_data::Dataset;
-use ebm_diagnostics::plot::{
+use ebm_figures::plot::{
     CorrelationOptions, DiagnosticOptions, Figure, correlation_figure, diagnostic_figure,
 };
-use ebm_diagnostics::{Report, RunSummary, Table, write_png};
+use ebm_diagnostics::{RunSummary};
+use ebm_figures::{Report, Table, write_png};
 use ebm_trainer::LearnerView;
 
 use crate::config::ExperimentConfig;

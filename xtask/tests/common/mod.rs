@@ -123,7 +123,7 @@ impl Place {
         &self,
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Command {
-        self.prepared(env!("CARGO_BIN_EXE_xtask"), arguments)
+        self.prepared(env!("CARGO_BIN_EXE_ebm"), arguments)
     }
 
     /// As [`Place::command`], by way of a shell that runs `setup` first.
@@ -133,7 +133,7 @@ impl Place {
         arguments: impl IntoIterator<Item = impl AsRef<OsStr>>,
     ) -> Command {
         let script = format!("{setup}; exec \"$0\" \"$@\"");
-        let mut command = self.prepared("sh", ["-c", &script, env!("CARGO_BIN_EXE_xtask")]);
+        let mut command = self.prepared("sh", ["-c", &script, env!("CARGO_BIN_EXE_ebm")]);
         command.args(arguments);
         command
     }

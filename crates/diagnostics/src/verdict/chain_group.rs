@@ -136,7 +136,8 @@ impl ChainGroup {
     }
 
     /// The values of all chains in one record.
-    pub(crate) fn at<'a>(&self, values: &'a [f64], record: usize) -> &'a [f64] {
+    #[must_use]
+    pub fn at<'a>(&self, values: &'a [f64], record: usize) -> &'a [f64] {
         &values[record * self.chains..(record + 1) * self.chains]
     }
 

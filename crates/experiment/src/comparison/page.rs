@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use ebm_diagnostics::plot::{Figure, LineFigure, LineSeries, Reference, line_figure};
-use ebm_diagnostics::{IterationMetrics, Report, Table};
+use ebm_figures::plot::{Figure, LineFigure, LineSeries, Reference, line_figure};
+use ebm_diagnostics::{IterationMetrics};
+use ebm_figures::{Report, Table};
 
 use super::{ComparedRun, differing_settings};
 use crate::diagnosis::short;

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use ebm_diagnostics::plot::{
+use ebm_figures::plot::{
     ChainEnergies, CorrelationOptions, Figure, chain_energy_figure, correlation_figure,
 };
 use ebm_diagnostics::verdict::ChainGroup;
-use ebm_diagnostics::{Report, Table, write_png};
+use ebm_figures::{Report, Table, write_png};
 
 use super::{Chains, Diagnosis, GroupRecord, PlaneQuality, RECORD, Subject};
 use crate::ExperimentError;

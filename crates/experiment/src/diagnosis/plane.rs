@@ -1,7 +1,7 @@
 //! What only toy densities allow: the learned density itself, and which modes samples reach.
 
 use ebm_data::Toy;
-use ebm_diagnostics::plot::Figure;
+use ebm_figures::plot::Figure;
 use ebm_diagnostics::{
     CoverageOptions, ModeCoverage, mode_coverage, points_from_flat, ring_coverage,
 };

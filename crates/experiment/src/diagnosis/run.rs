@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use ebm_core::NoiseKey;
 use ebm_data::{DataConfig, Dataset};
-use ebm_diagnostics::plot::Figure;
+use ebm_figures::plot::Figure;
 use ebm_langevin::ChainRun;
 
 use super::{

@@ -1,7 +1,7 @@
 //! `evaluation.html`: what the chains did.
 
-use ebm_diagnostics::plot::{Figure, LineFigure, LineSeries, line_figure};
-use ebm_diagnostics::{Report, Table};
+use ebm_figures::plot::{Figure, LineFigure, LineSeries, line_figure};
+use ebm_figures::{Report, Table};
 
 use super::walk::picture_name;
 use super::{Ended, EvaluationFolder, Record, Settings};

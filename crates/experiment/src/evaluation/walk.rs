@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ebm_diagnostics::write_png;
+use ebm_figures::{write_png};
 
 use super::folder::{RecordFile, Sums};
 use super::{ChainState, EvaluationFolder, Record, Settings};

@@ -1,9 +1,7 @@
 //! How far basins agree with each other and with the digits read in their minima.
 
-use ebm_diagnostics::{
-    DiagnosticsError, FeatureMatrix, KMeansOptions, Table, adjusted_rand_index, k_means,
-    normalised_mutual_information, purity,
-};
+use ebm_diagnostics::{DiagnosticsError, FeatureMatrix, KMeansOptions, adjusted_rand_index, k_means, normalised_mutual_information, purity};
+use ebm_figures::{Table};
 use ebm_landscape::Minimum;
 use serde::Serialize;
 

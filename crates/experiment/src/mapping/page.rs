@@ -1,6 +1,6 @@
 //! The results of a map as files: numbers, figures, grids of members and `map.html`.
 
-use ebm_diagnostics::{Report, Table};
+use ebm_figures::{Report, Table};
 use ebm_landscape::Minimum;
 
 use super::pictures::{write_plane, write_sweep, write_tree};

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ebm_core::{NoiseKey, Stream};
-use ebm_diagnostics::Figure;
+use ebm_figures::{Figure};
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::ExperimentError;

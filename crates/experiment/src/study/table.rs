@@ -1,6 +1,6 @@
 //! The variants of a study below each other.
 
-use ebm_diagnostics::Table;
+use ebm_figures::{Table};
 use ebm_diagnostics::verdict::{Convergence, Oscillation, Stability};
 
 use super::StudyState;

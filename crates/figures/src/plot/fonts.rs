@@ -6,7 +6,7 @@ use epaint_default_fonts::{HACK_REGULAR, UBUNTU_LIGHT};
 use plotters::style::FontStyle;
 use resvg::usvg::fontdb;
 
-use crate::{DiagnosticsError, Result};
+use crate::{FiguresError, Result};
 
 /// Family of every text. A viewer of the SVG uses its own sans-serif font; the PNG uses Ubuntu,
 /// and Hack for the few signs that Ubuntu lacks (∇, ‖).
@@ -21,7 +21,7 @@ pub(crate) fn register() -> Result<()> {
     if *registered {
         return Ok(());
     }
-    Err(DiagnosticsError::Drawing(
+    Err(FiguresError::Drawing(
         "the bundled font cannot be read; rebuild the program".to_owned(),
     ))
 }

@@ -7,7 +7,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 
 use super::{Figure, fonts};
-use crate::{DiagnosticsError, Result};
+use crate::{FiguresError, Result};
 
 /// A drawing area without coordinates of its own.
 pub(crate) type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
@@ -53,8 +53,8 @@ pub(crate) fn draw_figure(
 }
 
 /// A `plotters` error as one of this crate.
-pub(crate) fn drawing_error(error: impl Display) -> DiagnosticsError {
-    DiagnosticsError::Drawing(error.to_string())
+pub(crate) fn drawing_error(error: impl Display) -> FiguresError {
+    FiguresError::Drawing(error.to_string())
 }
 
 /// A title or name from outside without control characters, which SVG does not allow.

@@ -2,8 +2,8 @@
 
 use super::super::scale::LARGEST_DRAWN;
 use super::Merge;
-use crate::check::check_series;
-use crate::{DiagnosticsError, Result};
+use crate::{FiguresError, Result};
+use ebm_diagnostics::check_series;
 
 /// One tree, or several that are not connected.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Tree {
 /// Errors unless the merge joins two different clusters that exist and are free, at an energy not below theirs.
 fn check_merge(index: usize, merge: &Merge, clusters: &[Cluster], basins: usize) -> Result<()> {
     let wrong = |problem: String| {
-        Err(DiagnosticsError::Merge {
+        Err(FiguresError::Merge {
             merge: index,
             problem,
         })
@@ -139,6 +139,8 @@ fn check_merge(index: usize, merge: &Merge, clusters: &[Cluster], basins: usize)
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use ebm_diagnostics::DiagnosticsError;
+
     use super::*;
     use proptest::prelude::*;
 
@@ -212,22 +214,30 @@ mod tests {
             (vec![merge(0, 1, 1e101)], "no axis"),
         ] {
             let error = Tree::new(&minima, &merges).unwrap_err();
-            assert!(error.lies_in_the_values());
+            assert!(matches!(error, FiguresError::Merge { .. }));
             assert!(error.to_string().contains(reason), "{error}");
         }
         for barrier in [f64::NAN, f64::INFINITY] {
             assert!(matches!(
                 Tree::new(&minima, &[merge(0, 1, 2.0), merge(2, 3, barrier)]),
-                Err(DiagnosticsError::NotFinite { index: 1, .. })
+                Err(FiguresError::Values(DiagnosticsError::NotFinite {
+                    index: 1,
+                    ..
+                }))
             ));
         }
         assert!(matches!(
             Tree::new(&[0.0, f64::NAN], &[]),
-            Err(DiagnosticsError::NotFinite { index: 1, .. })
+            Err(FiguresError::Values(DiagnosticsError::NotFinite {
+                index: 1,
+                ..
+            }))
         ));
         assert!(matches!(
             Tree::new(&[], &[]),
-            Err(DiagnosticsError::SeriesTooShort { .. })
+            Err(FiguresError::Values(
+                DiagnosticsError::SeriesTooShort { .. }
+            ))
         ));
     }
 

@@ -6,7 +6,9 @@ use std::path::Path;
 use image::imageops::{FilterType, replace, resize};
 use image::{ImageFormat, Rgb, RgbImage};
 
-use crate::{DiagnosticsError, Result, write_atomically};
+use crate::error::write_atomically;
+use crate::{FiguresError, Result};
+use ebm_diagnostics::DiagnosticsError;
 
 /// Pixels between two images, and around all of them.
 const GAP: u32 = 2;
@@ -55,7 +57,8 @@ pub fn image_grid(
             what: "the values and the product of their shape",
             left: states.len(),
             right: size.unwrap_or(usize::MAX),
-        });
+        }
+        .into());
     }
     let columns = columns.min(count);
     let rows = count.div_ceil(columns);
@@ -96,19 +99,19 @@ pub fn image_grid(
 /// The picture as the bytes of a PNG file.
 ///
 /// # Errors
-/// [`DiagnosticsError::Png`] when encoding fails.
+/// [`FiguresError::Png`] when encoding fails.
 pub fn png_bytes(image: &RgbImage) -> Result<Vec<u8>> {
     let mut bytes = Cursor::new(Vec::new());
     image
         .write_to(&mut bytes, ImageFormat::Png)
-        .map_err(|error| DiagnosticsError::Png(error.to_string()))?;
+        .map_err(|error| FiguresError::Png(error.to_string()))?;
     Ok(bytes.into_inner())
 }
 
 /// Writes the picture as a PNG file.
 ///
 /// # Errors
-/// As [`png_bytes`], and [`DiagnosticsError::Write`].
+/// As [`png_bytes`], and [`FiguresError::Write`].
 pub fn write_png(image: &RgbImage, path: impl AsRef<Path>) -> Result<()> {
     write_atomically(path, &png_bytes(image)?)
 }
@@ -118,12 +121,14 @@ fn to_byte(value: f32) -> u8 {
     ((value.clamp(-1.0, 1.0) + 1.0) * 127.5).round() as u8
 }
 
-fn parameter(name: &'static str, value: usize, requirement: &'static str) -> DiagnosticsError {
+fn parameter(name: &'static str, value: usize, requirement: &'static str) -> FiguresError {
+    let value = value.to_string();
     DiagnosticsError::Parameter {
         name,
-        value: value.to_string(),
+        value,
         requirement,
     }
+    .into()
 }
 
 #[cfg(test)]

@@ -7,7 +7,8 @@ use super::canvas::{clean, draw_figure, drawing_error};
 use super::panel::Panel;
 use super::scale::with_margin;
 use super::style::{self, INK};
-use crate::{DiagnosticsError, Result};
+use crate::Result;
+use ebm_diagnostics::DiagnosticsError;
 
 /// A point of a [`Plane`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -31,8 +31,9 @@ pub use line::{LineFigure, LineSeries, Reference, line_figure};
 pub use plane::{Plane, PlanePoint, plane_figure};
 pub use transition::{Transition, transition_figure};
 
+use crate::error::write_atomically;
 use crate::image_grid::png_bytes;
-use crate::{DiagnosticsError, Result, write_atomically};
+use crate::{FiguresError, Result};
 
 /// A drawn figure.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,11 +59,11 @@ impl Figure {
     /// The figure as the bytes of a PNG file, one pixel per SVG unit.
     ///
     /// # Errors
-    /// [`DiagnosticsError::Png`] when rendering or encoding fails.
+    /// [`FiguresError::Png`] when rendering or encoding fails.
     pub fn to_png(&self) -> Result<Vec<u8>> {
         use resvg::{tiny_skia, usvg};
 
-        let failed = |what: &dyn std::fmt::Display| DiagnosticsError::Png(what.to_string());
+        let failed = |what: &dyn std::fmt::Display| FiguresError::Png(what.to_string());
         let options = usvg::Options {
             fontdb: fonts::database(),
             ..usvg::Options::default()
@@ -87,7 +88,7 @@ impl Figure {
     /// Writes the figure as a PNG file.
     ///
     /// # Errors
-    /// As [`Figure::to_png`], and [`DiagnosticsError::Write`].
+    /// As [`Figure::to_png`], and [`FiguresError::Write`].
     pub fn write_png(&self, path: impl AsRef<Path>) -> Result<()> {
         write_atomically(path, &self.to_png()?)
     }
@@ -95,7 +96,7 @@ impl Figure {
     /// Writes the figure as an SVG file.
     ///
     /// # Errors
-    /// [`DiagnosticsError::Write`].
+    /// [`FiguresError::Write`].
     pub fn write_svg(&self, path: impl AsRef<Path>) -> Result<()> {
         write_atomically(path, self.svg.as_bytes())
     }

@@ -10,7 +10,7 @@ use super::canvas::{Area, drawing_error};
 use super::scale::thin;
 use super::style::{self, FAINT_INK, GRID, INK};
 use crate::Result;
-use crate::number_format::{number, thousands, tick_label};
+use ebm_diagnostics::number_format::{number, thousands, tick_label};
 
 /// Axes on which a panel is drawn.
 pub(crate) type Chart<'a, 'b> =

@@ -5,9 +5,10 @@ use std::path::Path;
 use base64::Engine;
 use image::RgbImage;
 
+use crate::error::write_atomically;
 use crate::html::{Table, append, append_table, escape};
 use crate::image_grid::png_bytes;
-use crate::{Figure, Result, write_atomically};
+use crate::{Figure, Result};
 
 const STYLE: &str = include_str!("report.css");
 
@@ -75,7 +76,7 @@ impl Report {
     /// Adds an image, such as one of [`image_grid`](crate::image_grid()), as an embedded PNG.
     ///
     /// # Errors
-    /// [`DiagnosticsError::Png`](crate::DiagnosticsError::Png) when encoding fails.
+    /// [`FiguresError::Png`](crate::FiguresError::Png) when encoding fails.
     pub fn image(self, image: &RgbImage, caption: &str) -> Result<Self> {
         Ok(self.png(&png_bytes(image)?, caption))
     }
@@ -169,7 +170,7 @@ impl Report {
     /// Writes the page to a file.
     ///
     /// # Errors
-    /// [`DiagnosticsError::Write`](crate::DiagnosticsError::Write).
+    /// [`FiguresError::Write`](crate::FiguresError::Write).
     pub fn write_html(&self, path: impl AsRef<Path>) -> Result<()> {
         write_atomically(path, self.to_html().as_bytes())
     }

@@ -6,13 +6,14 @@ use super::Figure;
 use super::canvas::{Area, clean, draw_figure, drawing_error};
 use super::panel::{Chart, Panel, draw_empty, draw_legend, draw_zero, write};
 use super::style::{self, BAND, BLUE, FAINT_INK, INK, ORANGE};
-use crate::correlation::{
+use crate::Result;
+use ebm_diagnostics::finite_pairs;
+use ebm_diagnostics::number_format::thousands;
+use ebm_diagnostics::{DiagnosticsError, IterationMetrics, settled_window};
+use ebm_diagnostics::{
     autocorrelation, cross_correlation, partial_autocorrelation, standardise, unit_mean_square,
     white_noise_band,
 };
-use crate::metrics::finite_pairs;
-use crate::number_format::thousands;
-use crate::{DiagnosticsError, IterationMetrics, Result, settled_window};
 
 /// Both series of the same iterations, scaled for correlations.
 struct Series {
@@ -35,7 +36,7 @@ impl Series {
     fn of(
         window: &[IterationMetrics],
         max_lag: usize,
-        scale_d: impl Fn(&[f64]) -> Result<Vec<f64>>,
+        scale_d: fn(&[f64]) -> ebm_diagnostics::Result<Vec<f64>>,
     ) -> Result<Option<Self>> {
         // Each lag relates two iterations, so both series keep the same iterations.
         let (d, r) = finite_pairs(window);
@@ -151,7 +152,7 @@ impl Default for CorrelationOptions {
 /// Draws the autocorrelation and the partial autocorrelation of d, the autocorrelation of r and the cross-correlation
 /// of both over the [`settled_window`], on 1600 × 1200 units.
 ///
-/// Both series are standardised: d is centred here, as in [`test_oscillation`](crate::verdict::test_oscillation), which
+/// Both series are standardised: d is centred here, as in [`test_oscillation`](ebm_diagnostics::verdict::test_oscillation), which
 /// tests the correlations of their ranks. The grey band is ±1.96/√n, within which 95 % of the correlations of white noise
 /// lie.
 ///
@@ -171,7 +172,8 @@ pub fn correlation_figure(
             what: "the window of finite metrics",
             length: finite,
             needed: 2,
-        });
+        }
+        .into());
     };
     let iterations = thousands(finite as u64);
     let over = if finite == window.len() {

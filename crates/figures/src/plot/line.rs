@@ -7,7 +7,8 @@ use super::canvas::{clean, draw_figure};
 use super::panel::{Panel, counted, draw_legend, draw_line, draw_reference, join_notes, write};
 use super::scale::{drawable, robust_range};
 use super::style::{self, FAINT_INK};
-use crate::{DiagnosticsError, Result};
+use crate::Result;
+use ebm_diagnostics::DiagnosticsError;
 
 /// A named series of a [`LineFigure`].
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +90,8 @@ pub fn line_figure(figure: &LineFigure) -> Result<Figure> {
             what: "the longest series of finite values",
             length: longest,
             needed: 2,
-        });
+        }
+        .into());
     }
     let values: Vec<f64> = points.iter().map(|(_, value)| *value).collect();
     let reference = figure.reference.as_ref().filter(|r| r.value.abs() <= 1e100);

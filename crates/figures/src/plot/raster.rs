@@ -5,8 +5,9 @@ use image::{Rgb, RgbImage};
 use plotters::style::colors::colormaps::{ColorMap, ViridisRGB};
 
 use super::canvas::PlacedImage;
+use crate::Result;
 use crate::image_grid::png_bytes;
-use crate::{DensityGrid, Result};
+use ebm_diagnostics::DensityGrid;
 
 /// Colours the cells of a grid by `shade`, a value in [0, 1] from a log density, and scales them
 /// to a square of `side` units. The highest y is at the top, as on paper.

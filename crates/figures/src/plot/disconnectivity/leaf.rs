@@ -9,7 +9,7 @@ use super::super::style::{self, BLUE, FAINT_INK, INK};
 use super::Basin;
 use crate::Result;
 use crate::image_grid::{image_grid, png_bytes};
-use crate::number_format::thousands;
+use ebm_diagnostics::number_format::thousands;
 
 /// Radius of the circle of the largest basin, and of the smallest dot.
 pub(crate) const LARGEST_RADIUS: f64 = 24.0;

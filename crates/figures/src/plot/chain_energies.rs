@@ -11,10 +11,11 @@ use super::panel::{
 };
 use super::scale::robust_range;
 use super::style::{self, FAINT_INK, INK};
-use crate::effective_size::quantile;
-use crate::number_format::thousands;
-use crate::verdict::ChainGroup;
-use crate::{DiagnosticsError, Result};
+use crate::Result;
+use ebm_diagnostics::DiagnosticsError;
+use ebm_diagnostics::number_format::thousands;
+use ebm_diagnostics::quantile;
+use ebm_diagnostics::verdict::ChainGroup;
 
 /// What the figure of energies shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +59,8 @@ pub fn chain_energy_figure(figure: &ChainEnergies<'_>) -> Result<Figure> {
             what: "the longest group of chains, without step 0,",
             length: longest,
             needed: 2,
-        });
+        }
+        .into());
     }
     let at_zero = figure.groups.iter().filter(|g| g.steps[0] == 0).count();
     let not_finite = figure

@@ -10,8 +10,9 @@ use super::panel::{
 };
 use super::scale::{drawable, robust_range};
 use super::style::{self, BLUE, FAINT_INK, INK, ORANGE};
-use crate::number_format::{number, thousands};
-use crate::{DiagnosticsError, IterationMetrics, Result, settled_window};
+use crate::Result;
+use ebm_diagnostics::number_format::{number, thousands};
+use ebm_diagnostics::{DiagnosticsError, IterationMetrics, settled_window};
 
 /// What the four-panel figure shows.
 #[derive(Debug, Clone, PartialEq)]
@@ -60,7 +61,8 @@ pub fn diagnostic_figure(
             what: "the window of metrics",
             length: 0,
             needed: 1,
-        });
+        }
+        .into());
     }
     let description = format!(
         "Energy difference d, gradient magnitude r, their cross-correlation and their \

@@ -1,16 +1,14 @@
 //! Figures from usual and from hostile series. Set `EBM_FIGURES` to a folder to keep the pictures.
 #![allow(clippy::unwrap_used)]
 
-use ebm_diagnostics::plot::{
+use ebm_diagnostics::verdict::{ChainGroup, ChainStart};
+use ebm_diagnostics::{DensityGrid, IterationMetrics, RunSummary, SummaryOptions, kernel_density};
+use ebm_figures::plot::{
     ChainEnergies, CorrelationOptions, DiagnosticOptions, Landscape, LineFigure, LineSeries, Plane,
     PlanePoint, Reference, Transition, chain_energy_figure, correlation_figure, diagnostic_figure,
     landscape_figure, line_figure, plane_figure, transition_figure,
 };
-use ebm_diagnostics::verdict::{ChainGroup, ChainStart};
-use ebm_diagnostics::{
-    DensityGrid, Figure, IterationMetrics, Report, RunSummary, SummaryOptions, Table, image_grid,
-    kernel_density,
-};
+use ebm_figures::{Figure, Report, Table, image_grid};
 
 #[path = "figures/disconnectivity.rs"]
 mod disconnectivity;

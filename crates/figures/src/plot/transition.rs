@@ -7,7 +7,8 @@ use super::panel::{Panel, draw_reference, join_notes};
 use super::scale::with_margin;
 use super::style;
 use super::{Figure, Reference};
-use crate::{DiagnosticsError, Result};
+use crate::Result;
+use ebm_diagnostics::DiagnosticsError;
 
 /// What a transition figure shows, such as the percentage of pairs that come together under a pull.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -43,7 +44,8 @@ pub fn transition_figure(transition: &Transition<'_>) -> Result<Figure> {
             what: "the series of strengths",
             length: points.len(),
             needed: 1,
-        });
+        }
+        .into());
     }
     let mark = transition
         .mark

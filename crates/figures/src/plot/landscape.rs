@@ -7,8 +7,9 @@ use super::canvas::{Area, PlacedImage, clean, draw_figure, drawing_error};
 use super::panel::write;
 use super::raster::{colour_bar, density_image};
 use super::style::{self, FAINT_INK, INK};
-use crate::number_format::{number, tick_label};
-use crate::{DensityGrid, Result};
+use crate::Result;
+use ebm_diagnostics::DensityGrid;
+use ebm_diagnostics::number_format::{number, tick_label};
 
 /// Log densities are shown down to this many nats below their maximum: deep enough for the
 /// valleys between modes, shallow enough to tell the modes apart.
@@ -41,8 +42,8 @@ pub struct Landscape<'a> {
 /// below its maximum up to it.
 ///
 /// # Errors
-/// [`DiagnosticsError::Drawing`](crate::DiagnosticsError::Drawing) and
-/// [`DiagnosticsError::Png`](crate::DiagnosticsError::Png) when drawing fails.
+/// [`FiguresError::Drawing`](crate::FiguresError::Drawing) and
+/// [`FiguresError::Png`](crate::FiguresError::Png) when drawing fails.
 pub fn landscape_figure(landscape: &Landscape<'_>) -> Result<Figure> {
     let description = "True density, learned density and kernel density of short-run samples in \
                        the plane, and their logarithms."

@@ -1,7 +1,8 @@
 //! Disconnectivity graphs of points and of images, and what they refuse.
 
 use ebm_diagnostics::DiagnosticsError;
-use ebm_diagnostics::plot::{Basin, Disconnectivity, Merge, disconnectivity_figure};
+use ebm_figures::FiguresError;
+use ebm_figures::plot::{Basin, Disconnectivity, Merge, disconnectivity_figure};
 
 use super::{keep, png_size, wave};
 
@@ -259,16 +260,16 @@ fn what_cannot_be_drawn_is_refused_by_name() {
         (with(&[]), Some([1, 0, 3]), "height is 0"),
     ] {
         let error = refused(&basins, shape);
-        assert!(error.lies_in_the_values());
+        assert!(matches!(error, FiguresError::Values(_)));
         assert!(error.to_string().contains(reason), "{error}");
     }
     assert!(matches!(
         refused(&[], None),
-        DiagnosticsError::SeriesTooShort { .. }
+        FiguresError::Values(DiagnosticsError::SeriesTooShort { .. })
     ));
     assert!(matches!(
         refused(&basins(&[1.0, f64::NEG_INFINITY], &[1, 1]), None),
-        DiagnosticsError::NotFinite { index: 1, .. }
+        FiguresError::Values(DiagnosticsError::NotFinite { index: 1, .. })
     ));
     let error = disconnectivity_figure(&Disconnectivity {
         title: String::new(),

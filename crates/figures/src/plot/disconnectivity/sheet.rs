@@ -16,7 +16,7 @@ use super::Disconnectivity;
 use super::leaf::{Leaf, text_width};
 use super::tree::Tree;
 use crate::Result;
-use crate::number_format::tick_label;
+use ebm_diagnostics::number_format::tick_label;
 
 const SMALLEST_WIDTH: i32 = 1200;
 /// Space left of the graph for the axis, and right of it.
