@@ -2,11 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, States, Stream};
+use ebm_energy_net::Net;
 use ebm_experiment::EngineChoice;
-use ebm_langevin::{ChainRun, Engine};
+use ebm_langevin::{Batch, BoundEngine, ChainRun, Engine};
 
 use crate::backend::{BackendName, BackendTask, synchronise};
 use crate::config::{CostEstimate, ExperimentConfig};
@@ -32,10 +32,9 @@ impl BackendTask for MeasureStep<'_> {
             .net
             .init::<B>(shape, self.config.seed, &device)?;
         let net = burn::module::Module::no_grad(net);
-        let [channels, height, width] = shape;
-        let start = Tensor::zeros([self.config.batch_size, channels, height, width], &device);
         let engine = self.backend.engine(self.engine, &net, shape)?;
-        let mut states = start;
+        let chains: Box<dyn BoundEngine<B, Net<B>>> = engine.bind(net, shape.into(), &device)?;
+        let mut states = Batch::Host(States::zeros(shape, self.config.batch_size));
         let mut take_steps = |first_step, steps| -> Result<(), DriverError> {
             let run = ChainRun {
                 kernel: self.config.kernel().into(),
@@ -44,7 +43,9 @@ impl BackendTask for MeasureStep<'_> {
                 noise: NoiseKey::new(self.config.seed, Stream::Watch, 0),
                 final_energies: false,
             };
-            states = Engine::<B, _>::run(&engine, &net, states.clone(), &run)?.states;
+            let launched = chains.launch(states.clone(), &run)?;
+            launched.gradient_magnitude.read()?;
+            states = launched.states;
             synchronise::<B::InnerBackend>(&device)
         };
         for step in 0..2 {

@@ -65,8 +65,10 @@ impl BackendTask for Job<'_> {
         let engine = backend
             .engine(engine, &net, dataset.shape())?
             .cancelled_by(Arc::clone(&stop));
+        let dataset = Arc::new(dataset);
+        let shared = Arc::clone(&dataset);
         let mut learner =
-            Learner::new(config.learning(), net, engine, dataset, device)?.with_metadata(metadata);
+            Learner::new(config.learning(), net, engine, shared, device)?.with_metadata(metadata);
         // Only now that nothing in the settings can be wrong is anything created.
         let folder = match place {
             Place::New(out) => {
@@ -103,7 +105,16 @@ impl BackendTask for Job<'_> {
         folder.write_config(&config)?;
         folder.write_info(&info)?;
         let resumed_by = resumed_by.unwrap_or(folder.root());
-        learn(learner, &config, &info, &folder, resumed_by, stop, screen)
+        learn(
+            &mut learner,
+            &dataset,
+            &config,
+            &info,
+            &folder,
+            resumed_by,
+            stop,
+            screen,
+        )
     }
 }
 

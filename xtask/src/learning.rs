@@ -5,12 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use burn::tensor::backend::AutodiffBackend;
-use ebm_energy_net::Net;
-use ebm_experiment::AnyEngine;
+use ebm_data::Dataset;
 use ebm_langevin::LangevinError;
 use ebm_trainer::{
-    Checkpoints, Event, Learner, LearnerView, Observer, ObserverError, Outcome, Trainer,
+    Checkpoints, Event, LearnerView, Learning, Observer, ObserverError, Outcome, Trainer,
     TrainerError, latest_checkpoint,
 };
 
@@ -33,8 +31,10 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// [`DriverError::Interrupted`] after a stop, [`DriverError::Diverged`] and [`DriverError::Halted`] with what to do next.
-pub(crate) fn learn<B: AutodiffBackend>(
-    mut learner: Learner<B, Net<B>, AnyEngine>,
+#[allow(clippy::too_many_arguments)]
+pub(crate) fn learn(
+    learner: &mut dyn Learning,
+    dataset: &Dataset,
     config: &ExperimentConfig,
     info: &RunInfo,
     folder: &RunFolder,
@@ -52,7 +52,8 @@ pub(crate) fn learn<B: AutodiffBackend>(
     let mut pictures = Pictures::new(folder, config.output.images_every);
     let mut landscape = config
         .landscape
-        .map(|plots| LandscapePlots::new(folder, plots));
+        .zip(dataset.toy())
+        .map(|(plots, toy)| LandscapePlots::new(folder, plots, toy.clone()));
     let mut long_runs = config
         .long_run
         .map(|runs| LongRuns::new(folder, runs, screen));
@@ -60,6 +61,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
         folder,
         info,
         config,
+        dataset,
         last: Instant::now(),
     };
     let mut bar = ProgressView::new(screen, config.iterations, per_iteration);
@@ -91,7 +93,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
             keep: config.output.keep_checkpoints,
         })
         .stop_on(stop)
-        .run(&mut learner);
+        .run(learner);
     drop(bar);
 
     let elapsed = started.elapsed();
@@ -99,6 +101,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
         folder,
         info,
         config,
+        dataset,
         landscape: landscape.as_ref(),
     };
     let root = folder.root().display();
@@ -108,7 +111,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
             learner.save_average(&folder.average())?;
             // That of an earlier moment: a run without a report is one that still has to write it.
             folder.remove_report()?;
-            let summary = match maker.write(&learner, &Ending::Finished) {
+            let summary = match maker.write(learner, &Ending::Finished) {
                 Err(DriverError::Langevin(LangevinError::Cancelled)) => {
                     screen.say(&format!(
                         "Stopped before the report; learning is done and the net is written. Write the report with:\n  cargo xtask experiment --resume {}",
@@ -135,7 +138,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
             Ok(())
         }
         Ok(Outcome::Stopped { iteration, .. }) => {
-            write_or_warn(&maker, &learner, &Ending::Unfinished);
+            write_or_warn(&maker, learner, &Ending::Unfinished);
             screen.say(&format!(
                 "Stopped after iteration {iteration}; the checkpoint is written. Go on with:\n  cargo xtask experiment --resume {}",
                 shell_word(resumed_by)
@@ -143,7 +146,7 @@ pub(crate) fn learn<B: AutodiffBackend>(
             Err(DriverError::Interrupted)
         }
         Err(error @ TrainerError::Diverged { .. }) => {
-            write_or_warn(&maker, &learner, &Ending::Diverged(&error.to_string()));
+            write_or_warn(&maker, learner, &Ending::Diverged(&error.to_string()));
             let info = RunInfo {
                 ran_away: Some(error.to_string()),
                 ..info.clone()
@@ -180,6 +183,7 @@ struct PlotRefresh<'a> {
     folder: &'a RunFolder,
     info: &'a RunInfo,
     config: &'a ExperimentConfig,
+    dataset: &'a Dataset,
     last: Instant,
 }
 
@@ -197,12 +201,14 @@ impl Observer for PlotRefresh<'_> {
                 folder,
                 info,
                 config,
+                dataset,
                 ..
             } = self;
             let maker = ReportMaker {
                 folder,
                 info,
                 config,
+                dataset,
                 landscape: None,
             };
             maker

@@ -7,7 +7,7 @@ use ebm_diagnostics::plot::{
 };
 use ebm_diagnostics::{DEFAULT_NEIGHBOURS, Report, RunSummary, Table, write_png};
 use ebm_langevin::LangevinError;
-use ebm_trainer::{LearnerView, TrainerError};
+use ebm_trainer::LearnerView;
 
 use crate::advice::shell_word;
 use crate::config::ExperimentConfig;
@@ -37,6 +37,7 @@ pub(crate) struct ReportMaker<'a> {
     pub(crate) folder: &'a RunFolder,
     pub(crate) info: &'a RunInfo,
     pub(crate) config: &'a ExperimentConfig,
+    pub(crate) dataset: &'a Dataset,
     pub(crate) landscape: Option<&'a LandscapePlots>,
 }
 
@@ -49,7 +50,7 @@ impl ReportMaker<'_> {
     ) -> Result<Option<RunSummary>, DriverError> {
         let config = self.config;
         let noise = config.langevin.epsilon.get();
-        let state_dimension = Some(learner.dataset().shape().iter().product());
+        let state_dimension = Some(learner.dataset().shape().size());
         let metrics = self.folder.read_metrics()?;
         // Too few iterations for a summary are no reason to have no report.
         let summary = RunSummary::from_metrics(&metrics, &config.summary_options()).ok();
@@ -64,7 +65,7 @@ impl ReportMaker<'_> {
             );
         let samples = self.short_run_samples(learner, ending)?;
         report = self.pictures(report, learner, &samples)?;
-        let quality = self.quality(learner, &samples, ending)?;
+        let quality = self.quality(&samples, ending)?;
         if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
             self.save_figure(&landscape.figure, "landscape")?;
             report = report.figure(&landscape.figure, CAPTION);
@@ -164,10 +165,10 @@ impl ReportMaker<'_> {
         learner: &dyn LearnerView,
         (samples, what): &(Vec<f32>, &'static str),
     ) -> Result<Report, DriverError> {
-        let Dataset::Images { images, .. } = learner.dataset() else {
+        let Dataset::Images { images, .. } = self.dataset else {
             return Ok(report);
         };
-        let shape = learner.dataset().shape();
+        let shape = learner.dataset().shape().dims();
         let steps = self.config.langevin.steps;
         let mut report = report;
         if !samples.is_empty() {
@@ -194,11 +195,10 @@ impl ReportMaker<'_> {
     /// The quality of fresh samples, where there is one and it is asked for.
     fn quality(
         &self,
-        learner: &dyn LearnerView,
         (samples, what): &(Vec<f32>, &'static str),
         ending: &Ending<'_>,
     ) -> Result<Option<DigitQuality>, DriverError> {
-        let Dataset::Images { images, .. } = learner.dataset() else {
+        let Dataset::Images { images, .. } = self.dataset else {
             return Ok(None);
         };
         if !self.is_judged(ending) || *what != FRESH {
@@ -227,16 +227,19 @@ impl ReportMaker<'_> {
         let chains = &self.config.langevin;
         if let Some(noise) = chains.start.noise() {
             let key = NoiseKey::new(self.config.seed, Stream::WatchStart, learner.iteration());
-            let per_chain = learner.dataset().shape().iter().product();
+            let shape = learner.dataset().shape();
             // The picture shows the first 64, which are the same whatever the number.
-            let judged = match learner.dataset().len() {
+            let judged = match learner.dataset().count() {
                 Some(data) if self.is_judged(ending) => samples_to_judge(data),
                 _ => 0,
             };
-            let start = noise.draw(chains.start_factor, key, judged.max(64), per_chain)?;
-            match learner.run_chains(start, 0, chains.steps) {
-                Ok(samples) => return Ok((samples, FRESH)),
-                Err(TrainerError::Langevin(LangevinError::Cancelled)) => {
+            let start = noise.draw(chains.start_factor, key, judged.max(64), shape)?;
+            match learner
+                .chains()
+                .run(&start, &learner.watch_run(chains.steps))
+            {
+                Ok(outcome) => return Ok((outcome.states.into_values(), FRESH)),
+                Err(LangevinError::Cancelled) => {
                     // The report of a run that has ended would lack them for ever; one that goes on gets another.
                     if matches!(ending, Ending::Finished) {
                         return Err(LangevinError::Cancelled.into());
@@ -246,7 +249,7 @@ impl ReportMaker<'_> {
             }
         }
         Ok((
-            learner.samples()?,
+            learner.samples()?.into_values(),
             "Short-run samples of the last iteration",
         ))
     }

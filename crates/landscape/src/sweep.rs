@@ -1,10 +1,9 @@
 //! How the strength of the pull decides what is a basin.
 
-use burn::tensor::backend::AutodiffBackend;
-use ebm_langevin::LandscapeEngine;
+use ebm_core::States;
 use serde::{Deserialize, Serialize};
 
-use crate::{Diffusion, LandscapeError, Surface};
+use crate::{Diffusion, Experiments, LandscapeError, Surface};
 
 /// Two states and the pull that brings them together.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -93,29 +92,22 @@ impl StrengthSweep {
     ///
     /// # Errors
     /// As [`Diffusion::run`].
-    pub fn advance<B, E, G>(
+    pub fn advance(
         &mut self,
-        surface: &Surface<'_, B, E, G>,
-        rows: &[f32],
+        surface: &Surface<'_>,
+        states: &States,
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
-    ) -> Result<bool, LandscapeError>
-    where
-        B: AutodiffBackend,
-        G: LandscapeEngine<B, E>,
-    {
-        /// The numbers of experiments before are those of groupings and barriers.
-        const CALLS: u64 = 1 << 33;
-
+    ) -> Result<bool, LandscapeError> {
         if self.is_done() {
             return Ok(false);
         }
         let strength = self.strengths[self.tried];
         let is_apart = |pair: &&mut SweptPair| pair.threshold.is_none();
         let mut apart: Vec<&mut SweptPair> = self.pairs.iter_mut().filter(is_apart).collect();
-        let states: Vec<(usize, usize)> = apart.iter().map(|pair| (pair.a, pair.b)).collect();
-        let call = CALLS + self.tried as u64;
-        let barriers = diffusion.pairs(surface, rows, &states, strength, call, walked)?;
+        let pairs: Vec<(usize, usize)> = apart.iter().map(|pair| (pair.a, pair.b)).collect();
+        let call = Experiments::Sweep.call(self.tried as u64);
+        let barriers = diffusion.pairs(surface, states, &pairs, strength, call, walked)?;
         for (pair, barrier) in apart.iter_mut().zip(barriers) {
             pair.threshold = barrier.map(|_| strength);
         }

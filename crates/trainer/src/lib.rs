@@ -27,4 +27,6 @@ pub use learner::Learner;
 pub use optimizer::{Gradients, Optimizer};
 pub use stabilisers::Stabilisers;
 pub use trainer::{Outcome, Trainer};
-pub use view::LearnerView;
+pub use view::{LearnerView, Learning};
+
+pub use ebm_core::{Dataset, DatasetError};

@@ -5,13 +5,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use burn::module::AutodiffModule;
-use burn::tensor::backend::AutodiffBackend;
-use ebm_core::Energy;
 use ebm_diagnostics::IterationMetrics;
-use ebm_langevin::{Engine, LangevinError};
+use ebm_langevin::LangevinError;
 
-use crate::{Checkpoints, Event, Learner, LearnerView, Observer, TrainerError};
+use crate::{Checkpoints, Event, LearnerView, Learning, Observer, TrainerError};
 
 /// How learning ended without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +66,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Reads the numbers of iterations from the device only every so many, at least and by default 1, where the engine runs
-    /// ahead ([`Learner::runs_ahead`]); with other engines it changes nothing. What is learned is the same. Numbers are read
+    /// ahead ([`Learning::runs_ahead`]); with other engines it changes nothing. What is learned is the same. Numbers are read
     /// earlier when an observer [looks](Observer::looks_at), for a checkpoint, at the end, and on a stop, which waits for what the
     /// device has been given.
     ///
@@ -96,13 +93,11 @@ impl<'a> Trainer<'a> {
     /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from before.
     /// Any other error of the parts; where the learner's state is sound a checkpoint is written first.
     /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
-    pub fn run<B, N, E>(mut self, learner: &mut Learner<B, N, E>) -> Result<Outcome, TrainerError>
-    where
-        B: AutodiffBackend,
-        N: AutodiffModule<B> + Energy<B>,
-        E: Engine<B, N>,
-    {
-        learner.check_read()?;
+    pub fn run(mut self, learner: &mut dyn Learning) -> Result<Outcome, TrainerError> {
+        let iterations = learner.unread();
+        if iterations > 0 {
+            return Err(TrainerError::Unread { iterations });
+        }
         self.tell(&Event::Started {
             iteration: learner.iteration(),
             learner,
@@ -149,16 +144,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// The next iteration, or as many as need not be read one by one; how many were done, and the numbers of those that are sound.
-    fn learn<B, N, E>(
+    fn learn(
         &self,
-        learner: &mut Learner<B, N, E>,
+        learner: &mut dyn Learning,
         metrics: &mut Vec<IterationMetrics>,
-    ) -> (u32, Result<(), TrainerError>)
-    where
-        B: AutodiffBackend,
-        N: AutodiffModule<B> + Energy<B>,
-        E: Engine<B, N>,
-    {
+    ) -> (u32, Result<(), TrainerError>) {
         let most = self.most_unread();
         if most <= 1 || !learner.runs_ahead() {
             return (1, learner.iterate().map(|read| metrics.push(read)));

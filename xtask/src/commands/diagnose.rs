@@ -283,8 +283,14 @@ impl BackendTask for DiagnoseJob<'_> {
         let engine = (self.backend, self.engine);
         let weights = &self.subject.weights;
         let shape = config.data.shape();
-        let chains = TrainedChains::<B>::new(&config.net, shape, weights, engine, device.clone())?;
-        let chains = chains.cancelled_by(&self.stop);
+        let chains = TrainedChains::<B>::new(
+            &config.net,
+            shape,
+            weights,
+            engine,
+            device.clone(),
+            Some(&self.stop),
+        )?;
         self.tell_cost::<B>(&device)?;
         // That of learning, with its bounds if it has any: what is asked is whether its own chains have come to rest.
         let kernel = config.kernel();

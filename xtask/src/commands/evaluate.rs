@@ -268,9 +268,9 @@ impl BackendTask for Prepare<'_> {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<(), DriverError> {
         let weights = &self.trained.weights;
-        let chains = self
-            .settings
-            .chains_on::<B>(weights, (self.backend, self.engine), device)?;
+        let chains =
+            self.settings
+                .chains_on::<B>(weights, (self.backend, self.engine), device, None)?;
         self.settings.engine = chains.engine_name().to_owned();
         if let Some(target) = self.arguments.target_acceptance {
             let settle = self.trained.langevin.steps;
@@ -305,8 +305,10 @@ impl BackendTask for EvaluateJob<'_> {
     fn run<B: AutodiffBackend>(mut self, device: B::Device) -> Result<Self::Output, DriverError> {
         let weights = self.folder.weights();
         let engine = (self.backend, self.engine);
-        let chains = self.settings.chains_on::<B>(&weights, engine, device)?;
-        let chains = chains.cancelled_by(&self.stop);
+        let stop = Some(&self.stop);
+        let chains = self
+            .settings
+            .chains_on::<B>(&weights, engine, device, stop)?;
         // A later part of an evaluation may run elsewhere and farther.
         self.settings.backend = self.backend.to_string();
         self.settings.engine = chains.engine_name().to_owned();
@@ -321,7 +323,7 @@ impl BackendTask for EvaluateJob<'_> {
             folder: self.folder,
             steps: &|states, first_step, steps| {
                 let run = ChainRun {
-                    kernel,
+                    kernel: kernel.clone(),
                     steps,
                     first_step,
                     noise: NoiseKey::new(self.settings.seed, Stream::Watch, 0),

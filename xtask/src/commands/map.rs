@@ -398,9 +398,9 @@ impl BackendTask for Prepare<'_> {
 
     fn run<B: AutodiffBackend>(self, device: B::Device) -> Result<(), DriverError> {
         let weights = &self.trained.weights;
-        let chains = self
-            .settings
-            .chains_on::<B>(weights, (self.backend, self.engine), device)?;
+        let chains =
+            self.settings
+                .chains_on::<B>(weights, (self.backend, self.engine), device, None)?;
         self.settings.engine = chains.landscape_engine_name().to_owned();
         let cost = Cost::measure(&chains, self.settings, self.initial)?;
         self.screen.tell(&cost.describe());

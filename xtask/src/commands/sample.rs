@@ -91,7 +91,7 @@ impl BackendTask for SampleJob<'_> {
             self.trained.langevin.start_factor,
             NoiseKey::new(self.seed, Stream::WatchStart, 0),
             self.count,
-            shape.iter().product(),
+            shape,
         )?;
         let run = ChainRun {
             kernel: self.kernel.into(),
@@ -102,8 +102,8 @@ impl BackendTask for SampleJob<'_> {
         };
         let engine = (self.backend, self.engine);
         let Trained { net, weights, .. } = self.trained;
-        let walked =
-            TrainedChains::<B>::new(net, shape, weights, engine, device)?.run(start, &run)?;
+        let walked = TrainedChains::<B>::new(net, shape, weights, engine, device, None)?
+            .run(start.into_values(), &run)?;
         Ok(Samples {
             walked,
             steps: self.steps,

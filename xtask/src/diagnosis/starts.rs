@@ -83,7 +83,10 @@ impl Starts<'_> {
         match start {
             StartName::Noise => {
                 let noise = langevin.start.noise().unwrap_or(NoiseStart::Uniform);
-                Ok(noise.draw(langevin.start_factor, key, count, self.subject.per_chain())?)
+                let shape = self.subject.config.data.shape();
+                Ok(noise
+                    .draw(langevin.start_factor, key, count, shape)?
+                    .into_values())
             }
             StartName::Data => self.draw_data(key, family, count),
             StartName::Bank => {
@@ -95,7 +98,7 @@ impl Starts<'_> {
                     ))
                 })?;
                 enough("the bank", bank.len(), count)?;
-                Ok(bank.gather(&key.choose(count, bank.len())))
+                Ok(bank.gather(&key.choose(count, bank.len())).into_values())
             }
         }
     }

@@ -2,13 +2,15 @@
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use clap::ValueEnum;
 use ebm_core::{StepSize, Temperature};
 use ebm_energy_net::NetConfig;
 use ebm_experiment::EngineChoice;
-use ebm_langevin::{Kernel, Mala, Ula};
+use ebm_langevin::{AnyKernel, Mala, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
@@ -94,15 +96,16 @@ impl Settings {
         weights: &Path,
         engine: (BackendName, EngineChoice),
         device: B::Device,
+        stop: Option<&Arc<AtomicBool>>,
     ) -> Result<TrainedChains<B>, DriverError> {
-        TrainedChains::new(&self.net, self.state_shape, weights, engine, device)
+        TrainedChains::new(&self.net, self.state_shape, weights, engine, device, stop)
     }
 
     /// The kernel with its ε and T.
     ///
     /// # Errors
     /// [`DriverError::Usage`] for an ε that is no step size, and as [`Self::temperature`].
-    pub(crate) fn kernel(&self) -> Result<Kernel, DriverError> {
+    pub(crate) fn kernel(&self) -> Result<AnyKernel, DriverError> {
         let epsilon = step_size(self.epsilon)?;
         let temperature = self.temperature()?;
         Ok(match self.kernel {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, States, Stream};
 use ebm_energy_net::read_tensors;
 use ebm_langevin::{ChainStart, NoiseStart};
 use serde::{Deserialize, Serialize};
@@ -73,7 +73,11 @@ impl Starts<'_> {
             return Ok((what.clone(), self.choose(&self.read_states(file)?, &what)?));
         }
         let factor = self.trained.langevin.start_factor;
-        let noise = |noise: NoiseStart| noise.draw(factor, self.key(), count, per_chain);
+        let shape = self.trained.state_shape;
+        let noise = |noise: NoiseStart| {
+            let states = noise.draw(factor, self.key(), count, shape);
+            states.map(States::into_values)
+        };
         Ok(match self.start()? {
             EvaluationStart::Uniform => ("uniform noise".into(), noise(NoiseStart::Uniform)?),
             EvaluationStart::Gaussian => ("Gaussian noise".into(), noise(NoiseStart::Gaussian)?),

@@ -108,7 +108,8 @@ impl DigitAgreement {
             return Ok(None);
         };
         let basins = Agreement::of(groups, &labels)?;
-        let pixels: Vec<f32> = Minimum::rows(minima);
+        let states = Minimum::states(state.settings.state_shape, minima)?;
+        let pixels = states.into_values();
         let options = KMeansOptions {
             seed: state.settings.seed,
             ..KMeansOptions::default()

@@ -57,7 +57,8 @@ impl<'a> Cost<'a> {
         let attempts: Vec<Attempt> = (0..count.min(settings.batch)).map(toward_next).collect();
         let begun = Instant::now();
         let mut steps = 0;
-        let ended = diffusion.run(&surface, states, &attempts, NO_PULL, 0, &mut |walked| {
+        let states = chains.states(states.to_vec())?;
+        let ended = diffusion.run(&surface, &states, &attempts, NO_PULL, 0, &mut |walked| {
             steps += walked;
             begun.elapsed() < MEASURE
         });

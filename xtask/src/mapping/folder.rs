@@ -135,7 +135,8 @@ impl MapFolder {
         settings: &Settings,
         minima: &[Minimum],
     ) -> Result<(), DriverError> {
-        self.write_states(MINIMA, settings, Minimum::rows(minima), HashMap::new())
+        let states = Minimum::states(settings.state_shape, minima)?.into_values();
+        self.write_states(MINIMA, settings, states, HashMap::new())
     }
 
     /// The minima, with their states.

@@ -74,7 +74,8 @@ pub(super) fn find_minima<B: AutodiffBackend>(
     device: &B::Device,
 ) -> Result<(Vec<Minimum>, Found), DriverError> {
     let surface = chains.surface(settings.temperature()?);
-    let mut minima = Descent::default().run(&surface, &states)?;
+    let starts = chains.states(states.clone())?;
+    let mut minima = Descent::default().run(&surface, &starts)?;
     let descended = minima.len();
     // Points of the plane have no range that they should keep to.
     minima.retain(|minimum| !(settings.is_image() && is_saturated(&minimum.state)));
@@ -151,7 +152,7 @@ fn read_digits<B: AutodiffBackend>(
     if !settings.is_digits {
         return Ok(vec![None; minima.len()]);
     }
-    let rows = Minimum::rows(minima);
+    let rows = Minimum::states(settings.state_shape, minima)?.into_values();
     let [_, height, width] = settings.state_shape;
     let images = DigitImages {
         values: &rows,

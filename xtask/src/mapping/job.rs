@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
-use ebm_energy_net::Net;
-use ebm_experiment::{AnyEngine, EngineChoice};
+use ebm_core::States;
+use ebm_experiment::EngineChoice;
 use ebm_landscape::{BarrierSearch, Barriers, Diffusion, Grouping, Minimum, Surface};
 
 use super::gathering::{find_minima, gather};
@@ -38,10 +38,10 @@ impl BackendTask for MapJob<'_> {
         let mut state = self.state;
         let engine = (self.backend, self.engine);
         let weights = self.folder.weights();
-        let chains = state
-            .settings
-            .chains_on::<B>(&weights, engine, device.clone())?;
-        let chains = chains.cancelled_by(&self.stop);
+        let chains =
+            state
+                .settings
+                .chains_on::<B>(&weights, engine, device.clone(), Some(&self.stop))?;
         // A later part of a map may run elsewhere.
         state.settings.backend = self.backend.to_string();
         state.settings.engine = chains.landscape_engine_name().to_owned();
@@ -55,7 +55,7 @@ impl BackendTask for MapJob<'_> {
         self.folder.write_state(&state)?;
         let mut mapper = Mapper {
             surface: chains.surface(state.settings.temperature()?),
-            rows: Minimum::rows(&minima),
+            rows: Minimum::states(state.settings.state_shape, &minima)?,
             minima,
             found,
             folder: self.folder,
@@ -101,18 +101,18 @@ fn descend<B: AutodiffBackend>(
 }
 
 /// Everything after the descents.
-struct Mapper<'a, B: AutodiffBackend> {
-    surface: Surface<'a, B, Net<B>, AnyEngine>,
+struct Mapper<'a> {
+    surface: Surface<'a>,
     minima: Vec<Minimum>,
     /// Their states.
-    rows: Vec<f32>,
+    rows: States,
     found: Found,
     folder: &'a MapFolder,
     state: State,
     watch: Watch<'a>,
 }
 
-impl<B: AutodiffBackend> Mapper<'_, B> {
+impl Mapper<'_> {
     /// α: as asked for, or by a sweep.
     fn strength(&mut self) -> Result<f64, DriverError> {
         if let Some(strength) = self.state.strength.or(self.state.settings.alpha) {

@@ -1,6 +1,8 @@
 //! What determines a map.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{StepSize, Temperature};
@@ -158,8 +160,9 @@ impl Settings {
         weights: &Path,
         engine: (BackendName, EngineChoice),
         device: B::Device,
+        stop: Option<&Arc<AtomicBool>>,
     ) -> Result<TrainedChains<B>, DriverError> {
-        TrainedChains::new(&self.net, self.state_shape, weights, engine, device)
+        TrainedChains::new(&self.net, self.state_shape, weights, engine, device, stop)
     }
 
     /// Whether states are pictures rather than points.

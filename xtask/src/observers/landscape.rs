@@ -2,8 +2,10 @@
 
 use std::path::PathBuf;
 
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, States, Stream};
+use ebm_data::Toy;
 use ebm_diagnostics::Figure;
+use ebm_langevin::LangevinError;
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::config::LandscapeConfig;
@@ -18,15 +20,17 @@ use crate::run_folder::RunFolder;
 pub(crate) struct LandscapePlots {
     folder: RunFolder,
     config: LandscapeConfig,
+    toy: Toy,
     last: Option<LandscapeResult>,
     /// In the order of iterations.
     records: Vec<LandscapeRecord>,
 }
 
 impl LandscapePlots {
-    pub(crate) fn new(folder: &RunFolder, config: LandscapeConfig) -> Self {
+    pub(crate) fn new(folder: &RunFolder, config: LandscapeConfig, toy: Toy) -> Self {
         Self {
             folder: folder.clone(),
+            toy,
             config,
             last: None,
             records: Vec::new(),
@@ -61,22 +65,21 @@ impl LandscapePlots {
 
     /// Draws the landscape of a net as it is.
     pub(crate) fn draw(&mut self, learner: &dyn LearnerView) -> Result<(), DriverError> {
-        let Some(toy) = learner.dataset().toy() else {
-            return Ok(());
-        };
         let learned = LearnedDensity {
-            toy,
+            toy: &self.toy,
             temperature: learner.config().langevin.epsilon.learned_temperature(),
             iteration: learner.iteration(),
         };
         let samples = self.short_run_samples(learner)?;
         let energies = |points: &[f32]| {
+            let points = States::new(2, points.to_vec()).map_err(LangevinError::from)?;
+            let wide = |energies: Vec<f32>| energies.into_iter().map(f64::from).collect();
             Ok(GridEnergies {
-                newest: learner.energies(points)?,
-                average: learner.average_energies(points)?,
+                newest: wide(learner.chains().energies(&points)?),
+                average: learner.average_energies(&points)?.map(wide),
             })
         };
-        let result = learned.compare(&self.config, energies, &samples)?;
+        let result = learned.compare(&self.config, energies, samples.values())?;
         self.folder.make("plots")?;
         let record = result.record;
         result.figure.write_png(self.path(record.iteration))?;
@@ -93,7 +96,7 @@ impl LandscapePlots {
     }
 
     /// Short-run samples: of a persistent run the states of its bank, otherwise L steps from fresh noise or noisy data.
-    fn short_run_samples(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, DriverError> {
+    fn short_run_samples(&self, learner: &dyn LearnerView) -> Result<States, DriverError> {
         let config = learner.config();
         let count = self.config.samples;
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
@@ -105,7 +108,8 @@ impl LandscapePlots {
             (None, Some(noise)) => noise.draw(config.langevin.start_factor, key, count, 2)?,
             (None, None) => learner.watch_data(count)?,
         };
-        Ok(learner.run_chains(start, 0, config.langevin.steps)?)
+        let run = learner.watch_run(config.langevin.steps);
+        Ok(learner.chains().run(&start, &run)?.states)
     }
 }
 

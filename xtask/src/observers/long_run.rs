@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, States, Stream};
 use ebm_langevin::NoiseStart;
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
@@ -33,30 +33,40 @@ impl LongRuns {
 
     fn run(&self, learner: &dyn LearnerView) -> Result<(), DriverError> {
         let iteration = learner.iteration();
-        let shape = learner.dataset().shape();
-        let is_image = learner.dataset().toy().is_none();
+        let shape = learner.dataset().shape().dims();
+        let is_image = !learner.dataset().shape().is_point();
+        let chains = learner.chains();
         let mut states = self.start(learner)?;
         let bar = self.screen.bar(
             self.config.steps,
             "  long run {bar:20} {pos}/{len} steps, {eta} left",
         );
-        let mut energies = vec![mean(&learner.energies(&states)?)];
+        let mut energies = vec![mean(&chains.energies(&states)?)];
         if is_image {
             let name = format!("{iteration:08}-start.png");
-            write_grid(&states, shape, &self.folder.file_in("longrun", &name)?)?;
+            write_grid(
+                states.values(),
+                shape,
+                &self.folder.file_in("longrun", &name)?,
+            )?;
         }
         let mut step = 0;
         while step < self.config.steps {
             let piece = PIECE.min(self.config.steps - step);
-            states = learner.run_chains(states, step, piece)?;
+            let run = learner.watch_run(piece).with_first_step(step);
+            states = chains.run(&states, &run)?.states;
             step += piece;
-            energies.push(mean(&learner.energies(&states)?));
+            energies.push(mean(&chains.energies(&states)?));
             bar.set_position(step);
         }
         bar.finish_and_clear();
         if is_image {
             let name = format!("{iteration:08}-end.png");
-            write_grid(&states, shape, &self.folder.file_in("longrun", &name)?)?;
+            write_grid(
+                states.values(),
+                shape,
+                &self.folder.file_in("longrun", &name)?,
+            )?;
         }
         let record = serde_json::json!({
             "iteration": iteration,
@@ -76,13 +86,12 @@ impl LongRuns {
         self.folder.root().join("longrun").join(name)
     }
 
-    fn start(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, DriverError> {
+    fn start(&self, learner: &dyn LearnerView) -> Result<States, DriverError> {
         let config = learner.config();
-        let per_chain = learner.dataset().shape().iter().product();
+        let shape = learner.dataset().shape();
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
         let count = config.batch_size;
-        let noise =
-            |noise: NoiseStart| noise.draw(config.langevin.start_factor, key, count, per_chain);
+        let noise = |noise: NoiseStart| noise.draw(config.langevin.start_factor, key, count, shape);
         Ok(match (self.config.start, learner.bank()?) {
             (LongRunStart::Uniform, _) => noise(NoiseStart::Uniform)?,
             (LongRunStart::Gaussian, _) => noise(NoiseStart::Gaussian)?,
@@ -115,6 +124,7 @@ impl Observer for LongRuns {
     }
 }
 
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
+fn mean(values: &[f32]) -> f64 {
+    let sum: f64 = values.iter().map(|value| f64::from(*value)).sum();
+    sum / values.len().max(1) as f64
 }
