@@ -1,11 +1,10 @@
 #![doc = include_str!("../README.md")]
 
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_energy_net::{Architecture, Net, NetConfig, NetError};
 use ebm_experiment::AnyEngine;
-use ebm_langevin::{ChainRun, Engine, LangevinError, NoiseStart, Ula};
+use ebm_langevin::{Batch, BoundEngine, ChainRun, Engine, LangevinError, NoiseStart, Ula};
 
 /// A net, its state shape and step size: what one throughput figure is about.
 #[derive(Debug, Clone, Copy)]
@@ -48,12 +47,11 @@ impl Case {
 }
 
 /// Chains of one case, ready to run.
-#[derive(Debug)]
 pub struct Chains<B: AutodiffBackend> {
-    net: Net<B>,
-    states: Tensor<B::InnerBackend, 4>,
+    chains: Box<dyn BoundEngine<B, Net<B>>>,
+    states: Batch<B::InnerBackend>,
+    device: B::Device,
     kernel: Ula,
-    engine: AnyEngine,
     step: u64,
 }
 
@@ -69,23 +67,20 @@ impl<B: AutodiffBackend> Chains<B> {
         engine: AnyEngine,
         device: &B::Device,
     ) -> Result<Self, LangevinError> {
-        let [channels, height, width] = case.state_shape;
         let key = NoiseKey::new(0, Stream::WatchStart, 0);
-        let start = NoiseStart::Gaussian.draw(1.0, key, batch, channels * height * width)?;
-        let states = Tensor::<B::InnerBackend, 1>::from_floats(start.as_slice(), device)
-            .reshape([batch, channels, height, width]);
+        let start = NoiseStart::Gaussian.draw(1.0, key, batch, case.state_shape)?;
         Ok(Self {
-            net,
-            states,
+            chains: Engine::<B, _>::bind(&engine, net, case.state_shape.into(), device)?,
+            states: Batch::Host(start),
+            device: device.clone(),
             kernel: Ula::learned(StepSize::new(case.step_size)?),
-            engine,
             step: 0,
         })
     }
 
-    /// The states as they are, `[chains, channels, height, width]`.
+    /// The states as they are.
     #[must_use]
-    pub fn states(&self) -> &Tensor<B::InnerBackend, 4> {
+    pub fn states(&self) -> &Batch<B::InnerBackend> {
         &self.states
     }
 
@@ -94,17 +89,14 @@ impl<B: AutodiffBackend> Chains<B> {
     /// # Errors
     /// [`LangevinError`] of the engine.
     pub fn run(&mut self, steps: u64) -> Result<(), LangevinError> {
-        let run = ChainRun {
-            kernel: self.kernel.into(),
-            steps,
-            first_step: self.step,
-            noise: NoiseKey::new(0, Stream::Watch, 0),
-            final_energies: false,
-        };
-        let outcome = Engine::<B, _>::run(&self.engine, &self.net, self.states.clone(), &run)?;
+        let run = ChainRun::new(self.kernel, steps)
+            .with_first_step(self.step)
+            .with_noise(NoiseKey::new(0, Stream::Watch, 0));
+        let launched = self.chains.launch(self.states.clone(), &run)?;
+        launched.gradient_magnitude.read()?;
         self.step += steps;
-        self.states = outcome.states;
-        <B::InnerBackend as Backend>::sync(&self.states.device())
+        self.states = launched.states;
+        <B::InnerBackend as Backend>::sync(&self.device)
             .map_err(|error| LangevinError::Backend(format!("{error:?}")))
     }
 }

@@ -198,7 +198,7 @@ pub(crate) struct BackendArguments {
     /// images, with products rounded to mantissas of 10 and 7 bits, on the tensor cores of NVIDIA GPUs), tensor (burn's operations), or
     /// auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
     /// run that is resumed or diagnosed, if both compute on the CPU or both on a GPU].
-    #[arg(long, value_name = "NAME", value_parser = one_of(EngineChoice::ALL, EngineChoice::name))]
+    #[arg(long, value_name = "NAME", value_parser = one_of(&EngineChoice::ALL, EngineChoice::name))]
     pub(crate) engine: Option<EngineChoice>,
 }
 

@@ -7,7 +7,8 @@ use crate::CoreError;
 
 /// A function F from states to scalars; everything else in the project only needs this.
 ///
-/// States have shape `[chains, channels, height, width]`; a point of the plane is `[chains, 2, 1, 1]`.
+/// States have shape `[chains, channels, height, width]`; points have one pixel, and [`PointEnergy`] makes an energy of a
+/// function of `[chains, dimensions]`.
 /// The density that Langevin chains with noise ε sample is p(x) ∝ exp(−U(x)) with the *learned energy*
 /// U = F / (ε²/2) (Nijkamp et al., arXiv 1903.12370, section 2.1): F is what a network computes, U is what
 /// the chains feel. [`crate::Temperature`] holds the factor between the two.
@@ -22,6 +23,24 @@ pub trait Energy<B: Backend> {
 impl<B: Backend, E: Energy<B>> Energy<B> for &E {
     fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
         E::energy(self, states)
+    }
+}
+
+/// An energy of points, as a function of their coordinates: `[chains, dimensions]` → `[chains]`.
+///
+/// ```
+/// # use burn::{backend::{Autodiff, Flex}, tensor::Tensor};
+/// # use ebm_core::PointEnergy;
+/// // U(x) = |x|²/2 in nats, the standard normal density.
+/// let energy = PointEnergy(|x: Tensor<Autodiff<Flex>, 2>| x.powi_scalar(2).sum_dim(1).squeeze_dim::<1>(1) / 2.0);
+/// # let _: &dyn ebm_core::Energy<Autodiff<Flex>> = &energy;
+/// ```
+#[derive(Debug, Clone, Copy)]
+pub struct PointEnergy<F>(pub F);
+
+impl<B: Backend, F: Fn(Tensor<B, 2>) -> Tensor<B, 1>> Energy<B> for PointEnergy<F> {
+    fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
+        (self.0)(states.flatten(1, 3))
     }
 }
 

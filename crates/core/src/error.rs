@@ -1,6 +1,8 @@
 //! What can be wrong with the quantities of this crate.
 
-/// An impossible step size, temperature or energy shape.
+use crate::StateShape;
+
+/// An impossible step size, temperature or shape, or a device that does not give its numbers.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CoreError {
     /// ε is negative, infinite or not a number.
@@ -21,4 +23,31 @@ pub enum CoreError {
         /// How many scalars came back.
         got: usize,
     },
+    /// Values that are not a whole number of states.
+    #[error("{values} values are not a whole number of states of shape {shape}")]
+    States {
+        /// Values given.
+        values: usize,
+        /// The shape of a state.
+        shape: StateShape,
+    },
+    /// States of another shape than is wanted.
+    #[error("states have the shape {got} instead of {expected}")]
+    OtherShape {
+        /// The shape that is wanted.
+        expected: StateShape,
+        /// The shape that was given.
+        got: StateShape,
+    },
+    /// A layer of a net's description does not fit its states or its parameters.
+    #[error("layer {index} of the net's description does not fit: {problem}")]
+    Description {
+        /// The layer's place.
+        index: usize,
+        /// What does not fit.
+        problem: String,
+    },
+    /// The backend did not hand its numbers over.
+    #[error("the backend returned no data: {0}")]
+    Backend(String),
 }

@@ -5,7 +5,7 @@ mod parameter;
 pub use parameter::ParameterValues;
 
 /// One layer with its parameters.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub enum LayerDescription {
     /// 2-D convolution with a square kernel and zero padding.
     Conv2d {

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod dataset;
 #[cfg(feature = "burn")]
 mod energy;
 mod error;
@@ -9,14 +10,19 @@ mod gaussian;
 mod layers;
 mod noise;
 mod philox;
+mod states;
 mod step_size;
 
+pub use dataset::{Dataset, DatasetError};
 #[cfg(feature = "burn")]
-pub use energy::{Energy, check_energies, energy_and_gradient};
+pub use energy::{Energy, PointEnergy, check_energies, energy_and_gradient};
 pub use error::CoreError;
 pub use file::write_atomically;
 #[cfg(feature = "burn")]
 pub use layers::{Activation, LayerDescription, Layered, ParameterValues};
 pub use noise::{NoiseKey, Stream};
 pub use philox::philox4x32;
+#[cfg(feature = "burn")]
+pub use states::host_values;
+pub use states::{StateShape, States};
 pub use step_size::{StepSize, Temperature};

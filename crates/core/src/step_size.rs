@@ -11,6 +11,13 @@ use crate::CoreError;
 #[serde(try_from = "f64", into = "f64")]
 pub struct StepSize(f64);
 
+impl Default for StepSize {
+    /// ε = 0.01, that of most image experiments of arXiv 1903.12370.
+    fn default() -> Self {
+        Self(0.01)
+    }
+}
+
 impl StepSize {
     /// Takes ε.
     ///

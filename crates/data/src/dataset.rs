@@ -1,6 +1,6 @@
 //! Where a training loop gets its batches.
 
-use ebm_core::NoiseKey;
+use ebm_core::{DatasetError, NoiseKey, StateShape, States};
 
 use crate::error::DataError;
 use crate::image_set::ImageSet;
@@ -98,6 +98,27 @@ impl Dataset {
             Self::Images { .. } => None,
             Self::Toy(toy) => Some(toy),
         }
+    }
+}
+
+impl ebm_core::Dataset for Dataset {
+    fn name(&self) -> &str {
+        Self::name(self)
+    }
+
+    fn shape(&self) -> StateShape {
+        Self::shape(self).into()
+    }
+
+    fn count(&self) -> Option<usize> {
+        self.len()
+    }
+
+    fn batch(&self, noise: &NoiseKey, count: usize) -> Result<States, DatasetError> {
+        Ok(States::new(
+            Self::shape(self),
+            Self::batch(self, noise, count)?,
+        )?)
     }
 }
 

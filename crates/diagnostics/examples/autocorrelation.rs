@@ -7,7 +7,10 @@
 //! Without a metrics file it simulates 2,500 iterations in which d swings about zero.
 
 use ebm_diagnostics::verdict::{LearningVerdict, VerdictOptions};
-use ebm_diagnostics::{IterationMetrics, autocorrelation, finite_pairs, read_metrics, unit_mean_square, white_noise_band};
+use ebm_diagnostics::{
+    IterationMetrics, autocorrelation, finite_pairs, read_metrics, unit_mean_square,
+    white_noise_band,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let metrics = match std::env::args().nth(1) {
@@ -16,11 +19,17 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let (d, _) = finite_pairs(&metrics);
     let correlations = autocorrelation(&unit_mean_square(&d)?, 10)?;
-    println!("lag  correlation of d (white noise stays within ±{:.3})", white_noise_band(d.len()));
+    println!(
+        "lag  correlation of d (white noise stays within ±{:.3})",
+        white_noise_band(d.len())
+    );
     for (lag, correlation) in correlations.iter().enumerate() {
         println!("{lag:3}  {correlation:+.3}");
     }
-    println!("{}", LearningVerdict::new(&metrics, &VerdictOptions::default())?);
+    println!(
+        "{}",
+        LearningVerdict::new(&metrics, &VerdictOptions::default())?
+    );
     Ok(())
 }
 

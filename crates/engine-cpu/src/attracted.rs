@@ -46,7 +46,8 @@ pub(crate) struct Attracted {
 impl Attracted {
     pub(crate) fn new(targets: Targets<'_>, block: &Block<'_>, spare: &Arc<Spare>) -> Self {
         let mut lanes = spare.lend(block.values[0].len());
-        fill_lanes(block.lanes, block.plan.size(0), targets.states, &mut lanes);
+        let states = targets.states.chunks_exact(block.plan.size(0));
+        fill_lanes(block.lanes, states, &mut lanes);
         Self {
             kernel: targets.kernel,
             rule: targets.rule,

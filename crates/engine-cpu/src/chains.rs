@@ -12,7 +12,7 @@ use crate::buffer::Spare;
 use crate::metropolis::Metropolis;
 use crate::plan::Plan;
 use crate::vector::{HALF, LANES};
-use ebm_langevin::{Bound, ChainRun, Kernel, LangevinError, Ula, Way};
+use ebm_langevin::{AnyKernel, Bound, ChainRun, LangevinError, Mala, Ula, Way};
 
 /// A block's chains after their steps, row by row.
 pub(crate) struct BlockOutcome {
@@ -21,10 +21,31 @@ pub(crate) struct BlockOutcome {
     pub(crate) norms: Vec<f64>,
     /// F of the final states, if asked for.
     pub(crate) energies: Vec<f32>,
-    /// Proposals accepted, in all chains together.
-    pub(crate) accepted: u64,
+    /// Proposals accepted, in all chains together; none where nothing is proposed.
+    pub(crate) accepted: Option<u64>,
     /// The records of attracted chains; none for others.
     pub(crate) ways: Vec<Way>,
+}
+
+/// The kernels that blocks can walk.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum BlockKernel {
+    Ula(Ula),
+    Mala(Mala),
+}
+
+impl BlockKernel {
+    /// # Errors
+    /// [`LangevinError::NotFused`] for kernels of the caller's.
+    pub(crate) fn of(kernel: &AnyKernel) -> Result<Self, LangevinError> {
+        match kernel {
+            AnyKernel::Ula(ula) => Ok(Self::Ula(*ula)),
+            AnyKernel::Mala(mala) => Ok(Self::Mala(*mala)),
+            AnyKernel::Own(_) => Err(LangevinError::NotFused(
+                "other kernels than ULA and MALA".to_owned(),
+            )),
+        }
+    }
 }
 
 /// A kernel and what it keeps from step to step.
@@ -62,13 +83,13 @@ impl<'p> Chains<'p> {
         plan: &'p Plan,
         first: usize,
         initial: &[f32],
-        kernel: Kernel,
+        kernel: BlockKernel,
         targets: Option<Targets<'_>>,
         spare: &Arc<Spare>,
     ) -> Self {
         let chains = initial.len() / plan.size(0);
         let mut block = Block::new(plan, chains, spare);
-        load_states(&mut block, initial);
+        load_states(&mut block, initial.chunks_exact(plan.size(0)));
         Self {
             first,
             norms: vec![0.0; chains],
@@ -78,8 +99,8 @@ impl<'p> Chains<'p> {
                     let mine = targets.of(first..first + chains, plan.size(0));
                     Walk::Attracted(Box::new(Attracted::new(mine, &block, spare)))
                 }
-                (None, Kernel::Ula(ula)) => Walk::Ula(ula),
-                (None, Kernel::Mala(mala)) => {
+                (None, BlockKernel::Ula(ula)) => Walk::Ula(ula),
+                (None, BlockKernel::Mala(mala)) => {
                     Walk::Mala(Box::new(Metropolis::new(mala, &block, chains, spare)))
                 }
             },
@@ -138,12 +159,12 @@ impl<'p> Chains<'p> {
     pub(crate) fn finish(mut self, run: &ChainRun) -> BlockOutcome {
         let chains = self.norms.len();
         let (accepted, ways) = match self.walk {
-            Walk::Ula(_) => (0, Vec::new()),
+            Walk::Ula(_) => (None, Vec::new()),
             Walk::Mala(metropolis) => {
                 self.block.values[0].copy_from_slice(&metropolis.states);
-                (metropolis.accepted, Vec::new())
+                (Some(metropolis.accepted), Vec::new())
             }
-            Walk::Attracted(attracted) => (0, attracted.ways),
+            Walk::Attracted(attracted) => (None, attracted.ways),
         };
         let mut energies = Vec::new();
         if run.final_energies {
@@ -160,22 +181,24 @@ impl<'p> Chains<'p> {
     }
 }
 
-/// Puts row-major states into the lanes of the block; lanes without a chain start at zero.
-pub(crate) fn load_states(block: &mut Block<'_>, states: &[f32]) {
-    fill_lanes(
-        block.lanes,
-        block.plan.size(0),
-        states,
-        &mut block.values[0],
-    );
+/// Puts states into the lanes of the block; lanes without a chain are zero.
+pub(crate) fn load_states<'a>(
+    block: &mut Block<'_>,
+    states: impl ExactSizeIterator<Item = &'a [f32]>,
+) {
+    fill_lanes(block.lanes, states, &mut block.values[0]);
 }
 
-/// Puts row-major states of `per_chain` elements into lanes; those without a chain get zeros.
-pub(crate) fn fill_lanes(lanes: usize, per_chain: usize, states: &[f32], into: &mut [f32]) {
-    if states.len() < per_chain * lanes {
+/// Puts states into lanes; those without a chain get zeros.
+pub(crate) fn fill_lanes<'a>(
+    lanes: usize,
+    states: impl ExactSizeIterator<Item = &'a [f32]>,
+    into: &mut [f32],
+) {
+    if states.len() < lanes {
         into.fill(0.0);
     }
-    for (lane, state) in states.chunks_exact(per_chain).enumerate() {
+    for (lane, state) in states.enumerate() {
         for (element, value) in state.iter().enumerate() {
             into[element * lanes + lane] = *value;
         }

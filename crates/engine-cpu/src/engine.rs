@@ -1,19 +1,17 @@
 //! The engine for CPUs: whole chains in vector code, without tensors or automatic differentiation.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
-use ebm_core::{Energy, LayerDescription, Layered};
-use rayon::prelude::*;
+use burn::tensor::backend::AutodiffBackend;
+use ebm_core::{Layered, StateShape};
 
 use crate::block::Block;
+use crate::bound::FusedChains;
 use crate::buffer::Spare;
-use crate::chains::load_states;
-use crate::parameters::{Records, Sums, recorded_values};
 use crate::plan::Plan;
-use crate::schedule::{blocks, held_at_once, run_all};
-use ebm_langevin::{ChainOutcome, ChainRun, Engine, LangevinError, ParameterGradient, host};
+use crate::schedule::{blocks, held_at_once};
+use ebm_langevin::{BoundEngine, Engine, LangevinError};
 
 /// Vector instructions of a processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,7 +36,7 @@ impl Instructions {
             .collect()
     }
 
-    fn arch(self) -> Option<pulp::Arch> {
+    pub(crate) fn arch(self) -> Option<pulp::Arch> {
         match self {
             Self::Scalar => Some(pulp::Arch::Scalar),
             #[cfg(target_arch = "x86_64")]
@@ -78,30 +76,19 @@ pub struct WorkingSet {
 pub struct FusedEngine {
     pub(crate) cancel: Option<Arc<AtomicBool>>,
     instructions: Option<Instructions>,
-    pub(crate) spare: Arc<Spare>,
-    /// The net last seen: chains and the parameter gradient of a learning iteration ask for the same.
-    known: Arc<Mutex<Option<Arc<KnownNet>>>>,
-}
-
-/// A net and its plan.
-#[derive(Debug)]
-pub(crate) struct KnownNet {
-    layers: Vec<LayerDescription>,
-    shape: [usize; 3],
-    pub(crate) plan: Plan,
 }
 
 impl FusedEngine {
-    /// Whether the engine has every layer of the net, for states of `[channels, height, width]`.
+    /// Whether the engine has every layer of the net, for states of a shape.
     ///
     /// # Errors
-    /// [`LangevinError::NotFused`] names what it lacks, [`LangevinError::Description`] what does not fit.
+    /// [`LangevinError::NotFused`] names what it lacks, [`LangevinError::Core`] what does not fit.
     pub fn supports<E: Layered>(
         &self,
         energy: &E,
-        state_shape: [usize; 3],
+        shape: impl Into<StateShape>,
     ) -> Result<(), LangevinError> {
-        self.compile(energy, state_shape).map(|_| ())
+        self.plan(energy, shape.into(), &Arc::default()).map(|_| ())
     }
 
     /// Uses other instructions than the best, for tests and comparisons; `None` when the processor lacks them.
@@ -120,6 +107,18 @@ impl FusedEngine {
         self
     }
 
+    /// Binds the engine to a net over states of a shape: [`Engine::bind`]. Packs the net's weights.
+    ///
+    /// # Errors
+    /// As [`Self::supports`].
+    pub fn bind<E: Layered>(
+        &self,
+        energy: &E,
+        shape: impl Into<StateShape>,
+    ) -> Result<FusedChains, LangevinError> {
+        FusedChains::new(self.clone(), energy, shape.into())
+    }
+
     /// What a run of `chains` chains needs in memory, however many steps it has. With MALA a block keeps its states and
     /// their gradients beside that.
     ///
@@ -128,10 +127,11 @@ impl FusedEngine {
     pub fn working_set<E: Layered>(
         &self,
         energy: &E,
-        state_shape: [usize; 3],
+        shape: impl Into<StateShape>,
         chains: usize,
     ) -> Result<WorkingSet, LangevinError> {
-        let plan = &self.compile(energy, state_shape)?.plan;
+        let spare = Arc::default();
+        let plan = &self.plan(energy, shape.into(), &spare)?;
         let largest = blocks(plan, chains)
             .into_iter()
             .map(|block| block.len())
@@ -141,145 +141,35 @@ impl FusedEngine {
         Ok(WorkingSet {
             blocks,
             weights: plan.weight_bytes(),
-            block: Block::new(plan, chains, &self.spare).bytes(),
+            block: Block::new(plan, chains, &spare).bytes(),
             chains,
         })
     }
 
-    pub(crate) fn compile<E: Layered>(
+    /// The net with packed weights, in memory from `spare`.
+    pub(crate) fn plan<E: Layered>(
         &self,
         energy: &E,
-        shape: [usize; 3],
-    ) -> Result<Arc<KnownNet>, LangevinError> {
+        shape: StateShape,
+        spare: &Arc<Spare>,
+    ) -> Result<Plan, LangevinError> {
         let layers = energy.layers().map_err(LangevinError::NotFused)?;
-        let is_same = |known: &Arc<KnownNet>| known.shape == shape && known.layers == layers;
-        let before = self.known().clone();
-        if let Some(known) = before.as_ref().filter(|known| is_same(known)) {
-            return Ok(Arc::clone(known));
-        }
         let arch = self.instructions.and_then(Instructions::arch);
-        // Not under the lock: worker threads that wait for the packing may be asked for another run.
-        let plan = Plan::compile(arch.unwrap_or_default(), &layers, shape, &self.spare)?;
-        let is_alike = |known: &Arc<KnownNet>| {
-            known.plan.shapes == plan.shapes && known.plan.weight_bytes() == plan.weight_bytes()
-        };
-        if !before.as_ref().is_some_and(is_alike) {
-            // Another net needs other buffers.
-            self.spare.clear();
-        }
-        let net = Arc::new(KnownNet {
-            layers,
-            shape,
-            plan,
-        });
-        *self.known() = Some(Arc::clone(&net));
-        Ok(net)
-    }
-
-    fn known(&self) -> MutexGuard<'_, Option<Arc<KnownNet>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        Plan::compile(arch.unwrap_or_default(), &layers, shape.dims(), spare)
     }
 }
 
-/// Chains of a block whose parameter gradients are taken: never the machine's choice, because sums in another order
-/// round differently.
-const GRADIENT_BLOCK: usize = 16;
-
-/// Blocks whose operands are held at a time: what fits into a fixed amount of memory, and not the machine's choice.
-fn gradient_blocks(plan: &Plan) -> usize {
-    const BYTES: usize = 256 << 20;
-    let of_block = recorded_values(plan, GRADIENT_BLOCK) * size_of::<f32>();
-    (BYTES / of_block.max(1)).clamp(1, 256)
-}
-
-impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for FusedEngine {
+impl<B: AutodiffBackend, E: Layered> Engine<B, E> for FusedEngine {
     fn name(&self) -> &'static str {
         "fused"
     }
 
-    fn run(
+    fn bind(
         &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
-        run: &ChainRun,
-    ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
-        let shape @ [chains, channels, height, width] = initial.dims();
-        let device = initial.device();
-        let plan = &self.compile(energy, [channels, height, width])?.plan;
-        let states = host(initial)?;
-        let outcomes = run_all(
-            plan,
-            &states,
-            None,
-            run,
-            self.cancel.as_deref(),
-            &self.spare,
-        )?;
-        let per_chain = plan.size(0);
-        let mut states = Vec::with_capacity(chains * per_chain);
-        let mut energies = Vec::with_capacity(chains);
-        let mut norm_sum = 0.0;
-        let mut accepted = 0;
-        for outcome in outcomes {
-            states.extend(outcome.states);
-            energies.extend(outcome.energies);
-            accepted += outcome.accepted;
-            // Chain by chain, so that the sum is the same however the batch was cut.
-            for norm in outcome.norms {
-                norm_sum += norm;
-            }
-        }
-        Ok(ChainOutcome {
-            states: Tensor::from_data(TensorData::new(states, shape), &device),
-            gradient_magnitude: run.mean(norm_sum, chains),
-            acceptance_rate: run.acceptance_rate(accepted, chains),
-            energies: run.final_energies.then_some(energies),
-        })
-    }
-
-    fn parameter_gradient(
-        &self,
-        energy: &E,
-        states: &Tensor<B::InnerBackend, 4>,
-        weights: &[f32],
-    ) -> Result<Option<ParameterGradient>, LangevinError> {
-        let [chains, channels, height, width] = states.dims();
-        if weights.len() != chains {
-            return Err(LangevinError::Weights {
-                weights: weights.len(),
-                chains,
-            });
-        }
-        let plan = &self.compile(energy, [channels, height, width])?.plan;
-        let states = host(states.clone())?;
-        let run = |(states, weights): (&[f32], &[f32])| {
-            let mut block = Block::new(plan, GRADIENT_BLOCK, &self.spare);
-            load_states(&mut block, states);
-            block.forward();
-            let energies = block.energies()[..weights.len()].to_vec();
-            // Lanes without a state count nothing.
-            let mut seed = weights.to_vec();
-            seed.resize(block.lanes, 0.0);
-            let mut records = Records::new(&self.spare);
-            block.backward(Some(&seed), Some(&mut records));
-            (energies, records)
-        };
-        let mut energies = Vec::with_capacity(chains);
-        let mut sums = Sums::default();
-        let wave = GRADIENT_BLOCK * gradient_blocks(plan);
-        for (states, weights) in states.chunks(wave * plan.size(0)).zip(weights.chunks(wave)) {
-            let (of_blocks, records): (Vec<_>, Vec<_>) = states
-                .par_chunks(GRADIENT_BLOCK * plan.size(0))
-                .zip(weights.par_chunks(GRADIENT_BLOCK))
-                .with_max_len(1)
-                .map(run)
-                .unzip();
-            energies.extend(of_blocks.into_iter().flatten());
-            sums.add(plan.arch, &records);
-        }
-        Ok(Some(ParameterGradient {
-            energies,
-            gradients: sums.finish(plan),
-        }))
+        energy: E,
+        shape: StateShape,
+        _device: &B::Device,
+    ) -> Result<Box<dyn BoundEngine<B, E>>, LangevinError> {
+        Ok(Box::new(Self::bind(self, &energy, shape)?))
     }
 }

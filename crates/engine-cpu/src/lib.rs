@@ -5,6 +5,7 @@
 mod attention;
 mod attracted;
 mod block;
+mod bound;
 mod buffer;
 mod chains;
 mod convolution;
@@ -13,7 +14,6 @@ mod elementwise;
 mod engine;
 mod exponential;
 mod gemm;
-mod landscape;
 mod metropolis;
 mod outer;
 mod parameters;
@@ -24,4 +24,5 @@ mod transform;
 mod vector;
 mod winograd;
 
+pub use bound::FusedChains;
 pub use engine::{FusedEngine, Instructions, WorkingSet};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use burn::module::ParamId;
-use ebm_core::{Activation, LayerDescription, ParameterValues};
+use ebm_core::{Activation, CoreError, LayerDescription, ParameterValues};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -100,7 +100,7 @@ impl Plan {
     /// Packs the weights of `layers` for states of `shape`.
     ///
     /// # Errors
-    /// [`LangevinError::Description`] when layers, shapes and parameters do not fit each other.
+    /// [`CoreError::Description`] when layers, shapes and parameters do not fit each other.
     pub(crate) fn compile(
         arch: Arch,
         layers: &[LayerDescription],
@@ -114,15 +114,20 @@ impl Plan {
             shapes: vec![shape],
         };
         let mut shape = shape;
+        // They are here once and for all after this.
+        for parameter in layers.iter().flat_map(LayerDescription::parameters) {
+            parameter.values()?;
+        }
         for (index, layer) in layers.iter().enumerate() {
-            let problem = |problem: String| LangevinError::Description { index, problem };
+            let problem = |problem: String| CoreError::Description { index, problem };
             shape = plan.push(layer, shape).map_err(problem)?;
         }
         if shape != [1, 1, 1] {
-            return Err(LangevinError::Description {
+            return Err(CoreError::Description {
                 index: layers.len().saturating_sub(1),
                 problem: format!("the net ends in {shape:?} values instead of one energy"),
-            });
+            }
+            .into());
         }
         Ok(plan)
     }
@@ -205,7 +210,7 @@ impl Plan {
                         inputs * kernel * kernel,
                         output[1] * output[2],
                         false,
-                        weight.values(),
+                        values(weight)?,
                         bias_values,
                     ))
                 } else {
@@ -220,7 +225,7 @@ impl Plan {
                             [*inputs, *outputs, *kernel, *stride, *padding],
                             [height, width],
                             [output[1], output[2]],
-                            weight.values(),
+                            values(weight)?,
                         ),
                         bias: bias_values,
                         slope: 1.0,
@@ -243,7 +248,7 @@ impl Plan {
                     bias: bias.as_ref().map(|bias| bias.id),
                 };
                 let bias = bias_of(bias.as_ref(), *outputs)?;
-                let dense = self.dense(ids, *outputs, *inputs, 1, true, weight.values(), bias);
+                let dense = self.dense(ids, *outputs, *inputs, 1, true, values(weight)?, bias);
                 (Operation::Dense(dense), [*outputs, 1, 1])
             }
             LayerDescription::Activation(Activation::LeakyRelu { slope }) if *slope >= 0.0 => {
@@ -418,9 +423,12 @@ impl Plan {
             expect(&map[0], inner * channels, "weight")?;
             expect(&map[1], outputs, "bias")?;
         }
-        let embed =
-            |row: usize, k: usize| maps[row / inner][0].values()[row % inner * channels + k];
-        let output = |row: usize, k: usize| maps[3][0].values()[row * inner + k];
+        let mut read = Vec::with_capacity(maps.len());
+        for [weight, bias] in maps {
+            read.push([values(weight)?, values(bias)?]);
+        }
+        let embed = |row: usize, k: usize| read[row / inner][0][row % inner * channels + k];
+        let output = |row: usize, k: usize| read[3][0][row * inner + k];
         let pack =
             |rows, depth, entry: &dyn Fn(usize, usize) -> f32| Packed::new(rows, depth, entry);
         Ok(NonLocal {
@@ -432,13 +440,10 @@ impl Plan {
             inner,
             embed: pack(3 * inner, channels, &embed),
             embed_backward: pack(channels, 3 * inner, &|k, row| embed(row, k)),
-            embed_bias: maps[..3]
-                .iter()
-                .flat_map(|map| map[1].values().to_vec())
-                .collect(),
+            embed_bias: read[..3].iter().flat_map(|map| map[1].to_vec()).collect(),
             output: pack(channels, inner, &output),
             output_backward: pack(inner, channels, &|k, row| output(row, k)),
-            output_bias: maps[3][1].values().to_vec(),
+            output_bias: read[3][1].to_vec(),
         })
     }
 }
@@ -515,10 +520,15 @@ fn expect(parameter: &ParameterValues, count: usize, what: &str) -> Result<(), S
     Err(format!("its {what} has {got} values instead of {count}"))
 }
 
+/// Those that [`Plan::compile`] has read before.
+fn values(parameter: &ParameterValues) -> Result<&[f32], String> {
+    parameter.values().map_err(|error| error.to_string())
+}
+
 fn bias_of(bias: Option<&ParameterValues>, outputs: usize) -> Result<Vec<f32>, String> {
     let Some(bias) = bias else {
         return Ok(vec![0.0; outputs]);
     };
     expect(bias, outputs, "bias")?;
-    Ok(bias.values().to_vec())
+    Ok(values(bias)?.to_vec())
 }

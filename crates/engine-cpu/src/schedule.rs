@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::attracted::Targets;
 use crate::buffer::Spare;
-use crate::chains::{BlockOutcome, Chains};
+use crate::chains::{BlockKernel, BlockOutcome, Chains};
 use crate::plan::Plan;
 use crate::vector::LANES;
 use ebm_langevin::{ChainRun, LangevinError};
@@ -55,9 +55,10 @@ pub(crate) fn run_all(
 ) -> Result<Vec<BlockOutcome>, LangevinError> {
     let per_chain = plan.size(0);
     let blocks = blocks(plan, states.len() / per_chain);
+    let kernel = BlockKernel::of(&run.kernel)?;
     let start = |block: &Range<usize>| {
         let initial = &states[block.start * per_chain..block.end * per_chain];
-        Chains::new(plan, block.start, initial, run.kernel, targets, spare)
+        Chains::new(plan, block.start, initial, kernel, targets, spare)
     };
     // A worker takes a block through all its steps alone; only the last blocks, if they cannot be shared out evenly,
     // take turns.

@@ -29,7 +29,7 @@ pub(super) trait Bridge: Send + Sync {
     fn buffer(&self, tensor: &dyn Any) -> Option<Handle>;
 
     /// The buffer of all, one after the other.
-    fn joined(&self, parameters: &[ParameterValues]) -> Option<Handle>;
+    fn joined(&self, parameters: &[ParameterValues]) -> Result<Handle, LangevinError>;
 
     /// Of rank 1.
     fn tensor(&self, buffer: Handle, numbers: usize) -> Box<dyn Any>;
@@ -93,19 +93,20 @@ impl<B: AutodiffBackend<InnerBackend: CubeTensors>> Bridge for BridgeTo<B> {
         self.row::<1>(tensor).map(B::InnerBackend::buffer)
     }
 
-    fn joined(&self, parameters: &[ParameterValues]) -> Option<Handle> {
+    fn joined(&self, parameters: &[ParameterValues]) -> Result<Handle, LangevinError> {
         let row = |parameter: &ParameterValues| match parameter.tensor() {
             Some(tensor) => {
                 let vector = self.row::<1>(tensor).or_else(|| self.row::<2>(tensor));
-                vector.or_else(|| self.row::<4>(tensor))
+                let row = vector.or_else(|| self.row::<4>(tensor));
+                row.ok_or(LangevinError::OtherBackend)
             }
             None => {
-                let data = TensorData::new(parameter.values().to_vec(), [parameter.len()]);
-                Some(Tensor::from_data(data, (&self.0, DType::F32)))
+                let data = TensorData::new(parameter.values()?.to_vec(), [parameter.len()]);
+                Ok(Tensor::from_data(data, (&self.0, DType::F32)))
             }
         };
-        let all: Vec<_> = parameters.iter().map(row).collect::<Option<_>>()?;
-        Some(B::InnerBackend::buffer(Tensor::cat(all, 0)))
+        let all: Vec<_> = parameters.iter().map(row).collect::<Result<_, _>>()?;
+        Ok(B::InnerBackend::buffer(Tensor::cat(all, 0)))
     }
 
     fn tensor(&self, buffer: Handle, numbers: usize) -> Box<dyn Any> {

@@ -9,7 +9,7 @@ use cubecl::prelude::*;
 use cubecl::server::Handle;
 
 use super::CubePrecision;
-use super::dense::{DenseNet, Spread};
+use super::dense::DenseNet;
 use super::kept::Kept;
 use super::layered::LayeredNet;
 use super::norms::Norms;
@@ -52,7 +52,7 @@ impl Request<'_> {
 }
 
 /// A net without its parameters, as the kernels want it.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) enum CubeNet {
     /// Whole chains a launch.
     Dense(DenseNet),
@@ -64,6 +64,8 @@ pub(super) enum CubeNet {
 pub(super) struct Batch<'a> {
     /// All parameters, in the order of the layers, and how many.
     pub(super) parameters: (&'a Handle, usize),
+    /// What belongs to the net.
+    pub(super) kept: &'a Kept,
     /// Initial states, row by row. They stay as they are.
     pub(super) states: &'a Handle,
     /// How many chains, and the number of the first in the noise.
@@ -96,6 +98,12 @@ pub(super) trait Device: Send + Sync {
 
     fn upload(&self, values: &[f32]) -> Handle;
 
+    /// Room for so many numbers.
+    fn room(&self, numbers: usize) -> Handle;
+
+    /// Copies so many numbers from a place in one buffer to a place in another.
+    fn copy_numbers(&self, from: (&Handle, usize), to: (&Handle, usize), count: usize);
+
     /// Waits for the buffers.
     fn read(&self, buffers: Vec<Handle>) -> Result<Vec<Vec<f32>>, LangevinError>;
 
@@ -123,20 +131,12 @@ pub(super) trait Device: Send + Sync {
 /// A device of runtime `R`.
 pub(super) struct Gpu<R: Runtime> {
     pub(super) client: ComputeClient<R>,
-    /// Where the last net's kernels find their parameters.
-    pub(super) dense: Kept<(DenseNet, Spread)>,
-    pub(super) layered: Kept<LayeredNet>,
-    /// And their gradients.
-    pub(super) gradients: Kept<LayeredNet>,
 }
 
 impl<R: Runtime> Gpu<R> {
     pub(super) fn new(device: &R::Device) -> Self {
         Self {
             client: R::client(device),
-            dense: Kept::default(),
-            layered: Kept::default(),
-            gradients: Kept::default(),
         }
     }
 
@@ -182,6 +182,14 @@ impl<R: Runtime> Device for Gpu<R> {
 
     fn upload(&self, values: &[f32]) -> Handle {
         self.upload_numbers(values)
+    }
+
+    fn room(&self, numbers: usize) -> Handle {
+        Self::room(self, numbers)
+    }
+
+    fn copy_numbers(&self, from: (&Handle, usize), to: (&Handle, usize), count: usize) {
+        self.copy(from, to, count);
     }
 
     fn read(&self, buffers: Vec<Handle>) -> Result<Vec<Vec<f32>>, LangevinError> {

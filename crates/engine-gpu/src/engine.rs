@@ -4,18 +4,16 @@ use std::num::NonZeroUsize;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use burn::tensor::{Tensor, backend::AutodiffBackend};
+use burn::tensor::backend::AutodiffBackend;
 use cubecl::Runtime;
-use ebm_core::{Energy, Layered};
+use ebm_core::{Layered, StateShape};
 
+use crate::bound::CubeChains;
 use crate::bridge::{Bridge, BridgeTo, CubeTensors};
 use crate::device::{Device, Gpu, Options};
 use crate::layout::Layout;
 use crate::precision::CubePrecision;
-use ebm_langevin::{
-    ChainOutcome, ChainRun, Engine, LangevinError, LaunchedChains, LaunchedGradient,
-    ParameterGradient, PendingNumber,
-};
+use ebm_langevin::{BoundEngine, Engine, LangevinError};
 
 /// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on the way.
 ///
@@ -32,8 +30,8 @@ use ebm_langevin::{
 /// weights in f32.
 ///
 /// Made [for a burn backend](Self::for_backend) of the same runtime it takes states and parameters where they are, leaves the final
-/// states there, and [launches](Engine::launch) without waiting. Made [on a device](Self::on) it works with any backend: states and
-/// parameters go over the host once a run.
+/// states there, and [launches](BoundEngine::launch) without waiting. Made [on a device](Self::on) it works with any backend: states go over the
+/// host once a run, parameters once an update.
 #[derive(Clone)]
 pub struct CubeEngine {
     pub(crate) device: Arc<dyn Device>,
@@ -70,16 +68,37 @@ impl CubeEngine {
         }
     }
 
-    /// Whether the engine has every layer of the net, for states of `[channels, height, width]`.
+    /// Whether the engine has every layer of the net, for states of a shape.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Description`] what does not fit.
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Core`] what does not fit.
     pub fn supports<E: Layered>(
         &self,
         energy: &E,
-        state_shape: [usize; 3],
+        shape: impl Into<StateShape>,
     ) -> Result<(), LangevinError> {
-        Layout::new(energy, state_shape, &*self.device, self.options).map(|_| ())
+        Layout::new(energy, shape.into(), &*self.device, self.options).map(|_| ())
+    }
+
+    /// Binds the engine to a net over states of a shape: [`Engine::bind`]. The net's parameters go to the device, or stay there.
+    ///
+    /// # Errors
+    /// As [`Self::supports`].
+    pub fn bind<E: Layered>(
+        &self,
+        energy: &E,
+        shape: impl Into<StateShape>,
+    ) -> Result<CubeChains, LangevinError> {
+        CubeChains::new(self.clone(), energy, shape.into())
+    }
+
+    /// By the precision.
+    pub(crate) fn name(&self) -> &'static str {
+        match self.options.precision {
+            CubePrecision::F32 => "cube",
+            CubePrecision::Tf32 => "cube-tf32",
+            CubePrecision::Bf16 => "cube-bf16",
+        }
     }
 
     /// Bytes that the runtime has reserved on the device for whatever the calling thread computes there. It does not grow with the
@@ -146,80 +165,18 @@ impl CubeEngine {
     }
 }
 
-impl<B: AutodiffBackend, E: Energy<B> + Layered> Engine<B, E> for CubeEngine {
+impl<B: AutodiffBackend, E: Layered> Engine<B, E> for CubeEngine {
     fn name(&self) -> &'static str {
-        match self.options.precision {
-            CubePrecision::F32 => "cube",
-            CubePrecision::Tf32 => "cube-tf32",
-            CubePrecision::Bf16 => "cube-bf16",
-        }
+        Self::name(self)
     }
 
-    fn run(
+    fn bind(
         &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
-        run: &ChainRun,
-    ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
-        let walked = self.walk::<B, E>(energy, initial, run, true)?;
-        let chains = walked.states.dims()[0];
-        let sum = walked.norms.read(&*self.device)?;
-        Ok(ChainOutcome {
-            states: walked.states,
-            gradient_magnitude: run.mean(sum, chains),
-            acceptance_rate: None,
-            energies: walked.energies,
-        })
-    }
-
-    fn launch(
-        &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
-        run: &ChainRun,
-    ) -> Result<LaunchedChains<B::InnerBackend>, LangevinError> {
-        let run = ChainRun {
-            final_energies: false,
-            ..*run
-        };
-        let walked = self.walk::<B, E>(energy, initial, &run, false)?;
-        let chains = walked.states.dims()[0];
-        let device = Arc::clone(&self.device);
-        Ok(LaunchedChains {
-            states: walked.states,
-            gradient_magnitude: PendingNumber::new(move || {
-                let sum = walked.norms.read(&*device)?;
-                Ok(run.mean(sum, chains))
-            }),
-        })
-    }
-
-    fn runs_ahead(&self) -> bool {
-        self.bridge.is_some()
-    }
-
-    fn parameter_gradient(
-        &self,
-        energy: &E,
-        states: &Tensor<B::InnerBackend, 4>,
-        weights: &[f32],
-    ) -> Result<Option<ParameterGradient>, LangevinError> {
-        match self.bridge {
-            Some(_) => Ok(None),
-            None => self.gradient_over_host::<B, E>(energy, states, weights),
-        }
-    }
-
-    fn launch_parameter_gradient(
-        &self,
-        energy: &E,
-        states: &Tensor<B::InnerBackend, 4>,
-        weights: &[f32],
-    ) -> Result<Option<LaunchedGradient<B::InnerBackend>>, LangevinError> {
-        match &self.bridge {
-            Some(bridge) => self.gradient_on_device::<B, E>(&**bridge, energy, states, weights),
-            None => Ok(None),
-        }
+        energy: E,
+        shape: StateShape,
+        _device: &B::Device,
+    ) -> Result<Box<dyn BoundEngine<B, E>>, LangevinError> {
+        Ok(Box::new(Self::bind(self, &energy, shape)?))
     }
 }
 

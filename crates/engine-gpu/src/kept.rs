@@ -1,56 +1,42 @@
-//! What the last nets made necessary, for the next run of the same.
+//! Buffers on a device that depend on a net's layers and not on its parameters. A bound net has its own.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use cubecl::server::Handle;
 
-/// Kinds of runs that take turns: chains, watchers with other numbers of chains, their last blocks.
-const MOST: usize = 8;
+use super::dense::Spread;
 
-type Entry<K> = (K, Arc<Vec<Handle>>);
-
-/// Buffers on a device that depend on a net's layers and not on its parameters, the newest last.
-pub(super) struct Kept<K>(Mutex<Vec<Entry<K>>>);
-
-impl<K> Default for Kept<K> {
-    fn default() -> Self {
-        Self(Mutex::new(Vec::new()))
-    }
+/// Buffers of where kernels find their parameters, made when they are first needed.
+#[derive(Default)]
+pub(super) struct Kept {
+    /// For whole chains a launch, by how the chains are spread over the device.
+    dense: Mutex<Vec<(Spread, Arc<Vec<Handle>>)>>,
+    /// For steps layer by layer.
+    layered: OnceLock<Vec<Handle>>,
+    /// For the gradient of the parameters.
+    gradients: OnceLock<Vec<Handle>>,
 }
 
-impl<K: PartialEq + Clone> Kept<K> {
-    /// The buffers for `key`, made anew where none of the last ones were for it.
-    pub(super) fn get(&self, key: &K, make: impl FnOnce() -> Vec<Handle>) -> Arc<Vec<Handle>> {
-        let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, buffers)) = kept.iter().find(|(of, _)| of == key) {
+impl Kept {
+    pub(super) fn dense(
+        &self,
+        spread: &Spread,
+        make: impl FnOnce() -> Vec<Handle>,
+    ) -> Arc<Vec<Handle>> {
+        let mut kept = self.dense.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, buffers)) = kept.iter().find(|(of, _)| of == spread) {
             return Arc::clone(buffers);
         }
-        if kept.len() == MOST {
-            kept.remove(0);
-        }
         let buffers = Arc::new(make());
-        kept.push((key.clone(), Arc::clone(&buffers)));
+        kept.push((spread.clone(), Arc::clone(&buffers)));
         buffers
     }
-}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+    pub(super) fn layered(&self, make: impl FnOnce() -> Vec<Handle>) -> &[Handle] {
+        self.layered.get_or_init(make)
+    }
 
-    #[test]
-    fn the_last_ones_are_not_made_again() {
-        let kept = Kept::default();
-        let made = |key: usize| {
-            let mut is_made = false;
-            kept.get(&key, || {
-                is_made = true;
-                Vec::new()
-            });
-            is_made
-        };
-        assert!((0..MOST).all(made));
-        assert!(!(0..MOST).any(made));
-        assert!(made(MOST) && !made(MOST) && made(0) && !made(MOST - 1));
+    pub(super) fn gradients(&self, make: impl FnOnce() -> Vec<Handle>) -> &[Handle] {
+        self.gradients.get_or_init(make)
     }
 }

@@ -1,6 +1,6 @@
 //! The choice of kernels for a net.
 
-use ebm_core::{LayerDescription, Layered, ParameterValues};
+use ebm_core::{LayerDescription, Layered, ParameterValues, StateShape};
 
 use super::CubePrecision;
 use super::dense::DenseNet;
@@ -11,6 +11,8 @@ use ebm_langevin::LangevinError;
 /// A net as the kernels want it, and its parameters in the order of the layers.
 pub(super) struct Layout {
     pub(super) net: CubeNet,
+    /// The net layer by layer, as parameter gradients always are. `None` where that lacks something, or there is no room.
+    pub(super) gradients: Option<LayeredNet>,
     pub(super) parameters: Vec<ParameterValues>,
 }
 
@@ -21,48 +23,35 @@ impl Layout {
     /// As [`CubeEngine::supports`](super::CubeEngine::supports).
     pub(super) fn new<E: Layered>(
         energy: &E,
-        state_shape: [usize; 3],
+        shape: StateShape,
         device: &dyn Device,
         options: Options,
     ) -> Result<Self, LangevinError> {
         let (layers, parameters) = described(energy, device)?;
-        if let Ok(net) = DenseNet::new(&layers, state_shape) {
-            let net = CubeNet::Dense(net);
-            if device.fits(&net, options).is_ok() {
-                if options.precision != CubePrecision::F32 {
-                    return Err(LangevinError::NoPrecision {
-                        precision: options.precision.name(),
-                        of: "a small dense net, whose chains run in one launch",
-                    });
-                }
-                return Ok(Self { net, parameters });
+        let shape = shape.dims();
+        let fitting = |net: CubeNet| device.fits(&net, options).map(|()| net);
+        let layered = LayeredNet::new(&layers, shape).map(CubeNet::Layered);
+        let layered = layered.and_then(fitting);
+        let gradients = match &layered {
+            Ok(CubeNet::Layered(net)) => Some(net.clone()),
+            _ => None,
+        };
+        let dense = DenseNet::new(&layers, shape).map(CubeNet::Dense);
+        let net = match dense.and_then(fitting) {
+            Ok(_) if options.precision != CubePrecision::F32 => {
+                return Err(LangevinError::NoPrecision {
+                    precision: options.precision.name(),
+                    of: "a small dense net, whose chains run in one launch",
+                });
             }
-        }
-        let net = CubeNet::Layered(LayeredNet::new(&layers, state_shape)?);
-        device.fits(&net, options)?;
-        Ok(Self { net, parameters })
-    }
-
-    /// Layer by layer, as parameter gradients always are. `None` where that lacks something, or there is no room.
-    ///
-    /// # Errors
-    /// As [`CubeEngine::supports`](super::CubeEngine::supports), where the description does not fit the states.
-    pub(super) fn layered<E: Layered>(
-        energy: &E,
-        state_shape: [usize; 3],
-        device: &dyn Device,
-        options: Options,
-    ) -> Result<Option<Self>, LangevinError> {
-        let laid_out = described(energy, device).and_then(|(layers, parameters)| {
-            let net = CubeNet::Layered(LayeredNet::new(&layers, state_shape)?);
-            device.fits(&net, options)?;
-            Ok(Self { net, parameters })
-        });
-        match laid_out {
-            Ok(layout) => Ok(Some(layout)),
-            Err(error) if error.is_lacking() => Ok(None),
-            Err(error) => Err(error),
-        }
+            Ok(dense) => dense,
+            Err(_) => layered?,
+        };
+        Ok(Self {
+            net,
+            gradients,
+            parameters,
+        })
     }
 
     /// How many parameters.
@@ -71,12 +60,15 @@ impl Layout {
     }
 
     /// What kernels leave out of F, to be added on the host: a dense net's last bias.
-    pub(super) fn last_bias(&self) -> f32 {
+    ///
+    /// # Errors
+    /// [`LangevinError::Core`] when the device does not hand it over.
+    pub(super) fn last_bias(&self) -> Result<f32, LangevinError> {
         match (&self.net, self.parameters.last()) {
             (CubeNet::Dense(net), Some(bias)) if net.ends_in_bias() => {
-                bias.values().first().copied().unwrap_or(f32::NAN)
+                Ok(bias.values()?.first().copied().unwrap_or(f32::NAN))
             }
-            _ => 0.0,
+            _ => Ok(0.0),
         }
     }
 }

@@ -1,12 +1,12 @@
 #![doc = include_str!("../README.md")]
 
+mod bound;
 mod bridge;
 #[cfg(feature = "burn-cubecl")]
 mod burn_cubecl;
 mod dense;
 mod device;
 mod engine;
-mod gradient;
 mod kept;
 mod layered;
 mod layout;
@@ -16,8 +16,8 @@ mod norms;
 mod places;
 mod precision;
 mod step;
-mod walk;
 
+pub use bound::CubeChains;
 pub use bridge::CubeTensors;
 pub use engine::CubeEngine;
 use engine::missing;

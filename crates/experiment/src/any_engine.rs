@@ -5,18 +5,15 @@ use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use burn::tensor::{Tensor, backend::AutodiffBackend};
-use ebm_core::{Energy, Layered};
-
+use burn::tensor::backend::AutodiffBackend;
+use ebm_core::{Energy, Layered, StateShape};
 use ebm_engine_cpu::FusedEngine;
 #[cfg(feature = "cube")]
 use ebm_engine_gpu::{CubeEngine, CubePrecision};
+use ebm_langevin::{BoundEngine, Engine, LangevinError, TensorEngine};
+
 #[cfg(feature = "cube")]
-use ebm_langevin::Kernel;
-use ebm_langevin::{
-    AttractionRun, ChainOutcome, ChainRun, EnergyGradient, Engine, LandscapeEngine, LangevinError,
-    LaunchedChains, LaunchedGradient, ParameterGradient, TensorEngine, Way,
-};
+use crate::cube_and_tensor::CubeAndTensor;
 
 /// Which engine to use.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -38,7 +35,7 @@ pub enum EngineChoice {
 
 impl EngineChoice {
     /// All of them.
-    pub const ALL: &[Self] = &[
+    pub const ALL: [Self; 6] = [
         Self::Auto,
         Self::Tensor,
         Self::Fused,
@@ -63,25 +60,23 @@ impl EngineChoice {
 
 impl fmt::Display for EngineChoice {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str(self.name())
+        formatter.pad(self.name())
     }
 }
 
-/// Takes [`EngineChoice::name`].
 impl FromStr for EngineChoice {
-    type Err = String;
+    type Err = UnknownEngine;
 
-    fn from_str(text: &str) -> Result<Self, String> {
-        let found = Self::ALL.iter().find(|choice| choice.name() == text);
-        found.copied().ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|choice| choice.name()).collect();
-            format!(
-                "there is no engine \"{text}\"; the engines are {}",
-                names.join(", ")
-            )
-        })
+    fn from_str(name: &str) -> Result<Self, UnknownEngine> {
+        let found = Self::ALL.into_iter().find(|choice| choice.name() == name);
+        found.ok_or_else(|| UnknownEngine(name.to_owned()))
     }
 }
+
+/// A name that no engine has.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("there is no engine `{0}`: must be auto, tensor, fused, cube, cube-tf32 or cube-bf16")]
+pub struct UnknownEngine(pub String);
 
 /// One of the engines, decided once for a net.
 #[derive(Debug, Clone)]
@@ -171,114 +166,35 @@ impl AnyEngine {
             ),
         }
     }
-
-    /// The name of the engine that maps landscapes, which may be another than the one that runs chains.
-    pub fn landscape_name<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(
-        &self,
-    ) -> &'static str {
-        self.landscapes::<B, E>().name()
-    }
-
-    fn chains<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(&self) -> &dyn Engine<B, E> {
-        match self {
-            Self::Tensor(engine) => engine,
-            Self::Fused(engine) => engine,
-            #[cfg(feature = "cube")]
-            Self::Cube(engine, _) => engine,
-        }
-    }
-
-    /// The engine for the kernel of a run.
-    #[cfg_attr(not(feature = "cube"), allow(unused_variables))]
-    fn chains_of<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(
-        &self,
-        run: &ChainRun,
-    ) -> &dyn Engine<B, E> {
-        #[cfg(feature = "cube")]
-        if let (Self::Cube(_, tensor), Kernel::Mala(_)) = (self, run.kernel) {
-            return tensor;
-        }
-        self.chains::<B, E>()
-    }
-
-    fn landscapes<B: AutodiffBackend, E: Energy<B> + Layered + Sync>(
-        &self,
-    ) -> &dyn LandscapeEngine<B, E> {
-        match self {
-            Self::Tensor(engine) => engine,
-            Self::Fused(engine) => engine,
-            #[cfg(feature = "cube")]
-            Self::Cube(_, engine) => engine,
-        }
-    }
 }
 
-impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> Engine<B, E> for AnyEngine {
+impl<B: AutodiffBackend, E> Engine<B, E> for AnyEngine
+where
+    E: Energy<B> + Layered + Clone + Send + Sync + 'static,
+{
     fn name(&self) -> &'static str {
-        self.chains::<B, E>().name()
+        match self {
+            Self::Tensor(engine) => Engine::<B, E>::name(engine),
+            Self::Fused(engine) => Engine::<B, E>::name(engine),
+            #[cfg(feature = "cube")]
+            Self::Cube(engine, _) => Engine::<B, E>::name(engine),
+        }
     }
 
-    fn run(
+    fn bind(
         &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
-        run: &ChainRun,
-    ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError> {
-        self.chains_of::<B, E>(run).run(energy, initial, run)
-    }
-
-    fn launch(
-        &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
-        run: &ChainRun,
-    ) -> Result<LaunchedChains<B::InnerBackend>, LangevinError> {
-        self.chains_of::<B, E>(run).launch(energy, initial, run)
-    }
-
-    fn runs_ahead(&self) -> bool {
-        self.chains::<B, E>().runs_ahead()
-    }
-
-    fn parameter_gradient(
-        &self,
-        energy: &E,
-        states: &Tensor<B::InnerBackend, 4>,
-        weights: &[f32],
-    ) -> Result<Option<ParameterGradient>, LangevinError> {
-        self.chains::<B, E>()
-            .parameter_gradient(energy, states, weights)
-    }
-
-    fn launch_parameter_gradient(
-        &self,
-        energy: &E,
-        states: &Tensor<B::InnerBackend, 4>,
-        weights: &[f32],
-    ) -> Result<Option<LaunchedGradient<B::InnerBackend>>, LangevinError> {
-        self.chains::<B, E>()
-            .launch_parameter_gradient(energy, states, weights)
-    }
-}
-
-impl<B: AutodiffBackend, E: Energy<B> + Layered + Sync> LandscapeEngine<B, E> for AnyEngine {
-    fn energy_gradient(
-        &self,
-        energy: &E,
-        states: Tensor<B::InnerBackend, 4>,
-    ) -> Result<EnergyGradient<B::InnerBackend>, LangevinError> {
-        self.landscapes::<B, E>().energy_gradient(energy, states)
-    }
-
-    fn attract(
-        &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
-        targets: Tensor<B::InnerBackend, 4>,
-        ways: &mut [Way],
-        run: &AttractionRun,
-    ) -> Result<Tensor<B::InnerBackend, 4>, LangevinError> {
-        self.landscapes::<B, E>()
-            .attract(energy, initial, targets, ways, run)
+        energy: E,
+        shape: StateShape,
+        device: &B::Device,
+    ) -> Result<Box<dyn BoundEngine<B, E>>, LangevinError> {
+        match self {
+            Self::Tensor(engine) => Engine::<B, E>::bind(engine, energy, shape, device),
+            Self::Fused(engine) => Engine::<B, E>::bind(engine, energy, shape, device),
+            #[cfg(feature = "cube")]
+            Self::Cube(cube, tensor) => Ok(Box::new(CubeAndTensor::<B, E> {
+                cube: cube.bind(&energy, shape)?,
+                tensor: tensor.bind(energy, shape, device),
+            })),
+        }
     }
 }

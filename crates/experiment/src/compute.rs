@@ -7,10 +7,14 @@ use std::sync::atomic::AtomicBool;
 
 use ebm_data::Dataset;
 use ebm_energy_net::NetConfig;
-use ebm_trainer::Learn;
+use ebm_langevin::Chains;
+use ebm_trainer::Learning;
 
 use crate::digits::{Reading, TrainedClassifier, TrainingSettings};
-use crate::{EngineChoice, ExperimentConfig, ExperimentError, TrainedNet};
+use crate::{EngineChoice, ExperimentConfig, ExperimentError};
+
+/// Numbers of the states of all chains together, at most: 1 GiB.
+pub(crate) const MOST_NUMBERS: usize = 1 << 28;
 
 /// What a learner is made of, beside the backend.
 #[derive(Debug)]
@@ -18,7 +22,7 @@ pub struct LearnerRequest<'a> {
     /// All settings.
     pub config: &'a ExperimentConfig,
     /// The data.
-    pub dataset: Dataset,
+    pub dataset: Arc<Dataset>,
     /// The engine.
     pub engine: EngineChoice,
     /// Text entries for the header of every weight file that is written.
@@ -46,7 +50,7 @@ pub trait Compute {
         weights: &Path,
         engine: EngineChoice,
         stop: &Arc<AtomicBool>,
-    ) -> Result<Box<dyn TrainedNet>, ExperimentError>;
+    ) -> Result<Box<dyn Chains>, ExperimentError>;
 
     /// A learner before its first iteration.
     ///
@@ -56,7 +60,7 @@ pub trait Compute {
     fn learner<'a>(
         &self,
         request: LearnerRequest<'a>,
-    ) -> Result<Box<dyn Learn + 'a>, ExperimentError>;
+    ) -> Result<Box<dyn Learning>, ExperimentError>;
 
     /// Checks that there is such a net and that the engine has its layers.
     ///

@@ -1,13 +1,12 @@
 //! The densities of a toy run side by side: the true one, the learned one, and an estimate from short-run samples.
 
-use ebm_core::Temperature;
+use ebm_core::{States, Temperature};
 use ebm_data::Toy;
-use ebm_figures::plot::{
-    Figure, Landscape, LineFigure, LineSeries, landscape_figure, line_figure,
-};
 use ebm_diagnostics::{
     DensityGrid, kernel_density, kl_divergence, points_from_flat, total_variation,
 };
+use ebm_figures::plot::{Figure, Landscape, LineFigure, LineSeries, landscape_figure, line_figure};
+use ebm_langevin::{Chains, LangevinError};
 use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
@@ -32,6 +31,19 @@ pub(crate) struct GridEnergies {
     pub(crate) newest: Vec<f64>,
     /// Under the average of its parameters, where the run keeps one.
     pub(crate) average: Option<Vec<f64>>,
+}
+
+/// F of points of the plane, `[points, 2]`.
+pub(crate) fn energies_of(
+    chains: &dyn Chains,
+    points: &[f32],
+) -> Result<Vec<f64>, ExperimentError> {
+    let points = States::new(2, points.to_vec()).map_err(LangevinError::from)?;
+    Ok(chains
+        .energies(&points)?
+        .into_iter()
+        .map(f64::from)
+        .collect())
 }
 
 /// A comparison of densities: its numbers and its picture.

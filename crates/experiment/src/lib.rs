@@ -5,6 +5,8 @@ mod arrays;
 pub mod comparison;
 mod compute;
 pub mod config;
+#[cfg(feature = "cube")]
+mod cube_and_tensor;
 mod data;
 pub mod diagnosis;
 pub mod digits;
@@ -26,12 +28,10 @@ mod sample;
 pub mod study;
 mod supervisor;
 mod trained;
-mod trained_chains;
-mod trained_net;
 mod words;
 mod work_folder;
 
-pub use any_engine::{AnyEngine, EngineChoice};
+pub use any_engine::{AnyEngine, EngineChoice, UnknownEngine};
 pub use comparison::compare;
 pub use compute::{Compute, LearnerRequest};
 pub use config::{ExperimentConfig, Source};
@@ -49,5 +49,4 @@ pub use run_folder::{RunFolder, RunInfo, check_new_file, locked_version};
 pub use sample::{SampleOptions, Samples};
 pub use supervisor::{NextStep, Progress, Supervisor, Work};
 pub use trained::{Trained, TrainedSource};
-pub use trained_net::{TrainedNet, Walked};
 pub use words::{duration, rounded};

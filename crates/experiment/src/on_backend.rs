@@ -6,17 +6,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use burn::module::{AutodiffModule, Module};
-use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, States, Stream};
 use ebm_energy_net::{Net, NetConfig, load_weights};
-use ebm_langevin::{ChainRun, Engine, LangevinError};
-use ebm_trainer::{Learn, Learner};
+use ebm_langevin::{Batch, BoundEngine, ChainRun, Chains, Engine, LangevinError};
+use ebm_trainer::{Learner, Learning};
 
 use crate::any_engine::{AnyEngine, EngineChoice};
 use crate::digits::{DigitClassifier, Reading, TrainedClassifier, TrainingSettings, train};
-use crate::trained_chains::TrainedChains;
-use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest, TrainedNet};
+use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest};
 
 const MEASURE: Duration = Duration::from_millis(1500);
 
@@ -73,6 +71,15 @@ impl<B: AutodiffBackend> OnBackend<B> {
         Ok(engine)
     }
 
+    fn bound(
+        &self,
+        net: Net<B>,
+        engine: &AnyEngine,
+        shape: [usize; 3],
+    ) -> Result<Box<dyn BoundEngine<B, Net<B>>>, LangevinError> {
+        engine.bind(net, shape.into(), &self.device)
+    }
+
     fn fresh_net(&self, config: &ExperimentConfig) -> Result<Net<B>, ExperimentError> {
         Ok(config
             .net
@@ -92,24 +99,16 @@ impl<B: AutodiffBackend> Compute for OnBackend<B> {
         weights: &Path,
         engine: EngineChoice,
         stop: &Arc<AtomicBool>,
-    ) -> Result<Box<dyn TrainedNet>, ExperimentError> {
+    ) -> Result<Box<dyn Chains>, ExperimentError> {
         let net = net.init::<B>(state_shape, 0, &self.device)?;
         let net = load_weights(net, weights)?.no_grad();
         let engine = self
             .engine(engine, &net, state_shape)?
             .cancelled_by(Arc::clone(stop));
-        Ok(Box::new(TrainedChains::new(
-            net,
-            engine,
-            state_shape,
-            self.device.clone(),
-        )))
+        Ok(self.bound(net, &engine, state_shape)?)
     }
 
-    fn learner<'a>(
-        &self,
-        request: LearnerRequest<'a>,
-    ) -> Result<Box<dyn Learn + 'a>, ExperimentError> {
+    fn learner(&self, request: LearnerRequest<'_>) -> Result<Box<dyn Learning>, ExperimentError> {
         let LearnerRequest {
             config,
             dataset,
@@ -119,7 +118,7 @@ impl<B: AutodiffBackend> Compute for OnBackend<B> {
         } = request;
         let net = self.fresh_net(config)?;
         let engine = self
-            .engine(engine, &net, dataset.shape())?
+            .engine(engine, &net, config.data.shape())?
             .cancelled_by(Arc::clone(stop));
         let learner = Learner::new(config.learning(), net, engine, dataset, self.device.clone())?;
         Ok(Box::new(learner.with_metadata(metadata)))
@@ -139,19 +138,19 @@ impl<B: AutodiffBackend> Compute for OnBackend<B> {
         config: &ExperimentConfig,
         engine: EngineChoice,
     ) -> Result<f64, ExperimentError> {
-        let shape @ [channels, height, width] = config.data.shape();
+        let shape = config.data.shape();
         let net = self.fresh_net(config)?.no_grad();
         let engine = self.engine(engine, &net, shape)?;
-        let mut states = Tensor::zeros([config.batch_size, channels, height, width], &self.device);
+        let chains = self.bound(net, &engine, shape)?;
+        let mut states = Batch::Host(States::zeros(shape, config.batch_size));
         let mut take_steps = |first_step, steps| -> Result<(), ExperimentError> {
-            let run = ChainRun {
-                kernel: config.kernel().into(),
-                steps,
-                first_step,
-                noise: NoiseKey::new(config.seed, Stream::Watch, 0),
-                final_energies: false,
-            };
-            states = Engine::<B, _>::run(&engine, &net, states.clone(), &run)?.states;
+            let noise = NoiseKey::new(config.seed, Stream::Watch, 0);
+            let run = ChainRun::new(config.kernel(), steps)
+                .with_first_step(first_step)
+                .with_noise(noise);
+            let launched = chains.launch(states.clone(), &run)?;
+            launched.gradient_magnitude.read()?;
+            states = launched.states;
             B::InnerBackend::sync(&self.device)
                 .map_err(|error| ExperimentError::Device(format!("{error:?}")))
         };

@@ -2,10 +2,10 @@
 
 use ebm_core::{NoiseKey, Stream};
 use ebm_data::Dataset;
+use ebm_diagnostics::RunSummary;
 use ebm_figures::plot::{
     CorrelationOptions, DiagnosticOptions, Figure, correlation_figure, diagnostic_figure,
 };
-use ebm_diagnostics::{RunSummary};
 use ebm_figures::{Report, Table, write_png};
 use ebm_trainer::LearnerView;
 
@@ -39,6 +39,7 @@ pub(crate) struct ReportMaker<'a> {
     pub(crate) folder: &'a RunFolder,
     pub(crate) info: &'a RunInfo,
     pub(crate) config: &'a ExperimentConfig,
+    pub(crate) dataset: &'a Dataset,
     pub(crate) landscape: Option<&'a LandscapePlots>,
     pub(crate) shown: &'a Shown,
     pub(crate) supervisor: &'a dyn Supervisor,
@@ -53,7 +54,7 @@ impl ReportMaker<'_> {
     ) -> Result<Option<RunSummary>, ExperimentError> {
         let config = self.config;
         let noise = config.langevin.epsilon.get();
-        let state_dimension = Some(learner.dataset().shape().iter().product());
+        let state_dimension = Some(learner.dataset().shape().size());
         let metrics = self.folder.read_metrics()?;
         // Too few iterations for a summary are no reason to have no report.
         let summary = RunSummary::from_metrics(&metrics, &config.summary_options()).ok();
@@ -166,10 +167,10 @@ impl ReportMaker<'_> {
         report: Report,
         learner: &dyn LearnerView,
     ) -> Result<Report, ExperimentError> {
-        let Dataset::Images { images, .. } = learner.dataset() else {
+        let Dataset::Images { images, .. } = self.dataset else {
             return Ok(report);
         };
-        let shape = learner.dataset().shape();
+        let shape = learner.dataset().shape().dims();
         let steps = self.config.langevin.steps;
         let mut report = report;
         let samples = &self.shown.states;

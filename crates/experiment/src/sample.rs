@@ -3,13 +3,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ebm_core::{NoiseKey, StepSize, Stream};
+use ebm_core::{NoiseKey, States, StepSize, Stream};
 use ebm_energy_net::{NamedParameter, write_tensors};
 use ebm_langevin::{ChainRun, NoiseStart};
 
+use crate::compute::MOST_NUMBERS;
 use crate::npy::npy;
 use crate::pictures::write_grid;
-use crate::trained_net::{MOST_NUMBERS, Walked};
 use crate::{Compute, EngineChoice, ExperimentError, Trained};
 
 const GRID: &str = "samples.png";
@@ -47,10 +47,8 @@ impl Default for SampleOptions {
 /// Final states of chains, and their energies.
 #[derive(Debug, Clone)]
 pub struct Samples {
-    /// `[count, channels, height, width]`, row by row.
-    pub states: Vec<f32>,
-    /// `[channels, height, width]`.
-    pub state_shape: [usize; 3],
+    /// The states.
+    pub states: States,
     /// F of each.
     pub energies: Vec<f64>,
     /// Langevin steps taken.
@@ -103,15 +101,12 @@ impl SampleOptions {
             trained.langevin.start_factor,
             NoiseKey::new(self.seed, Stream::WatchStart, 0),
             self.count,
-            shape.iter().product(),
+            shape,
         )?;
-        let run = ChainRun {
-            kernel: trained.kernel(self.step_size(trained)?).into(),
-            steps: self.steps.unwrap_or(trained.langevin.steps),
-            first_step: 0,
-            noise: NoiseKey::new(self.seed, Stream::Watch, 0),
-            final_energies: true,
-        };
+        let steps = self.steps.unwrap_or(trained.langevin.steps);
+        let run = ChainRun::new(trained.kernel(self.step_size(trained)?), steps)
+            .with_noise(NoiseKey::new(self.seed, Stream::Watch, 0))
+            .with_final_energies();
         let net = compute.trained_net(
             &trained.net,
             shape,
@@ -119,21 +114,16 @@ impl SampleOptions {
             engine,
             &Arc::default(),
         )?;
-        let Walked {
-            states,
-            energies,
-            gradient_magnitude,
-            ..
-        } = net.run(start, &run)?;
-        if !states.iter().all(|value| value.is_finite()) {
+        let outcome = net.run(&start, &run)?;
+        if !outcome.states.is_finite() {
             return Err(ExperimentError::RunawayChains);
         }
+        let energies = outcome.energies.unwrap_or_default();
         Ok(Samples {
-            states,
-            state_shape: shape,
-            energies,
-            steps: run.steps,
-            gradient_magnitude,
+            states: outcome.states,
+            energies: energies.into_iter().map(f64::from).collect(),
+            steps,
+            gradient_magnitude: outcome.gradient_magnitude,
         })
     }
 }
@@ -169,20 +159,20 @@ impl Samples {
     /// [`ExperimentError::Io`].
     pub fn write(&self, folder: &Path) -> Result<(), ExperimentError> {
         std::fs::create_dir_all(folder).map_err(|error| ExperimentError::io(folder, error))?;
-        let [channels, height, width] = self.state_shape;
-        let full_shape = [self.energies.len(), channels, height, width];
+        let shape = self.states.shape();
+        let full_shape = shape.batch(self.states.len());
         // Points of the plane have no picture.
-        if height > 1 {
-            write_grid(&self.states, self.state_shape, &folder.join(GRID))?;
+        if !shape.is_point() {
+            write_grid(self.states.values(), shape.dims(), &folder.join(GRID))?;
         }
         let array = folder.join(ARRAY);
-        ebm_core::write_atomically(&array, &npy(&self.states, &full_shape))
+        ebm_core::write_atomically(&array, &npy(self.states.values(), &full_shape))
             .map_err(|error| ExperimentError::io(&array, error))?;
         let tensors = [
             NamedParameter {
                 name: "states".into(),
                 shape: full_shape.to_vec(),
-                values: self.states.clone(),
+                values: self.states.values().to_vec(),
             },
             NamedParameter {
                 name: "energies".into(),

@@ -1,9 +1,10 @@
 //! Barriers between basins, by pulls that grow until a way is found.
 
+use ebm_core::States;
 use serde::{Deserialize, Serialize};
 
 use crate::grouping::pairs_of;
-use crate::{Diffusion, LandscapeError, Surface};
+use crate::{Diffusion, Experiments, LandscapeError, Surface};
 
 /// An estimate of the barrier between two basins: the highest state of a way, so from above but for the length of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -111,14 +112,11 @@ impl Barriers {
     /// As [`Diffusion::run`].
     pub fn advance(
         &mut self,
-        surface: &dyn Surface,
-        rows: &[f32],
+        surface: &Surface<'_>,
+        states: &States,
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
     ) -> Result<bool, LandscapeError> {
-        /// The numbers of experiments before are those of groupings.
-        const CALLS: u64 = 1 << 32;
-
         if self.is_done() {
             return Ok(false);
         }
@@ -135,9 +133,9 @@ impl Barriers {
             .iter()
             .map(|(a, b)| Ok([place(*a)?, place(*b)?]))
             .collect::<Result<_, LandscapeError>>()?;
-        let states: Vec<(usize, usize)> = ends.iter().map(|[a, b]| (a.0, b.0)).collect();
-        let call = CALLS + u64::from(self.pulls);
-        let barriers = diffusion.pairs(surface, rows, &states, strength, call, walked)?;
+        let pairs: Vec<(usize, usize)> = ends.iter().map(|[a, b]| (a.0, b.0)).collect();
+        let call = Experiments::Barriers.call(u64::from(self.pulls));
+        let barriers = diffusion.pairs(surface, states, &pairs, strength, call, walked)?;
         self.pulls += 1;
         let mut open = Vec::new();
         for (((a, b), [low, high]), barrier) in self.open.drain(..).zip(ends).zip(barriers) {

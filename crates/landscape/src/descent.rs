@@ -1,8 +1,8 @@
 //! The way down from states to local minima of U, without noise.
 
+use ebm_core::{StateShape, States};
 use serde::{Deserialize, Serialize};
 
-use crate::surface::count;
 use crate::{LandscapeError, Surface};
 
 /// Gradient descent that only ever goes down: a step of a state is taken if U falls by at least a quarter of what the slope
@@ -57,20 +57,22 @@ struct Descending {
 }
 
 impl Descent {
-    /// Takes all states of `rows` down at once. States whose U or ∇F is not finite are left out of the result, which is sorted
+    /// Takes all states down at once. States whose U or ∇F is not finite are left out of the result, which is sorted
     /// by energy, the lowest first; `origin` tells where each came from.
     ///
     /// # Errors
     /// [`LandscapeError::Setting`], [`LandscapeError::States`], and the engine's.
-    pub fn run(&self, surface: &dyn Surface, rows: &[f32]) -> Result<Vec<Minimum>, LandscapeError> {
+    pub fn run(
+        &self,
+        surface: &Surface<'_>,
+        states: &States,
+    ) -> Result<Vec<Minimum>, LandscapeError> {
         self.check()?;
-        count(surface, rows)?;
-        let per_state = surface.state_size();
-        let (energies, slopes) = surface.energies_and_slopes(rows.to_vec())?;
+        let (energies, slopes) = surface.energies_and_slopes(states)?;
         let mut ways: Vec<Descending> = energies
             .into_iter()
-            .zip(rows.chunks_exact(per_state))
-            .zip(slopes.chunks_exact(per_state))
+            .zip(states)
+            .zip(&slopes)
             .enumerate()
             .map(|(origin, ((energy, state), slope))| Descending {
                 minimum: Minimum {
@@ -95,10 +97,9 @@ impl Descent {
                 break;
             }
             let trials: Vec<f32> = moving.iter().flat_map(|way| way.trial()).collect();
-            let (energies, slopes) = surface.energies_and_slopes(trials.clone())?;
-            let places = trials
-                .chunks_exact(per_state)
-                .zip(slopes.chunks_exact(per_state));
+            let trials = States::new(surface.shape(), trials)?;
+            let (energies, slopes) = surface.energies_and_slopes(&trials)?;
+            let places = trials.iter().zip(&slopes);
             for ((way, energy), (state, slope)) in moving.iter_mut().zip(energies).zip(places) {
                 way.consider(state, energy, slope, surface.temperature().get());
                 if evaluation.is_multiple_of(self.window) {
@@ -130,13 +131,16 @@ impl Descent {
 }
 
 impl Minimum {
-    /// The states of minima, row by row.
-    #[must_use]
-    pub fn rows(minima: &[Self]) -> Vec<f32> {
-        minima
-            .iter()
-            .flat_map(|minimum| minimum.state.iter().copied())
-            .collect()
+    /// The states of minima.
+    ///
+    /// # Errors
+    /// [`LandscapeError::States`] when they are not of this shape.
+    pub fn states(shape: impl Into<StateShape>, minima: &[Self]) -> Result<States, LandscapeError> {
+        let mut states = States::none(shape);
+        for minimum in minima {
+            states.push(&minimum.state)?;
+        }
+        Ok(states)
     }
 }
 

@@ -2,11 +2,10 @@
 
 use std::collections::VecDeque;
 
-use ebm_core::{NoiseKey, StepSize, Temperature};
+use ebm_core::{NoiseKey, States, StepSize, Temperature};
 use ebm_langevin::{ArrivalRule, Attraction, AttractionRun, LangevinError, Way, WayEnd};
 use serde::{Deserialize, Serialize};
 
-use crate::surface::count;
 use crate::{LandscapeError, Surface};
 
 /// How chains diffuse toward a target: Langevin dynamics on U(X)/τ + α‖X − X*‖₂
@@ -58,7 +57,6 @@ pub struct Crossing {
 /// A chain at work on an attempt.
 struct Walker {
     attempt: usize,
-    state: Vec<f32>,
     way: Way,
 }
 
@@ -92,7 +90,7 @@ impl Diffusion {
         both.repeat(self.trials as usize)
     }
 
-    /// Runs all attempts between states of `rows` with the pull α (`strength`, nats of U/τ per unit of distance). The results
+    /// Runs all attempts between `states` with the pull α (`strength`, nats of U/τ per unit of distance). The results
     /// are in the order of the attempts. `call` numbers the noise: another call is another experiment.
     ///
     /// `walked` is told the chain steps of every piece of the work, and may stop it by `false`.
@@ -102,8 +100,8 @@ impl Diffusion {
     /// engine's.
     pub fn run(
         &self,
-        surface: &dyn Surface,
-        rows: &[f32],
+        surface: &Surface<'_>,
+        states: &States,
         attempts: &[Attempt],
         strength: f64,
         call: u64,
@@ -113,15 +111,17 @@ impl Diffusion {
         const PIECE: u64 = 25;
 
         self.check()?;
-        let states = count(surface, rows)?;
-        let (per_state, unit) = (surface.state_size(), surface.temperature().get());
+        states.check_shape(surface.shape())?;
+        let unit = surface.temperature().get();
         let indices = attempts
             .iter()
             .flat_map(|attempt| [attempt.from, attempt.to]);
-        if let Some(index) = indices.into_iter().find(|index| *index >= states) {
-            return Err(LandscapeError::NoSuchState { index, states });
+        if let Some(index) = indices.into_iter().find(|index| *index >= states.len()) {
+            return Err(LandscapeError::NoSuchState {
+                index,
+                states: states.len(),
+            });
         }
-        let row = |index: usize| &rows[index * per_state..(index + 1) * per_state];
         let temperature =
             Temperature::new(unit * self.temperature_factor).map_err(LangevinError::from)?;
         let mut run = AttractionRun {
@@ -137,38 +137,38 @@ impl Diffusion {
         let mut crossings = vec![None; attempts.len()];
         let mut waiting: VecDeque<usize> = (0..attempts.len()).collect();
         let mut walkers: Vec<Walker> = Vec::new();
+        // The state of each walker.
+        let mut at = States::none(surface.shape());
         loop {
             let places = self.batch - walkers.len();
+            let mut starts = Vec::new();
             for attempt in waiting.drain(..places.min(waiting.len())) {
                 walkers.push(Walker {
                     attempt,
-                    state: row(attempts[attempt].from).to_vec(),
                     way: Way::default(),
                 });
+                starts.push(attempts[attempt].from);
             }
             if walkers.is_empty() {
                 break;
             }
-            let from = walkers
+            at.append(&states.gather(&starts))?;
+            let targets: Vec<usize> = walkers
                 .iter()
-                .flat_map(|walker| walker.state.iter().copied());
-            let to = walkers
-                .iter()
-                .flat_map(|walker| row(attempts[walker.attempt].to).iter().copied());
+                .map(|walker| attempts[walker.attempt].to)
+                .collect();
             let mut ways: Vec<Way> = walkers.iter().map(|walker| walker.way).collect();
-            let after = surface.attract(from.collect(), to.collect(), &mut ways, &run)?;
+            let targets = states.gather(&targets);
+            at = surface.chains().attract(&at, &targets, &mut ways, &run)?;
             run.first_step += PIECE;
-            for ((walker, way), state) in walkers
-                .iter_mut()
-                .zip(ways)
-                .zip(after.chunks_exact(per_state))
-            {
+            for (walker, way) in walkers.iter_mut().zip(ways) {
                 walker.way = way;
-                walker.state.copy_from_slice(state);
             }
             if !walked(PIECE * walkers.len() as u64) {
                 return Err(LangevinError::Cancelled.into());
             }
+            let mut staying = Vec::with_capacity(walkers.len());
+            let mut place = 0..;
             walkers.retain(|walker| {
                 let way = &walker.way;
                 let is_short = way.steps <= self.most_steps;
@@ -181,8 +181,10 @@ impl Diffusion {
                         steps: way.steps,
                     });
                 }
+                staying.extend(place.next().filter(|_| goes_on));
                 goes_on
             });
+            at = at.gather(&staying);
         }
         Ok(crossings.into_iter().flatten().collect())
     }
@@ -199,8 +201,8 @@ impl Diffusion {
     /// As [`Self::run`].
     pub fn pairs(
         &self,
-        surface: &dyn Surface,
-        rows: &[f32],
+        surface: &Surface<'_>,
+        states: &States,
         pairs: &[(usize, usize)],
         strength: f64,
         call: u64,
@@ -208,7 +210,7 @@ impl Diffusion {
     ) -> Result<Vec<Option<f64>>, LandscapeError> {
         self.check()?;
         let attempts: Vec<Attempt> = pairs.iter().flat_map(|pair| self.attempts(*pair)).collect();
-        let crossings = self.run(surface, rows, &attempts, strength, call, walked)?;
+        let crossings = self.run(surface, states, &attempts, strength, call, walked)?;
         let of_a_pair = 2 * self.trials as usize;
         let lowest = |crossings: &[Crossing]| {
             let barriers = crossings.iter().filter_map(|crossing| crossing.barrier);

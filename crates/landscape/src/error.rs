@@ -1,5 +1,6 @@
 //! What can go wrong while mapping.
 
+use ebm_core::CoreError;
 use ebm_langevin::LangevinError;
 
 /// An impossible setting, states that do not fit, or a failed engine.
@@ -15,14 +16,9 @@ pub enum LandscapeError {
         /// What would be right.
         allowed: &'static str,
     },
-    /// The values are not those of whole states.
-    #[error("{values} values are not a whole number of states of {per_state} values each")]
-    States {
-        /// Values given.
-        values: usize,
-        /// Values of a state.
-        per_state: usize,
-    },
+    /// States of another shape than the surface's.
+    #[error(transparent)]
+    States(#[from] CoreError),
     /// A pair names a state that is not there.
     #[error("a pair asks for state {index}, but there are {states}, counted from 0")]
     NoSuchState {

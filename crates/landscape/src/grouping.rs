@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Diffusion, LandscapeError, Minimum, Surface};
+use crate::{Diffusion, Experiments, LandscapeError, Minimum, Surface};
 
 /// A metastable basin: minima that reach its lowest one, its representative, at the strength of the grouping, or reach another that
 /// does.
@@ -144,7 +144,7 @@ impl Grouping {
     /// [`LandscapeError::OtherMinima`] when there are more or fewer than at the beginning, and as [`Diffusion::run`].
     pub fn advance(
         &mut self,
-        surface: &dyn Surface,
+        surface: &Surface<'_>,
         minima: &[Minimum],
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
@@ -158,7 +158,7 @@ impl Grouping {
         if self.is_done() {
             return Ok(false);
         }
-        let rows = Minimum::rows(minima);
+        let states = Minimum::states(surface.shape(), minima)?;
         let Some(representative) = self.representatives.get(self.tried).copied() else {
             return self.consolidate(surface, minima, diffusion, walked);
         };
@@ -166,8 +166,8 @@ impl Grouping {
         let pairs: Vec<(usize, usize)> = (representative + 1..minima.len())
             .map(|minimum| (minimum, representative))
             .collect();
-        let barriers =
-            diffusion.pairs(surface, &rows, &pairs, self.strength, self.calls, walked)?;
+        let call = Experiments::Grouping.call(self.calls);
+        let barriers = diffusion.pairs(surface, &states, &pairs, self.strength, call, walked)?;
         for ((minimum, _), barrier) in pairs.into_iter().zip(barriers) {
             let best = &mut self.joined[minimum];
             let lowest = best.map_or(f64::INFINITY, |joined| joined.barrier);
@@ -195,12 +195,12 @@ impl Grouping {
     /// some arrive by chance, and would join everything.
     fn consolidate(
         &mut self,
-        surface: &dyn Surface,
+        surface: &Surface<'_>,
         minima: &[Minimum],
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
     ) -> Result<bool, LandscapeError> {
-        let rows = Minimum::rows(minima);
+        let states = Minimum::states(surface.shape(), minima)?;
         let mut pairs = pairs_of(&self.representatives);
         let nearest = nearest_members(&self.basins(), minima);
         pairs.extend(nearest);
@@ -211,8 +211,8 @@ impl Grouping {
             .iter()
             .flat_map(|pair| diffusion.attempts(*pair))
             .collect();
-        let crossings =
-            diffusion.run(surface, &rows, &attempts, self.strength, self.calls, walked)?;
+        let call = Experiments::Grouping.call(self.calls);
+        let crossings = diffusion.run(surface, &states, &attempts, self.strength, call, walked)?;
         self.calls += 1;
         self.is_consolidated = true;
         let of_a_pair = 2 * diffusion.trials as usize;

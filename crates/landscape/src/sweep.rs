@@ -1,8 +1,9 @@
 //! How the strength of the pull decides what is a basin.
 
+use ebm_core::States;
 use serde::{Deserialize, Serialize};
 
-use crate::{Diffusion, LandscapeError, Surface};
+use crate::{Diffusion, Experiments, LandscapeError, Surface};
 
 /// Two states and the pull that brings them together.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -93,23 +94,20 @@ impl StrengthSweep {
     /// As [`Diffusion::run`].
     pub fn advance(
         &mut self,
-        surface: &dyn Surface,
-        rows: &[f32],
+        surface: &Surface<'_>,
+        states: &States,
         diffusion: &Diffusion,
         walked: &mut dyn FnMut(u64) -> bool,
     ) -> Result<bool, LandscapeError> {
-        /// The numbers of experiments before are those of groupings and barriers.
-        const CALLS: u64 = 1 << 33;
-
         if self.is_done() {
             return Ok(false);
         }
         let strength = self.strengths[self.tried];
         let is_apart = |pair: &&mut SweptPair| pair.threshold.is_none();
         let mut apart: Vec<&mut SweptPair> = self.pairs.iter_mut().filter(is_apart).collect();
-        let states: Vec<(usize, usize)> = apart.iter().map(|pair| (pair.a, pair.b)).collect();
-        let call = CALLS + self.tried as u64;
-        let barriers = diffusion.pairs(surface, rows, &states, strength, call, walked)?;
+        let pairs: Vec<(usize, usize)> = apart.iter().map(|pair| (pair.a, pair.b)).collect();
+        let call = Experiments::Sweep.call(self.tried as u64);
+        let barriers = diffusion.pairs(surface, states, &pairs, strength, call, walked)?;
         for (pair, barrier) in apart.iter_mut().zip(barriers) {
             pair.threshold = barrier.map(|_| strength);
         }

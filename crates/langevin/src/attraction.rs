@@ -1,9 +1,9 @@
 //! Attraction–diffusion: chains in a magnetised landscape, each drawn to a state of its own.
 
-use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
-use ebm_core::{NoiseKey, StepSize, Temperature};
+use burn::tensor::{Tensor, backend::Backend};
+use ebm_core::{NoiseKey, States, StepSize, Temperature};
 
-use crate::{Engine, LangevinError, Ula};
+use crate::{LangevinError, Ula};
 
 /// No distance is smaller, so that at the target, where the offset is 0, the pull is 0 and not 0/0.
 pub const NO_DISTANCE: f32 = 1e-20;
@@ -162,60 +162,19 @@ pub struct AttractionRun {
     pub noise: NoiseKey,
 }
 
-/// F and ∇F of states.
-#[derive(Debug, Clone)]
-pub struct EnergyGradient<B: Backend> {
-    /// F of each state.
-    pub energies: Vec<f32>,
-    /// ∇F, of the shape of the states.
-    pub gradient: Tensor<B, 4>,
-}
-
-/// What the mapping of a landscape asks of an engine beside free chains.
-pub trait LandscapeEngine<B: AutodiffBackend, E>: Engine<B, E> {
-    /// F and ∇F of `states`, `[states, channels, height, width]`.
-    ///
-    /// # Errors
-    /// [`LangevinError`] when the energy breaks its contract.
-    fn energy_gradient(
-        &self,
-        energy: &E,
-        states: Tensor<B::InnerBackend, 4>,
-    ) -> Result<EnergyGradient<B::InnerBackend>, LangevinError>;
-
-    /// Runs chains from `initial` toward `targets`, both `[chains, channels, height, width]`, and keeps a record in `ways`,
-    /// one for each chain. Chains whose way ends walk on with the others, but their record stays. Returns the states after the
-    /// last step.
-    ///
-    /// # Errors
-    /// [`LangevinError::Targets`] when the three do not have the same number of chains or the same shape, and those of
-    /// [`Engine::run`]. After an error the records are of no use.
-    fn attract(
-        &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
-        targets: Tensor<B::InnerBackend, 4>,
-        ways: &mut [Way],
-        run: &AttractionRun,
-    ) -> Result<Tensor<B::InnerBackend, 4>, LangevinError>;
-}
-
 /// Checks that there is a target and a way for each chain.
 ///
 /// # Errors
 /// [`LangevinError::Targets`] otherwise.
-pub fn check_targets(
-    states: [usize; 4],
-    targets: [usize; 4],
-    ways: usize,
-) -> Result<(), LangevinError> {
-    if states == targets && states[0] == ways {
-        Ok(())
-    } else {
-        Err(LangevinError::Targets {
-            states,
-            targets,
-            ways,
-        })
+pub fn check_targets(states: &States, targets: &States, ways: usize) -> Result<(), LangevinError> {
+    let is_same = states.shape() == targets.shape() && states.len() == targets.len();
+    if is_same && states.len() == ways {
+        return Ok(());
     }
+    let shape = |of: &States| of.shape().batch(of.len());
+    Err(LangevinError::Targets {
+        states: shape(states),
+        targets: shape(targets),
+        ways,
+    })
 }

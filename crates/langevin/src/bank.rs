@@ -1,7 +1,7 @@
 //! The bank of persistent chains (Tieleman, "Training restricted Boltzmann machines using approximations to the
 //! likelihood gradient", ICML 2008; arXiv 1903.12370, section 2.3).
 
-use ebm_core::NoiseKey;
+use ebm_core::{NoiseKey, StateShape, States};
 
 use crate::LangevinError;
 
@@ -10,43 +10,32 @@ use crate::LangevinError;
 /// The bank stays on the host: a batch is small beside the steps it is run for, and the whole may not fit a device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PersistentBank {
-    per_chain: usize,
-    states: Vec<f32>,
+    states: States,
 }
 
 impl PersistentBank {
-    /// `size` states of `per_chain` elements, uniform in (−1, 1).
+    /// `size` states uniform in (−1, 1).
     #[must_use]
-    pub fn uniform(size: usize, per_chain: usize, key: NoiseKey) -> Self {
-        let mut states = vec![0.0; size * per_chain];
-        key.uniforms(0, 0, per_chain, &mut states);
-        for value in &mut states {
+    pub fn uniform(size: usize, shape: impl Into<StateShape>, key: NoiseKey) -> Self {
+        let mut states = States::zeros(shape, size);
+        let per_chain = states.shape().size();
+        key.uniforms(0, 0, per_chain, states.values_mut());
+        for value in states.values_mut() {
             *value = 2.0 * *value - 1.0;
         }
-        Self { per_chain, states }
+        Self { states }
     }
 
-    /// A bank with the given states, row by row.
-    ///
-    /// # Errors
-    /// [`LangevinError::BankShape`] when the values are not whole states.
-    pub fn from_states(states: Vec<f32>, per_chain: usize) -> Result<Self, LangevinError> {
-        if per_chain == 0 || !states.len().is_multiple_of(per_chain) {
-            return Err(LangevinError::BankShape {
-                expected: states
-                    .len()
-                    .next_multiple_of(per_chain.max(1))
-                    .max(per_chain),
-                got: states.len(),
-            });
-        }
-        Ok(Self { per_chain, states })
+    /// A bank with the given states.
+    #[must_use]
+    pub fn new(states: States) -> Self {
+        Self { states }
     }
 
     /// How many states there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.states.len() / self.per_chain
+        self.states.len()
     }
 
     /// Whether there is no state.
@@ -55,9 +44,9 @@ impl PersistentBank {
         self.states.is_empty()
     }
 
-    /// All states, row by row.
+    /// All states.
     #[must_use]
-    pub fn states(&self) -> &[f32] {
+    pub fn states(&self) -> &States {
         &self.states
     }
 
@@ -75,17 +64,10 @@ impl PersistentBank {
         Ok(key.choose(count, self.len()))
     }
 
-    /// The states at the given places, row by row. Places beyond the end are left out.
+    /// The states at the given places, in their order. Places beyond the end are left out.
     #[must_use]
-    pub fn gather(&self, places: &[usize]) -> Vec<f32> {
-        let mut batch = Vec::with_capacity(places.len() * self.per_chain);
-        for &place in places {
-            let start = place * self.per_chain;
-            if let Some(state) = self.states.get(start..start + self.per_chain) {
-                batch.extend_from_slice(state);
-            }
-        }
-        batch
+    pub fn gather(&self, places: &[usize]) -> States {
+        self.states.gather(places)
     }
 
     /// Replaces the states at the given places.
@@ -93,17 +75,20 @@ impl PersistentBank {
     /// # Errors
     /// [`LangevinError::BankShape`] when `batch` is not one state for each place, or a place does not exist; nothing
     /// is written then.
-    pub fn write_back(&mut self, places: &[usize], batch: &[f32]) -> Result<(), LangevinError> {
-        let known = places.iter().all(|&place| place < self.len());
-        if !known || batch.len() != places.len() * self.per_chain {
+    pub fn write_back(&mut self, places: &[usize], batch: &States) -> Result<(), LangevinError> {
+        batch.check_shape(self.states.shape())?;
+        let is_known = places.iter().all(|&place| place < self.len());
+        if !is_known || batch.len() != places.len() {
             return Err(LangevinError::BankShape {
-                expected: places.len() * self.per_chain,
+                places: places.len(),
+                size: self.len(),
                 got: batch.len(),
             });
         }
-        for (&place, state) in places.iter().zip(batch.chunks(self.per_chain)) {
-            let start = place * self.per_chain;
-            self.states[start..start + self.per_chain].copy_from_slice(state);
+        let size = self.states.shape().size();
+        let values = self.states.values_mut();
+        for (&place, state) in places.iter().zip(batch) {
+            values[place * size..(place + 1) * size].copy_from_slice(state);
         }
         Ok(())
     }
@@ -122,17 +107,18 @@ mod tests {
             size in 1usize..60, per_chain in 1usize..7, seed in any::<u64>(), share in 0.0f64..1.0,
         ) {
             let mut bank = PersistentBank::uniform(size, per_chain, NoiseKey::new(seed, Stream::BankStart, 0));
-            prop_assert!(bank.states().iter().all(|value| value.abs() <= 1.0));
+            prop_assert!(bank.states().values().iter().all(|value| value.abs() <= 1.0));
             let before = bank.clone();
             let count = (share * size as f64) as usize;
             let places = bank.draw(count, NoiseKey::new(seed, Stream::BankDraw, 1)).unwrap();
             let distinct: std::collections::BTreeSet<_> = places.iter().copied().collect();
             prop_assert_eq!(distinct.len(), count);
-            let batch: Vec<f32> = bank.gather(&places).iter().map(|value| value + 10.0).collect();
+            let mut batch = bank.gather(&places);
+            batch.values_mut().iter_mut().for_each(|value| *value += 10.0);
             bank.write_back(&places, &batch).unwrap();
             prop_assert_eq!(bank.gather(&places), batch);
             for place in 0..size {
-                let change = bank.gather(&[place])[0] - before.gather(&[place])[0];
+                let change = bank.gather(&[place]).values()[0] - before.gather(&[place]).values()[0];
                 prop_assert_eq!(change > 5.0, distinct.contains(&place));
             }
         }
@@ -148,9 +134,9 @@ mod tests {
             "{message}"
         );
         let before = bank.clone();
-        assert!(bank.write_back(&[0, 9], &[0.0; 4]).is_err());
-        assert!(bank.write_back(&[0], &[0.0; 3]).is_err());
+        assert!(bank.write_back(&[0, 9], &States::zeros(2, 2)).is_err());
+        assert!(bank.write_back(&[0], &States::zeros(2, 3)).is_err());
+        assert!(bank.write_back(&[0], &States::zeros(3, 1)).is_err());
         assert_eq!(bank, before);
-        assert!(PersistentBank::from_states(vec![0.0; 5], 2).is_err());
     }
 }

@@ -3,158 +3,245 @@
 use std::collections::HashMap;
 
 use burn::module::ParamId;
-use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
-use ebm_core::NoiseKey;
+use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn::tensor::{Shape, Tensor, TensorData};
+use ebm_core::{StateShape, States, host_values};
 
-use crate::{Kernel, LangevinError, PendingNumber};
-
-/// A number of Langevin steps.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ChainRun {
-    /// The kernel.
-    pub kernel: Kernel,
-    /// L, how many steps.
-    pub steps: u64,
-    /// The number of the first step in the noise stream. Chains that are run in pieces, each starting where the last
-    /// ended, walk the same path as in one piece.
-    pub first_step: u64,
-    /// Where the noise comes from.
-    pub noise: NoiseKey,
-    /// Whether F of the final states is wanted.
-    pub final_energies: bool,
-}
-
-impl ChainRun {
-    /// The mean over steps and chains of what sums up to `sum`; 0 without steps.
-    #[must_use]
-    pub fn mean(&self, sum: f64, chains: usize) -> f64 {
-        sum / (self.steps as f64 * chains as f64).max(1.0)
-    }
-
-    /// The acceptance rate, if anything was proposed.
-    #[must_use]
-    pub fn acceptance_rate(&self, accepted: u64, chains: usize) -> Option<f64> {
-        let proposed = matches!(self.kernel, Kernel::Mala(_)) && self.steps > 0 && chains > 0;
-        proposed.then(|| self.mean(accepted as f64, chains))
-    }
-}
-
-/// Chains after their steps.
-#[derive(Debug, Clone)]
-pub struct ChainOutcome<B: Backend> {
-    /// Final states, `[chains, channels, height, width]`.
-    pub states: Tensor<B, 4>,
-    /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain, taken before each step
-    /// (arXiv 1903.12370, section 3), so where a step starts or is proposed from. With no steps it is 0.
-    pub gradient_magnitude: f64,
-    /// The fraction of proposals that were accepted, over steps and chains. `None` where nothing was proposed: for
-    /// [`Kernel::Ula`], and without steps.
-    pub acceptance_rate: Option<f64>,
-    /// F of each final state, where the run asked for it.
-    pub energies: Option<Vec<f32>>,
-}
-
-/// Chains that have been launched, and perhaps not walked yet.
-#[derive(Debug)]
-pub struct LaunchedChains<B: Backend> {
-    /// Final states, `[chains, channels, height, width]`. Whatever is computed from them waits for them, on the device.
-    pub states: Tensor<B, 4>,
-    /// r, as in [`ChainOutcome::gradient_magnitude`].
-    pub gradient_magnitude: PendingNumber,
-}
-
-impl<B: Backend> From<ChainOutcome<B>> for LaunchedChains<B> {
-    fn from(outcome: ChainOutcome<B>) -> Self {
-        Self {
-            states: outcome.states,
-            gradient_magnitude: outcome.gradient_magnitude.into(),
-        }
-    }
-}
-
-/// F of each state and the gradient of a weighted sum of them with respect to the parameters.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ParameterGradient {
-    /// F(xᵢ), one for each state.
-    pub energies: Vec<f32>,
-    /// ∂/∂θ Σᵢ wᵢ F(xᵢ) by the id of the burn parameter, in burn's layout.
-    pub gradients: HashMap<ParamId, Vec<f32>>,
-}
-
-/// The same on the device, and perhaps not computed yet.
-#[derive(Debug)]
-pub struct LaunchedGradient<B: Backend> {
-    /// F(xᵢ), `[states]`.
-    pub energies: Tensor<B, 1>,
-    /// ∂/∂θ Σᵢ wᵢ F(xᵢ) by the id of the burn parameter, flattened in burn's layout.
-    pub gradients: HashMap<ParamId, Tensor<B, 1>>,
-}
+use crate::{ChainOutcome, ChainRun, Chains, LangevinError, PendingNumber};
 
 /// A way to compute many steps. Which engine does it changes the speed and nothing else.
 pub trait Engine<B: AutodiffBackend, E> {
     /// The engine's name, such as "tensor".
     fn name(&self) -> &'static str;
 
-    /// Runs the chains from `initial`, `[chains, channels, height, width]`, on `energy`.
+    /// Binds the engine to an energy over states of a shape. What comes back keeps all that the engine makes of the energy: a plan,
+    /// packed weights, buffers. Tensors, where there are any, live on `device`.
     ///
     /// # Errors
-    /// [`LangevinError`] when the energy breaks its contract. Non-finite states are not an error here: they are
-    /// returned, for the caller to judge.
-    fn run(
+    /// [`LangevinError`] names what the engine lacks, or what does not fit.
+    fn bind(
         &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
-        run: &ChainRun,
-    ) -> Result<ChainOutcome<B::InnerBackend>, LangevinError>;
+        energy: E,
+        shape: StateShape,
+        device: &B::Device,
+    ) -> Result<Box<dyn BoundEngine<B, E>>, LangevinError>;
+}
 
-    /// As [`Self::run`], but where the engine can without waiting for the device, so that the next work can be handed to it meanwhile.
-    /// There are no energies, whatever `run` asks for.
+/// An engine that is bound to an energy `E`, for callers that have tensors of `B`. For others it is [`Chains`].
+pub trait BoundEngine<B: AutodiffBackend, E>: Chains {
+    /// Takes over the energy with other parameters.
     ///
     /// # Errors
-    /// As [`Self::run`]; what fails on the device later is reported by [`PendingNumber::read`].
+    /// [`LangevinError`] as [`Engine::bind`]; what was bound before stays bound then.
+    fn update(&mut self, energy: E) -> Result<(), LangevinError>;
+
+    /// Runs chains from `initial`, where the engine can without waiting for the device, so that the next work can be handed to it
+    /// meanwhile. States stay where the engine has them.
+    ///
+    /// # Errors
+    /// As [`Chains::run`]; what fails on the device later is reported by [`PendingNumber::read`].
     fn launch(
         &self,
-        energy: &E,
-        initial: Tensor<B::InnerBackend, 4>,
+        initial: Batch<B::InnerBackend>,
         run: &ChainRun,
-    ) -> Result<LaunchedChains<B::InnerBackend>, LangevinError> {
-        let run = ChainRun {
-            final_energies: false,
-            ..*run
-        };
-        self.run(energy, initial, &run).map(LaunchedChains::from)
+    ) -> Result<Launched<B::InnerBackend>, LangevinError> {
+        self.run(&initial.into_states()?, run).map(Launched::from)
     }
 
-    /// Whether [`Self::launch`] returns before the chains have walked, at least for [`Kernel::Ula`].
+    /// Whether [`Self::launch`] returns before the chains have walked, at least for [`crate::Ula`].
     fn runs_ahead(&self) -> bool {
         false
     }
 
-    /// F of each of `states` and ∂/∂θ Σᵢ wᵢ F(xᵢ), where the engine computes parameter gradients itself;
-    /// `None` leaves them to automatic differentiation.
+    /// F of each of the states of `batches`, one after the other, and ∂/∂θ Σᵢ wᵢ F(xᵢ), where the engine computes parameter
+    /// gradients itself; `None` leaves them to automatic differentiation.
     ///
     /// # Errors
-    /// [`LangevinError`] when the energy breaks its contract.
+    /// [`LangevinError`] when the energy breaks its contract, or there is not one weight for each state.
     fn parameter_gradient(
         &self,
-        _energy: &E,
-        _states: &Tensor<B::InnerBackend, 4>,
+        _batches: &[&Batch<B::InnerBackend>],
         _weights: &[f32],
-    ) -> Result<Option<ParameterGradient>, LangevinError> {
+    ) -> Result<Option<ParameterGradient<B::InnerBackend>>, LangevinError> {
         Ok(None)
     }
+}
 
-    /// As [`Self::parameter_gradient`], for an engine that [runs ahead](Self::runs_ahead), which leaves it on the device and does not
-    /// wait.
+/// The states of a batch of chains where they are.
+#[derive(Debug, Clone)]
+pub enum Batch<B: Backend> {
+    /// On the host.
+    Host(States),
+    /// On a device, `[chains, channels, height, width]`.
+    Device(Tensor<B, 4>),
+}
+
+impl<B: Backend> Batch<B> {
+    /// How many chains.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Host(states) => states.len(),
+            Self::Device(states) => states.dims()[0],
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The shape of a state.
+    #[must_use]
+    pub fn shape(&self) -> StateShape {
+        match self {
+            Self::Host(states) => states.shape(),
+            Self::Device(states) => {
+                let [_, channels, height, width] = states.dims();
+                StateShape::image([channels, height, width])
+            }
+        }
+    }
+
+    /// The states on the host. Waits for the device, if they are on one.
     ///
     /// # Errors
-    /// As [`Self::parameter_gradient`].
-    fn launch_parameter_gradient(
-        &self,
-        _energy: &E,
-        _states: &Tensor<B::InnerBackend, 4>,
-        _weights: &[f32],
-    ) -> Result<Option<LaunchedGradient<B::InnerBackend>>, LangevinError> {
-        Ok(None)
+    /// [`LangevinError::Core`] when the device does not hand them over.
+    pub fn into_states(self) -> Result<States, LangevinError> {
+        match self {
+            Self::Host(states) => Ok(states),
+            Self::Device(states) => Ok(States::from_tensor(states)?),
+        }
+    }
+
+    /// The states on a device, `[chains, channels, height, width]`.
+    pub fn into_tensor(self, device: &B::Device) -> Tensor<B, 4> {
+        match self {
+            Self::Host(states) => states.into_tensor(device),
+            Self::Device(states) => states,
+        }
+    }
+}
+
+/// Chains that have been launched, and perhaps not walked yet.
+#[derive(Debug)]
+pub struct Launched<B: Backend> {
+    /// Final states. Whatever is computed from them waits for them, on the device.
+    pub states: Batch<B>,
+    /// r, as in [`ChainOutcome::gradient_magnitude`].
+    pub gradient_magnitude: PendingNumber,
+    /// As in [`ChainOutcome::acceptance_rate`].
+    pub acceptance_rate: Option<f64>,
+    /// F of each final state, where the run asked for it, and so waited.
+    pub energies: Option<Vec<f32>>,
+}
+
+impl<B: Backend> Launched<B> {
+    /// The chains after their steps, on the host.
+    ///
+    /// # Errors
+    /// [`LangevinError`] when the device has failed.
+    pub fn wait(self) -> Result<ChainOutcome, LangevinError> {
+        Ok(ChainOutcome {
+            states: self.states.into_states()?,
+            gradient_magnitude: self.gradient_magnitude.read()?,
+            acceptance_rate: self.acceptance_rate,
+            energies: self.energies,
+        })
+    }
+}
+
+impl<B: Backend> From<ChainOutcome> for Launched<B> {
+    fn from(outcome: ChainOutcome) -> Self {
+        Self {
+            states: Batch::Host(outcome.states),
+            gradient_magnitude: outcome.gradient_magnitude.into(),
+            acceptance_rate: outcome.acceptance_rate,
+            energies: outcome.energies,
+        }
+    }
+}
+
+/// F of each state and the gradient of a weighted sum of them with respect to the parameters, perhaps not computed yet.
+#[derive(Debug, Clone)]
+pub struct ParameterGradient<B: Backend> {
+    /// F(xᵢ), one for each state.
+    pub energies: Numbers<B>,
+    /// ∂/∂θ Σᵢ wᵢ F(xᵢ) by the id of the burn parameter, flattened in burn's layout.
+    pub gradients: HashMap<ParamId, Numbers<B>>,
+}
+
+/// A row of numbers where it is.
+#[derive(Debug, Clone)]
+pub enum Numbers<B: Backend> {
+    /// On the host.
+    Host(Vec<f32>),
+    /// On a device.
+    Device(Tensor<B, 1>),
+}
+
+impl<B: Backend> Numbers<B> {
+    /// How many.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Host(numbers) => numbers.len(),
+            Self::Device(numbers) => numbers.dims()[0],
+        }
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The numbers on the host. Waits for the device, if they are on one.
+    ///
+    /// # Errors
+    /// [`LangevinError::Core`] when the device does not hand them over.
+    pub fn read(self) -> Result<Vec<f32>, LangevinError> {
+        match self {
+            Self::Host(numbers) => Ok(numbers),
+            Self::Device(numbers) => Ok(host_values(numbers)?),
+        }
+    }
+
+    /// Several rows on the host, with one wait for them all.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn read_all(rows: Vec<Self>) -> Result<Vec<Vec<f32>>, LangevinError> {
+        let on_device = rows.iter().filter_map(|row| match row {
+            Self::Host(_) => None,
+            Self::Device(numbers) => Some(numbers.clone()),
+        });
+        let on_device: Vec<_> = on_device.collect();
+        let values = if on_device.is_empty() {
+            Vec::new()
+        } else {
+            host_values(Tensor::cat(on_device, 0))?
+        };
+        let mut rest = &values[..];
+        let mut of_row = |row: Self| match row {
+            Self::Host(numbers) => numbers,
+            Self::Device(numbers) => {
+                let (own, others) = rest.split_at(numbers.dims()[0]);
+                rest = others;
+                own.to_vec()
+            }
+        };
+        Ok(rows.into_iter().map(&mut of_row).collect())
+    }
+
+    /// A tensor of the numbers, which has to have as many, on a device.
+    pub fn to_tensor<const D: usize>(&self, shape: Shape, device: &B::Device) -> Tensor<B, D> {
+        match self {
+            Self::Host(numbers) => {
+                Tensor::from_data(TensorData::new(numbers.clone(), shape), device)
+            }
+            Self::Device(numbers) => numbers.clone().reshape(shape),
+        }
     }
 }

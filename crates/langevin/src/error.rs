@@ -5,7 +5,8 @@ use ebm_core::CoreError;
 /// An impossible request, or an energy that does not keep its contract.
 #[derive(Debug, thiserror::Error)]
 pub enum LangevinError {
-    /// The energy's output has the wrong shape, or a step size or temperature is impossible.
+    /// The energy's output or the states have the wrong shape, a net's description does not fit, a step size or temperature is
+    /// impossible, or a device did not hand its numbers over.
     #[error(transparent)]
     Core(#[from] CoreError),
     /// More states asked of the bank than it holds.
@@ -18,12 +19,14 @@ pub enum LangevinError {
         /// States in the bank.
         size: usize,
     },
-    /// States of the wrong number or shape were given to the bank.
-    #[error("the bank expected {expected} values for its states and got {got}")]
+    /// Not one state for each place of the bank, or places that it does not have.
+    #[error("{got} states cannot be written to {places} places of a bank of {size} states")]
     BankShape {
-        /// Values expected.
-        expected: usize,
-        /// Values given.
+        /// Places given.
+        places: usize,
+        /// States of the bank.
+        size: usize,
+        /// States given.
         got: usize,
     },
     /// The start's factor is not a positive finite number.
@@ -46,14 +49,9 @@ pub enum LangevinError {
         /// Which net or device.
         of: &'static str,
     },
-    /// A net's description and its states or parameters do not fit each other.
-    #[error("layer {index} of the net's description does not fit: {problem}")]
-    Description {
-        /// The layer's place.
-        index: usize,
-        /// What does not fit.
-        problem: String,
-    },
+    /// A kernel of the caller's was made for the tensors of another backend than the energy's.
+    #[error("the kernel was made for another backend: name that of the states in `AnyKernel::own`")]
+    KernelOfOtherBackend,
     /// Not one weight for each state.
     #[error("{weights} weights were given for the energies of {chains} states")]
     Weights {

@@ -3,34 +3,38 @@
 mod attraction;
 mod bank;
 mod bound;
+mod chains;
 mod engine;
 mod error;
-mod host;
 mod kernel;
 mod mala;
 mod pending;
+mod sampler;
 mod start;
 mod step_size_search;
-mod tensor_attraction;
+mod tensor_chains;
 mod tensor_engine;
 mod tensor_mala;
+mod tensor_walk;
 mod ula;
 
 pub use attraction::{
-    ArrivalRule, Attraction, AttractionRun, EnergyGradient, LandscapeEngine, NO_DISTANCE, Way,
-    WayEnd, check_targets,
+    ArrivalRule, Attraction, AttractionRun, NO_DISTANCE, Way, WayEnd, check_targets,
 };
 pub use bank::PersistentBank;
 pub use bound::Bound;
-pub use engine::{
-    ChainOutcome, ChainRun, Engine, LaunchedChains, LaunchedGradient, ParameterGradient,
-};
+pub use chains::{ChainOutcome, ChainRun, Chains, EnergyGradient};
+pub use engine::{Batch, BoundEngine, Engine, Launched, Numbers, ParameterGradient};
 pub use error::LangevinError;
-pub use host::host;
-pub use kernel::Kernel;
+pub use kernel::{AnyKernel, EnergyAt, GradientNorm, Kernel, OwnKernel, StepInfo, StepNoise};
 pub use mala::{Mala, Move};
 pub use pending::PendingNumber;
+pub use sampler::{ChainPlace, Ended, Piece, Record, Sampled, Sampler, SinceRecord, Watch};
 pub use start::{ChainStart, NoiseStart};
 pub use step_size_search::{FoundStepSize, StepSizeSearch, find_step_size};
+pub use tensor_chains::TensorChains;
 pub use tensor_engine::TensorEngine;
 pub use ula::Ula;
+
+// What a few lines that sample an own energy need beside this crate.
+pub use ebm_core::{PointEnergy, States};

@@ -1,6 +1,6 @@
 //! Where chains start (arXiv 1903.12370, section 2.3).
 
-use ebm_core::NoiseKey;
+use ebm_core::{NoiseKey, StateShape, States};
 use serde::{Deserialize, Serialize};
 
 use crate::LangevinError;
@@ -42,7 +42,7 @@ pub enum NoiseStart {
 }
 
 impl NoiseStart {
-    /// `chains` states of `per_chain` elements each, row by row.
+    /// `chains` states.
     ///
     /// # Errors
     /// [`LangevinError::StartFactor`] unless the factor is positive and finite.
@@ -51,22 +51,24 @@ impl NoiseStart {
         factor: f64,
         key: NoiseKey,
         chains: usize,
-        per_chain: usize,
-    ) -> Result<Vec<f32>, LangevinError> {
+        shape: impl Into<StateShape>,
+    ) -> Result<States, LangevinError> {
         if !(factor.is_finite() && factor > 0.0) {
             return Err(LangevinError::StartFactor(factor));
         }
-        let mut states = vec![0.0; chains * per_chain];
+        let mut states = States::zeros(shape, chains);
+        let size = states.shape().size();
+        let values = states.values_mut();
         match self {
             Self::Uniform => {
-                key.uniforms(0, 0, per_chain, &mut states);
-                for value in &mut states {
+                key.uniforms(0, 0, size, values);
+                for value in values.iter_mut() {
                     *value = 2.0 * *value - 1.0;
                 }
             }
-            Self::Gaussian => key.normals(0, 0, per_chain, &mut states),
+            Self::Gaussian => key.normals(0, 0, size, values),
         }
-        for value in &mut states {
+        for value in values {
             *value *= factor as f32;
         }
         Ok(states)

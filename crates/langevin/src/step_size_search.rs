@@ -1,9 +1,8 @@
 //! A step size for MALA by its acceptance rate.
 
-use burn::tensor::{Tensor, backend::AutodiffBackend};
-use ebm_core::{NoiseKey, StepSize, Temperature};
+use ebm_core::{NoiseKey, States, StepSize, Temperature};
 
-use crate::{ChainRun, Engine, LangevinError, Mala};
+use crate::{ChainRun, Chains, LangevinError, Mala};
 
 /// What to look for, and how.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -89,24 +88,19 @@ impl StepSizeSearch {
 
 /// The ε with which MALA at temperature T accepts as often as `search` wants, by bisection of log ε.
 ///
-/// Every pilot run starts from `states`, `[chains, channels, height, width]`, with the same noise, so that the rate falls with ε
+/// Every pilot run starts from `states`, with the same noise, so that the rate falls with ε
 /// and nothing else; the same arguments give the same ε. The rate is that of chains at `states`: let them come to rest first,
 /// because chains that fall in energy accept more often, or less, than they will later.
 ///
 /// # Errors
 /// [`LangevinError::StepSizeSearch`] for impossible settings, [`LangevinError::AcceptanceNotReached`] when the rate does not pass
 /// the target within the range or is too coarse to come near it, and the errors of the engine.
-pub fn find_step_size<B, E, G>(
-    engine: &G,
-    energy: &E,
-    states: &Tensor<B::InnerBackend, 4>,
+pub fn find_step_size(
+    chains: &dyn Chains,
+    states: &States,
     temperature: Temperature,
     search: &StepSizeSearch,
-) -> Result<FoundStepSize, LangevinError>
-where
-    B: AutodiffBackend,
-    G: Engine<B, E> + ?Sized,
-{
+) -> Result<FoundStepSize, LangevinError> {
     /// No bracket wider than a f64's range of exponents takes longer to close to a part in a million.
     const MOST_PILOTS: u64 = 40;
 
@@ -114,14 +108,11 @@ where
     let mut pilots = 0;
     let mut rate = |epsilon: f64, first_step| {
         pilots += 1;
-        let run = ChainRun {
-            kernel: Mala::new(StepSize::new(epsilon)?, temperature)?.into(),
-            steps: search.pilot_steps,
-            first_step,
-            noise: search.noise,
-            final_energies: false,
-        };
-        let outcome = engine.run(energy, states.clone(), &run)?;
+        let kernel = Mala::new(StepSize::new(epsilon)?, temperature)?;
+        let run = ChainRun::new(kernel, search.pilot_steps)
+            .with_first_step(first_step)
+            .with_noise(search.noise);
+        let outcome = chains.run(states, &run)?;
         Ok::<_, LangevinError>(outcome.acceptance_rate.unwrap_or(0.0))
     };
     let (mut low, mut high) = search.range;

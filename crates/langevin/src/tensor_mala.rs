@@ -1,14 +1,14 @@
 //! Steps of MALA with tensor operations; the decisions are made on the host.
 
-use burn::tensor::{Bool, Tensor, TensorData, backend::AutodiffBackend, backend::Backend};
-use ebm_core::{Energy, energy_and_gradient};
+use burn::tensor::{Bool, Tensor, TensorData, backend::Backend};
 
-use crate::tensor_engine::{Walked, noise_like};
-use crate::{ChainRun, LangevinError, Mala, Move};
+use crate::kernel::EnergyAt;
+use crate::{GradientNorm, Kernel, LangevinError, Mala, Move, StepInfo, StepNoise};
 
 /// Where chains are, with F and ∇F: on the device to go on from, and in f64 on the host to decide with. Not every device has
 /// f64, and the differences of f32 energies, small against the energies and divided by a small T, need it.
-struct Place<B: Backend> {
+#[derive(Debug)]
+pub struct Place<B: Backend> {
     /// `[chains, channels, height, width]`, as is the gradient.
     states: Tensor<B, 4>,
     gradient: Tensor<B, 4>,
@@ -21,12 +21,8 @@ struct Place<B: Backend> {
 }
 
 impl<B: Backend> Place<B> {
-    fn new<A, E>(energy: &E, states: Tensor<B, 4>) -> Result<Self, LangevinError>
-    where
-        A: AutodiffBackend<InnerBackend = B>,
-        E: Energy<A>,
-    {
-        let (energies, gradient) = energy_and_gradient::<A, E>(energy, states.clone())?;
+    fn new(energy: &EnergyAt<'_, B>, states: Tensor<B, 4>) -> Result<Self, LangevinError> {
+        let (energies, gradient) = energy(states.clone())?;
         let host_gradient = host(gradient.clone())?;
         let per_chain = states.dims()[1..].iter().product::<usize>().max(1);
         let square = |row: &[f64]| row.iter().map(|slope| slope * slope).sum();
@@ -79,50 +75,51 @@ impl<B: Backend> Place<B> {
     }
 }
 
-/// Runs chains `first_chain..` from `initial`, with one evaluation of F and ∇F a step and one more at the start.
-pub(crate) fn walk<B: AutodiffBackend, E: Energy<B>>(
-    energy: &E,
-    mala: Mala,
-    first_chain: usize,
-    initial: Tensor<B::InnerBackend, 4>,
-    run: &ChainRun,
-    is_cancelled: impl Fn() -> bool,
-) -> Result<Walked<B::InnerBackend>, LangevinError> {
-    if run.steps == 0 {
-        return Ok(Walked::from(initial));
+impl<B: Backend> Kernel<B> for Mala {
+    type State = Place<B>;
+
+    fn init(
+        &self,
+        states: Tensor<B, 4>,
+        energy: &EnergyAt<'_, B>,
+        _noise: StepNoise,
+    ) -> Result<Place<B>, LangevinError> {
+        Place::new(energy, states)
     }
-    let chains = initial.dims()[0];
-    let mut here = Place::new::<B, E>(energy, initial)?;
-    let mut norm_sum = 0.0;
-    let mut accepted_count = 0;
-    for step in run.first_step..run.first_step + run.steps {
-        if is_cancelled() {
-            return Err(LangevinError::Cancelled);
-        }
-        norm_sum += here.squares.iter().copied().map(f64::sqrt).sum::<f64>();
-        let noise = noise_like(&here.states, first_chain, run.noise, step);
+
+    fn step(
+        &self,
+        mut here: Place<B>,
+        energy: &EnergyAt<'_, B>,
+        noise: StepNoise,
+    ) -> Result<(Place<B>, StepInfo<B>), LangevinError> {
+        let norm = here.squares.iter().copied().map(f64::sqrt).sum();
+        let draws = noise.normals_like(&here.states);
         let proposed =
-            mala.proposal()
-                .step(here.states.clone(), here.gradient.clone(), Some(noise));
-        let there = Place::new::<B, E>(energy, proposed)?;
-        let accepted: Vec<bool> = (0..chains)
-            .map(|chain| {
-                let [decision] = run.noise.decisions(step, (first_chain + chain) as u32);
-                mala.accepts(here.move_to(&there, chain), decision)
-            })
+            self.proposal()
+                .moved(here.states.clone(), here.gradient.clone(), Some(draws));
+        let there = Place::new(energy, proposed)?;
+        let accepted: Vec<bool> = (0..here.energies.len())
+            .map(|chain| self.accepts(here.move_to(&there, chain), noise.decision(chain)))
             .collect();
-        accepted_count += accepted.iter().filter(|is| **is).count() as u64;
+        let count = accepted.iter().filter(|is| **is).count() as u64;
         here.follow(there, accepted);
+        let info = StepInfo {
+            gradient_norm: GradientNorm::Host(norm),
+            accepted: Some(count),
+        };
+        Ok((here, info))
     }
-    Ok(Walked {
-        states: here.states,
-        norm_sum,
-        accepted: accepted_count,
-    })
+
+    fn states(&self, place: Place<B>) -> Tensor<B, 4> {
+        place.states
+    }
 }
 
 fn host<B: Backend, const D: usize>(tensor: Tensor<B, D>) -> Result<Vec<f64>, LangevinError> {
-    let data = tensor.into_data().convert::<f64>();
-    data.into_vec()
-        .map_err(|error| LangevinError::Backend(format!("{error:?}")))
+    let failed = |error: &dyn std::fmt::Debug| LangevinError::Backend(format!("{error:?}"));
+    let data = tensor.try_into_data().map_err(|error| failed(&error))?;
+    data.convert::<f64>()
+        .into_vec()
+        .map_err(|error| failed(&error))
 }

@@ -1,9 +1,10 @@
 //! The unadjusted Langevin algorithm.
 
 use burn::tensor::{Tensor, backend::Backend};
-use ebm_core::{StepSize, Temperature};
+use ebm_core::{CoreError, StepSize, Temperature};
 
-use crate::Bound;
+use crate::kernel::EnergyAt;
+use crate::{Bound, Kernel, LangevinError, StepInfo, StepNoise};
 
 /// Unadjusted Langevin dynamics on U = F/T: X ← X − (ε²/2T)∇F(X) + εZ, Z ~ N(0, I)
 /// (arXiv 1903.12370, equation 5).
@@ -19,6 +20,13 @@ pub struct Ula {
     drift: f64,
     gradient_clip: Option<Bound>,
     state_clamp: Option<Bound>,
+}
+
+impl Default for Ula {
+    /// The training dynamics X ← X − ∇F(X) + εZ with ε = 0.01.
+    fn default() -> Self {
+        Self::learned(StepSize::default())
+    }
 }
 
 impl Ula {
@@ -38,6 +46,14 @@ impl Ula {
             gradient_clip: None,
             state_clamp: None,
         }
+    }
+
+    /// Langevin dynamics with noise ε on a potential U in nats, T = 1.
+    ///
+    /// # Errors
+    /// [`CoreError::StepSize`] unless 0 ≤ ε < ∞.
+    pub fn on_potential(epsilon: f64) -> Result<Self, CoreError> {
+        Ok(Self::new(StepSize::new(epsilon)?, Temperature::ONE))
     }
 
     /// The training dynamics X ← X − ∇F(X) + εZ, at the net's own temperature T = ε²/2 (or T = 1 when ε = 0).
@@ -94,9 +110,9 @@ impl Ula {
         self.state_clamp
     }
 
-    /// One step. `states`, `gradient` (∇F) and `noise` (Z) have shape `[chains, channels, height, width]`;
+    /// The states one step on. `states`, `gradient` (∇F) and `noise` (Z) have shape `[chains, channels, height, width]`;
     /// without noise (ε = 0) pass `None`.
-    pub fn step<B: Backend>(
+    pub fn moved<B: Backend>(
         &self,
         states: Tensor<B, 4>,
         gradient: Tensor<B, 4>,
@@ -114,6 +130,36 @@ impl Ula {
             None => moved,
         };
         clamped(moved, self.state_clamp)
+    }
+}
+
+impl<B: Backend> Kernel<B> for Ula {
+    type State = Tensor<B, 4>;
+
+    fn init(
+        &self,
+        states: Tensor<B, 4>,
+        _energy: &EnergyAt<'_, B>,
+        _noise: StepNoise,
+    ) -> Result<Tensor<B, 4>, LangevinError> {
+        Ok(states)
+    }
+
+    fn step(
+        &self,
+        states: Tensor<B, 4>,
+        energy: &EnergyAt<'_, B>,
+        noise: StepNoise,
+    ) -> Result<(Tensor<B, 4>, StepInfo<B>), LangevinError> {
+        let (_, gradient) = energy(states.clone())?;
+        let info = StepInfo::of_gradient(gradient.clone());
+        let has_noise = self.step_size.get() > 0.0;
+        let draws = has_noise.then(|| noise.normals_like(&states));
+        Ok((self.moved(states, gradient, draws), info))
+    }
+
+    fn states(&self, states: Tensor<B, 4>) -> Tensor<B, 4> {
+        states
     }
 }
 

@@ -4,23 +4,17 @@ use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::Energy;
 use ebm_diagnostics::IterationMetrics;
-use ebm_langevin::Engine;
+use ebm_langevin::Numbers;
 
-use crate::numbers::MeanEnergies;
+use crate::numbers::means;
 use crate::unread::Unread;
 use crate::{Learner, TrainerError};
 
-impl<B, N, E> Learner<B, N, E>
+impl<B, N> Learner<B, N>
 where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,
-    E: Engine<B, N>,
 {
-    /// Whether [`Self::advance`] returns before the iteration is computed, which is for the engine to say.
-    pub fn runs_ahead(&self) -> bool {
-        self.engine.runs_ahead()
-    }
-
     /// As [`Self::iterate`], but without reading anything from the device, so that with an engine that
     /// [runs ahead](Self::runs_ahead) the next iteration can be handed to it meanwhile. The update is made before anybody
     /// knows whether learning has run away: [`Self::read`] finds out.
@@ -37,7 +31,7 @@ where
     /// Those of the chains and the data. The state is then that of before this call, and earlier iterations can still be read.
     pub fn advance(&mut self) -> Result<(), TrainerError> {
         let walk = self.walk()?;
-        let state = &mut self.state;
+        let state = &self.state;
         let unread = self
             .unread
             .get_or_insert_with(|| Unread::after(state.clone()));
@@ -46,8 +40,7 @@ where
         if let Some(places) = walk.places {
             unread.chains.push(places, walk.samples.clone());
         }
-        state.update(&self.config, walk.gradient.compute(), walk.samples);
-        Ok(())
+        self.update(walk.gradients, walk.samples)
     }
 
     /// Reads the numbers of the iterations that were advanced since the last time, appends them to `metrics` in order, and writes
@@ -69,9 +62,11 @@ where
             chains,
         } = unread;
         let judgement = self.judgement();
-        let result = MeanEnergies::read_all(energies).and_then(|energies| {
-            for (numbers, means) in numbers.into_iter().zip(energies) {
-                metrics.push(judgement.metrics(numbers, means)?);
+        let data = self.config.batch_size;
+        let read = Numbers::read_all(energies).map_err(TrainerError::from);
+        let result = read.and_then(|energies| {
+            for (numbers, energies) in numbers.into_iter().zip(energies) {
+                metrics.push(judgement.metrics(numbers, means(&energies, data))?);
             }
             // Only now, and all at once: a bank that is not written needs no undoing.
             match &mut self.bank {
@@ -81,6 +76,8 @@ where
         });
         if result.is_err() {
             self.state = before;
+            // What went wrong first is what the caller hears of; the next iteration tries this again.
+            let _ = self.bind();
         }
         result
     }

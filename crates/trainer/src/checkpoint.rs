@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
-use ebm_core::Energy;
+use ebm_core::{Energy, StateShape, States};
 use ebm_energy_net::{
     NamedParameter, NetError, load_weights, named_parameters, read_metadata, read_tensors,
     write_tensors,
 };
-use ebm_langevin::{Engine, PersistentBank};
+use ebm_langevin::{LangevinError, PersistentBank};
 use serde::{Deserialize, Serialize};
 
 use crate::{Learner, LearnerView, LearningConfig, Method, Optimizer, TrainerError};
@@ -34,8 +34,8 @@ pub struct CheckpointInfo {
     pub iteration: u64,
     /// The rate of the next iteration.
     pub learning_rate: f64,
-    /// `[channels, height, width]` of a state.
-    pub state_shape: [usize; 3],
+    /// The shape of a state.
+    pub state_shape: StateShape,
     /// The settings the checkpoint was made with.
     pub learning: LearningConfig,
 }
@@ -128,11 +128,10 @@ pub fn read_checkpoint_info(folder: &Path) -> Result<CheckpointInfo, TrainerErro
     serde_json::from_str(&text).map_err(unreadable)
 }
 
-pub(crate) fn save<B, N, E>(learner: &Learner<B, N, E>, folder: &Path) -> Result<(), TrainerError>
+pub(crate) fn save<B, N>(learner: &Learner<B, N>, folder: &Path) -> Result<(), TrainerError>
 where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,
-    E: Engine<B, N>,
 {
     let parent = folder.parent().unwrap_or(Path::new("."));
     // A name that `list` ignores: a half-written checkpoint is never taken for one.
@@ -154,11 +153,10 @@ where
     Ok(())
 }
 
-fn fill<B, N, E>(learner: &Learner<B, N, E>, folder: &Path) -> Result<(), TrainerError>
+fn fill<B, N>(learner: &Learner<B, N>, folder: &Path) -> Result<(), TrainerError>
 where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,
-    E: Engine<B, N>,
 {
     let at = |name: &str| folder.join(name);
     learner.save_weights(&at(WEIGHTS))?;
@@ -171,8 +169,8 @@ where
     if let Some(bank) = &learner.bank {
         let states = NamedParameter {
             name: "states".into(),
-            shape: vec![bank.len(), bank.states().len() / bank.len().max(1)],
-            values: bank.states().to_vec(),
+            shape: vec![bank.len(), bank.states().shape().size()],
+            values: bank.states().values().to_vec(),
         };
         write_tensors(&[states], &at(BANK), Default::default())?;
     }
@@ -200,14 +198,10 @@ fn make_readable(folder: &Path) {
     let _ = folder;
 }
 
-pub(crate) fn restore<B, N, E>(
-    learner: &mut Learner<B, N, E>,
-    folder: &Path,
-) -> Result<(), TrainerError>
+pub(crate) fn restore<B, N>(learner: &mut Learner<B, N>, folder: &Path) -> Result<(), TrainerError>
 where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,
-    E: Engine<B, N>,
 {
     let info = read_checkpoint_info(folder)?;
     let shape = learner.dataset().shape();
@@ -215,7 +209,7 @@ where
         return Err(problem(
             folder,
             format!(
-                "was made for states of {:?}, the data are {shape:?}",
+                "was made for states of shape {}, the data have {shape}",
                 info.state_shape
             ),
         ));
@@ -271,9 +265,9 @@ where
     })?;
     if let Some(bank) = &learner.bank {
         let path = folder.join(BANK);
-        let per_chain = bank.states().len() / bank.len().max(1);
         let states = read_tensors(&path)?.pop().map(|tensor| tensor.values);
-        let restored = PersistentBank::from_states(states.unwrap_or_default(), per_chain)?;
+        let states = States::new(bank.states().shape(), states.unwrap_or_default());
+        let restored = PersistentBank::new(states.map_err(LangevinError::from)?);
         if restored.len() != bank.len() {
             return Err(problem(
                 &path,
@@ -289,6 +283,7 @@ where
     learner.unread = None;
     learner.state.iteration = info.iteration;
     learner.state.learning_rate = info.learning_rate;
+    learner.rebind()?;
     Ok(())
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use ebm_data::DataError;
+use ebm_core::DatasetError;
 use ebm_energy_net::NetError;
 use ebm_langevin::LangevinError;
 
@@ -37,8 +37,8 @@ pub enum TrainerError {
     #[error(transparent)]
     Langevin(#[from] LangevinError),
     /// The data.
-    #[error(transparent)]
-    Data(#[from] DataError),
+    #[error("{0}")]
+    Data(DatasetError),
     /// A checkpoint does not hold what it should.
     #[error("{path}: {problem}")]
     Checkpoint {
@@ -76,9 +76,6 @@ pub enum TrainerError {
         /// Iterations that were advanced since.
         iterations: usize,
     },
-    /// The backend did not hand its numbers over.
-    #[error("the backend returned no data: {0}")]
-    Backend(String),
 }
 
 /// How learning was seen to run away.

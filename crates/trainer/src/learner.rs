@@ -5,79 +5,87 @@ use std::path::Path;
 
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
-use burn::tensor::{Tensor, TensorData};
-use ebm_core::{Energy, NoiseKey, Stream};
-use ebm_data::Dataset;
+use ebm_core::{Dataset, Energy, NoiseKey, StateShape, States, Stream};
 use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{NamedParameter, named_parameters};
-use ebm_langevin::{ChainRun, Engine, PersistentBank};
+use ebm_langevin::{Batch, BoundEngine, ChainRun, Chains, Engine, Numbers, PersistentBank};
 
-use crate::difference::{Difference, Gradient, Loss};
-use crate::numbers::{Judgement, MeanEnergies, Numbers, host};
+use crate::difference::{Difference, Loss};
+use crate::numbers::{IterationNumbers, Judgement, means};
 use crate::state::State;
 use crate::unread::Unread;
-use crate::{DivergenceCause, LearnerView, LearningConfig, TrainerError, checkpoint};
+use crate::{
+    DivergenceCause, Gradients, LearnerView, Learning, LearningConfig, TrainerError, checkpoint,
+};
 
 /// A net that is being learned: parameters θ, optimiser, bank and iteration number. The rest of a run's state is
 /// in its config, because all noise is a function of seed and iteration.
 ///
-/// `N` is any burn module that is also an [`Energy`]; `E` computes the chains.
-pub struct Learner<B: AutodiffBackend, N, E> {
+/// `N` is any burn module that is also an [`Energy`].
+pub struct Learner<B: AutodiffBackend, N> {
     pub(crate) config: LearningConfig,
     pub(crate) state: State<B, N>,
     /// Without the samples of unread iterations.
     pub(crate) bank: Option<PersistentBank>,
     /// The iterations that were advanced and not read, if there are any.
     pub(crate) unread: Option<Unread<B, N>>,
-    pub(crate) engine: E,
-    dataset: Dataset,
+    /// Runs chains; bound to the net.
+    chains: Box<dyn BoundEngine<B, N>>,
+    /// The iteration of the net that the chains are bound to.
+    bound: u64,
+    engine: Box<dyn Engine<B, N>>,
+    dataset: Box<dyn Dataset>,
     device: B::Device,
     pub(crate) metadata: HashMap<String, String>,
 }
 
 /// An iteration up to its update.
 pub(crate) struct Walk<B: AutodiffBackend> {
-    pub(crate) numbers: Numbers,
-    pub(crate) energies: MeanEnergies<B::InnerBackend>,
-    pub(crate) gradient: Gradient<B>,
+    pub(crate) numbers: IterationNumbers,
+    /// F of the data and of the samples, in this order.
+    pub(crate) energies: Numbers<B::InnerBackend>,
+    pub(crate) gradients: Gradients<B>,
     /// x⁻.
-    pub(crate) samples: Tensor<B::InnerBackend, 4>,
+    pub(crate) samples: Batch<B::InnerBackend>,
     /// Where in the bank they belong, if there is one.
     pub(crate) places: Option<Vec<usize>>,
 }
 
-impl<B, N, E> Learner<B, N, E>
+impl<B, N> Learner<B, N>
 where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,
-    E: Engine<B, N>,
 {
-    /// A learner before its first iteration.
+    /// A learner before its first iteration. Binds the engine to the net.
     ///
     /// # Errors
-    /// [`TrainerError::Setting`] when a setting is out of range or does not fit the data.
+    /// [`TrainerError::Setting`] when a setting is out of range or does not fit the data, [`TrainerError::Langevin`] when the
+    /// engine lacks something of the net.
     pub fn new(
         config: LearningConfig,
         net: N,
-        engine: E,
-        dataset: Dataset,
+        engine: impl Engine<B, N> + 'static,
+        dataset: impl Dataset + 'static,
         device: B::Device,
     ) -> Result<Self, TrainerError> {
         config.validate()?;
-        config.check_batch(dataset.len())?;
-        let per_chain = dataset.shape().iter().product();
-        let bank = config.bank_size(dataset.len()).map(|size| {
+        config.check_batch(dataset.count())?;
+        let bank = config.bank_size(dataset.count()).map(|size| {
             let key = NoiseKey::new(config.seed, Stream::BankStart, 0);
-            PersistentBank::uniform(size, per_chain, key)
+            PersistentBank::uniform(size, dataset.shape(), key)
         });
+        let state = State::new(&config, net);
+        let chains = engine.bind(state.net.clone().no_grad(), dataset.shape(), &device)?;
         Ok(Self {
-            state: State::new(&config, net),
+            state,
+            chains,
+            bound: 0,
             unread: None,
             metadata: HashMap::new(),
             config,
             bank,
-            engine,
-            dataset,
+            engine: Box::new(engine),
+            dataset: Box::new(dataset),
             device,
         })
     }
@@ -104,55 +112,81 @@ where
     /// One learning iteration: Algorithm 1 of arXiv 1903.12370.
     ///
     /// # Errors
-    /// [`TrainerError::Diverged`] when energies are not finite or ran away; then, as after any error, the
+    /// [`TrainerError::Diverged`] when energies are not finite or ran away; then, as after any error of the chains or the data, the
     /// parameters, the bank and the iteration number are those of before. [`TrainerError::Unread`] when iterations that were
     /// [advanced](Self::advance) have not been [read](Self::read).
     pub fn iterate(&mut self) -> Result<IterationMetrics, TrainerError> {
         self.check_read()?;
         let walk = self.walk()?;
-        let means = walk.energies.read()?;
-        let metrics = self.judgement().metrics(walk.numbers, means)?;
-        // Written back first: it is the only part that can still fail, and it changes nothing when it does.
-        if let (Some(bank), Some(places)) = (&mut self.bank, walk.places) {
-            bank.write_back(&places, &host(walk.samples.clone())?)?;
+        let energies = means(&walk.energies.read()?, self.config.batch_size);
+        let metrics = self.judgement().metrics(walk.numbers, energies)?;
+        let samples = Batch::Host(walk.samples.into_states()?);
+        // Written back first: it can still fail, and changes nothing when it does.
+        if let (Some(bank), Some(places), Batch::Host(samples)) =
+            (&mut self.bank, walk.places, &samples)
+        {
+            bank.write_back(&places, samples)?;
         }
-        self.state
-            .update(&self.config, walk.gradient.compute(), walk.samples);
+        self.update(walk.gradients, samples)?;
         Ok(metrics)
     }
 
     /// The chains of the next iteration and the gradient they lead to, without an update and without waiting for the device.
-    pub(crate) fn walk(&self) -> Result<Walk<B>, TrainerError> {
+    pub(crate) fn walk(&mut self) -> Result<Walk<B>, TrainerError> {
+        self.bind()?;
         let iteration = self.state.iteration + 1;
         let keys = [Stream::DataBatch, Stream::DataNoise].map(|stream| self.key(stream, iteration));
         let data = self.data_batch(keys, self.config.batch_size)?;
         let (start, places) = self.chain_start(iteration, &data)?;
-        let launched = self.engine.launch(
-            &self.state.net.clone().no_grad(),
-            start,
-            &self.chain_run(Stream::Langevin, iteration, 0, self.config.langevin.steps),
-        )?;
+        let run = ChainRun::new(self.config.kernel(), self.config.langevin.steps)
+            .with_noise(self.key(Stream::Langevin, iteration));
+        let launched = self.chains.launch(start, &run)?;
         let difference = Difference::new(
             &self.state.net,
-            &self.engine,
-            self.tensor(data),
-            launched.states.clone(),
+            &*self.chains,
+            [&Batch::Host(data), &launched.states],
             Loss {
                 scale: self.judgement().scale,
                 energy_penalty: self.config.stabilisers.energy_penalty,
             },
+            &self.device,
         )?;
         Ok(Walk {
-            numbers: Numbers {
+            numbers: IterationNumbers {
                 iteration,
                 learning_rate: self.state.learning_rate,
                 gradient_magnitude: launched.gradient_magnitude,
             },
             energies: difference.energies,
-            gradient: difference.gradient,
+            gradients: difference.gradients,
             samples: launched.states,
             places,
         })
+    }
+
+    /// The update that ends an iteration; the chains learn of the new θ.
+    pub(crate) fn update(
+        &mut self,
+        gradients: Gradients<B>,
+        samples: Batch<B::InnerBackend>,
+    ) -> Result<(), TrainerError> {
+        self.state.update(&self.config, gradients, samples);
+        self.bind()
+    }
+
+    /// Binds the chains to the net of the moment, if they are not.
+    pub(crate) fn bind(&mut self) -> Result<(), TrainerError> {
+        if self.bound != self.state.iteration {
+            self.rebind()?;
+        }
+        Ok(())
+    }
+
+    /// Binds the chains to the net of the moment.
+    pub(crate) fn rebind(&mut self) -> Result<(), TrainerError> {
+        self.chains.update(self.state.net.clone().no_grad())?;
+        self.bound = self.state.iteration;
+        Ok(())
     }
 
     /// Checks that an update has not made a parameter infinite or not a number, which energies would show only in
@@ -173,7 +207,12 @@ where
 
     /// The engine's name.
     pub fn engine_name(&self) -> &'static str {
-        self.engine.name()
+        self.chains.name()
+    }
+
+    /// Whether [`Self::advance`] returns before the iteration is computed, which is for the engine to say.
+    pub fn runs_ahead(&self) -> bool {
+        self.chains.runs_ahead()
     }
 
     /// Continues from a checkpoint folder.
@@ -185,14 +224,15 @@ where
         Ok(self)
     }
 
-    /// x⁺: a batch of data with noise ε_data, `[batch, channels, height, width]`.
+    /// x⁺: a batch of data with noise ε_data.
     fn data_batch(
         &self,
         [batch, noise]: [NoiseKey; 2],
         count: usize,
-    ) -> Result<Vec<f32>, TrainerError> {
+    ) -> Result<States, TrainerError> {
         let scale = self.config.data_noise;
-        Ok(self.dataset.noisy_batch(&batch, &noise, count, scale)?)
+        let data = self.dataset.noisy_batch(&batch, &noise, count, scale);
+        data.map_err(TrainerError::Data)
     }
 
     /// The initial states of the chains, and their places if they come from the bank.
@@ -200,29 +240,30 @@ where
     fn chain_start(
         &self,
         iteration: u64,
-        data: &[f32],
-    ) -> Result<(Tensor<B::InnerBackend, 4>, Option<Vec<usize>>), TrainerError> {
+        data: &States,
+    ) -> Result<(Batch<B::InnerBackend>, Option<Vec<usize>>), TrainerError> {
         let chains = &self.config.langevin;
         let count = self.config.batch_size;
         if let Some(bank) = &self.bank {
             let places = bank.draw(count, self.key(Stream::BankDraw, iteration))?;
-            let upload = |states| self.tensor(states);
             let start = match &self.unread {
-                Some(unread) => unread.chains.gather(bank, &places, upload),
-                None => upload(bank.gather(&places)),
+                Some(unread) => unread.chains.gather(bank, &places, &self.device),
+                None => Batch::Host(bank.gather(&places)),
             };
             return Ok((start, Some(places)));
         }
         let states = match chains.start.noise() {
-            Some(noise) => noise.draw(
-                chains.start_factor,
-                self.key(Stream::ChainStart, iteration),
-                count,
-                self.per_chain(),
-            )?,
-            None => data.to_vec(),
+            Some(noise) => {
+                let key = self.key(Stream::ChainStart, iteration);
+                noise.draw(chains.start_factor, key, count, self.shape())?
+            }
+            None => data.clone(),
         };
-        Ok((self.tensor(states), None))
+        Ok((Batch::Host(states), None))
+    }
+
+    fn shape(&self) -> StateShape {
+        self.dataset.shape()
     }
 
     pub(crate) fn judgement(&self) -> Judgement {
@@ -232,45 +273,8 @@ where
         }
     }
 
-    fn chain_run(&self, stream: Stream, iteration: u64, first_step: u64, steps: u64) -> ChainRun {
-        ChainRun {
-            kernel: self.config.kernel().into(),
-            steps,
-            first_step,
-            noise: self.key(stream, iteration),
-            final_energies: false,
-        }
-    }
-
     fn key(&self, stream: Stream, iteration: u64) -> NoiseKey {
         NoiseKey::new(self.config.seed, stream, iteration)
-    }
-
-    fn per_chain(&self) -> usize {
-        self.dataset.shape().iter().product()
-    }
-
-    fn tensor(&self, states: Vec<f32>) -> Tensor<B::InnerBackend, 4> {
-        let [channels, height, width] = self.dataset.shape();
-        let chains = states.len() / self.per_chain();
-        let data = TensorData::new(states, [chains, channels, height, width]);
-        Tensor::from_data(data, &self.device)
-    }
-
-    /// F of states under `net`, which has no gradients.
-    fn energies_under(&self, net: &N, states: &[f32]) -> Result<Vec<f64>, TrainerError> {
-        let run = ChainRun {
-            final_energies: true,
-            ..self.chain_run(Stream::Watch, self.state.iteration, 0, 0)
-        };
-        // In pieces, because a plot grid has 40,000 points and activations are wide.
-        let piece = self.per_chain() * 4096;
-        let mut energies = Vec::with_capacity(states.len() / self.per_chain());
-        for states in states.chunks(piece) {
-            let outcome = self.engine.run(net, self.tensor(states.to_vec()), &run)?;
-            energies.extend(outcome.energies.iter().flatten().map(|f| f64::from(*f)));
-        }
-        Ok(energies)
     }
 
     pub(crate) fn device(&self) -> &B::Device {
@@ -278,32 +282,31 @@ where
     }
 }
 
-impl<B, N, E> LearnerView for Learner<B, N, E>
+impl<B, N> LearnerView for Learner<B, N>
 where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,
-    E: Engine<B, N>,
 {
     fn config(&self) -> &LearningConfig {
         &self.config
     }
 
-    fn dataset(&self) -> &Dataset {
-        &self.dataset
+    fn dataset(&self) -> &dyn Dataset {
+        &*self.dataset
     }
 
     fn iteration(&self) -> u64 {
         self.state.iteration
     }
 
-    fn samples(&self) -> Result<Vec<f32>, TrainerError> {
-        self.state
-            .samples
-            .clone()
-            .map_or_else(|| Ok(Vec::new()), host)
+    fn samples(&self) -> Result<States, TrainerError> {
+        match &self.state.samples {
+            Some(samples) => Ok(samples.clone().into_states()?),
+            None => Ok(States::none(self.shape())),
+        }
     }
 
-    fn watch_data(&self, count: usize) -> Result<Vec<f32>, TrainerError> {
+    fn watch_data(&self, count: usize) -> Result<States, TrainerError> {
         let streams = [Stream::WatchStart, Stream::WatchDataNoise];
         self.data_batch(
             streams.map(|stream| self.key(stream, self.state.iteration)),
@@ -316,27 +319,18 @@ where
         Ok(self.bank.as_ref())
     }
 
-    fn energies(&self, states: &[f32]) -> Result<Vec<f64>, TrainerError> {
-        self.energies_under(&self.state.net.clone().no_grad(), states)
+    fn chains(&self) -> &dyn Chains {
+        &*self.chains
     }
 
-    fn average_energies(&self, states: &[f32]) -> Result<Option<Vec<f64>>, TrainerError> {
-        let average = self.state.average.as_ref();
-        average
-            .map(|net| self.energies_under(net, states))
-            .transpose()
-    }
-
-    fn run_chains(
-        &self,
-        states: Vec<f32>,
-        first_step: u64,
-        steps: u64,
-    ) -> Result<Vec<f32>, TrainerError> {
-        let run = self.chain_run(Stream::Watch, self.state.iteration, first_step, steps);
-        let net = self.state.net.clone().no_grad();
-        let outcome = self.engine.run(&net, self.tensor(states), &run)?;
-        host(outcome.states)
+    fn average_energies(&self, states: &States) -> Result<Option<Vec<f32>>, TrainerError> {
+        let Some(average) = &self.state.average else {
+            return Ok(None);
+        };
+        let chains = self
+            .engine
+            .bind(average.clone(), self.shape(), &self.device)?;
+        Ok(Some(chains.energies(states)?))
     }
 
     fn save_weights(&self, path: &Path) -> Result<(), TrainerError> {
@@ -358,5 +352,41 @@ where
     fn save_checkpoint(&self, folder: &Path) -> Result<(), TrainerError> {
         self.check_read()?;
         checkpoint::save(self, folder)
+    }
+}
+
+impl<B, N> Learning for Learner<B, N>
+where
+    B: AutodiffBackend,
+    N: AutodiffModule<B> + Energy<B>,
+{
+    fn iterate(&mut self) -> Result<IterationMetrics, TrainerError> {
+        Self::iterate(self)
+    }
+
+    fn runs_ahead(&self) -> bool {
+        Self::runs_ahead(self)
+    }
+
+    fn advance(&mut self) -> Result<(), TrainerError> {
+        Self::advance(self)
+    }
+
+    fn read(&mut self, metrics: &mut Vec<IterationMetrics>) -> Result<(), TrainerError> {
+        Self::read(self, metrics)
+    }
+
+    fn restore_from(&mut self, folder: &Path) -> Result<(), TrainerError> {
+        checkpoint::restore(self, folder)
+    }
+
+    fn unread(&self) -> usize {
+        self.unread
+            .as_ref()
+            .map_or(0, |unread| unread.numbers.len())
+    }
+
+    fn check_parameters(&self) -> Result<(), TrainerError> {
+        Self::check_parameters(self)
     }
 }

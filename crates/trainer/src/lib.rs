@@ -7,7 +7,6 @@ mod config;
 mod difference;
 mod error;
 mod events;
-mod learn;
 mod learner;
 mod numbers;
 mod optimizer;
@@ -24,9 +23,10 @@ pub use checkpoint::{
 pub use config::{LangevinConfig, LearningConfig, Method, OptimizerConfig, TOY_BANK_SIZE};
 pub use error::{DivergenceCause, TrainerError};
 pub use events::{Event, Observer, ObserverError};
-pub use learn::Learn;
 pub use learner::Learner;
 pub use optimizer::{Gradients, Optimizer};
 pub use stabilisers::Stabilisers;
 pub use trainer::{Outcome, Trainer};
-pub use view::LearnerView;
+pub use view::{LearnerView, Learning};
+
+pub use ebm_core::{Dataset, DatasetError};

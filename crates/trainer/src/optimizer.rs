@@ -7,6 +7,7 @@ use burn::optim::{Adam, AdamConfig, AdamState, AdaptiveMomentumState, SimpleOpti
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Tensor, TensorData};
 use ebm_energy_net::{NamedParameter, ParameterPath};
+use ebm_langevin::Numbers;
 
 use crate::Method;
 
@@ -23,10 +24,8 @@ pub struct Optimizer<B: Backend> {
 pub enum Gradients<A: AutodiffBackend> {
     /// Automatic differentiation.
     Automatic(A::Gradients),
-    /// An engine that differentiates itself: row-major values in burn's layout, by the id of the parameter.
-    Host(HashMap<ParamId, Vec<f32>>),
-    /// The same, flattened, on the device.
-    Device(HashMap<ParamId, Tensor<A::InnerBackend, 1>>),
+    /// An engine that differentiates itself: by the id of the parameter, flattened in burn's layout.
+    ByParameter(HashMap<ParamId, Numbers<A::InnerBackend>>),
 }
 
 impl<A: AutodiffBackend> Gradients<A> {
@@ -38,14 +37,9 @@ impl<A: AutodiffBackend> Gradients<A> {
     ) -> Option<Tensor<A::InnerBackend, D>> {
         match self {
             Self::Automatic(gradients) => parameter.grad(gradients),
-            Self::Device(gradients) => {
+            Self::ByParameter(gradients) => {
                 let gradient = gradients.get(&id).filter(|_| parameter.is_require_grad())?;
-                Some(gradient.clone().reshape(parameter.shape()))
-            }
-            Self::Host(gradients) => {
-                let values = gradients.get(&id).filter(|_| parameter.is_require_grad())?;
-                let data = TensorData::new(values.clone(), parameter.shape());
-                Some(Tensor::from_data(data, &parameter.device()))
+                Some(gradient.to_tensor(parameter.shape(), &parameter.device()))
             }
         }
     }

@@ -1,8 +1,8 @@
 //! What an iteration changes beside the bank, and how.
 
 use burn::module::AutodiffModule;
-use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
+use ebm_langevin::Batch;
 
 use crate::stabilisers::{adjusted, project};
 use crate::{Gradients, LearningConfig, Optimizer, averaging};
@@ -19,7 +19,7 @@ pub(crate) struct State<B: AutodiffBackend, N> {
     /// Iterations done.
     pub(crate) iteration: u64,
     /// x⁻ of the last iteration.
-    pub(crate) samples: Option<Tensor<B::InnerBackend, 4>>,
+    pub(crate) samples: Option<Batch<B::InnerBackend>>,
 }
 
 impl<B, N> State<B, N>
@@ -46,7 +46,7 @@ where
         &mut self,
         config: &LearningConfig,
         gradients: Gradients<B>,
-        samples: Tensor<B::InnerBackend, 4>,
+        samples: Batch<B::InnerBackend>,
     ) {
         let iteration = self.iteration + 1;
         let temperature = config.langevin.epsilon.learned_temperature().get();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ebm_diagnostics::IterationMetrics;
 use ebm_langevin::LangevinError;
 
-use crate::{Checkpoints, Event, Learn, LearnerView, Observer, TrainerError};
+use crate::{Checkpoints, Event, LearnerView, Learning, Observer, TrainerError};
 
 /// How learning ended without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Reads the numbers of iterations from the device only every so many, at least and by default 1, where the engine runs
-    /// ahead ([`Learner::runs_ahead`]); with other engines it changes nothing. What is learned is the same. Numbers are read
+    /// ahead ([`Learning::runs_ahead`]); with other engines it changes nothing. What is learned is the same. Numbers are read
     /// earlier when an observer [looks](Observer::looks_at), for a checkpoint, at the end, and on a stop, which waits for what the
     /// device has been given.
     ///
@@ -93,8 +93,11 @@ impl<'a> Trainer<'a> {
     /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from before.
     /// Any other error of the parts; where the learner's state is sound a checkpoint is written first.
     /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
-    pub fn run(mut self, learner: &mut dyn Learn) -> Result<Outcome, TrainerError> {
-        learner.check_read()?;
+    pub fn run(mut self, learner: &mut dyn Learning) -> Result<Outcome, TrainerError> {
+        let iterations = learner.unread();
+        if iterations > 0 {
+            return Err(TrainerError::Unread { iterations });
+        }
         self.tell(&Event::Started {
             iteration: learner.iteration(),
             learner,
@@ -143,7 +146,7 @@ impl<'a> Trainer<'a> {
     /// The next iteration, or as many as need not be read one by one; how many were done, and the numbers of those that are sound.
     fn learn(
         &self,
-        learner: &mut dyn Learn,
+        learner: &mut dyn Learning,
         metrics: &mut Vec<IterationMetrics>,
     ) -> (u32, Result<(), TrainerError>) {
         let most = self.most_unread();

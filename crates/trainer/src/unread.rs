@@ -1,8 +1,9 @@
 //! Iterations whose numbers have not been read.
 
 use burn::tensor::backend::AutodiffBackend;
+use ebm_langevin::Numbers;
 
-use crate::numbers::{MeanEnergies, Numbers};
+use crate::numbers::IterationNumbers;
 use crate::state::State;
 use crate::unwritten::UnwrittenChains;
 
@@ -10,8 +11,9 @@ use crate::unwritten::UnwrittenChains;
 pub(crate) struct Unread<B: AutodiffBackend, N> {
     /// The state of before the first of them.
     pub(crate) before: State<B, N>,
-    pub(crate) numbers: Vec<Numbers>,
-    pub(crate) energies: Vec<MeanEnergies<B::InnerBackend>>,
+    pub(crate) numbers: Vec<IterationNumbers>,
+    /// F of the data and of the samples of each.
+    pub(crate) energies: Vec<Numbers<B::InnerBackend>>,
     /// Their samples, where chains are persistent.
     pub(crate) chains: UnwrittenChains<B::InnerBackend>,
 }

@@ -4,23 +4,22 @@ use std::collections::HashMap;
 
 use burn::tensor::backend::Backend;
 use burn::tensor::{Int, Tensor, TensorData};
-use ebm_langevin::PersistentBank;
+use ebm_core::States;
+use ebm_langevin::{Batch, LangevinError, PersistentBank};
 
 use crate::TrainerError;
-use crate::numbers::host;
 
 /// Samples on the device, and the places of the bank that they belong to, batch by batch. The bank itself is on the host and
 /// remains what it was, so that these can be thrown away.
 pub(crate) struct UnwrittenChains<B: Backend> {
-    batches: Vec<Batch<B>>,
+    batches: Vec<Walked<B>>,
     /// Batch and row of the newest state of a place.
     newest: HashMap<usize, (usize, usize)>,
 }
 
-struct Batch<B: Backend> {
+struct Walked<B: Backend> {
     places: Vec<usize>,
-    /// `[places, channels, height, width]`.
-    samples: Tensor<B, 4>,
+    samples: Batch<B>,
 }
 
 impl<B: Backend> Default for UnwrittenChains<B> {
@@ -34,32 +33,32 @@ impl<B: Backend> Default for UnwrittenChains<B> {
 
 impl<B: Backend> UnwrittenChains<B> {
     /// The chains at `places` have walked on to `samples`.
-    pub(crate) fn push(&mut self, places: Vec<usize>, samples: Tensor<B, 4>) {
+    pub(crate) fn push(&mut self, places: Vec<usize>, samples: Batch<B>) {
         let batch = self.batches.len();
         for (row, &place) in places.iter().enumerate() {
             self.newest.insert(place, (batch, row));
         }
-        self.batches.push(Batch { places, samples });
+        self.batches.push(Walked { places, samples });
     }
 
-    /// The newest states at the given places, row by row: those of here, and for other places those of the bank, which `upload`
-    /// brings to the device.
+    /// The newest states at the given places: those of here, and for other places those of the bank. If any of them is on the
+    /// device, they all are.
     pub(crate) fn gather(
         &self,
         bank: &PersistentBank,
         places: &[usize],
-        upload: impl FnOnce(Vec<f32>) -> Tensor<B, 4>,
-    ) -> Tensor<B, 4> {
+        device: &B::Device,
+    ) -> Batch<B> {
         let is_here = |place: &usize| self.newest.contains_key(place);
         let others: Vec<usize> = places.iter().copied().filter(|p| !is_here(p)).collect();
         if others.len() == places.len() {
-            return upload(bank.gather(places));
+            return Batch::Host(bank.gather(places));
         }
         // The bank's states first, then the batches that are needed, each once.
         let mut parts = Vec::new();
         let mut rows = others.len();
         if !others.is_empty() {
-            parts.push(upload(bank.gather(&others)));
+            parts.push(bank.gather(&others).into_tensor(device));
         }
         let mut first_rows = HashMap::new();
         let mut next_other = 0;
@@ -70,9 +69,9 @@ impl<B: Backend> UnwrittenChains<B> {
                     Some(&(batch, row)) => {
                         let first = *first_rows.entry(batch).or_insert_with(|| {
                             let samples = &self.batches[batch].samples;
-                            parts.push(samples.clone());
-                            rows += samples.dims()[0];
-                            rows - samples.dims()[0]
+                            parts.push(samples.clone().into_tensor(device));
+                            rows += samples.len();
+                            rows - samples.len()
                         });
                         first + row
                     }
@@ -88,13 +87,13 @@ impl<B: Backend> UnwrittenChains<B> {
         let count = order.len();
         let order = TensorData::new(order, [count]);
         let order = Tensor::<B, 1, Int>::from_data(order, &states.device());
-        states.select(0, order)
+        Batch::Device(states.select(0, order))
     }
 
     /// Writes all of them into the bank, or none.
     ///
     /// # Errors
-    /// [`TrainerError::Backend`] when the device has failed.
+    /// [`TrainerError::Langevin`] when the device has failed.
     pub(crate) fn write_back(self, bank: &mut PersistentBank) -> Result<(), TrainerError> {
         if self.batches.is_empty() {
             return Ok(());
@@ -104,8 +103,24 @@ impl<B: Backend> UnwrittenChains<B> {
             .into_iter()
             .map(|batch| (batch.places, batch.samples))
             .unzip();
-        let states = host(Tensor::cat(samples, 0))?;
+        let states = joined(samples)?;
         // In the order in which they walked, so that the newest state of a place is the one that remains.
         Ok(bank.write_back(&places.concat(), &states)?)
     }
+}
+
+/// All states on the host, with one wait for those that are on the device.
+fn joined<B: Backend>(batches: Vec<Batch<B>>) -> Result<States, LangevinError> {
+    let device = batches.iter().find_map(|batch| match batch {
+        Batch::Host(_) => None,
+        Batch::Device(states) => Some(states.device()),
+    });
+    let Some(device) = device else {
+        let shape = batches.first().map_or_else(|| 0.into(), Batch::shape);
+        let states = batches.into_iter().map(Batch::into_states);
+        let states = states.collect::<Result<Vec<_>, _>>()?;
+        return Ok(States::concat(shape, &states)?);
+    };
+    let tensors = batches.into_iter().map(|batch| batch.into_tensor(&device));
+    Ok(States::from_tensor(Tensor::cat(tensors.collect(), 0))?)
 }

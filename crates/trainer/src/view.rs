@@ -2,8 +2,9 @@
 
 use std::path::Path;
 
-use ebm_data::Dataset;
-use ebm_langevin::PersistentBank;
+use ebm_core::{Dataset, NoiseKey, States, Stream};
+use ebm_diagnostics::IterationMetrics;
+use ebm_langevin::{ChainRun, Chains, PersistentBank};
 
 use crate::{LearningConfig, TrainerError};
 
@@ -14,22 +15,22 @@ pub trait LearnerView {
     fn config(&self) -> &LearningConfig;
 
     /// The data.
-    fn dataset(&self) -> &Dataset;
+    fn dataset(&self) -> &dyn Dataset;
 
     /// Iterations done.
     fn iteration(&self) -> u64;
 
-    /// The short-run samples x⁻ of the last iteration, `[batch, channels, height, width]`; empty before the first.
+    /// The short-run samples x⁻ of the last iteration; none before the first.
     ///
     /// # Errors
-    /// [`TrainerError::Backend`].
-    fn samples(&self) -> Result<Vec<f32>, TrainerError>;
+    /// [`TrainerError::Langevin`].
+    fn samples(&self) -> Result<States, TrainerError>;
 
-    /// A batch of data with noise ε_data for chains that only watch, `[count, channels, height, width]`.
+    /// A batch of data with noise ε_data for chains that only watch.
     ///
     /// # Errors
     /// [`TrainerError::Data`] when there are fewer data.
-    fn watch_data(&self, count: usize) -> Result<Vec<f32>, TrainerError>;
+    fn watch_data(&self, count: usize) -> Result<States, TrainerError>;
 
     /// The persistent bank, if there is one.
     ///
@@ -37,29 +38,20 @@ pub trait LearnerView {
     /// [`TrainerError::Unread`] while there are iterations whose samples have not been written into it.
     fn bank(&self) -> Result<Option<&PersistentBank>, TrainerError>;
 
-    /// F of the given states, row by row.
-    ///
-    /// # Errors
-    /// [`TrainerError::Langevin`].
-    fn energies(&self, states: &[f32]) -> Result<Vec<f64>, TrainerError>;
+    /// The net of the moment with its engine: F of states, and chains on it.
+    fn chains(&self) -> &dyn Chains;
 
-    /// F of the given states under the average of the parameters; `None` where no average is kept.
-    ///
-    /// # Errors
-    /// [`TrainerError::Langevin`].
-    fn average_energies(&self, states: &[f32]) -> Result<Option<Vec<f64>>, TrainerError>;
+    /// Steps of the training kernel with noise for chains that only watch, of the iteration of the moment.
+    fn watch_run(&self, steps: u64) -> ChainRun {
+        let noise = NoiseKey::new(self.config().seed, Stream::Watch, self.iteration());
+        ChainRun::new(self.config().kernel(), steps).with_noise(noise)
+    }
 
-    /// Runs `steps` of the training kernel from the given states, row by row. `first_step` numbers the first step in
-    /// the noise, so that a long run can be made in pieces.
+    /// F of states under the average of the parameters; `None` where no average is kept.
     ///
     /// # Errors
     /// [`TrainerError::Langevin`].
-    fn run_chains(
-        &self,
-        states: Vec<f32>,
-        first_step: u64,
-        steps: u64,
-    ) -> Result<Vec<f32>, TrainerError>;
+    fn average_energies(&self, states: &States) -> Result<Option<Vec<f32>>, TrainerError>;
 
     /// Writes the parameters as safetensors.
     ///
@@ -79,4 +71,43 @@ pub trait LearnerView {
     /// [`TrainerError::Io`] and [`TrainerError::Net`]; [`TrainerError::Unread`] while there are iterations that nobody has checked
     /// for divergence.
     fn save_checkpoint(&self, folder: &Path) -> Result<(), TrainerError>;
+}
+
+/// Learning, step by step, whatever the net and the backend: what the [`Trainer`](crate::Trainer) asks for.
+pub trait Learning: LearnerView {
+    /// One learning iteration: Algorithm 1 of arXiv 1903.12370.
+    ///
+    /// # Errors
+    /// As [`Learner::iterate`](crate::Learner::iterate).
+    fn iterate(&mut self) -> Result<IterationMetrics, TrainerError>;
+
+    /// Whether [`Self::advance`] returns before the iteration is computed.
+    fn runs_ahead(&self) -> bool;
+
+    /// An iteration whose numbers are not read.
+    ///
+    /// # Errors
+    /// As [`Learner::advance`](crate::Learner::advance).
+    fn advance(&mut self) -> Result<(), TrainerError>;
+
+    /// Reads the numbers of the iterations that were advanced, and appends them to `metrics`.
+    ///
+    /// # Errors
+    /// As [`Learner::read`](crate::Learner::read).
+    fn read(&mut self, metrics: &mut Vec<IterationMetrics>) -> Result<(), TrainerError>;
+
+    /// Continues from a checkpoint folder. After an error the learner may hold parts of the checkpoint.
+    ///
+    /// # Errors
+    /// As [`Learner::restore`](crate::Learner::restore).
+    fn restore_from(&mut self, folder: &Path) -> Result<(), TrainerError>;
+
+    /// How many iterations have been advanced and not read.
+    fn unread(&self) -> usize;
+
+    /// Checks that the update has not made a parameter infinite or not a number.
+    ///
+    /// # Errors
+    /// [`TrainerError::Diverged`].
+    fn check_parameters(&self) -> Result<(), TrainerError>;
 }

@@ -4,7 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use ebm_experiment::diagnosis::{
-    Chains, Diagnosis, DiagnosisOptions, PlaneQuality, StartName, Subject, default_folder, page_in,
+    Diagnosis, DiagnosisOptions, LongChains, PlaneQuality, StartName, Subject, default_folder,
+    page_in,
 };
 use ebm_experiment::{ExperimentError, diagnose};
 
@@ -138,7 +139,7 @@ pub(crate) fn tell(diagnosis: &Diagnosis, out: &Path, screen: &Screen) {
     for line in diagnosis.learning.details() {
         screen.tell(&line);
     }
-    if let Chains::Judged(test) = &diagnosis.convergence {
+    if let LongChains::Judged(test) = &diagnosis.convergence {
         for change in test.changes.iter().filter(|c| c.summary == "energy") {
             screen.tell(&format!(
                 "From {}: mean U {:.2} at L, {:.2} at {}·L; change {} spreads.",

@@ -176,7 +176,7 @@ fn walk_block<R: Runtime>(
     let Request { ula, run, .. } = request;
     let chains = numbers.len();
     let spread = spread(gpu, net, chains, is_bounded(ula), request.options)?;
-    let kept = gpu.dense.get(&(net.clone(), spread.clone()), || {
+    let kept = batch.kept.dense(&spread, || {
         let places = match &spread {
             Spread::Few(layout) => net.by_units(layout),
             Spread::Many(layout) => net.by_fours(layout),

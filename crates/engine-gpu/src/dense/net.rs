@@ -1,6 +1,6 @@
 //! A stack of dense layers, laid out for the kernel.
 
-use ebm_core::{Activation, LayerDescription};
+use ebm_core::{Activation, CoreError, LayerDescription};
 
 use super::few_layout::FewLayout;
 use super::many_layout::ManyLayout;
@@ -50,7 +50,7 @@ impl DenseNet {
     /// Lays out the layers for states of `shape`.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] names what the kernel lacks, [`LangevinError::Description`] what does not fit.
+    /// [`LangevinError::NotCubed`] names what the kernel lacks, [`LangevinError::Core`] what does not fit.
     pub(crate) fn new(
         layers: &[LayerDescription],
         shape: [usize; 3],
@@ -68,7 +68,8 @@ impl DenseNet {
         // Of the activation that the next layer sees.
         let mut slope_before = None;
         for (index, layer) in layers.iter().enumerate() {
-            let problem = |problem: String| LangevinError::Description { index, problem };
+            let problem =
+                |problem: String| LangevinError::from(CoreError::Description { index, problem });
             let (inputs, outputs, weight, bias, is_by_outputs) = match layer {
                 // With a negative slope, the sign of the value before is lost.
                 LayerDescription::Activation(Activation::LeakyRelu { slope })

@@ -35,7 +35,7 @@ pub(crate) fn launch<R: Runtime>(
 ) -> Result<Launched, LangevinError> {
     let (chains, size) = (batch.chains, net.size());
     let block = even_blocks(chains, block_size(gpu, net, request.options)?);
-    let parameters = arranged(gpu, net, batch.parameters);
+    let parameters = arranged(gpu, net, batch);
     let states = gpu.room(chains * size);
     let energies = request.run.final_energies.then(|| gpu.room(chains));
     let mut norms = Norms::new(chains);
@@ -76,15 +76,15 @@ pub(super) fn even_blocks(chains: usize, most: usize) -> usize {
 pub(super) fn arranged<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
-    parameters: (&Handle, usize),
+    batch: &Batch<'_>,
 ) -> Vec<Handle> {
-    let places = gpu.layered.get(net, || {
+    let places = batch.kept.layered(|| {
         let places = net.packings.iter().map(Packing::places);
         places.map(|places| gpu.upload_numbers(&places)).collect()
     });
     let places = places.iter().zip(&net.packings);
     places
-        .map(|(places, packing)| gpu.arranged(parameters, (places, packing.len())))
+        .map(|(places, packing)| gpu.arranged(batch.parameters, (places, packing.len())))
         .collect()
 }
 

@@ -1,6 +1,6 @@
 //! A net as a chain of stages, laid out for the kernels.
 
-use ebm_core::{Activation, LayerDescription};
+use ebm_core::{Activation, CoreError, LayerDescription};
 
 use super::activation::Curve;
 use super::attention::Attention;
@@ -62,7 +62,7 @@ impl LayeredNet {
     /// Lays out the layers for states of `state_shape`.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] names what the kernels lack, [`LangevinError::Description`] what does not fit.
+    /// [`LangevinError::NotCubed`] names what the kernels lack, [`LangevinError::Core`] what does not fit.
     pub(crate) fn new(
         layers: &[LayerDescription],
         state_shape: Shape,
@@ -78,7 +78,8 @@ impl LayeredNet {
         let last = layers.len().checked_sub(1);
         let last = last.ok_or_else(|| missing("nets without layers"))?;
         for (index, layer) in layers.iter().enumerate() {
-            let problem = |problem: String| LangevinError::Description { index, problem };
+            let problem =
+                |problem: String| LangevinError::from(CoreError::Description { index, problem });
             let input = net.shapes[net.shapes.len() - 1];
             let (convolution, weights, bias) = match layer {
                 LayerDescription::Activation(activation) => {

@@ -27,8 +27,8 @@ pub(crate) fn launch_gradients<R: Runtime>(
 ) -> Result<LaunchedGradients, LangevinError> {
     let (chains, size) = (batch.chains, net.size());
     let block = even_blocks(chains, block_size(gpu, net, options)?);
-    let parameters = arranged(gpu, net, batch.parameters);
-    let places = gpu.gradients.get(net, || {
+    let parameters = arranged(gpu, net, batch);
+    let places = batch.kept.gradients(|| {
         let places = net.gradient_places().into_iter();
         places.map(|places| gpu.upload_numbers(&places)).collect()
     });

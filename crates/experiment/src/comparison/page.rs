@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
+use ebm_diagnostics::IterationMetrics;
 use ebm_figures::plot::{Figure, LineFigure, LineSeries, Reference, line_figure};
-use ebm_diagnostics::{IterationMetrics};
 use ebm_figures::{Report, Table};
 
 use super::{ComparedRun, differing_settings};

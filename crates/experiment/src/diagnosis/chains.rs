@@ -1,19 +1,17 @@
 //! Long chains of one start, in pieces: only scalars of each record and the states of a few are kept.
 
-use ebm_core::{NoiseKey, Temperature};
+use std::ops::ControlFlow;
+
+use ebm_core::{NoiseKey, StateShape, States, Temperature};
 use ebm_diagnostics::verdict::{ChainGroup, ChainSummary};
+use ebm_langevin::{ChainPlace, Chains, Ended, Piece, Record, Sampler, Ula, Watch};
 use serde::{Deserialize, Serialize};
 
 use super::{Schedule, StartName};
 use crate::ExperimentError;
-use crate::trained_net::Walked;
 
 /// Steps between two moves of the progress bar.
 const PIECE: u64 = 200;
-
-/// A net that can be walked on, whatever its backend: states, noise, number of the first step, steps.
-pub(crate) type NetChains<'a> =
-    &'a dyn Fn(Vec<f32>, NoiseKey, u64, u64) -> Result<Walked, ExperimentError>;
 
 /// Chains that left all finite states. That is an outcome: such a net has no steady state that they could reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,11 +40,11 @@ pub(crate) struct GroupRecord {
 
 /// Runs and records chains.
 pub(crate) struct Recorder<'a> {
-    pub(crate) net: NetChains<'a>,
+    pub(crate) net: &'a dyn Chains,
+    /// The kernel of learning, with its bounds if it has any: what is asked is whether its own chains have come to rest.
+    pub(crate) kernel: Ula,
     pub(crate) schedule: &'a Schedule,
     pub(crate) temperature: Temperature,
-    /// `[channels, height, width]`.
-    pub(crate) shape: [usize; 3],
     /// Told of every chain step that is done.
     pub(crate) progress: &'a mut dyn FnMut(u64),
 }
@@ -54,104 +52,115 @@ pub(crate) struct Recorder<'a> {
 impl Recorder<'_> {
     /// Runs all chains of one start to the end of the schedule, or until one is no longer finite.
     pub(crate) fn record(
-        &mut self,
+        self,
         start: StartName,
-        initial: Vec<f32>,
+        initial: States,
         noise: NoiseKey,
     ) -> Result<GroupRecord, ExperimentError> {
-        let per_chain = self.shape.iter().product::<usize>().max(1);
-        let chains = initial.len() / per_chain;
-        let Walked {
-            mut states,
-            energies,
-            ..
-        } = (self.net)(initial, noise, 0, 0)?;
-        let mut record = GroupRecord {
-            start,
-            group: ChainGroup {
-                start: start.into(),
-                chains,
-                steps: Vec::new(),
-                energies: Vec::new(),
-                state_summaries: self.summary_names(),
-            },
-            kept: Vec::new(),
-            initial_energy: energies.iter().sum::<f64>()
-                / energies.len().max(1) as f64
-                / self.temperature.get(),
-            runaway: None,
+        let chains = initial.len();
+        let energies = self.net.energies(&initial)?;
+        let sum: f64 = energies.iter().map(|f| f64::from(*f)).sum();
+        let sampler = Sampler::new(self.kernel)
+            .with_steps(self.schedule.last())
+            .with_noise(noise)
+            .without_regular_records()
+            .with_records_at(self.schedule.steps.clone())
+            .with_piece(PIECE);
+        let place = ChainPlace {
+            is_new: false,
+            ..ChainPlace::new(initial)
         };
-        let mut step = 0;
-        for &target in &self.schedule.steps {
-            let mut energies = Vec::new();
-            while step < target {
-                let piece = PIECE.min(target - step);
-                let walked = (self.net)(states, noise, step, piece)?;
-                (states, energies) = (walked.states, walked.energies);
-                step += piece;
-                (self.progress)(piece * chains as u64);
-            }
-            let is_sound = |(state, energy): (&[f32], &f64)| {
-                energy.is_finite() && state.iter().all(|value| value.is_finite())
-            };
-            let sound = states
-                .chunks(per_chain)
-                .zip(&energies)
-                .filter(|pair| is_sound(*pair))
-                .count();
-            if sound < chains {
+        let net = self.net;
+        let mut kept = Kept {
+            record: GroupRecord {
+                start,
+                group: ChainGroup {
+                    start: start.into(),
+                    chains,
+                    steps: Vec::new(),
+                    energies: Vec::new(),
+                    state_summaries: summary_names(net.shape()),
+                },
+                kept: Vec::new(),
+                initial_energy: sum / energies.len().max(1) as f64 / self.temperature.get(),
+                runaway: None,
+            },
+            recorder: self,
+        };
+        let sampled = sampler.walk(net, place, &mut kept)?;
+        let mut record = kept.record;
+        match sampled.ended {
+            Ended::Whole => {}
+            Ended::RanAway {
+                step,
+                chains: runaways,
+            } => {
                 record.runaway = Some(Runaway {
                     start: start.as_str().to_owned(),
                     step,
-                    chains: chains - sound,
+                    chains: runaways,
                     of: chains,
                 });
-                return Ok(record);
             }
-            self.add(&mut record, step, &states, &energies);
+            _ => return Err(ExperimentError::Stopped),
         }
         Ok(record)
     }
+}
 
-    fn add(&self, record: &mut GroupRecord, step: u64, states: &[f32], energies: &[f64]) {
-        let group = &mut record.group;
-        group.steps.push(step);
+/// What is kept of chains on their way.
+struct Kept<'a> {
+    record: GroupRecord,
+    recorder: Recorder<'a>,
+}
+
+impl Watch for Kept<'_> {
+    type Error = ExperimentError;
+
+    fn record(&mut self, seen: &Record<'_>) -> Result<ControlFlow<()>, ExperimentError> {
+        let temperature = self.recorder.temperature.get();
+        let group = &mut self.record.group;
+        group.steps.push(seen.step);
         group
             .energies
-            .extend(energies.iter().map(|f| f / self.temperature.get()));
-        for state in states.chunks(self.shape.iter().product::<usize>().max(1)) {
-            let summaries = if self.is_image() {
-                image_summaries(state).to_vec()
-            } else {
+            .extend(seen.energies.iter().map(|f| f64::from(*f) / temperature));
+        for state in seen.states {
+            let summaries = if seen.states.shape().is_point() {
                 vec![state.iter().fold(0.0, |r: f64, x| r.hypot(f64::from(*x)))]
+            } else {
+                image_summaries(state).to_vec()
             };
             for (summary, value) in group.state_summaries.iter_mut().zip(summaries) {
                 summary.values.push(value);
             }
         }
-        if let Some(multiple) = self.schedule.kept_multiple(step) {
-            record.kept.push((multiple, states.to_vec()));
+        if let Some(multiple) = self.recorder.schedule.kept_multiple(seen.step) {
+            self.record
+                .kept
+                .push((multiple, seen.states.values().to_vec()));
         }
+        Ok(ControlFlow::Continue(()))
     }
 
-    fn is_image(&self) -> bool {
-        self.shape[1] > 1
+    fn piece(&mut self, piece: &Piece<'_>) -> Result<ControlFlow<()>, ExperimentError> {
+        (self.recorder.progress)(piece.steps * piece.place.states.len() as u64);
+        Ok(ControlFlow::Continue(()))
     }
+}
 
-    fn summary_names(&self) -> Vec<ChainSummary> {
-        let names: &[&str] = if self.is_image() {
-            &["pixel mean", "pixel deviation", "saturation"]
-        } else {
-            &["radius"]
-        };
-        names
-            .iter()
-            .map(|name| ChainSummary {
-                name: (*name).to_owned(),
-                values: Vec::new(),
-            })
-            .collect()
-    }
+fn summary_names(shape: StateShape) -> Vec<ChainSummary> {
+    let names: &[&str] = if shape.is_point() {
+        &["radius"]
+    } else {
+        &["pixel mean", "pixel deviation", "saturation"]
+    };
+    names
+        .iter()
+        .map(|name| ChainSummary {
+            name: (*name).to_owned(),
+            values: Vec::new(),
+        })
+        .collect()
 }
 
 /// Mean and standard deviation of the pixels, and the share of them beyond [−1, 1].

@@ -15,7 +15,7 @@ mod subject;
 mod verdict;
 
 pub use chains::Runaway;
-pub(crate) use chains::{GroupRecord, NetChains, Recorder};
+pub(crate) use chains::{GroupRecord, Recorder};
 pub(crate) use page::{PAGE, Page, short};
 pub use plane::PlaneQuality;
 pub(crate) use plane::judge_plane;
@@ -24,5 +24,5 @@ pub(crate) use schedule::Schedule;
 pub use starts::StartName;
 pub(crate) use starts::{Starts, enough};
 pub use subject::Subject;
-pub use verdict::{Chains, Diagnosis, Learning};
+pub use verdict::{Diagnosis, Learning, LongChains};
 pub(crate) use verdict::{RECORD, read_diagnosis};

@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
+use ebm_diagnostics::verdict::ChainGroup;
 use ebm_figures::plot::{
     ChainEnergies, CorrelationOptions, Figure, chain_energy_figure, correlation_figure,
 };
-use ebm_diagnostics::verdict::ChainGroup;
 use ebm_figures::{Report, Table, write_png};
 
-use super::{Chains, Diagnosis, GroupRecord, PlaneQuality, RECORD, Subject};
+use super::{Diagnosis, GroupRecord, LongChains, PlaneQuality, RECORD, Subject};
 use crate::ExperimentError;
 use crate::json::write_json;
 use crate::landscape::CAPTION;
@@ -118,7 +118,7 @@ impl Page<'_> {
 
     fn tables(&self) -> Vec<Table> {
         let mut tables = Vec::new();
-        if let Chains::Judged(test) = &self.diagnosis.convergence {
+        if let LongChains::Judged(test) = &self.diagnosis.convergence {
             tables.push(table(
                 "Change of the chains from L, in spreads over the chains at L; the intervals of this and the next table hold together with 95 %",
                 ["start", "quantity", "steps", "mean at L", "mean there", "change"],

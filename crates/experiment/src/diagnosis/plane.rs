@@ -1,16 +1,16 @@
 //! What only toy densities allow: the learned density itself, and which modes samples reach.
 
 use ebm_data::Toy;
-use ebm_figures::plot::Figure;
 use ebm_diagnostics::{
     CoverageOptions, ModeCoverage, mode_coverage, points_from_flat, ring_coverage,
 };
+use ebm_figures::plot::Figure;
+use ebm_langevin::Chains;
 use serde::{Deserialize, Serialize};
 
-use super::short_run::FAMILY;
-use super::{NetChains, Starts};
+use super::Starts;
 use crate::ExperimentError;
-use crate::landscape::{GridEnergies, LearnedDensity};
+use crate::landscape::{GridEnergies, LearnedDensity, energies_of};
 
 /// The quality of a net for a toy density. Distances are taken on the plot grid.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,12 +31,10 @@ pub struct PlaneQuality {
 pub(crate) fn judge_plane(
     toy: &Toy,
     starts: &Starts<'_>,
-    net: NetChains<'_>,
+    net: &dyn Chains,
 ) -> Result<(PlaneQuality, Figure), ExperimentError> {
     let subject = starts.subject;
     let samples = starts.short_run_samples(net)?;
-    // No step is taken, so no noise is drawn.
-    let key = starts.steps_key(FAMILY);
     let learned = LearnedDensity {
         toy,
         temperature: subject.config.langevin.epsilon.learned_temperature(),
@@ -44,16 +42,16 @@ pub(crate) fn judge_plane(
     };
     let energies = |points: &[f32]| {
         Ok(GridEnergies {
-            newest: net(points.to_vec(), key, 0, 0)?.energies,
+            newest: energies_of(net, points)?,
             average: None,
         })
     };
     let landscape = learned.compare(
         &subject.config.landscape.unwrap_or_default(),
         energies,
-        &samples,
+        samples.values(),
     )?;
-    let points = points_from_flat(&samples)?;
+    let points = points_from_flat(samples.values())?;
     let quality = PlaneQuality {
         kl_divergence: landscape.record.learned.kl_divergence,
         learned_total_variation: landscape.record.learned.total_variation,

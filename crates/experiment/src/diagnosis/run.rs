@@ -2,19 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use ebm_core::NoiseKey;
+use ebm_core::States;
 use ebm_data::{DataConfig, Dataset};
 use ebm_figures::plot::Figure;
-use ebm_langevin::ChainRun;
+use ebm_langevin::Chains;
 
 use super::{
-    Chains, Diagnosis, GroupRecord, Learning, NetChains, PAGE, Page, PlaneQuality, RECORD,
-    Recorder, Schedule, StartName, Starts, Subject, judge_plane,
+    Diagnosis, GroupRecord, Learning, LongChains, PAGE, Page, PlaneQuality, RECORD, Recorder,
+    Schedule, StartName, Starts, Subject, judge_plane,
 };
 use crate::data::load_data;
 use crate::quality::{DigitQuality, or_warning};
 use crate::words::{duration, rounded};
-use crate::{Compute, EngineChoice, ExperimentError, Progress, Supervisor, TrainedNet, Work};
+use crate::{Compute, EngineChoice, ExperimentError, Progress, Supervisor, Work};
 
 /// A diagnosis that is to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,7 +109,7 @@ pub fn diagnose(
     let found = work.look(&*net, compute, &mut *progress)?;
     drop(progress);
     let learning = Learning::of(&subject.metrics);
-    let convergence = Chains::of(&found.records, &schedule)?;
+    let convergence = LongChains::of(&found.records, &schedule)?;
     let epsilon = config.langevin.epsilon;
     let diagnosis = Diagnosis {
         sentence: format!("{}; {}.", learning.sentence(), convergence.sentence()),
@@ -122,7 +122,7 @@ pub fn diagnose(
         temperature: epsilon.learned_temperature().get(),
         seed: options.seed,
         backend: compute.name().to_owned(),
-        engine: net.engine_name().to_owned(),
+        engine: net.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         learning,
         convergence,
@@ -141,7 +141,7 @@ pub fn diagnose(
         subject,
         records: &found.records,
         landscape: found.plane.as_ref().map(|(_, figure)| figure),
-        command: command(&from, net.engine_name()),
+        command: command(&from, net.name()),
     };
     page.write(out)?;
     Ok(diagnosis)
@@ -205,7 +205,7 @@ struct Chained<'a> {
     starts: &'a Starts<'a>,
     schedule: &'a Schedule,
     chains: usize,
-    initial: &'a [(StartName, Vec<f32>)],
+    initial: &'a [(StartName, States)],
 }
 
 /// What the net showed.
@@ -227,35 +227,22 @@ impl Chained<'_> {
 
     fn look(
         &self,
-        net: &dyn TrainedNet,
+        net: &dyn Chains,
         compute: &dyn Compute,
         progress: &mut dyn Progress,
     ) -> Result<Found, ExperimentError> {
         let config = &self.starts.subject.config;
-        // The kernel of learning, with its bounds if it has any: what is asked is whether its own chains have come to rest.
-        let kernel = config.kernel();
-        let walk = |states: Vec<f32>, noise: NoiseKey, first_step: u64, steps: u64| {
-            let run = ChainRun {
-                kernel: kernel.into(),
-                steps,
-                first_step,
-                noise,
-                final_energies: true,
-            };
-            net.run(states, &run)
-        };
-        let net: NetChains<'_> = &walk;
         let length = self.cost().0;
         let mut done = 0;
         let mut records = Vec::new();
         for (family, (start, states)) in self.initial.iter().enumerate() {
             progress.message(&format!("chains from {}", start.as_str()));
             let key = self.starts.steps_key(family as u64);
-            let mut recorder = Recorder {
+            let recorder = Recorder {
                 net,
+                kernel: config.kernel(),
                 schedule: self.schedule,
                 temperature: config.langevin.epsilon.learned_temperature(),
-                shape: config.data.shape(),
                 progress: &mut |chain_steps| {
                     done += chain_steps;
                     progress.advance_to(done, length);

@@ -1,9 +1,11 @@
 //! Short-run samples, what learning calls its samples, drawn anew and in numbers that suffice to judge them.
 
+use ebm_core::States;
 use ebm_data::Dataset;
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
+use ebm_langevin::{ChainRun, Chains};
 
-use super::{NetChains, StartName, Starts};
+use super::{StartName, Starts};
 use crate::Compute;
 use crate::ExperimentError;
 use crate::digits::DigitImages;
@@ -31,15 +33,14 @@ impl Starts<'_> {
         available.map_or(wanted, |available| wanted.min(available))
     }
 
-    /// The samples, row by row.
-    pub(super) fn short_run_samples(
-        &self,
-        net: NetChains<'_>,
-    ) -> Result<Vec<f32>, ExperimentError> {
+    /// The samples.
+    pub(super) fn short_run_samples(&self, net: &dyn Chains) -> Result<States, ExperimentError> {
         let start = Self::of_learning(self.subject);
         let initial = self.draw(start, FAMILY, self.sample_count())?;
-        let steps = self.subject.config.langevin.steps;
-        Ok(net(initial, self.steps_key(FAMILY), 0, steps)?.states)
+        let config = &self.subject.config;
+        let run = ChainRun::new(config.kernel(), config.langevin.steps)
+            .with_noise(self.steps_key(FAMILY));
+        Ok(net.run(&initial, &run)?.states)
     }
 
     /// The quality of short-run samples, where the data are digits and at hand. None of chains that start from the data:
@@ -49,7 +50,7 @@ impl Starts<'_> {
     /// [`ExperimentError::Diagnostics`] when there are too few samples or data.
     pub(crate) fn judge_digits(
         &self,
-        net: NetChains<'_>,
+        net: &dyn Chains,
         compute: &dyn Compute,
     ) -> Result<Option<DigitQuality>, ExperimentError> {
         let Some(data) = self.digits() else {
@@ -57,7 +58,7 @@ impl Starts<'_> {
         };
         let samples = self.short_run_samples(net)?;
         let samples = DigitImages {
-            values: &samples,
+            values: samples.values(),
             ..data
         };
         digit_quality(samples, data, DEFAULT_NEIGHBOURS, compute).map(Some)

@@ -1,9 +1,9 @@
 //! Where the chains of a diagnosis start.
 
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, States, Stream};
 use ebm_data::Dataset;
 use ebm_diagnostics::verdict::ChainStart;
-use ebm_langevin::NoiseStart;
+use ebm_langevin::{LangevinError, NoiseStart};
 use serde::{Deserialize, Serialize};
 
 use super::Subject;
@@ -71,7 +71,7 @@ impl Starts<'_> {
         NoiseKey::new(self.seed, Stream::Watch, family)
     }
 
-    /// `count` states, row by row.
+    /// `count` states.
     ///
     /// # Errors
     /// [`ExperimentError::Setting`] when bank or data have fewer or the run has none.
@@ -80,13 +80,18 @@ impl Starts<'_> {
         start: StartName,
         family: u64,
         count: usize,
-    ) -> Result<Vec<f32>, ExperimentError> {
+    ) -> Result<States, ExperimentError> {
         let key = NoiseKey::new(self.seed, Stream::WatchStart, family);
         let langevin = &self.subject.config.langevin;
         match start {
             StartName::Noise => {
                 let noise = langevin.start.noise().unwrap_or(NoiseStart::Uniform);
-                Ok(noise.draw(langevin.start_factor, key, count, self.subject.per_chain())?)
+                Ok(noise.draw(
+                    langevin.start_factor,
+                    key,
+                    count,
+                    self.subject.config.data.shape(),
+                )?)
             }
             StartName::Data => self.draw_data(key, family, count),
             StartName::Bank => {
@@ -109,13 +114,15 @@ impl Starts<'_> {
         key: NoiseKey,
         family: u64,
         count: usize,
-    ) -> Result<Vec<f32>, ExperimentError> {
+    ) -> Result<States, ExperimentError> {
         let Some(dataset) = self.dataset else {
             return Err(ExperimentError::setting("from", "data: needs the data set"));
         };
         enough("the data set", dataset.len().unwrap_or(count), count)?;
         let noise = NoiseKey::new(self.seed, Stream::WatchDataNoise, family);
-        Ok(dataset.noisy_batch(&key, &noise, count, self.subject.config.data_noise)?)
+        let config = &self.subject.config;
+        let values = dataset.noisy_batch(&key, &noise, count, config.data_noise)?;
+        Ok(States::new(config.data.shape(), values).map_err(LangevinError::from)?)
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use ebm_core::States;
 use ebm_diagnostics::{IterationMetrics, read_metrics};
 use ebm_energy_net::read_tensors;
-use ebm_langevin::PersistentBank;
+use ebm_langevin::{LangevinError, PersistentBank};
 
 use crate::ExperimentError;
 use crate::config::ExperimentConfig;
@@ -67,11 +68,6 @@ impl Subject {
             bank,
         })
     }
-
-    /// Elements of a state.
-    pub(crate) fn per_chain(&self) -> usize {
-        self.config.data.shape().iter().product()
-    }
 }
 
 fn read_all_metrics(folder: &RunFolder) -> Result<Vec<IterationMetrics>, ExperimentError> {
@@ -98,10 +94,9 @@ fn read_bank(
     if config.langevin.start != ebm_langevin::ChainStart::Persistent {
         return Ok(None);
     }
-    let per_chain = config.data.shape().iter().product();
     let states = read_tensors(path)?.pop().map(|tensor| tensor.values);
-    Ok(Some(PersistentBank::from_states(
-        states.unwrap_or_default(),
-        per_chain,
-    )?))
+    let states = States::new(config.data.shape(), states.unwrap_or_default());
+    Ok(Some(PersistentBank::new(
+        states.map_err(LangevinError::from)?,
+    )))
 }

@@ -65,14 +65,14 @@ impl Learning {
 /// The second axis.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Chains {
+pub enum LongChains {
     /// Judged by tests.
     Judged(ConvergenceTest),
     /// Some left all finite states, so there is nothing to test.
     RanAway(Vec<Runaway>),
 }
 
-impl Chains {
+impl LongChains {
     /// Judges the records of all groups.
     pub(crate) fn of(
         records: &[GroupRecord],
@@ -190,7 +190,7 @@ pub struct Diagnosis {
     /// The first axis.
     pub learning: Learning,
     /// The second axis.
-    pub convergence: Chains,
+    pub convergence: LongChains,
     /// Mean U of the data with their noise, if chains started from them.
     pub data_energy: Option<f64>,
     /// Where the chains of learning start, as far as the folder still says so.

@@ -5,7 +5,9 @@ use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
+use ebm_core::States;
 use ebm_energy_net::{NamedParameter, read_metadata, write_tensors};
+use ebm_langevin::{ChainPlace, LangevinError, SinceRecord};
 use serde::{Deserialize, Serialize};
 
 use super::{Record, Settings};
@@ -29,24 +31,13 @@ const KIND: WorkKind = WorkKind {
 #[derive(Debug)]
 pub struct EvaluationFolder(WorkFolder);
 
-/// Chains between two pieces.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct ChainState {
-    /// Steps taken.
-    pub(crate) step: u64,
-    /// States, `[chains, channels, height, width]`.
-    pub(crate) states: Vec<f32>,
-    /// What happened since the last record.
-    pub(crate) since: Sums,
-}
-
-/// Sums over the steps since the last record.
+/// Sums over the steps since the last record, as they lie beside the states.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Sums {
+struct Sums {
     /// Of r.
-    pub(crate) gradient_magnitude: f64,
+    gradient_magnitude: f64,
     /// Of the acceptance rate, where anything was proposed.
-    pub(crate) acceptance_rate: Option<f64>,
+    acceptance_rate: Option<f64>,
 }
 
 impl EvaluationFolder {
@@ -58,7 +49,7 @@ impl EvaluationFolder {
         root: &Path,
         settings: &Settings,
         weights: &Path,
-        start: &ChainState,
+        start: &ChainPlace,
     ) -> Result<Self, ExperimentError> {
         let folder = Self(WorkFolder::create(root, KIND, weights)?);
         folder.save(settings, start, None)?;
@@ -111,24 +102,27 @@ impl EvaluationFolder {
     pub(crate) fn save(
         &self,
         settings: &Settings,
-        chains: &ChainState,
-        energies: Option<&[f64]>,
+        chains: &ChainPlace,
+        energies: Option<&[f32]>,
     ) -> Result<(), ExperimentError> {
         let [channels, height, width] = settings.state_shape;
         let mut tensors = vec![NamedParameter {
             name: "states".into(),
             shape: vec![settings.chains, channels, height, width],
-            values: chains.states.clone(),
+            values: chains.states.values().to_vec(),
         }];
         if let Some(energies) = energies {
             tensors.push(NamedParameter {
                 name: "energies".into(),
                 shape: vec![energies.len()],
-                values: energies.iter().map(|f| *f as f32).collect(),
+                values: energies.to_vec(),
             });
         }
-        let sums =
-            serde_json::to_string(&chains.since).map_err(|error| self.0.damaged(STATES, error))?;
+        let sums = serde_json::to_string(&Sums {
+            gradient_magnitude: chains.since.gradient_magnitude,
+            acceptance_rate: chains.since.acceptance_rate,
+        })
+        .map_err(|error| self.0.damaged(STATES, error))?;
         let metadata = HashMap::from([
             (STEP.to_owned(), chains.step.to_string()),
             (SUMS.to_owned(), sums),
@@ -137,19 +131,25 @@ impl EvaluationFolder {
     }
 
     /// The newest states.
-    pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainState, ExperimentError> {
+    pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainPlace, ExperimentError> {
         let metadata =
             read_metadata(&self.path(STATES)).map_err(|e| self.0.unreadable(STATES, e))?;
         let step = metadata.get(STEP).and_then(|step| step.parse().ok());
         let sums = metadata.get(SUMS);
-        let sums = sums.and_then(|sums| serde_json::from_str(sums).ok());
+        let sums = sums.and_then(|sums| serde_json::from_str::<Sums>(sums).ok());
         let values = settings.chains * settings.state_shape.iter().product::<usize>();
         let states = self.0.read_states(STATES, values)?;
         match (step, sums) {
-            (Some(step), Some(since)) if step <= settings.steps => Ok(ChainState {
+            (Some(step), Some(sums)) if step <= settings.steps => Ok(ChainPlace {
                 step,
-                states,
-                since,
+                states: States::new(settings.state_shape, states).map_err(LangevinError::from)?,
+                since: SinceRecord {
+                    steps: step - settings.last_record(step),
+                    gradient_magnitude: sums.gradient_magnitude,
+                    acceptance_rate: sums.acceptance_rate,
+                },
+                // Whether there is a record of the start is for the records to say.
+                is_new: false,
             }),
             _ => Err(self.0.foreign(STATES)),
         }

@@ -1,7 +1,7 @@
 //! Long chains under a net that is no longer learned: do they stay near the data, and at which energies?
 //!
 //! [`Settings`] says what is run, [`EvaluationFolder`] keeps weights, newest states and records so that it can be continued,
-//! [`Walk`] runs the chains from record to record with memory that does not grow with the steps, and [`page`] shows them.
+//! [`Evaluation`] runs the chains from record to record with memory that does not grow with the steps, and [`page`] shows them.
 
 mod folder;
 mod options;
@@ -14,7 +14,6 @@ mod step_size;
 mod walk;
 
 pub use folder::EvaluationFolder;
-pub(crate) use folder::{ChainState, Sums};
 pub use options::EvaluationOptions;
 pub(crate) use page::Page;
 pub use record::Record;
@@ -25,4 +24,3 @@ pub(crate) use start::Starts;
 pub use start::{EvaluationStart, StartOptions};
 pub(crate) use step_size::find_step_size;
 pub use walk::Ended;
-pub(crate) use walk::Walk;

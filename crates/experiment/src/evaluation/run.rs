@@ -4,12 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ebm_core::{NoiseKey, Stream};
-use ebm_langevin::ChainRun;
+use ebm_langevin::ChainPlace;
 
+use super::walk::walk;
 use super::{
-    ChainState, Ended, EvaluationFolder, EvaluationOptions, Page, Record, Settings, Starts, Sums,
-    Walk, find_step_size,
+    Ended, EvaluationFolder, EvaluationOptions, Page, Record, Settings, Starts, find_step_size,
 };
 use crate::{Compute, EngineChoice, ExperimentError, Supervisor, Trained, Work};
 
@@ -56,7 +55,7 @@ impl Evaluation {
         compute.name().clone_into(&mut settings.backend);
         // Net, weights and engine are known to go together before anything is written.
         let net = settings.net_on(compute, &trained.weights, engine, &Arc::default())?;
-        net.engine_name().clone_into(&mut settings.engine);
+        net.name().clone_into(&mut settings.engine);
         if let Some(target) = options.target_acceptance {
             let settle = trained.langevin.steps;
             let (epsilon, rate) = find_step_size(&*net, &settings, &states, target, settle)?;
@@ -67,13 +66,9 @@ impl Evaluation {
                 100.0 * rate,
             ));
         }
-        let chains = ChainState {
-            step: 0,
-            states,
-            since: Sums::default(),
-        };
-        let folder = EvaluationFolder::create(out, &settings, &trained.weights, &chains)?;
-        walk(&folder, settings, chains, (compute, engine), supervisor)
+        let place = ChainPlace::new(states);
+        let folder = EvaluationFolder::create(out, &settings, &trained.weights, &place)?;
+        to_end(&folder, settings, place, (compute, engine), supervisor)
     }
 
     /// Goes on with an evaluation that was [opened](EvaluationFolder::open), to `steps` in all where that is given.
@@ -88,7 +83,7 @@ impl Evaluation {
         (compute, engine): (&dyn Compute, EngineChoice),
         supervisor: &dyn Supervisor,
     ) -> Result<Self, ExperimentError> {
-        let chains = folder.read_chains(&settings)?;
+        let place = folder.read_chains(&settings)?;
         if let Some(steps) = steps {
             if steps < settings.steps {
                 let problem = format!(
@@ -99,42 +94,28 @@ impl Evaluation {
             }
             settings.steps = steps;
         }
-        walk(folder, settings, chains, (compute, engine), supervisor)
+        to_end(folder, settings, place, (compute, engine), supervisor)
     }
 }
 
-/// From `chains` to the end, with pictures and page.
-fn walk(
+/// From `place` to the end, with pictures and page.
+fn to_end(
     folder: &EvaluationFolder,
     mut settings: Settings,
-    chains: ChainState,
+    mut place: ChainPlace,
     (compute, engine): (&dyn Compute, EngineChoice),
     supervisor: &dyn Supervisor,
 ) -> Result<Evaluation, ExperimentError> {
-    let records = folder.read_records(&settings, chains.step)?;
+    let records = folder.read_records(&settings, place.step)?;
+    place.is_new = records.is_empty();
     let stop: Arc<AtomicBool> = supervisor.stop_flag();
     let net = settings.net_on(compute, &folder.weights(), engine, &stop)?;
     // A later part of an evaluation may run elsewhere and farther.
     compute.name().clone_into(&mut settings.backend);
-    net.engine_name().clone_into(&mut settings.engine);
+    net.name().clone_into(&mut settings.engine);
     folder.write_settings(&settings)?;
-    let kernel = settings.kernel()?;
-    let mut progress = supervisor.begin(Work::Evaluation, chains.step, settings.steps);
-    let walk = Walk {
-        settings: &settings,
-        folder,
-        steps: &|states, first_step, steps| {
-            let run = ChainRun {
-                kernel,
-                steps,
-                first_step,
-                noise: NoiseKey::new(settings.seed, Stream::Watch, 0),
-                final_energies: true,
-            };
-            net.run(states, &run)
-        },
-    };
-    let (ended, records) = walk.run(chains, records, &mut *progress)?;
+    let mut progress = supervisor.begin(Work::Evaluation, place.step, settings.steps);
+    let (ended, records) = walk(&settings, folder, &*net, place, records, &mut *progress)?;
     drop(progress);
     let page = Page {
         settings: &settings,

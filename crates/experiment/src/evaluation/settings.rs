@@ -5,15 +5,18 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ebm_core::{StepSize, Temperature};
+use ebm_core::{NoiseKey, StepSize, Stream, Temperature};
 use ebm_energy_net::NetConfig;
-use ebm_langevin::{Kernel, Mala, Ula};
+use ebm_langevin::{AnyKernel, Chains, Mala, Sampler, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
-use crate::trained_net::MOST_NUMBERS;
-use crate::{Compute, EngineChoice, TrainedNet};
+use crate::compute::MOST_NUMBERS;
+use crate::{Compute, EngineChoice};
+
+/// Steps that a stop may cost.
+const PIECE: u64 = 100;
 
 /// The kernel of the chains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,7 +108,7 @@ impl Settings {
         weights: &Path,
         engine: EngineChoice,
         stop: &Arc<AtomicBool>,
-    ) -> Result<Box<dyn TrainedNet>, ExperimentError> {
+    ) -> Result<Box<dyn Chains>, ExperimentError> {
         compute.trained_net(&self.net, self.state_shape, weights, engine, stop)
     }
 
@@ -113,7 +116,7 @@ impl Settings {
     ///
     /// # Errors
     /// [`ExperimentError::Setting`] for an ε that is no step size, and as [`Self::temperature`].
-    pub fn kernel(&self) -> Result<Kernel, ExperimentError> {
+    pub fn kernel(&self) -> Result<AnyKernel, ExperimentError> {
         let epsilon = step_size(self.epsilon)?;
         let temperature = self.temperature()?;
         Ok(match self.kernel {
@@ -127,12 +130,14 @@ impl Settings {
         })
     }
 
-    /// The first record after `step`: at a multiple of the interval, at a milestone or at the end. None after the end.
-    pub(crate) fn next_record(&self, step: u64) -> Option<u64> {
-        let every = self.record_every.max(1);
-        let regular = (step / every + 1).saturating_mul(every);
-        let milestone = self.milestones().into_iter().find(|at| *at > step)?;
-        Some(regular.min(milestone))
+    /// What runs the chains: a record at each multiple of the interval, at each milestone and at the end.
+    pub(super) fn sampler(&self) -> Result<Sampler, ExperimentError> {
+        Ok(Sampler::new(self.kernel()?)
+            .with_steps(self.steps)
+            .with_noise(NoiseKey::new(self.seed, Stream::Watch, 0))
+            .with_record_every(self.record_every)
+            .with_records_at(self.milestones())
+            .with_piece(PIECE))
     }
 
     /// The last record up to `step`; 0 is the start.
@@ -222,7 +227,8 @@ mod tests {
     }
 
     fn records(settings: &Settings) -> Vec<u64> {
-        std::iter::successors(settings.next_record(0), |step| settings.next_record(*step)).collect()
+        let sampler = settings.sampler().unwrap();
+        std::iter::successors(sampler.next_record(0), |step| sampler.next_record(*step)).collect()
     }
 
     #[test]

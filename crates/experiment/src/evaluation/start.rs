@@ -2,18 +2,18 @@
 
 use std::path::{Path, PathBuf};
 
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, States, Stream};
 use ebm_energy_net::read_tensors;
-use ebm_langevin::{ChainStart, NoiseStart};
+use ebm_langevin::{ChainStart, LangevinError, NoiseStart};
 use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
+use crate::compute::MOST_NUMBERS;
 use crate::config::{ExperimentConfig, Source};
 use crate::data::load_data;
 use crate::diagnosis::enough;
 use crate::run_folder::RunFolder;
 use crate::trained::{NewestWeights, Trained};
-use crate::trained_net::MOST_NUMBERS;
 
 /// Where chains start, and how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -84,7 +84,7 @@ impl Starts<'_> {
     ///
     /// # Errors
     /// [`ExperimentError::Setting`] when there are too few, and those of the files they are in.
-    pub(crate) fn draw(&self) -> Result<(String, Vec<f32>), ExperimentError> {
+    pub(crate) fn draw(&self) -> Result<(String, States), ExperimentError> {
         let count = self.options.chains;
         let per_chain = self.per_chain();
         if count.saturating_mul(per_chain) > MOST_NUMBERS {
@@ -97,7 +97,8 @@ impl Starts<'_> {
             return Ok((what.clone(), self.choose(&self.read_states(file)?, &what)?));
         }
         let factor = self.trained.langevin.start_factor;
-        let noise = |noise: NoiseStart| noise.draw(factor, self.key(), count, per_chain);
+        let noise =
+            |noise: NoiseStart| noise.draw(factor, self.key(), count, self.trained.state_shape);
         Ok(match self.start()? {
             EvaluationStart::Uniform => ("uniform noise".into(), noise(NoiseStart::Uniform)?),
             EvaluationStart::Gaussian => ("Gaussian noise".into(), noise(NoiseStart::Gaussian)?),
@@ -136,7 +137,7 @@ impl Starts<'_> {
         })
     }
 
-    fn draw_data(&self) -> Result<(String, Vec<f32>), ExperimentError> {
+    fn draw_data(&self) -> Result<(String, States), ExperimentError> {
         let (data, noise) = match (&self.options.data_of, &self.trained.data) {
             (Some(source), _) => {
                 let config = ExperimentConfig::load(source, &[])?.0;
@@ -158,7 +159,7 @@ impl Starts<'_> {
         let count = self.options.chains;
         enough("the data set", dataset.len().unwrap_or(count), count)?;
         let key = NoiseKey::new(self.seed, Stream::WatchDataNoise, 0);
-        let states = dataset.noisy_batch(&self.key(), &key, count, noise)?;
+        let states = self.states(dataset.noisy_batch(&self.key(), &key, count, noise)?)?;
         let what = if noise > 0.0 {
             format!("data with noise {noise}")
         } else {
@@ -179,7 +180,7 @@ impl Starts<'_> {
     }
 
     /// The tensor "states" of a safetensors file, or its only one.
-    fn read_states(&self, file: &Path) -> Result<Vec<f32>, ExperimentError> {
+    fn read_states(&self, file: &Path) -> Result<States, ExperimentError> {
         let mut tensors = read_tensors(file)?;
         let place = tensors
             .iter()
@@ -203,22 +204,21 @@ impl Starts<'_> {
                 tensor.shape
             )));
         }
-        Ok(tensor.values)
+        self.states(tensor.values)
     }
 
     /// As many different states as there are chains; all of them in their order where there are just as many.
-    fn choose(&self, states: &[f32], what: &str) -> Result<Vec<f32>, ExperimentError> {
-        let (count, per_chain) = (self.options.chains, self.per_chain());
-        let available = states.len() / per_chain;
-        enough(what, available, count)?;
-        if available == count {
-            return Ok(states.to_vec());
+    fn choose(&self, states: &States, what: &str) -> Result<States, ExperimentError> {
+        let count = self.options.chains;
+        enough(what, states.len(), count)?;
+        if states.len() == count {
+            return Ok(states.clone());
         }
-        let rows = self.key().choose(count, available).into_iter();
-        Ok(rows
-            .flat_map(|row| &states[row * per_chain..(row + 1) * per_chain])
-            .copied()
-            .collect())
+        Ok(states.gather(&self.key().choose(count, states.len())))
+    }
+
+    fn states(&self, values: Vec<f32>) -> Result<States, ExperimentError> {
+        Ok(States::new(self.trained.state_shape, values).map_err(LangevinError::from)?)
     }
 
     fn key(&self) -> NoiseKey {

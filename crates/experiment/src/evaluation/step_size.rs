@@ -1,11 +1,10 @@
 //! ε by the acceptance rate that is wanted.
 
-use ebm_core::{NoiseKey, StepSize, Stream};
-use ebm_langevin::{ChainRun, StepSizeSearch, Ula};
+use ebm_core::{NoiseKey, States, StepSize, Stream};
+use ebm_langevin::{ChainRun, Chains, StepSizeSearch, Ula};
 
 use super::{Settings, step_size};
 use crate::ExperimentError;
-use crate::TrainedNet;
 
 /// The ε at which MALA accepts a share `target` of its proposals, and the share in a last pilot run. Before the search the
 /// chains take `settle` steps from `states`: states that still fall in energy are accepted at another rate.
@@ -13,9 +12,9 @@ use crate::TrainedNet;
 /// # Errors
 /// [`ExperimentError::Setting`] when there is none.
 pub(crate) fn find_step_size(
-    net: &dyn TrainedNet,
+    net: &dyn Chains,
     settings: &Settings,
-    states: &[f32],
+    states: &States,
     target: f64,
     settle: u64,
 ) -> Result<(StepSize, f64), ExperimentError> {
@@ -23,19 +22,15 @@ pub(crate) fn find_step_size(
     // The drift ε²/2T of a low temperature must not be longer than that of learning.
     let shorter = settings.temperature_factor.min(1.0).sqrt();
     let kernel = Ula::new(step_size(settings.training_epsilon * shorter)?, temperature);
-    let run = ChainRun {
-        kernel: settings.stabilisers.bounded(kernel).into(),
-        steps: settle,
-        first_step: 0,
-        noise: NoiseKey::new(settings.seed, Stream::Watch, 1),
-        final_energies: false,
-    };
-    let settled = net.run(states.to_vec(), &run)?.states;
+    let kernel = settings.stabilisers.bounded(kernel);
+    let run =
+        ChainRun::new(kernel, settle).with_noise(NoiseKey::new(settings.seed, Stream::Watch, 1));
+    let settled = net.run(states, &run)?.states;
     let search = StepSizeSearch {
         target,
         ..StepSizeSearch::new(NoiseKey::new(settings.seed, Stream::Watch, 2))
     };
-    let found = net.find_step_size(settled, temperature, &search);
+    let found = ebm_langevin::find_step_size(net, &settled, temperature, &search);
     let found = found.map_err(|error| {
         ExperimentError::setting(
             "target_acceptance",

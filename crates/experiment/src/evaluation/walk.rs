@@ -1,31 +1,25 @@
 //! Chains from record to record.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use ebm_figures::{write_png};
+use ebm_figures::write_png;
+use ebm_langevin::{ChainPlace, Chains, Piece, Watch};
 
-use super::folder::{RecordFile, Sums};
-use super::{ChainState, EvaluationFolder, Record, Settings};
-use crate::ExperimentError;
-use crate::Progress;
+use super::folder::RecordFile;
+use super::{EvaluationFolder, Record, Settings};
 use crate::pictures::grid;
-use crate::trained_net::Walked;
+use crate::{ExperimentError, Progress};
 
 /// Time between two savings of the states.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
-
-/// Steps that Ctrl-C may cost. Pieces end at multiples of it, so that sums over them do not depend on where a walk was cut.
-const PIECE: u64 = 100;
-
-/// Runs the kernel: states, number of the first step, steps.
-pub(crate) type Steps<'a> = &'a dyn Fn(Vec<f32>, u64, u64) -> Result<Walked, ExperimentError>;
 
 /// How the walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ended {
     /// After all its steps.
     Whole,
-    /// By Ctrl-C, after this step; the states are saved.
+    /// It was stopped after this step; the states are saved.
     Stopped {
         /// Steps that are saved.
         step: u64,
@@ -37,126 +31,102 @@ pub enum Ended {
     },
 }
 
-/// An evaluation on its way.
-pub(crate) struct Walk<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) folder: &'a EvaluationFolder,
-    pub(crate) steps: Steps<'a>,
+/// Goes on from `place` to the end. Returns all records, with those of earlier parts.
+pub(super) fn walk(
+    settings: &Settings,
+    folder: &EvaluationFolder,
+    chains: &dyn Chains,
+    place: ChainPlace,
+    records: Vec<Record>,
+    progress: &mut dyn Progress,
+) -> Result<(Ended, Vec<Record>), ExperimentError> {
+    let sampler = settings.sampler()?;
+    let mut keeper = Keeper {
+        settings,
+        temperature: settings.temperature()?.get(),
+        folder,
+        file: folder.append_records()?,
+        records,
+        saved: Instant::now(),
+        progress,
+    };
+    let sampled = sampler.walk(chains, place, &mut keeper)?;
+    let ended = match sampled.ended {
+        ebm_langevin::Ended::Whole => Ended::Whole,
+        ebm_langevin::Ended::RanAway { step, .. } => {
+            // Where even the start is not finite there is nothing to save.
+            if step > 0 {
+                keeper.save(&sampled.place, None)?;
+            }
+            Ended::RanAway { step }
+        }
+        _ => {
+            keeper.save(&sampled.place, None)?;
+            Ended::Stopped {
+                step: sampled.place.step,
+            }
+        }
+    };
+    Ok((ended, keeper.records))
 }
 
-impl Walk<'_> {
-    /// Goes on from `chains` to the end. Returns all records, with those of earlier parts.
-    pub(crate) fn run(
-        &self,
-        mut chains: ChainState,
-        mut records: Vec<Record>,
-        progress: &mut dyn Progress,
-    ) -> Result<(Ended, Vec<Record>), ExperimentError> {
-        let mut file = self.folder.append_records()?;
-        let mut saved = Instant::now();
-        if records.is_empty() {
-            let piece = (self.steps)(chains.states, 0, 0)?;
-            chains.states = piece.states;
-            match self.record(&chains, &piece.energies)? {
-                Some(record) => {
-                    progress.message(&record.in_a_word());
-                    self.keep(&chains, record, &mut file, &mut records)?;
-                }
-                None => return Ok((Ended::RanAway { step: 0 }, records)),
-            }
-        }
-        while let Some(next) = self.settings.next_record(chains.step) {
-            let piece_end = (chains.step / PIECE + 1).saturating_mul(PIECE).min(next);
-            let taken = piece_end - chains.step;
-            let before = chains.states.clone();
-            let piece = match (self.steps)(chains.states, chains.step, taken) {
-                Err(ExperimentError::Stopped) => {
-                    chains.states = before;
-                    file.sync()?;
-                    self.folder.save(self.settings, &chains, None)?;
-                    let step = chains.step;
-                    return Ok((Ended::Stopped { step }, records));
-                }
-                piece => piece?,
-            };
-            let mut since = chains.since;
-            since.gradient_magnitude += piece.gradient_magnitude * taken as f64;
-            if let Some(rate) = piece.acceptance_rate {
-                *since.acceptance_rate.get_or_insert(0.0) += rate * taken as f64;
-            }
-            let walked = ChainState {
-                step: piece_end,
-                states: piece.states,
-                since,
-            };
-            progress.advance_to(piece_end, self.settings.steps);
-            if piece_end == next {
-                let Some(record) = self.record(&walked, &piece.energies)? else {
-                    // The last finite states are worth a look.
-                    chains.states = before;
-                    file.sync()?;
-                    self.folder.save(self.settings, &chains, None)?;
-                    return Ok((Ended::RanAway { step: next }, records));
-                };
-                chains = walked;
-                progress.message(&record.in_a_word());
-                self.keep(&chains, record, &mut file, &mut records)?;
-                chains.since = Sums::default();
-            } else {
-                chains = walked;
-            }
-            if saved.elapsed() > SAVE_EVERY || chains.step == self.settings.steps {
-                file.sync()?;
-                let energies = (piece_end == next).then_some(&piece.energies[..]);
-                self.folder.save(self.settings, &chains, energies)?;
-                saved = Instant::now();
-            }
-        }
-        Ok((Ended::Whole, records))
-    }
+/// Writes records, pictures and states on the way.
+struct Keeper<'a> {
+    settings: &'a Settings,
+    /// T.
+    temperature: f64,
+    folder: &'a EvaluationFolder,
+    file: RecordFile,
+    records: Vec<Record>,
+    saved: Instant,
+    progress: &'a mut dyn Progress,
+}
 
-    /// The record of chains with these F; none where a number is not finite.
+impl Watch for Keeper<'_> {
+    type Error = ExperimentError;
+
     fn record(
-        &self,
-        chains: &ChainState,
-        energies: &[f64],
-    ) -> Result<Option<Record>, ExperimentError> {
-        let temperature = self.settings.temperature()?.get();
-        let energies: Vec<f64> = energies.iter().map(|f| f / temperature).collect();
-        let mut record = Record::of(chains.step, &energies, &chains.states);
-        if let Some(record) = &mut record
-            && chains.step > 0
-        {
-            let steps = (chains.step - self.settings.last_record(chains.step - 1)) as f64;
-            record.gradient_magnitude = Some(chains.since.gradient_magnitude / steps);
-            record.acceptance_rate = chains.since.acceptance_rate.map(|sum| sum / steps);
-        }
-        Ok(record)
-    }
-
-    fn keep(
-        &self,
-        chains: &ChainState,
-        record: Record,
-        file: &mut RecordFile,
-        records: &mut Vec<Record>,
-    ) -> Result<(), ExperimentError> {
-        if self.settings.milestones().contains(&chains.step) {
-            self.picture(chains)?;
-        }
-        file.add(&record)?;
-        records.push(record);
-        Ok(())
-    }
-
-    /// Points of the plane have no picture.
-    fn picture(&self, chains: &ChainState) -> Result<(), ExperimentError> {
+        &mut self,
+        seen: &ebm_langevin::Record<'_>,
+    ) -> Result<ControlFlow<()>, ExperimentError> {
+        let energies: Vec<f64> = seen
+            .energies
+            .iter()
+            .map(|f| f64::from(*f) / self.temperature)
+            .collect();
+        let Some(mut record) = Record::of(seen.step, &energies, seen.states.values()) else {
+            return Err(ExperimentError::RunawayChains);
+        };
+        record.gradient_magnitude = seen.gradient_magnitude;
+        record.acceptance_rate = seen.acceptance_rate;
+        self.progress.message(&record.in_a_word());
         let shape = self.settings.state_shape;
-        if shape[1] > 1 {
-            let path = self.folder.path(&picture_name(chains.step));
-            write_png(&grid(&chains.states, shape)?, path)?;
+        // Points of the plane have no picture.
+        if self.settings.milestones().contains(&seen.step) && shape[1] > 1 {
+            let path = self.folder.path(&picture_name(seen.step));
+            write_png(&grid(seen.states.values(), shape)?, path)?;
         }
-        Ok(())
+        self.file.add(&record)?;
+        self.records.push(record);
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn piece(&mut self, piece: &Piece<'_>) -> Result<ControlFlow<()>, ExperimentError> {
+        self.progress
+            .advance_to(piece.place.step, self.settings.steps);
+        if self.saved.elapsed() > SAVE_EVERY || piece.place.step == self.settings.steps {
+            self.save(piece.place, piece.energies)?;
+            self.saved = Instant::now();
+        }
+        Ok(ControlFlow::Continue(()))
+    }
+}
+
+impl Keeper<'_> {
+    /// Records first: states that follow them are of no use without.
+    fn save(&self, place: &ChainPlace, energies: Option<&[f32]>) -> Result<(), ExperimentError> {
+        self.file.sync()?;
+        self.folder.save(self.settings, place, energies)
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use ebm_data::Dataset;
 use ebm_diagnostics::RunSummary;
 use ebm_trainer::{
-    Checkpoints, Event, Learn, LearnerView, Observer, ObserverError, Outcome, Trainer,
+    Checkpoints, Event, LearnerView, Learning, Observer, ObserverError, Outcome, Trainer,
     TrainerError, latest_checkpoint,
 };
 
@@ -174,10 +174,11 @@ impl LearningRun {
             resumed_by,
         } = self;
         let stop = supervisor.stop_flag();
+        let dataset = Arc::new(dataset);
         let metadata = weight_metadata(&config, dataset.shape());
         let mut learner = compute.learner(LearnerRequest {
             config: &config,
-            dataset,
+            dataset: Arc::clone(&dataset),
             engine,
             metadata,
             stop: &stop,
@@ -209,12 +210,13 @@ impl LearningRun {
                 folder
             }
         };
-        let info = RunInfo::new(&name, config.seed, compute.name(), learner.engine_name());
+        let info = RunInfo::new(&name, config.seed, compute.name(), learner.chains().name());
         folder.write_config(&config)?;
         folder.write_info(&info)?;
         let resumed_by = resumed_by.unwrap_or_else(|| folder.root().to_owned());
-        let learning = Learning {
+        let learning = Prepared {
             config: &config,
+            dataset: &dataset,
             info: &info,
             folder: &folder,
             resumed_by: &resumed_by,
@@ -255,8 +257,9 @@ pub(crate) fn unfit(error: TrainerError, checkpoint: &Path) -> ExperimentError {
 }
 
 /// A run whose folder is there.
-struct Learning<'a> {
+struct Prepared<'a> {
     config: &'a ExperimentConfig,
+    dataset: &'a Dataset,
     info: &'a RunInfo,
     folder: &'a RunFolder,
     resumed_by: &'a Path,
@@ -264,10 +267,10 @@ struct Learning<'a> {
     supervisor: &'a dyn Supervisor,
 }
 
-impl Learning<'_> {
+impl Prepared<'_> {
     fn run(
         &self,
-        learner: &mut dyn Learn,
+        learner: &mut dyn Learning,
         stop: Arc<AtomicBool>,
         observers: &mut [&mut dyn Observer],
     ) -> Result<LearnedRun, ExperimentError> {
@@ -283,7 +286,8 @@ impl Learning<'_> {
         let mut pictures = Pictures::new(folder, config.output.images_every);
         let mut landscape = config
             .landscape
-            .map(|plots| LandscapePlots::new(folder, plots));
+            .zip(self.dataset.toy())
+            .map(|(plots, toy)| LandscapePlots::new(folder, plots, toy.clone()));
         let mut long_runs = config
             .long_run
             .map(|runs| LongRuns::new(folder, runs, supervisor));
@@ -381,11 +385,18 @@ impl Learning<'_> {
         landscape: Option<&LandscapePlots>,
     ) -> Result<Option<RunSummary>, ExperimentError> {
         let is_finished = matches!(ending, Ending::Finished);
-        let shown = Shown::draw(self.config, learner, is_finished, self.compute)?;
+        let shown = Shown::draw(
+            self.config,
+            self.dataset,
+            learner,
+            is_finished,
+            self.compute,
+        )?;
         let maker = ReportMaker {
             folder: self.folder,
             info: self.info,
             config: self.config,
+            dataset: self.dataset,
             landscape,
             shown: &shown,
             supervisor: self.supervisor,
@@ -408,7 +419,7 @@ impl Learning<'_> {
 
 /// Keeps plots and report fresh while learning goes on, at most every half minute.
 struct PlotRefresh<'a> {
-    learning: &'a Learning<'a>,
+    learning: &'a Prepared<'a>,
     last: Instant,
 }
 

@@ -4,7 +4,7 @@ use ebm_core::{NoiseKey, Stream};
 use ebm_data::Dataset;
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
 use ebm_langevin::LangevinError;
-use ebm_trainer::{LearnerView, TrainerError};
+use ebm_trainer::LearnerView;
 
 use crate::config::ExperimentConfig;
 use crate::digits::DigitImages;
@@ -30,6 +30,7 @@ impl Shown {
     /// [`ExperimentError::Stopped`] at the end of learning: the report of a run that has ended would lack them for ever.
     pub(crate) fn draw(
         config: &ExperimentConfig,
+        dataset: &Dataset,
         learner: &dyn LearnerView,
         is_finished: bool,
         compute: &dyn Compute,
@@ -41,17 +42,20 @@ impl Shown {
         let chains = &config.langevin;
         if let Some(noise) = chains.start.noise() {
             let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
-            let per_chain = learner.dataset().shape().iter().product();
             // The picture shows the first 64, which are the same whatever the number.
-            let judged = match learner.dataset().len() {
+            let judged = match dataset.len() {
                 Some(data) if is_judged => samples_to_judge(data),
                 _ => 0,
             };
-            let start = noise.draw(chains.start_factor, key, judged.max(64), per_chain)?;
-            match learner.run_chains(start, 0, chains.steps) {
-                Ok(states) => {
+            let start = noise.draw(chains.start_factor, key, judged.max(64), dataset.shape())?;
+            match learner
+                .chains()
+                .run(&start, &learner.watch_run(chains.steps))
+            {
+                Ok(outcome) => {
+                    let states = outcome.states.into_values();
                     let quality = if is_judged {
-                        quality(learner, &states, compute)?
+                        quality(dataset, &states, compute)?
                     } else {
                         None
                     };
@@ -61,16 +65,16 @@ impl Shown {
                         quality,
                     });
                 }
-                Err(TrainerError::Langevin(LangevinError::Cancelled)) if is_finished => {
+                Err(LangevinError::Cancelled) if is_finished => {
                     return Err(ExperimentError::Stopped);
                 }
                 // One that goes on gets another report.
-                Err(TrainerError::Langevin(LangevinError::Cancelled)) => {}
+                Err(LangevinError::Cancelled) => {}
                 Err(error) => tracing::warn!("no fresh samples: {error}"),
             }
         }
         Ok(Self {
-            states: learner.samples()?,
+            states: learner.samples()?.into_values(),
             are_fresh: false,
             quality: None,
         })
@@ -78,11 +82,11 @@ impl Shown {
 }
 
 fn quality(
-    learner: &dyn LearnerView,
+    dataset: &Dataset,
     samples: &[f32],
     compute: &dyn Compute,
 ) -> Result<Option<DigitQuality>, ExperimentError> {
-    let Dataset::Images { images, .. } = learner.dataset() else {
+    let Dataset::Images { images, .. } = dataset else {
         return Ok(None);
     };
     let data = DigitImages::from(images);

@@ -1,7 +1,10 @@
 //! How far basins agree with each other and with the digits read in their minima.
 
-use ebm_diagnostics::{DiagnosticsError, FeatureMatrix, KMeansOptions, adjusted_rand_index, k_means, normalised_mutual_information, purity};
-use ebm_figures::{Table};
+use ebm_diagnostics::{
+    DiagnosticsError, FeatureMatrix, KMeansOptions, adjusted_rand_index, k_means,
+    normalised_mutual_information, purity,
+};
+use ebm_figures::Table;
 use ebm_landscape::Minimum;
 use serde::Serialize;
 
@@ -106,7 +109,7 @@ impl DigitAgreement {
             return Ok(None);
         };
         let basins = Agreement::of(groups, &labels)?;
-        let pixels: Vec<f32> = Minimum::rows(minima);
+        let pixels = Minimum::states(state.settings.state_shape, minima)?.into_values();
         let options = KMeansOptions {
             seed: state.settings.seed,
             ..KMeansOptions::default()

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use ebm_core::States;
 use ebm_landscape::{Attempt, BarrierSearch, Diffusion, Surface};
 
 use super::Settings;
@@ -34,9 +35,9 @@ impl<'a> Cost<'a> {
     /// # Errors
     /// The engine's.
     pub(crate) fn measure(
-        surface: &dyn Surface,
+        surface: &Surface<'_>,
         settings: &'a Settings,
-        states: &[f32],
+        states: &States,
     ) -> Result<Self, ExperimentError> {
         let count = settings.all_chains();
         let diffusion = Diffusion {

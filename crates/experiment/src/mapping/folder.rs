@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use ebm_core::States;
 use ebm_energy_net::{NamedParameter, read_metadata, write_tensors};
 use ebm_landscape::Minimum;
+use ebm_langevin::{ChainPlace, LangevinError};
 
 use super::state::Found;
 use super::{Settings, State};
@@ -28,15 +30,6 @@ const KIND: WorkKind = WorkKind {
 #[derive(Debug)]
 pub struct MapFolder(WorkFolder);
 
-/// The chains of the gathering after some steps.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct GatheredChains {
-    /// Steps taken.
-    pub(crate) step: u64,
-    /// States, row by row.
-    pub(crate) states: Vec<f32>,
-}
-
 impl MapFolder {
     /// A new folder with the settings, a copy of the weights and the initial states.
     ///
@@ -46,14 +39,10 @@ impl MapFolder {
         root: &Path,
         state: &State,
         weights: &Path,
-        initial: Vec<f32>,
+        initial: States,
     ) -> Result<Self, ExperimentError> {
         let folder = Self(WorkFolder::create(root, KIND, weights)?);
-        let chains = GatheredChains {
-            step: 0,
-            states: initial,
-        };
-        folder.write_chains(&state.settings, &chains)?;
+        folder.write_chains(&state.settings, &ChainPlace::new(initial))?;
         // Last: a folder with a state has all that is needed to go on.
         folder.write_state(state)?;
         Ok(folder)
@@ -109,27 +98,31 @@ impl MapFolder {
     pub(crate) fn write_chains(
         &self,
         settings: &Settings,
-        chains: &GatheredChains,
+        chains: &ChainPlace,
     ) -> Result<(), ExperimentError> {
         let metadata = HashMap::from([(STEP.to_owned(), chains.step.to_string())]);
-        self.write_states(CHAINS, settings, chains.states.clone(), metadata)
+        self.write_states(CHAINS, settings, chains.states.values().to_vec(), metadata)
     }
 
     /// The newest chains.
     ///
     /// # Errors
     /// [`ExperimentError::RunFolder`] when they do not belong to the settings.
-    pub(crate) fn read_chains(
-        &self,
-        settings: &Settings,
-    ) -> Result<GatheredChains, ExperimentError> {
+    pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainPlace, ExperimentError> {
         let metadata =
             read_metadata(&self.path(CHAINS)).map_err(|e| self.0.unreadable(CHAINS, e))?;
         let step = metadata.get(STEP).and_then(|step| step.parse().ok());
         let values = settings.all_chains() * settings.state_size();
         let states = self.0.read_states(CHAINS, values)?;
         match step.filter(|step| *step <= settings.gather_steps) {
-            Some(step) => Ok(GatheredChains { step, states }),
+            Some(step) => Ok(ChainPlace {
+                step,
+                // The gathering has no records.
+                is_new: false,
+                ..ChainPlace::new(
+                    States::new(settings.state_shape, states).map_err(LangevinError::from)?,
+                )
+            }),
             None => Err(self.0.foreign(CHAINS)),
         }
     }
@@ -140,7 +133,8 @@ impl MapFolder {
         settings: &Settings,
         minima: &[Minimum],
     ) -> Result<(), ExperimentError> {
-        self.write_states(MINIMA, settings, Minimum::rows(minima), HashMap::new())
+        let states = Minimum::states(settings.state_shape, minima)?.into_values();
+        self.write_states(MINIMA, settings, states, HashMap::new())
     }
 
     /// The minima, with their states.

@@ -1,16 +1,16 @@
 //! From starts to minima: chains wander as in learning, and each then descends without noise.
 
+use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, States, Stream};
 use ebm_landscape::{Descent, Minimum, Surface};
-use ebm_langevin::ChainRun;
+use ebm_langevin::{Chains, Ended, Piece, Record, Sampler, Watch};
 
-use super::folder::GatheredChains;
 use super::state::{DigitRead, Found, FoundMinimum};
 use super::{MapFolder, Settings};
 use crate::digits::{CLASSES, DigitImages};
-use crate::{Compute, ExperimentError, TrainedNet};
+use crate::{Compute, ExperimentError};
 
 /// Time between two savings of the chains.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
@@ -26,39 +26,56 @@ const RESOLUTION: f64 = 0.1;
 /// # Errors
 /// [`ExperimentError::Stopped`] after a stop, with the chains saved.
 pub(super) fn gather(
-    net: &dyn TrainedNet,
+    net: &dyn Chains,
     settings: &Settings,
     folder: &MapFolder,
     walked: &mut dyn FnMut(u64),
-) -> Result<Vec<f32>, ExperimentError> {
-    let mut gathered = folder.read_chains(settings)?;
-    let kernel = settings.kernel()?;
-    let mut saved = Instant::now();
-    while gathered.step < settings.gather_steps {
-        let run = ChainRun {
-            kernel: kernel.into(),
-            steps: PIECE.min(settings.gather_steps - gathered.step),
-            first_step: gathered.step,
-            noise: NoiseKey::new(settings.seed, Stream::Watch, 0),
-            final_energies: false,
-        };
-        gathered = match net.run(gathered.states.clone(), &run) {
-            Err(error @ ExperimentError::Stopped) => {
-                folder.write_chains(settings, &gathered)?;
-                return Err(error);
-            }
-            piece => GatheredChains {
-                step: gathered.step + run.steps,
-                states: piece?.states,
-            },
-        };
-        walked(run.steps);
-        if saved.elapsed() > SAVE_EVERY || gathered.step == settings.gather_steps {
-            folder.write_chains(settings, &gathered)?;
-            saved = Instant::now();
-        }
+) -> Result<States, ExperimentError> {
+    let place = folder.read_chains(settings)?;
+    let sampler = Sampler::new(settings.kernel()?)
+        .with_steps(settings.gather_steps)
+        .with_noise(NoiseKey::new(settings.seed, Stream::Watch, 0))
+        .without_regular_records()
+        .with_piece(PIECE)
+        // The descents leave out chains that ran away.
+        .without_finite_check();
+    let mut keeper = Keeper {
+        settings,
+        folder,
+        saved: Instant::now(),
+        walked,
+    };
+    let sampled = sampler.walk(net, place, &mut keeper)?;
+    if sampled.ended != Ended::Whole {
+        folder.write_chains(settings, &sampled.place)?;
+        return Err(ExperimentError::Stopped);
     }
-    Ok(gathered.states)
+    Ok(sampled.place.states)
+}
+
+/// Saves the chains on the way.
+struct Keeper<'a> {
+    settings: &'a Settings,
+    folder: &'a MapFolder,
+    saved: Instant,
+    walked: &'a mut dyn FnMut(u64),
+}
+
+impl Watch for Keeper<'_> {
+    type Error = ExperimentError;
+
+    fn record(&mut self, _record: &Record<'_>) -> Result<ControlFlow<()>, ExperimentError> {
+        Ok(ControlFlow::Continue(()))
+    }
+
+    fn piece(&mut self, piece: &Piece<'_>) -> Result<ControlFlow<()>, ExperimentError> {
+        (self.walked)(piece.steps);
+        if self.saved.elapsed() > SAVE_EVERY || piece.place.step == self.settings.gather_steps {
+            self.folder.write_chains(self.settings, piece.place)?;
+            self.saved = Instant::now();
+        }
+        Ok(ControlFlow::Continue(()))
+    }
 }
 
 /// Takes the chains down to their minima, leaves out those that ran away, and measures the rest.
@@ -66,13 +83,13 @@ pub(super) fn gather(
 /// # Errors
 /// [`ExperimentError::Map`] when fewer than two minima are left or they are all the same.
 pub(super) fn find_minima(
-    net: &dyn TrainedNet,
-    surface: &dyn Surface,
+    net: &dyn Chains,
+    surface: &Surface<'_>,
     compute: &dyn Compute,
     settings: &Settings,
-    states: Vec<f32>,
+    states: &States,
 ) -> Result<(Vec<Minimum>, Found), ExperimentError> {
-    let mut minima = Descent::default().run(surface, &states)?;
+    let mut minima = Descent::default().run(surface, states)?;
     let descended = minima.len();
     // Points of the plane have no range that they should keep to.
     minima.retain(|minimum| !(settings.is_image() && is_saturated(&minimum.state)));
@@ -84,12 +101,8 @@ pub(super) fn find_minima(
             minima.len(),
         )));
     }
-    let size = settings.state_size();
-    let sound = minima.iter().flat_map(|minimum| {
-        let row = minimum.origin * size;
-        states[row..row + size].iter().copied()
-    });
-    let slopes = net.slopes(sound.collect())?;
+    let sound: Vec<usize> = minima.iter().map(|minimum| minimum.origin).collect();
+    let slopes = net.gradient_norms(&states.gather(&sound))?;
     let digits = read_digits(settings, &minima, compute)?;
     let distance = root_mean_square_distance(&minima);
     let resolution = settings.resolution.unwrap_or(RESOLUTION * distance);
@@ -149,7 +162,7 @@ fn read_digits(
     if !settings.is_digits {
         return Ok(vec![None; minima.len()]);
     }
-    let rows = Minimum::rows(minima);
+    let rows = Minimum::states(settings.state_shape, minima)?.into_values();
     let [_, height, width] = settings.state_shape;
     let images = DigitImages {
         values: &rows,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use ebm_core::States;
 use ebm_landscape::{BarrierSearch, Barriers, Diffusion, Grouping, Minimum, Surface};
+use ebm_langevin::Chains;
 
 use super::gathering::{find_minima, gather};
 use super::pictures::write_sweep;
@@ -11,7 +13,7 @@ use super::state::{Connections, Found, Sweep};
 use super::strength::STRENGTHS;
 use super::watch::Watch;
 use super::{MapFolder, State};
-use crate::{Compute, EngineChoice, ExperimentError, Supervisor, TrainedNet};
+use crate::{Compute, EngineChoice, ExperimentError, Supervisor};
 
 /// Takes a map from where it is to its end. The state is saved after every experiment, so that a stop costs the one at
 /// work only.
@@ -30,20 +32,19 @@ pub(super) fn map(
         .net_on(compute, &folder.weights(), engine, stop)?;
     // A later part of a map may run elsewhere.
     compute.name().clone_into(&mut state.settings.backend);
-    net.landscape_engine_name()
-        .clone_into(&mut state.settings.engine);
+    net.landscape_name().clone_into(&mut state.settings.engine);
     folder.write_state(&state)?;
     let mut watch = Watch::new(supervisor, stop);
-    let surface = net.surface(state.settings.temperature()?);
+    let surface = Surface::new(&*net, state.settings.temperature()?);
     let (minima, found) = match state.found.take() {
         Some(found) => (folder.read_minima(&state.settings, &found)?, found),
-        None => descend(&*net, &*surface, compute, &state, folder, &mut watch)?,
+        None => descend(&*net, &surface, compute, &state, folder, &mut watch)?,
     };
     state.found = Some(found.clone());
     folder.write_state(&state)?;
     let mut mapper = Mapper {
-        surface: &*surface,
-        rows: Minimum::rows(&minima),
+        surface,
+        rows: Minimum::states(state.settings.state_shape, &minima)?,
         minima,
         found,
         folder,
@@ -59,8 +60,8 @@ pub(super) fn map(
 
 /// Gathers chains and takes them down, and writes the minima.
 fn descend(
-    net: &dyn TrainedNet,
-    surface: &dyn Surface,
+    net: &dyn Chains,
+    surface: &Surface<'_>,
     compute: &dyn Compute,
     state: &State,
     folder: &MapFolder,
@@ -81,7 +82,7 @@ fn descend(
         "chains gathered"
     );
     watch.begin("descents", 0, 1);
-    let (minima, found) = find_minima(net, surface, compute, settings, states)?;
+    let (minima, found) = find_minima(net, surface, compute, settings, &states)?;
     folder.write_minima(settings, &minima)?;
     tracing::info!(minima = minima.len(), "minima found");
     Ok((minima, found))
@@ -89,10 +90,10 @@ fn descend(
 
 /// Everything after the descents.
 struct Mapper<'a> {
-    surface: &'a dyn Surface,
+    surface: Surface<'a>,
     minima: Vec<Minimum>,
     /// Their states.
-    rows: Vec<f32>,
+    rows: States,
     found: Found,
     folder: &'a MapFolder,
     state: State,
@@ -122,7 +123,7 @@ impl Mapper<'_> {
             let mut steps = 0;
             sweep
                 .search
-                .advance(self.surface, &self.rows, &diffusion, &mut |walked| {
+                .advance(&self.surface, &self.rows, &diffusion, &mut |walked| {
                     steps += walked;
                     self.watch.walked(walked)
                 })?;
@@ -198,7 +199,7 @@ impl Mapper<'_> {
         self.watch.begin(stage, grouping.settled() as u64, all);
         while !grouping.is_done() {
             let mut steps = 0;
-            grouping.advance(self.surface, &self.minima, diffusion, &mut |walked| {
+            grouping.advance(&self.surface, &self.minima, diffusion, &mut |walked| {
                 steps += walked;
                 self.watch.walked(walked)
             })?;
@@ -248,7 +249,7 @@ impl Mapper<'_> {
             let mut steps = 0;
             connections
                 .search
-                .advance(self.surface, &self.rows, &diffusion, &mut |walked| {
+                .advance(&self.surface, &self.rows, &diffusion, &mut |walked| {
                     steps += walked;
                     self.watch.walked(walked)
                 })?;

@@ -2,12 +2,13 @@
 
 use std::path::Path;
 
-use ebm_langevin::ChainStart;
+use ebm_core::States;
+use ebm_langevin::{ChainStart, LangevinError};
 
 use super::{MOST_STEPS, Settings, Start, batch};
+use crate::compute::MOST_NUMBERS;
 use crate::config::{Source, are_digits};
 use crate::evaluation::{EvaluationStart, StartOptions, Starts, temperature};
-use crate::trained_net::MOST_NUMBERS;
 use crate::{ExperimentError, Trained};
 
 /// A map that is to be made.
@@ -205,17 +206,17 @@ impl MapOptions {
         trained: &Trained,
         starts: &mut [Start],
         data_directory: Option<&Path>,
-    ) -> Result<Vec<f32>, ExperimentError> {
+    ) -> Result<States, ExperimentError> {
         if self.data_of.is_some() && starts.iter().all(|it| it.start != EvaluationStart::Data) {
             let problem = "names data to start from; leave it out, or start from data too";
             return Err(ExperimentError::setting("data_of", problem));
         }
-        let mut initial = Vec::new();
+        let mut initial = States::none(trained.state_shape);
         for start in starts {
             let options = self.start_options(start.start);
             let (what, states) = self.drawing(trained, &options, data_directory).draw()?;
             start.what = what;
-            initial.extend(states);
+            initial.append(&states).map_err(LangevinError::from)?;
         }
         Ok(initial)
     }

@@ -1,6 +1,6 @@
 //! The figures of a map, and grids of the members of its basins.
 
-use ebm_figures::{Figure};
+use ebm_figures::Figure;
 use ebm_figures::plot::{
     Basin, Disconnectivity, Merge, Plane, PlanePoint, Reference, Transition,
     disconnectivity_figure, plane_figure, transition_figure,

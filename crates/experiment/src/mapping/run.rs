@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ebm_landscape::Minimum;
+use ebm_landscape::{Minimum, Surface};
 
 use super::job::map;
 use super::{Cost, MapFolder, MapOptions, Page, State, Strength, Summary};
@@ -47,11 +47,10 @@ impl Map {
         compute.name().clone_into(&mut settings.backend);
         // Net, weights and engine are known to go together before anything is written.
         let net = settings.net_on(compute, &trained.weights, engine, &Arc::default())?;
-        net.landscape_engine_name().clone_into(&mut settings.engine);
-        let surface = net.surface(settings.temperature()?);
-        let cost = Cost::measure(&*surface, &settings, &initial)?;
+        net.landscape_name().clone_into(&mut settings.engine);
+        let surface = Surface::new(&*net, settings.temperature()?);
+        let cost = Cost::measure(&surface, &settings, &initial)?;
         supervisor.tell(&cost.describe());
-        drop(surface);
         drop(net);
         let state = State {
             settings,

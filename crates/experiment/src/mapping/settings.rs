@@ -7,13 +7,13 @@ use std::sync::atomic::AtomicBool;
 use ebm_core::{StepSize, Temperature};
 use ebm_energy_net::NetConfig;
 use ebm_landscape::Diffusion;
-use ebm_langevin::Ula;
+use ebm_langevin::{Chains, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
+use crate::compute::MOST_NUMBERS;
 use crate::evaluation::{EvaluationStart, step_size, temperature};
-use crate::trained_net::MOST_NUMBERS;
-use crate::{Compute, EngineChoice, ExperimentError, TrainedNet};
+use crate::{Compute, EngineChoice, ExperimentError};
 
 /// Steps of a way at most.
 pub const MOST_STEPS: u64 = 5_000;
@@ -156,7 +156,7 @@ impl Settings {
         weights: &Path,
         engine: EngineChoice,
         stop: &Arc<AtomicBool>,
-    ) -> Result<Box<dyn TrainedNet>, ExperimentError> {
+    ) -> Result<Box<dyn Chains>, ExperimentError> {
         compute.trained_net(&self.net, self.state_shape, weights, engine, stop)
     }
 

@@ -1,7 +1,6 @@
 //! Which pairs of minima a sweep over α tries, and which α follows from it.
 
-use ebm_core::{NoiseKey, Stream};
-use ebm_landscape::StrengthSweep;
+use ebm_landscape::{Experiments, StrengthSweep};
 use serde::Serialize;
 
 use super::state::{Found, Sweep};
@@ -175,10 +174,7 @@ fn draw(
     count: usize,
     counts: impl Fn(usize, usize) -> bool,
 ) -> Vec<(usize, usize)> {
-    /// The numbers before are those of experiments.
-    const CALLS: u64 = 1 << 34;
-
-    let key = |call| NoiseKey::new(seed, Stream::Attraction, CALLS + call);
+    let key = |call| Experiments::Pairs.key(seed, call);
     let mut drawn: Vec<usize> = key(0)
         .choose(MOST_DRAWN_FROM, from.len())
         .into_iter()

@@ -2,14 +2,17 @@
 
 use std::path::PathBuf;
 
-use ebm_core::{NoiseKey, Stream};
-use ebm_figures::{Figure};
+use ebm_core::{NoiseKey, States, Stream};
+use ebm_data::Toy;
+use ebm_figures::Figure;
+use ebm_langevin::LangevinError;
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::ExperimentError;
 use crate::config::LandscapeConfig;
 use crate::landscape::{
     Divergences, GridEnergies, LandscapeRecord, LandscapeResult, LearnedDensity, divergence_figure,
+    energies_of,
 };
 use crate::run_folder::RunFolder;
 
@@ -18,16 +21,18 @@ use crate::run_folder::RunFolder;
 pub(crate) struct LandscapePlots {
     folder: RunFolder,
     config: LandscapeConfig,
+    toy: Toy,
     last: Option<LandscapeResult>,
     /// In the order of iterations.
     records: Vec<LandscapeRecord>,
 }
 
 impl LandscapePlots {
-    pub(crate) fn new(folder: &RunFolder, config: LandscapeConfig) -> Self {
+    pub(crate) fn new(folder: &RunFolder, config: LandscapeConfig, toy: Toy) -> Self {
         Self {
             folder: folder.clone(),
             config,
+            toy,
             last: None,
             records: Vec::new(),
         }
@@ -61,22 +66,21 @@ impl LandscapePlots {
 
     /// Draws the landscape of a net as it is.
     pub(crate) fn draw(&mut self, learner: &dyn LearnerView) -> Result<(), ExperimentError> {
-        let Some(toy) = learner.dataset().toy() else {
-            return Ok(());
-        };
         let learned = LearnedDensity {
-            toy,
+            toy: &self.toy,
             temperature: learner.config().langevin.epsilon.learned_temperature(),
             iteration: learner.iteration(),
         };
         let samples = self.short_run_samples(learner)?;
         let energies = |points: &[f32]| {
+            let states = States::new(2, points.to_vec()).map_err(LangevinError::from)?;
+            let average = learner.average_energies(&states)?;
             Ok(GridEnergies {
-                newest: learner.energies(points)?,
-                average: learner.average_energies(points)?,
+                newest: energies_of(learner.chains(), points)?,
+                average: average.map(|energies| energies.into_iter().map(f64::from).collect()),
             })
         };
-        let result = learned.compare(&self.config, energies, &samples)?;
+        let result = learned.compare(&self.config, energies, samples.values())?;
         self.folder.make("plots")?;
         let record = result.record;
         result.figure.write_png(self.path(record.iteration))?;
@@ -93,7 +97,7 @@ impl LandscapePlots {
     }
 
     /// Short-run samples: of a persistent run the states of its bank, otherwise L steps from fresh noise or noisy data.
-    fn short_run_samples(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, ExperimentError> {
+    fn short_run_samples(&self, learner: &dyn LearnerView) -> Result<States, ExperimentError> {
         let config = learner.config();
         let count = self.config.samples;
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
@@ -105,7 +109,8 @@ impl LandscapePlots {
             (None, Some(noise)) => noise.draw(config.langevin.start_factor, key, count, 2)?,
             (None, None) => learner.watch_data(count)?,
         };
-        Ok(learner.run_chains(start, 0, config.langevin.steps)?)
+        let run = learner.watch_run(config.langevin.steps);
+        Ok(learner.chains().run(&start, &run)?.states)
     }
 }
 

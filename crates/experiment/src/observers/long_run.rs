@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use ebm_core::{NoiseKey, Stream};
-use ebm_langevin::NoiseStart;
+use ebm_core::{NoiseKey, States, Stream};
+use ebm_langevin::{Ended, NoiseStart, Sampler};
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::config::{LongRunConfig, LongRunStart};
@@ -37,31 +37,47 @@ impl<'a> LongRuns<'a> {
     fn run(&self, learner: &dyn LearnerView) -> Result<(), ExperimentError> {
         let iteration = learner.iteration();
         let shape = learner.dataset().shape();
-        let is_image = learner.dataset().toy().is_none();
-        let mut states = self.start(learner)?;
-        let mut progress = self.supervisor.begin(Work::LongRun, 0, self.config.steps);
-        let mut energies = vec![mean(&learner.energies(&states)?)];
-        if is_image {
+        let states = self.start(learner)?;
+        if !shape.is_point() {
             let name = format!("{iteration:08}-start.png");
-            write_grid(&states, shape, &self.folder.file_in("longrun", &name)?)?;
+            write_grid(
+                states.values(),
+                shape.dims(),
+                &self.folder.file_in("longrun", &name)?,
+            )?;
         }
-        let mut step = 0;
-        while step < self.config.steps {
-            let piece = PIECE.min(self.config.steps - step);
-            states = learner.run_chains(states, step, piece)?;
-            step += piece;
-            energies.push(mean(&learner.energies(&states)?));
-            progress.advance_to(step, self.config.steps);
-        }
+        let piece = PIECE.min(self.config.steps);
+        let run = learner.watch_run(self.config.steps);
+        let sampler = Sampler::new(run.kernel)
+            .with_steps(run.steps)
+            .with_noise(run.noise)
+            .with_record_every(piece)
+            .with_piece(piece)
+            // Chains that run away are shown as they are.
+            .without_finite_check();
+        let mut energies = Vec::new();
+        let mut progress = self.supervisor.begin(Work::LongRun, 0, self.config.steps);
+        let sampled = sampler.run(learner.chains(), states, |record| {
+            energies.push(record.mean_energy());
+            progress.advance_to(record.step, self.config.steps);
+        })?;
         drop(progress);
-        if is_image {
+        if sampled.ended != Ended::Whole {
+            return Err(ExperimentError::Stopped);
+        }
+        if !shape.is_point() {
             let name = format!("{iteration:08}-end.png");
-            write_grid(&states, shape, &self.folder.file_in("longrun", &name)?)?;
+            let states = sampled.place.states.values();
+            write_grid(
+                states,
+                shape.dims(),
+                &self.folder.file_in("longrun", &name)?,
+            )?;
         }
         let record = serde_json::json!({
             "iteration": iteration,
             "steps": self.config.steps,
-            "steps_between_energies": PIECE.min(self.config.steps),
+            "steps_between_energies": piece,
             "mean_energies_f": energies,
         });
         self.folder.make("longrun")?;
@@ -76,13 +92,12 @@ impl<'a> LongRuns<'a> {
         self.folder.root().join("longrun").join(name)
     }
 
-    fn start(&self, learner: &dyn LearnerView) -> Result<Vec<f32>, ExperimentError> {
+    fn start(&self, learner: &dyn LearnerView) -> Result<States, ExperimentError> {
         let config = learner.config();
-        let per_chain = learner.dataset().shape().iter().product();
+        let shape = learner.dataset().shape();
         let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
         let count = config.batch_size;
-        let noise =
-            |noise: NoiseStart| noise.draw(config.langevin.start_factor, key, count, per_chain);
+        let noise = |noise: NoiseStart| noise.draw(config.langevin.start_factor, key, count, shape);
         Ok(match (self.config.start, learner.bank()?) {
             (LongRunStart::Uniform, _) => noise(NoiseStart::Uniform)?,
             (LongRunStart::Gaussian, _) => noise(NoiseStart::Gaussian)?,
@@ -113,8 +128,4 @@ impl Observer for LongRuns<'_> {
     fn looks_at(&self, iteration: u64) -> bool {
         iteration.is_multiple_of(self.config.every.max(1))
     }
-}
-
-fn mean(values: &[f64]) -> f64 {
-    values.iter().sum::<f64>() / values.len().max(1) as f64
 }

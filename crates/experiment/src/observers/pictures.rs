@@ -21,14 +21,14 @@ impl Pictures {
     }
 
     fn write(&self, learner: &dyn LearnerView) -> Result<(), ExperimentError> {
-        let shape = learner.dataset().shape();
+        let shape = learner.dataset().shape().dims();
         let name = format!("{:08}.png", learner.iteration());
         let path = self.folder.file_in("shortrun", &name)?;
-        write_grid(&learner.samples()?, shape, &path)?;
+        write_grid(learner.samples()?.values(), shape, &path)?;
         if let Some(bank) = learner.bank()? {
             let first: Vec<usize> = (0..SHOWN.min(bank.len())).collect();
             write_grid(
-                &bank.gather(&first),
+                bank.gather(&first).values(),
                 shape,
                 &self.folder.file_in("bank", &name)?,
             )?;

@@ -1,7 +1,7 @@
 //! Samples of digits against data, in the features of the digit classifier.
 
 use ebm_diagnostics::{ClassSummary, FeatureMatrix, class_summary};
-use ebm_figures::{Table};
+use ebm_figures::Table;
 use serde::{Deserialize, Serialize};
 
 use super::FeatureQuality;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Supervisor;
 use crate::comparison::ComparedRun;
 use crate::config::CostEstimate;
-use crate::diagnosis::{Chains, Learning};
+use crate::diagnosis::{Learning, LongChains};
 
 /// The end of a variant in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -79,8 +79,8 @@ impl VariantResult {
             stability,
             oscillation,
             convergence: chains.map(|chains| match chains {
-                Chains::Judged(test) => test.conclusion,
-                Chains::RanAway(_) => Convergence::NotConvergent,
+                LongChains::Judged(test) => test.conclusion,
+                LongChains::RanAway(_) => Convergence::NotConvergent,
             }),
             not_diagnosed,
             energy_difference: run.summary.map(|summary| summary.energy_difference.into()),

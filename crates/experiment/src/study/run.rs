@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use ebm_figures::{Table};
+use ebm_figures::Table;
 
 use super::{Progress, StudyFolder, StudyState, VariantResult, check_variants, table};
 use crate::comparison::{ComparedRun, PAGE, write_page};

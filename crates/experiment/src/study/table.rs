@@ -1,7 +1,7 @@
 //! The variants of a study below each other.
 
-use ebm_figures::{Table};
 use ebm_diagnostics::verdict::{Convergence, Oscillation, Stability};
+use ebm_figures::Table;
 
 use super::StudyState;
 use super::VariantResult;

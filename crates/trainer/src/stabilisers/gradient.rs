@@ -1,10 +1,9 @@
 //! What stabilisers do to the gradient before the optimiser sees it.
 
-use std::collections::HashMap;
-
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
+use ebm_langevin::Numbers;
 
 use super::Stabilisers;
 use crate::Gradients;
@@ -45,8 +44,10 @@ pub(crate) fn adjusted<A: AutodiffBackend, M: AutodiffModule<A>>(
             *gradient = (f64::from(*gradient) * factor + decay * f64::from(value)) as f32;
         }
     }
-    let by_id = parts.into_iter().map(|part| (part.id, part.gradient));
-    Gradients::Host(by_id.collect::<HashMap<_, _>>())
+    let by_id = parts
+        .into_iter()
+        .map(|part| (part.id, Numbers::Host(part.gradient)));
+    Gradients::ByParameter(by_id.collect())
 }
 
 /// A parameter and its gradient on the host, in burn's layout.

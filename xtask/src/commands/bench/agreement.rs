@@ -63,6 +63,6 @@ impl BackendTask for Walk<'_> {
         let engine = self.backend.engine(self.engine, &net, case.state_shape)?;
         let mut chains = Chains::<B>::new(case, self.batch, net, engine, &device)?;
         chains.run(STEPS)?;
-        Ok(chains.states().to_data().iter::<f32>().collect())
+        Ok(chains.states().clone().into_states()?.into_values())
     }
 }

@@ -3,12 +3,12 @@
 use std::time::Instant;
 
 use burn::module::Module;
-use burn::tensor::Tensor;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{NoiseKey, Stream};
 use ebm_data::{Dataset, ImageSet};
+use ebm_energy_net::Net;
 use ebm_experiment::EngineChoice;
-use ebm_langevin::{ChainRun, Engine, NoiseStart};
+use ebm_langevin::{Batch, BoundEngine, ChainRun, Engine, NoiseStart};
 use ebm_trainer::Learner;
 
 use super::arguments::BenchArguments;
@@ -113,7 +113,7 @@ impl BackendTask for MeasureLearning<'_> {
         let net = config.net.init::<B>(shape, config.seed, &device)?;
         let frozen = net.clone().no_grad();
         let engine = backend.engine(*choice, &net, shape)?;
-        let name = Engine::<B, ebm_energy_net::Net<B>>::name(&engine);
+        let name = Engine::<B, Net<B>>::name(&engine);
         let learning = config.learning();
         let (batch, steps) = (learning.batch_size, learning.langevin.steps);
         let run = ChainRun {
@@ -123,12 +123,10 @@ impl BackendTask for MeasureLearning<'_> {
             noise: NoiseKey::new(config.seed, Stream::Watch, 0),
             final_energies: false,
         };
-        let [channels, height, width] = shape;
         let key = NoiseKey::new(config.seed, Stream::WatchStart, 0);
-        let start = NoiseStart::Uniform.draw(1.0, key, batch, channels * height * width)?;
-        let start = Tensor::<B::InnerBackend, 1>::from_floats(start.as_slice(), &device);
-        let start = start.reshape([batch, channels, height, width]);
+        let start = NoiseStart::Uniform.draw(1.0, key, batch, shape)?;
         let chains = backend.engine(*choice, &net, shape)?;
+        let chains: Box<dyn BoundEngine<B, Net<B>>> = chains.bind(frozen, shape.into(), &device)?;
         let mut learner = Learner::new(learning, net, engine, dataset, device.clone())?;
         let runs_ahead = learner.runs_ahead();
         // As in a run: an engine that runs ahead has its numbers read every few iterations.
@@ -146,7 +144,7 @@ impl BackendTask for MeasureLearning<'_> {
         let walk = |count| -> Result<(), DriverError> {
             let mut numbers = Vec::new();
             for _ in 0..count {
-                let launched = Engine::<B, _>::launch(&chains, &frozen, start.clone(), &run)?;
+                let launched = chains.launch(Batch::Host(start.clone()), &run)?;
                 numbers.push(launched.gradient_magnitude);
             }
             for number in numbers {
@@ -196,7 +194,8 @@ fn stand_in(config: &ExperimentConfig) -> Result<Dataset, DriverError> {
     let [channels, height, width] = config.data.shape();
     let count = 2 * config.batch_size;
     let key = NoiseKey::new(config.seed, Stream::WatchStart, 1);
-    let values = NoiseStart::Uniform.draw(1.0, key, count, channels * height * width)?;
+    let values = NoiseStart::Uniform.draw(1.0, key, count, [channels, height, width])?;
+    let values = values.into_values();
     let images = ImageSet {
         values,
         count,

@@ -1,0 +1,231 @@
+//! The engine bound to a net: its plan, its packed weights, and memory that is lent again.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+
+use burn::tensor::backend::AutodiffBackend;
+use ebm_core::{Layered, StateShape, States};
+use rayon::prelude::*;
+
+use crate::FusedEngine;
+use crate::attracted::Targets;
+use crate::block::Block;
+use crate::buffer::Spare;
+use crate::chains::{load_states, store_states};
+use crate::parameters::{Records, Sums, recorded_values};
+use crate::plan::Plan;
+use crate::schedule::{blocks, run_all};
+use ebm_langevin::{
+    AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient,
+    LangevinError, Numbers, ParameterGradient, Way, check_targets,
+};
+
+/// Chains that the engine for CPUs runs on a net; made by [`FusedEngine::bind`].
+#[derive(Debug)]
+pub struct FusedChains {
+    engine: FusedEngine,
+    shape: StateShape,
+    plan: Plan,
+    spare: Arc<Spare>,
+}
+
+/// Chains of a block whose parameter gradients are taken: never the machine's choice, because sums in another order
+/// round differently.
+const GRADIENT_BLOCK: usize = 16;
+
+impl FusedChains {
+    pub(crate) fn new<E: Layered>(
+        engine: FusedEngine,
+        energy: &E,
+        shape: StateShape,
+    ) -> Result<Self, LangevinError> {
+        let spare = Arc::default();
+        Ok(Self {
+            plan: engine.plan(energy, shape, &spare)?,
+            engine,
+            shape,
+            spare,
+        })
+    }
+
+    /// Packs the weights of a net with other parameters, or of another one.
+    ///
+    /// # Errors
+    /// As [`FusedEngine::supports`]; the net from before stays bound then.
+    pub fn rebind<E: Layered>(&mut self, energy: &E) -> Result<(), LangevinError> {
+        let plan = self.engine.plan(energy, self.shape, &self.spare)?;
+        let is_alike =
+            plan.shapes == self.plan.shapes && plan.weight_bytes() == self.plan.weight_bytes();
+        if !is_alike {
+            // Another net needs other buffers.
+            self.spare.clear();
+        }
+        self.plan = plan;
+        Ok(())
+    }
+
+    /// Blocks whose operands are held at a time: what fits into a fixed amount of memory, and not the machine's choice.
+    fn gradient_blocks(&self) -> usize {
+        const BYTES: usize = 256 << 20;
+        let of_block = recorded_values(&self.plan, GRADIENT_BLOCK) * size_of::<f32>();
+        (BYTES / of_block.max(1)).clamp(1, 256)
+    }
+
+    /// F of a block of states, and what the gradient of their weighted sum is made of.
+    fn recorded(&self, states: &[&[f32]], weights: &[f32]) -> (Vec<f32>, Records) {
+        let mut block = Block::new(&self.plan, GRADIENT_BLOCK, &self.spare);
+        load_states(&mut block, states.iter().copied());
+        block.forward();
+        let energies = block.energies()[..weights.len()].to_vec();
+        // Lanes without a state count nothing.
+        let mut seed = weights.to_vec();
+        seed.resize(block.lanes, 0.0);
+        let mut records = Records::new(&self.spare);
+        block.backward(Some(&seed), Some(&mut records));
+        (energies, records)
+    }
+}
+
+impl Chains for FusedChains {
+    fn name(&self) -> &'static str {
+        "fused"
+    }
+
+    fn shape(&self) -> StateShape {
+        self.shape
+    }
+
+    fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError> {
+        states.check_shape(self.shape)?;
+        let chains = states.len();
+        let cancel = self.engine.cancel.as_deref();
+        let outcomes = run_all(&self.plan, states.values(), None, run, cancel, &self.spare)?;
+        let mut moved = Vec::with_capacity(states.values().len());
+        let mut energies = Vec::with_capacity(chains);
+        let mut norm_sum = 0.0;
+        let mut accepted = None;
+        for outcome in outcomes {
+            moved.extend(outcome.states);
+            energies.extend(outcome.energies);
+            if let Some(more) = outcome.accepted {
+                *accepted.get_or_insert(0) += more;
+            }
+            // Chain by chain, so that the sum is the same however the batch was cut.
+            for norm in outcome.norms {
+                norm_sum += norm;
+            }
+        }
+        Ok(ChainOutcome {
+            states: States::new(self.shape, moved)?,
+            gradient_magnitude: run.mean(norm_sum, chains),
+            acceptance_rate: run.acceptance_rate(accepted, chains),
+            energies: run.final_energies.then_some(energies),
+        })
+    }
+
+    fn energy_gradient(&self, states: &States) -> Result<EnergyGradient, LangevinError> {
+        states.check_shape(self.shape)?;
+        let (values, size) = (states.values(), self.shape.size());
+        let pieces: Vec<_> = blocks(&self.plan, states.len())
+            .into_par_iter()
+            .with_max_len(1)
+            .map(|chains| {
+                let mut block = Block::new(&self.plan, chains.len(), &self.spare);
+                let own = &values[chains.start * size..chains.end * size];
+                load_states(&mut block, own.chunks_exact(size));
+                block.forward();
+                block.backward(None, None);
+                let energies = block.energies()[..chains.len()].to_vec();
+                let gradient = store_states(&block, &block.gradient, chains.len());
+                (energies, gradient)
+            })
+            .collect();
+        let (energies, gradients): (Vec<_>, Vec<_>) = pieces.into_iter().unzip();
+        Ok(EnergyGradient {
+            energies: energies.concat(),
+            gradient: States::new(self.shape, gradients.concat())?,
+        })
+    }
+
+    fn attract(
+        &self,
+        states: &States,
+        targets: &States,
+        ways: &mut [Way],
+        run: &AttractionRun,
+    ) -> Result<States, LangevinError> {
+        states.check_shape(self.shape)?;
+        check_targets(states, targets, ways.len())?;
+        let attraction = Targets {
+            kernel: run.kernel,
+            rule: run.rule,
+            states: targets.values(),
+            ways,
+        };
+        let steps = ChainRun::new(run.kernel.ula(), run.steps)
+            .with_first_step(run.first_step)
+            .with_noise(run.noise);
+        let outcomes = run_all(
+            &self.plan,
+            states.values(),
+            Some(attraction),
+            &steps,
+            self.engine.cancel.as_deref(),
+            &self.spare,
+        )?;
+        let mut moved = Vec::with_capacity(states.values().len());
+        let mut seen = Vec::with_capacity(states.len());
+        for outcome in outcomes {
+            moved.extend(outcome.states);
+            seen.extend(outcome.ways);
+        }
+        ways.copy_from_slice(&seen);
+        Ok(States::new(self.shape, moved)?)
+    }
+}
+
+impl<B: AutodiffBackend, E: Layered> BoundEngine<B, E> for FusedChains {
+    fn update(&mut self, energy: E) -> Result<(), LangevinError> {
+        self.rebind(&energy)
+    }
+
+    fn parameter_gradient(
+        &self,
+        batches: &[&Batch<B::InnerBackend>],
+        weights: &[f32],
+    ) -> Result<Option<ParameterGradient<B::InnerBackend>>, LangevinError> {
+        let read = batches.iter().map(|batch| match batch {
+            Batch::Host(states) => Ok(Cow::Borrowed(states)),
+            Batch::Device(_) => (*batch).clone().into_states().map(Cow::Owned),
+        });
+        let read = read.collect::<Result<Vec<_>, LangevinError>>()?;
+        for states in &read {
+            states.check_shape(self.shape)?;
+        }
+        let states: Vec<&[f32]> = read.iter().flat_map(|states| states.iter()).collect();
+        if weights.len() != states.len() {
+            return Err(LangevinError::Weights {
+                weights: weights.len(),
+                chains: states.len(),
+            });
+        }
+        let mut energies = Vec::with_capacity(weights.len());
+        let mut sums = Sums::default();
+        let wave = GRADIENT_BLOCK * self.gradient_blocks();
+        for (states, weights) in states.chunks(wave).zip(weights.chunks(wave)) {
+            let (of_blocks, records): (Vec<_>, Vec<_>) = states
+                .par_chunks(GRADIENT_BLOCK)
+                .zip(weights.par_chunks(GRADIENT_BLOCK))
+                .with_max_len(1)
+                .map(|(states, weights)| self.recorded(states, weights))
+                .unzip();
+            energies.extend(of_blocks.into_iter().flatten());
+            sums.add(self.plan.arch, &records);
+        }
+        let gradients = sums.finish(&self.plan).into_iter();
+        Ok(Some(ParameterGradient {
+            energies: Numbers::Host(energies),
+            gradients: gradients.map(|(id, g)| (id, Numbers::Host(g))).collect(),
+        }))
+    }
+}
