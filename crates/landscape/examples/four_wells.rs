@@ -2,45 +2,33 @@
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, backend::Backend};
-use ebm_core::{Energy, NoiseKey, StepSize, Stream, Temperature};
+use ebm_core::{NoiseKey, PointEnergy, StepSize, Stream, Temperature};
 use ebm_landscape::{
     BarrierSearch, Barriers, Descent, Diffusion, DisconnectivityTree, Grouping, Minimum,
     StrengthSweep, Surface,
 };
-use ebm_langevin::TensorEngine;
+use ebm_langevin::{NoiseStart, TensorEngine};
 
 /// U = 2 (x² − 1)² + 4 (y² − 1)² + x/4 + y/2: four wells, barriers of about 2 nats along x and 4 along y.
-struct FourWells;
-
-impl<B: Backend> Energy<B> for FourWells {
-    fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
-        let rows = states.flatten::<2>(1, 3);
-        let x = rows.clone().narrow(1, 0, 1).squeeze_dim::<1>(1);
-        let y = rows.narrow(1, 1, 1).squeeze_dim::<1>(1);
-        let well = |x: Tensor<B, 1>| (x.powi_scalar(2) - 1.0).powi_scalar(2);
-        well(x.clone()) * 2.0 + well(y.clone()) * 4.0 + x / 4.0 + y / 2.0
-    }
+fn four_wells<B: Backend>(points: Tensor<B, 2>) -> Tensor<B, 1> {
+    let [x, y] = [0, 1].map(|axis| points.clone().narrow(1, axis, 1).squeeze_dim::<1>(1));
+    let well = |x: Tensor<B, 1>| (x.powi_scalar(2) - 1.0).powi_scalar(2);
+    well(x.clone()) * 2.0 + well(y.clone()) * 4.0 + x / 4.0 + y / 2.0
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let engine = TensorEngine::default();
-    let device = Default::default();
-    let surface = Surface::<Autodiff<Flex>, _, _>::new(
-        &engine,
-        &FourWells,
-        Temperature::ONE,
-        [2, 1, 1],
-        device,
-    );
+    let energy = PointEnergy(four_wells::<Autodiff<Flex>>);
+    let chains = TensorEngine::default().bind(energy, 2, &Default::default());
+    let surface = Surface::new(&chains, Temperature::ONE);
 
-    let mut starts = vec![0.0; 2 * 60];
-    NoiseKey::new(1, Stream::WatchStart, 0).normals(0, 0, 2, &mut starts);
+    let key = NoiseKey::new(1, Stream::WatchStart, 0);
+    let starts = NoiseStart::Gaussian.draw(1.0, key, 60, 2)?;
     let descent = Descent {
         first_factor: 0.01,
         ..Descent::default()
     };
     let minima = descent.run(&surface, &starts)?;
-    let rows = Minimum::rows(&minima);
+    let states = Minimum::states(2, &minima)?;
 
     let temperature_factor = 0.05f64;
     let diffusion = Diffusion {
@@ -56,7 +44,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let pairs: Vec<(usize, usize)> = (1..minima.len()).map(|other| (0, other)).collect();
     let mut sweep = StrengthSweep::new(StrengthSweep::ladder(4.0, 400.0, 16), &pairs)?;
-    while sweep.advance(&surface, &rows, &diffusion, &mut |_| true)? {}
+    while sweep.advance(&surface, &states, &diffusion, &mut |_| true)? {}
     println!("share of the minima that reach the lowest one");
     for strength in sweep.tried() {
         let together = sweep.together(*strength, |_| true).unwrap_or(0.0);
@@ -90,7 +78,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
 
     let mut barriers = Barriers::new(leaves.clone(), strength, BarrierSearch::default())?;
-    while barriers.advance(&surface, &rows, &diffusion, &mut |_| true)? {}
+    while barriers.advance(&surface, &states, &diffusion, &mut |_| true)? {}
     let energies = leaves.into_iter().map(|(_, energy)| energy).collect();
     for merge in DisconnectivityTree::new(energies, barriers.found())?.merges {
         println!(

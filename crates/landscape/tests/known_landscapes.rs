@@ -8,8 +8,8 @@ use std::f32::consts::TAU;
 use common::*;
 use ebm_landscape::{
     Barrier, BarrierSearch, Barriers, DisconnectivityTree, Grouping, Minimum, StrengthSweep,
+    Surface,
 };
-use ebm_langevin::TensorEngine;
 
 /// Four wells of unequal depth in the plane.
 fn wells() -> Mixture {
@@ -26,8 +26,8 @@ fn wells() -> Mixture {
 }
 
 /// Barriers of all pairs, by pulls that grow from the one of the grouping.
-fn barriers<E: ebm_core::Energy<B> + Sync>(
-    surface: &Mapped<'_, E>,
+fn barriers(
+    surface: &Surface<'_>,
     minima: &[Minimum],
     grouping: &Grouping,
     diffusion: &ebm_landscape::Diffusion,
@@ -44,7 +44,12 @@ fn barriers<E: ebm_core::Energy<B> + Sync>(
     };
     let mut barriers = Barriers::new(representatives, grouping.strength(), search).unwrap();
     while barriers
-        .advance(surface, &Minimum::rows(minima), diffusion, &mut |_| true)
+        .advance(
+            surface,
+            &Minimum::states(2, minima).unwrap(),
+            diffusion,
+            &mut |_| true,
+        )
         .unwrap()
     {}
     barriers
@@ -54,8 +59,9 @@ fn barriers<E: ebm_core::Energy<B> + Sync>(
 /// the ways is at most 0.25 nats above them, for the noise, and 0.05 below, for the length of a step.
 #[test]
 fn basins_and_barriers_of_a_mixture_are_its_wells_and_saddles() {
-    let (energy, engine) = (wells(), TensorEngine::default());
-    let surface = surface(&engine, &energy, 2);
+    let energy = wells();
+    let chains = bound(&energy, 2);
+    let surface = surface(&chains);
     let minima = minima(&surface, &scattered(60, 2, 1.2), 0.05);
     assert_eq!(minima.len(), 60);
     assert!(minima.iter().all(|minimum| minimum.is_at_rest));
@@ -139,9 +145,9 @@ fn the_transition_is_where_the_pull_equals_the_steepest_slope() {
         weights: vec![1.0, 1.0],
         sd: 0.5,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, 2);
-    let minima = minima(&surface, &[-1.0, 0.1, 1.0, 0.1], 0.05);
+    let chains = bound(&energy, 2);
+    let surface = surface(&chains);
+    let minima = minima(&surface, &states(2, &[-1.0, 0.1, 1.0, 0.1]), 0.05);
     let slope = |i: i32| energy.gradient(&[f64::from(i) / 1e4, 0.0])[0];
     let steepest = (-10_000..0).map(slope).fold(0.0, f64::max);
     let diffusion = ebm_landscape::Diffusion {
@@ -153,7 +159,12 @@ fn the_transition_is_where_the_pull_equals_the_steepest_slope() {
     let strengths = factors.map(|factor| strength(&diffusion, factor * steepest));
     let mut sweep = StrengthSweep::new(strengths.to_vec(), &[(0, 1)]).unwrap();
     while sweep
-        .advance(&surface, &Minimum::rows(&minima), &diffusion, &mut |_| true)
+        .advance(
+            &surface,
+            &Minimum::states(2, &minima).unwrap(),
+            &diffusion,
+            &mut |_| true,
+        )
         .unwrap()
     {}
     let threshold = sweep.pairs()[0].threshold.unwrap();
@@ -171,18 +182,18 @@ fn a_mixture_in_many_dimensions_is_mapped_too() {
     let places = scattered(5, dimensions, 0.35);
     let centre = |row: &[f32]| row.iter().map(|x| f64::from(*x)).collect();
     let energy = Mixture {
-        centres: places.chunks_exact(dimensions).map(centre).collect(),
+        centres: places.iter().map(centre).collect(),
         weights: vec![1.0, 0.9, 0.8, 0.7, 0.6],
         sd: 0.35,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, dimensions);
+    let chains = bound(&energy, dimensions);
+    let surface = surface(&chains);
     // Six starts about each centre.
     let starts: Vec<f32> = scattered(30, dimensions, 0.1)
-        .chunks_exact(dimensions)
+        .iter()
         .enumerate()
         .flat_map(|(i, noise)| {
-            let row = &places[(i % 5) * dimensions..(i % 5 + 1) * dimensions];
+            let row = places.get(i % 5).unwrap();
             noise
                 .iter()
                 .zip(row)
@@ -190,7 +201,7 @@ fn a_mixture_in_many_dimensions_is_mapped_too() {
                 .collect::<Vec<_>>()
         })
         .collect();
-    let minima = minima(&surface, &starts, 0.05);
+    let minima = minima(&surface, &states(dimensions, &starts), 0.05);
     let diffusion = quiet(0.02, 0.3);
     let grouping = grouped(&surface, &minima, &diffusion, strength(&diffusion, 3.0));
     let basins = grouping.basins();
@@ -234,8 +245,8 @@ fn a_bowl_with_ripples_is_one_basin() {
         height: 0.2,
         wave_number: 10.0,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, 2);
+    let chains = bound(&energy, 2);
+    let surface = surface(&chains);
     // Farther out the bowl is steeper, and its ripples too shallow to hold a chain.
     let minima = minima(&surface, &scattered(40, 2, 0.5), 0.01);
     let mut distinct: Vec<[i32; 2]> = minima
@@ -261,8 +272,9 @@ fn a_bowl_with_ripples_is_one_basin() {
 /// Stopped in the middle of a call, and taken up again from JSON: the same basins and barriers to the last bit.
 #[test]
 fn a_grouping_that_was_interrupted_ends_the_same() {
-    let (energy, engine) = (wells(), TensorEngine::default());
-    let surface = surface(&engine, &energy, 2);
+    let energy = wells();
+    let chains = bound(&energy, 2);
+    let surface = surface(&chains);
     let minima = minima(&surface, &scattered(24, 2, 1.2), 0.05);
     let diffusion = quiet(0.02, 0.12);
     let pull = strength(&diffusion, 3.0);

@@ -5,7 +5,6 @@ mod common;
 
 use common::*;
 use ebm_landscape::*;
-use ebm_langevin::TensorEngine;
 use proptest::prelude::*;
 
 #[test]
@@ -15,9 +14,9 @@ fn descents_end_at_the_nearest_minimum_and_say_if_they_do_not() {
         weights: vec![1.0, 3.0],
         sd: 0.5,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, 2);
-    let starts = [-1.0, 0.5, f32::NAN, 0.0, 1.0, -0.5];
+    let chains = bound(&energy, 2);
+    let surface = surface(&chains);
+    let starts = states(2, &[-1.0, 0.5, f32::NAN, 0.0, 1.0, -0.5]);
     let found = minima(&surface, &starts, 0.05);
     // The right one is deeper and comes first; the state that is no number is left out.
     let origins: Vec<usize> = found.iter().map(|minimum| minimum.origin).collect();
@@ -32,7 +31,7 @@ fn descents_end_at_the_nearest_minimum_and_say_if_they_do_not() {
         most_evaluations: 3,
         ..Descent::default()
     };
-    assert!(!short.run(&surface, &starts[..2]).unwrap()[0].is_at_rest);
+    assert!(!short.run(&surface, &starts.gather(&[0])).unwrap()[0].is_at_rest);
 }
 
 #[test]
@@ -41,8 +40,8 @@ fn no_step_of_a_descent_goes_up() {
         height: 0.5,
         wave_number: 7.0,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, 3);
+    let chains = bound(&energy, 3);
+    let surface = surface(&chains);
     let starts = scattered(20, 3, 2.0);
     let mut last = [f64::INFINITY; 20];
     for most_evaluations in [0, 1, 2, 5, 10, 50, 200] {
@@ -118,18 +117,18 @@ fn impossible_requests_are_refused() {
         height: 0.5,
         wave_number: 7.0,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, 2);
+    let chains = bound(&energy, 2);
+    let surface = surface(&chains);
     let message = |error: LandscapeError| error.to_string();
     let odd = Descent::default()
-        .run(&surface, &[1.0, 2.0, 3.0])
+        .run(&surface, &states(3, &[1.0, 2.0, 3.0]))
         .unwrap_err();
-    assert!(message(odd).contains("3 values"));
+    assert!(message(odd).contains("shape 3 instead of 2"));
     let bad = Descent {
         tolerance: f64::NAN,
         ..Descent::default()
     };
-    assert!(message(bad.run(&surface, &[]).unwrap_err()).contains("tolerance"));
+    assert!(message(bad.run(&surface, &states(2, &[])).unwrap_err()).contains("tolerance"));
     let fine = quiet(0.01, 0.1);
     let settings = [
         (
@@ -164,12 +163,33 @@ fn impossible_requests_are_refused() {
         ),
     ];
     for (diffusion, word) in settings {
-        let error = diffusion.pairs(&surface, &[0.0; 4], &[(0, 1)], 1.0, 0, &mut |_| true);
+        let error = diffusion.pairs(
+            &surface,
+            &states(2, &[0.0; 4]),
+            &[(0, 1)],
+            1.0,
+            0,
+            &mut |_| true,
+        );
         assert!(message(error.unwrap_err()).contains(word));
     }
-    let missing = fine.pairs(&surface, &[0.0; 4], &[(0, 2)], 1.0, 0, &mut |_| true);
+    let missing = fine.pairs(
+        &surface,
+        &states(2, &[0.0; 4]),
+        &[(0, 2)],
+        1.0,
+        0,
+        &mut |_| true,
+    );
     assert!(message(missing.unwrap_err()).contains("state 2"));
-    let negative = fine.pairs(&surface, &[0.0; 4], &[(0, 1)], -1.0, 0, &mut |_| true);
+    let negative = fine.pairs(
+        &surface,
+        &states(2, &[0.0; 4]),
+        &[(0, 1)],
+        -1.0,
+        0,
+        &mut |_| true,
+    );
     assert!(message(negative.unwrap_err()).contains("strength"));
     let minimum = |energy| Minimum {
         origin: 0,
@@ -214,9 +234,9 @@ impl<B: burn::tensor::backend::Backend> ebm_core::Energy<B> for Abyss {
 
 #[test]
 fn a_descent_without_a_bottom_ends_with_finite_numbers() {
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &Abyss, 2);
-    let found = minima(&surface, &[0.5, 0.25], 1.0);
+    let chains = bound(&Abyss, 2);
+    let surface = surface(&chains);
+    let found = minima(&surface, &states(2, &[0.5, 0.25]), 1.0);
     assert_eq!(found.len(), 1);
     assert!(found[0].energy < -1e30 && found[0].energy.is_finite());
     assert!(found[0].state.iter().all(|x| x.is_finite()));
@@ -229,15 +249,15 @@ fn a_descent_that_still_looks_for_its_length_is_not_at_rest() {
         height: 0.0,
         wave_number: 1.0,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, 1);
+    let chains = bound(&energy, 1);
+    let surface = surface(&chains);
     let descent = Descent {
         first_factor: 1e12,
         tolerance: 1e-6,
         window: 5,
         most_evaluations: 5000,
     };
-    let found = descent.run(&surface, &[1.5]).unwrap();
+    let found = descent.run(&surface, &states(1, &[1.5])).unwrap();
     assert!(
         found[0].is_at_rest && found[0].state[0].abs() < 1e-2,
         "{found:?}"
@@ -252,15 +272,9 @@ fn ways_are_as_long_as_allowed_and_no_longer() {
         height: 0.0,
         wave_number: 1.0,
     };
-    let engine = TensorEngine::default();
-    let surface = Surface::<B, _, _>::new(
-        &engine,
-        &plain,
-        // F is nothing against this unit.
-        ebm_core::Temperature::new(1e6).unwrap(),
-        [2, 1, 1],
-        Default::default(),
-    );
+    let chains = bound(&plain, 2);
+    // F is nothing against this unit.
+    let surface = Surface::new(&chains, ebm_core::Temperature::new(1e6).unwrap());
     let strength = 1e6;
     let steps = |most_steps| {
         let diffusion = Diffusion {
@@ -271,7 +285,7 @@ fn ways_are_as_long_as_allowed_and_no_longer() {
             ..quiet(0.01, 0.1)
         };
         let attempt = Attempt { from: 0, to: 1 };
-        let rows = [0.0, 0.0, 1.0, 0.0];
+        let rows = states(2, &[0.0, 0.0, 1.0, 0.0]);
         let found = diffusion.run(&surface, &rows, &[attempt], strength, 0, &mut |_| true);
         let found = found.unwrap()[0];
         (found.barrier.is_some(), found.steps)
@@ -290,12 +304,12 @@ fn a_strong_pull_does_not_jump_over_its_target() {
         height: 0.0,
         wave_number: 1.0,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, 2);
+    let chains = bound(&energy, 2);
+    let surface = surface(&chains);
     let diffusion = quiet(0.02, 0.1);
     let found = diffusion.pairs(
         &surface,
-        &[0.0, 0.0, 1.0, 0.0],
+        &states(2, &[0.0, 0.0, 1.0, 0.0]),
         &[(0, 1)],
         strength(&diffusion, 50.0),
         0,
@@ -312,12 +326,17 @@ fn nothing_to_map_is_no_error() {
         height: 0.5,
         wave_number: 7.0,
     };
-    let engine = TensorEngine::default();
-    let surface = surface(&engine, &energy, 2);
-    assert!(Descent::default().run(&surface, &[]).unwrap().is_empty());
+    let chains = bound(&energy, 2);
+    let surface = surface(&chains);
+    assert!(
+        Descent::default()
+            .run(&surface, &states(2, &[]))
+            .unwrap()
+            .is_empty()
+    );
     let empty = grouped(&surface, &[], &quiet(0.01, 0.1), 1.0);
     assert_eq!(empty.basin_count(), 0);
-    let one = minima(&surface, &[0.1, 0.2], 0.01);
+    let one = minima(&surface, &states(2, &[0.1, 0.2]), 0.01);
     let alone = grouped(&surface, &one, &quiet(0.01, 0.1), 1.0);
     assert_eq!(alone.groups(), [0]);
 }

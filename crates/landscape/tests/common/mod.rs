@@ -3,24 +3,22 @@
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData, activation::log_softmax, backend::Backend};
-use ebm_core::{Energy, NoiseKey, StepSize, Stream, Temperature};
+use ebm_core::{Energy, NoiseKey, States, StepSize, Stream, Temperature};
 use ebm_landscape::{Descent, Diffusion, Grouping, Minimum, Surface};
-use ebm_langevin::TensorEngine;
+use ebm_langevin::{Chains, TensorChains, TensorEngine};
 
 pub type B = Autodiff<Flex>;
-pub type Mapped<'a, E> = Surface<'a, B, E, TensorEngine>;
+pub fn bound<E: Energy<B> + Sync>(energy: &E, dimensions: usize) -> TensorChains<B, &E> {
+    TensorEngine::default().bind(energy, dimensions, &Default::default())
+}
 
-pub fn surface<'a, E>(engine: &'a TensorEngine, energy: &'a E, dimensions: usize) -> Mapped<'a, E>
-where
-    E: Energy<B> + Sync,
-{
-    Surface::new(
-        engine,
-        energy,
-        Temperature::ONE,
-        [dimensions, 1, 1],
-        Default::default(),
-    )
+pub fn surface(chains: &dyn Chains) -> Surface<'_> {
+    Surface::new(chains, Temperature::ONE)
+}
+
+/// Points of the plane, or of `dimensions`.
+pub fn states(dimensions: usize, values: &[f32]) -> States {
+    States::new(dimensions, values.to_vec()).unwrap()
 }
 
 /// U = −log Σ w_k exp(−|x − c_k|²/2s²).
@@ -139,10 +137,12 @@ impl<B: Backend> Energy<B> for Ripples {
 }
 
 /// Starting points of descents: normal numbers times `spread`.
-pub fn scattered(count: usize, dimensions: usize, spread: f32) -> Vec<f32> {
-    let mut values = vec![0.0; count * dimensions];
-    NoiseKey::new(5, Stream::WatchStart, 0).normals(0, 0, dimensions, &mut values);
-    values.iter().map(|value| value * spread).collect()
+pub fn scattered(count: usize, dimensions: usize, spread: f32) -> States {
+    let mut states = States::zeros(dimensions, count);
+    let values = states.values_mut();
+    NoiseKey::new(5, Stream::WatchStart, 0).normals(0, 0, dimensions, values);
+    values.iter_mut().for_each(|value| *value *= spread);
+    states
 }
 
 /// Little noise, so that ways stay near the bottom of their valleys.
@@ -165,11 +165,7 @@ pub fn strength(diffusion: &Diffusion, slope: f64) -> f64 {
     slope / diffusion.temperature_factor
 }
 
-pub fn minima<E: Energy<B> + Sync>(
-    surface: &Mapped<'_, E>,
-    starts: &[f32],
-    first_factor: f64,
-) -> Vec<Minimum> {
+pub fn minima(surface: &Surface<'_>, starts: &States, first_factor: f64) -> Vec<Minimum> {
     let descent = Descent {
         first_factor,
         tolerance: 1e-6,
@@ -178,8 +174,8 @@ pub fn minima<E: Energy<B> + Sync>(
     descent.run(surface, starts).unwrap()
 }
 
-pub fn grouped<E: Energy<B> + Sync>(
-    surface: &Mapped<'_, E>,
+pub fn grouped(
+    surface: &Surface<'_>,
     minima: &[Minimum],
     diffusion: &Diffusion,
     strength: f64,
