@@ -5,13 +5,12 @@ use std::time::Instant;
 
 use burn::backend::{Autodiff, Flex};
 use burn::module::Module;
-use burn::tensor::Tensor;
 use ebm_core::{NoiseKey, StepSize, Stream};
 use ebm_data::{DataConfig, Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, NetConfig};
 use ebm_engine_cpu::FusedEngine;
-use ebm_langevin::{ChainRun, ChainStart, Engine, NoiseStart, Ula};
-use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig, Stabilisers};
+use ebm_langevin::{ChainRun, ChainStart, Chains, NoiseStart, Ula};
+use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig};
 
 type B = Autodiff<Flex>;
 type Failure = Box<dyn std::error::Error>;
@@ -66,30 +65,23 @@ fn main() -> Result<(), Failure> {
             }
         };
         let epsilon = StepSize::new(epsilon)?;
+        let (start, optimizer) = match method {
+            Method::Sgd => (ChainStart::Persistent, OptimizerConfig::sgd(1e-5)),
+            Method::Adam => (ChainStart::Uniform, OptimizerConfig::adam(1e-5)),
+        };
+        let langevin = LangevinConfig::default()
+            .with_steps(steps)
+            .with_epsilon(epsilon)
+            .with_start(start);
         let config = LearningConfig {
-            seed: 1,
-            iterations: repeats as u64,
-            batch_size,
-            data_noise: if data.len().is_some() { 0.1 } else { 0.0 },
-            langevin: LangevinConfig {
-                steps,
-                epsilon,
-                start: match method {
-                    Method::Sgd => ChainStart::Persistent,
-                    Method::Adam => ChainStart::Uniform,
-                },
-                start_factor: 1.0,
-                bank_size: None,
-            },
-            optimizer: OptimizerConfig {
-                method,
-                learning_rate: 1e-5,
-                minimum_learning_rate: 0.0,
-                decay: 1.0,
-                averaging: None,
-            },
             divergence_limit: 1e9,
-            stabilisers: Stabilisers::default(),
+            ..LearningConfig::default()
+                .with_seed(1)
+                .with_iterations(repeats as u64)
+                .with_batch_size(batch_size)
+                .with_data_noise(if data.len().is_some() { 0.1 } else { 0.0 })
+                .with_langevin(langevin)
+                .with_optimizer(optimizer)
         };
         let (shape, device) = (data.shape(), Default::default());
         let net = NetConfig::published(architecture).init::<B>(shape, 3, &device)?;
@@ -97,31 +89,15 @@ fn main() -> Result<(), Failure> {
         let engine = FusedEngine::default();
         let mut learner = Learner::new(config, net, engine, data, device)?;
 
-        let [channels, height, width] = shape;
-        let start = NoiseStart::Uniform.draw(
-            1.0,
-            NoiseKey::new(0, Stream::WatchStart, 0),
-            batch_size,
-            channels * height * width,
-        )?;
-        let start = Tensor::<_, 1>::from_floats(start.as_slice(), &device)
-            .reshape([batch_size, channels, height, width]);
-        let run = |steps| ChainRun {
-            kernel: Ula::learned(epsilon).into(),
-            steps,
-            first_step: 0,
-            noise: NoiseKey::new(0, Stream::Watch, 0),
-            final_energies: false,
-        };
-        // An engine of its own, which knows the net: only the steps are timed.
-        let engine: &dyn Engine<B, _> = &FusedEngine::default();
-        engine.run(&frozen, start.clone(), &run(0))?;
+        let key = NoiseKey::new(0, Stream::WatchStart, 0);
+        let start = NoiseStart::Uniform.draw(1.0, key, batch_size, shape)?;
+        let run = ChainRun::new(Ula::learned(epsilon), steps);
+        // Bound to the net beforehand: only the steps are timed.
+        let bound = FusedEngine::default().bind(&frozen, shape)?;
         let (mut iterations, mut chains) = (Vec::new(), Vec::new());
         for _ in 0..repeats {
             iterations.push(milliseconds(|| Ok(learner.iterate()?))?);
-            chains.push(milliseconds(|| {
-                Ok(engine.run(&frozen, start.clone(), &run(steps))?)
-            })?);
+            chains.push(milliseconds(|| Ok(bound.run(&start, &run)?))?);
         }
         let (iteration, chains) = (median(iterations), median(chains));
         println!(

@@ -1,13 +1,17 @@
 //! The fused engine against tensor operations and automatic differentiation, and against itself.
 #![allow(clippy::unwrap_used)]
 
+use std::collections::HashMap;
+
 use burn::backend::{Autodiff, Flex};
-use burn::module::{Module, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
-use ebm_core::{Energy, Layered, NoiseKey, StepSize, Stream, Temperature};
+use ebm_core::{Energy, Layered, NoiseKey, StateShape, States, StepSize, Stream, Temperature};
 use ebm_energy_net::{Architecture, LayerConfig, Net, NetConfig, Sequential};
-use ebm_engine_cpu::{FusedEngine, Instructions};
-use ebm_langevin::{ChainOutcome, ChainRun, Engine, Mala, NoiseStart, TensorEngine, Ula};
+use ebm_engine_cpu::{FusedChains, FusedEngine, Instructions};
+use ebm_langevin::{
+    Batch, BoundEngine, ChainOutcome, ChainRun, Chains, Mala, NoiseStart, TensorEngine, Ula,
+};
 
 #[path = "engines/attraction.rs"]
 mod attraction;
@@ -19,19 +23,19 @@ mod mala;
 mod pytorch;
 
 type B = Autodiff<Flex>;
-type States = Tensor<Flex, 4>;
 
 fn states(values: Vec<f32>, shape: [usize; 3]) -> States {
-    let chains = values.len() / shape.iter().product::<usize>();
-    let [channels, height, width] = shape;
-    let data = TensorData::new(values, [chains, channels, height, width]);
-    Tensor::from_data(data, &Default::default())
+    States::new(shape, values).unwrap()
 }
 
 fn noise(start: NoiseStart, chains: usize, shape: [usize; 3]) -> States {
     let key = NoiseKey::new(4, Stream::ChainStart, 1);
-    let values = start.draw(1.0, key, chains, shape.iter().product());
-    states(values.unwrap(), shape)
+    start.draw(1.0, key, chains, shape).unwrap()
+}
+
+/// The first so many chains.
+fn first(states: &States, chains: usize) -> States {
+    states.gather(&(0..chains).collect::<Vec<_>>())
 }
 
 fn run_of(epsilon: f64, steps: u64) -> ChainRun {
@@ -45,7 +49,7 @@ fn run_of(epsilon: f64, steps: u64) -> ChainRun {
 }
 
 fn values(states: &States) -> Vec<f32> {
-    states.to_data().to_vec().unwrap()
+    states.values().to_vec()
 }
 
 /// The largest difference, relative to the largest value.
@@ -75,7 +79,7 @@ fn typical_distance(a: &[f32], b: &[f32]) -> f32 {
 /// is moved a little.
 fn net(architecture: Architecture, shape: [usize; 3]) -> Net<B> {
     struct Shake(u64);
-    impl burn::module::ModuleMapper<B> for Shake {
+    impl ModuleMapper<B> for Shake {
         fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
             self.0 += 1;
             let number = self.0;
@@ -108,13 +112,62 @@ fn cases() -> [(Architecture, [usize; 3], f64); 3] {
     ]
 }
 
-fn run<N: Energy<B> + Layered + Sync>(
-    engine: &impl Engine<B, N>,
+/// Both engines.
+trait Bind {
+    fn bound<'a, N: Energy<B> + Layered + Send + Sync>(
+        &self,
+        net: &'a N,
+        shape: StateShape,
+    ) -> Box<dyn Chains + 'a>;
+}
+
+impl Bind for FusedEngine {
+    fn bound<'a, N: Energy<B> + Layered + Send + Sync>(
+        &self,
+        net: &'a N,
+        shape: StateShape,
+    ) -> Box<dyn Chains + 'a> {
+        Box::new(self.bind(net, shape).unwrap())
+    }
+}
+
+impl Bind for TensorEngine {
+    fn bound<'a, N: Energy<B> + Layered + Send + Sync>(
+        &self,
+        net: &'a N,
+        shape: StateShape,
+    ) -> Box<dyn Chains + 'a> {
+        Box::new(self.bind::<B, &N>(net, shape, &Default::default()))
+    }
+}
+
+fn run<N: Energy<B> + Layered + Send + Sync>(
+    engine: &impl Bind,
     net: &N,
     initial: &States,
     run: &ChainRun,
-) -> ChainOutcome<Flex> {
-    engine.run(net, initial.clone(), run).unwrap()
+) -> ChainOutcome {
+    engine
+        .bound(net, initial.shape())
+        .run(initial, run)
+        .unwrap()
+}
+
+/// F of each state, and the gradient of their weighted sum.
+type Gradient = (Vec<f32>, HashMap<ParamId, Vec<f32>>);
+
+fn gradient_by<N: Layered>(chains: &FusedChains, states: &States, weights: &[f32]) -> Gradient {
+    let chains: &dyn BoundEngine<B, &N> = chains;
+    let states = Batch::Host(states.clone());
+    let gradient = chains.parameter_gradient(&[&states], weights);
+    let gradient = gradient.unwrap().unwrap();
+    let by_id = gradient.gradients.into_iter();
+    let by_id = by_id.map(|(id, numbers)| (id, numbers.read().unwrap()));
+    (gradient.energies.read().unwrap(), by_id.collect())
+}
+
+fn gradient<N: Layered>(engine: &FusedEngine, net: &N, states: &States, w: &[f32]) -> Gradient {
+    gradient_by::<N>(&engine.bind(net, states.shape()).unwrap(), states, w)
 }
 
 /// From both kinds of noise and from data-like states, with and without noise in the chains: states, r and F agree to
@@ -174,8 +227,7 @@ fn results_do_not_depend_on_the_cut() {
                 .unwrap();
             pool.install(|| {
                 let outcome = run(&FusedEngine::default(), &net, &initial, &request);
-                let engine: &dyn Engine<B, Net<B>> = &FusedEngine::default();
-                let gradient = engine.parameter_gradient(&net, &initial, &weights).unwrap();
+                let gradient = gradient(&FusedEngine::default(), &net, &initial, &weights);
                 let states = values(&outcome.states);
                 (
                     states,
@@ -188,12 +240,7 @@ fn results_do_not_depend_on_the_cut() {
         assert_eq!(results[0], results[1]);
         assert_eq!(results[1], results[2]);
         // The first chains of a batch are the chains of a smaller batch.
-        let few = run(
-            &FusedEngine::default(),
-            &net,
-            &initial.narrow(0, 0, 7),
-            &request,
-        );
+        let few = run(&FusedEngine::default(), &net, &first(&initial, 7), &request);
         let per_chain: usize = shape.iter().product();
         assert_eq!(values(&few.states), results[0].0[..7 * per_chain]);
     }
@@ -222,9 +269,18 @@ fn vector_code_does_what_portable_code_does() {
     }
 }
 
+/// Parameters times a factor.
+struct Scale(f64);
+
+impl ModuleMapper<B> for Scale {
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<B, D>>) -> Param<Tensor<B, D>> {
+        param.map(|tensor| Tensor::from_inner(tensor.inner() * self.0).require_grad())
+    }
+}
+
 struct Compare<'a> {
     automatic: &'a <B as burn::tensor::backend::AutodiffBackend>::Gradients,
-    engine: &'a std::collections::HashMap<burn::module::ParamId, Vec<f32>>,
+    engine: &'a HashMap<ParamId, Vec<f32>>,
     largest: f32,
     compared: usize,
 }
@@ -250,33 +306,31 @@ impl ModuleVisitor<B> for Compare<'_> {
     }
 }
 
-fn compare_gradients<N: Energy<B> + Layered + Sync + Module<B>>(net: &N, initial: &States) {
-    let chains = initial.dims()[0];
+fn compare_gradients<N: Energy<B> + Layered + Module<B>>(net: &N, initial: &States) {
+    let chains = initial.len();
     let weights: Vec<f32> = (0..chains)
         .map(|chain| (chain as f32 * 0.7 + 1.0).sin())
         .collect();
-    let energies = net.energy(Tensor::from_inner(initial.clone()));
+    let states = initial.clone().into_tensor(&Default::default());
+    let energies = net.energy(Tensor::from_inner(states));
     let expected: Vec<f32> = energies.clone().into_data().to_vec().unwrap();
     let factors = Tensor::<B, 1>::from_floats(weights.as_slice(), &Default::default());
     let automatic = (energies * factors).sum().backward();
     for instructions in Instructions::available() {
         let engine = FusedEngine::with_instructions(instructions).unwrap();
-        let engine: &dyn Engine<B, N> = &engine;
-        let by_engine = engine.parameter_gradient(net, initial, &weights);
-        let by_engine = by_engine.unwrap().unwrap();
-        assert!(distance(&by_engine.energies, &expected) < 1e-5);
+        let (energies, by_engine) = gradient(&engine, net, initial, &weights);
+        assert!(distance(&energies, &expected) < 1e-5);
         let mut compare = Compare {
             automatic: &automatic,
-            engine: &by_engine.gradients,
+            engine: &by_engine,
             largest: by_engine
-                .gradients
                 .values()
                 .flatten()
                 .fold(0.0, |peak, g| peak.max(g.abs())),
             compared: 0,
         };
         net.visit(&mut compare);
-        assert_eq!(compare.compared, by_engine.gradients.len());
+        assert_eq!(compare.compared, by_engine.len());
     }
 }
 
@@ -336,9 +390,8 @@ fn shared_parameters_share_their_gradient() {
     };
     let states = noise(NoiseStart::Gaussian, 20, [2, 1, 1]);
     let weights = vec![0.5; 20];
-    let engine: &dyn Engine<B, Tied> = &FusedEngine::default();
-    let by_engine = engine.parameter_gradient(&net, &states, &weights);
-    let by_engine = by_engine.unwrap().unwrap().gradients;
+    let (_, by_engine) = gradient(&FusedEngine::default(), &net, &states, &weights);
+    let states = states.into_tensor(&Default::default());
     let energies = net.energy(Tensor::from_inner(states));
     let automatic = (energies * 0.5).sum().backward();
     let expected = net.layer.weight.val().grad(&automatic).unwrap();
@@ -348,26 +401,32 @@ fn shared_parameters_share_their_gradient() {
 
 /// Memory that was used for other nets, other batches and chains that ran away changes no bit.
 #[test]
-fn used_engines_are_as_good_as_new() {
-    let used = FusedEngine::default();
-    for round in 0..2 {
-        for (architecture, shape, epsilon) in cases() {
-            let net = net(architecture, shape);
+fn used_chains_are_as_good_as_new() {
+    for (architecture, shape, epsilon) in cases() {
+        let net = net(architecture, shape);
+        let mut used = FusedEngine::default().bind(&net, shape).unwrap();
+        for round in 0..3 {
+            // Half of the parameters, all of them, and half again.
+            let half = net
+                .clone()
+                .map(&mut Scale(if round == 1 { 1.0 } else { 0.5 }));
+            used.rebind(&half).unwrap();
             for chains in [40, 5] {
                 let initial = noise(NoiseStart::Uniform, chains, shape);
                 let request = run_of(epsilon, 3);
                 let weights = vec![0.1; chains];
-                let of = |engine: &FusedEngine| {
-                    let outcome = run(engine, &net, &initial, &request);
-                    let engine: &dyn Engine<B, Net<B>> = engine;
-                    let gradient = engine.parameter_gradient(&net, &initial, &weights);
-                    (values(&outcome.states), outcome.energies, gradient.unwrap())
+                let of = |chains: &FusedChains| {
+                    let outcome = chains.run(&initial, &request).unwrap();
+                    let gradient = gradient_by::<Net<B>>(chains, &initial, &weights);
+                    (outcome.states, outcome.energies, gradient)
                 };
                 let what = format!("{architecture:?}, {chains} chains, round {round}");
-                assert_eq!(of(&used), of(&FusedEngine::default()), "{what}");
+                let fresh = FusedEngine::default().bind(&half, shape).unwrap();
+                assert_eq!(of(&used), of(&fresh), "{what}");
             }
-            let lost = noise(NoiseStart::Uniform, 40, shape) * f32::NAN;
-            run(&used, &net, &lost, &run_of(epsilon, 2));
+            let mut lost = noise(NoiseStart::Uniform, 40, shape);
+            lost.values_mut().fill(f32::NAN);
+            used.run(&lost, &run_of(epsilon, 2)).unwrap();
         }
     }
 }
@@ -458,7 +517,7 @@ fn long_runs_have_the_same_statistics() {
     let shape = [2, 1, 1];
     let net = Sequential::<B>::new(&layers, shape, 5, &Default::default()).unwrap();
     // Different noise for the two engines, so that the comparison is between distributions and not paths.
-    let moments = |outcome: ChainOutcome<Flex>| {
+    let moments = |outcome: ChainOutcome| {
         let values = values(&outcome.states);
         let count = values.len() as f64;
         let mean = values.iter().map(|&x| f64::from(x)).sum::<f64>() / count;
@@ -473,7 +532,7 @@ fn long_runs_have_the_same_statistics() {
     let request = run_of(0.05, 200);
     let other = ChainRun {
         noise: NoiseKey::new(77, Stream::Langevin, 5),
-        ..request
+        ..request.clone()
     };
     let (mean, variance, count) = moments(run(&FusedEngine::default(), &net, &initial, &request));
     let (expected, other_variance, _) =

@@ -1,40 +1,24 @@
 //! Samples an own double well with Langevin chains and compares the histogram with the exact density.
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, backend::Backend};
-use ebm_core::{Energy, NoiseKey, StepSize, Stream, Temperature};
-use ebm_langevin::{ChainRun, Engine, NoiseStart, TensorEngine, Ula};
+use burn::tensor::Tensor;
+use ebm_langevin::{PointEnergy, Sampler, TensorEngine, Ula};
 
 /// U(x) = 2 (x² − 1)² + x / 4 in nats: two wells, the left one a little deeper.
-struct TiltedDoubleWell;
-
-impl<B: Backend> Energy<B> for TiltedDoubleWell {
-    fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
-        let x = states.flatten::<1>(0, 3);
-        (x.clone().powi_scalar(2) - 1.0).powi_scalar(2) * 2.0 + x / 4.0
-    }
+fn tilted_double_well(points: Tensor<Autodiff<Flex>, 2>) -> Tensor<Autodiff<Flex>, 1> {
+    let x = points.squeeze_dim::<1>(1);
+    (x.clone().powi_scalar(2) - 1.0).powi_scalar(2) * 2.0 + x / 4.0
 }
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let chains = 20_000;
-    let start =
-        NoiseStart::Gaussian.draw(1.0, NoiseKey::new(1, Stream::WatchStart, 0), chains, 1)?;
-    let initial = Tensor::<Flex, 1>::from_floats(start.as_slice(), &Default::default())
-        .reshape([chains, 1, 1, 1]);
-    let run = ChainRun {
-        kernel: Ula::new(StepSize::new(0.1)?, Temperature::ONE).into(),
-        steps: 2_000,
-        first_step: 0,
-        noise: NoiseKey::new(1, Stream::Watch, 0),
-        final_energies: false,
-    };
-    let outcome = Engine::<Autodiff<Flex>, _>::run(
-        &TensorEngine::default(),
-        &TiltedDoubleWell,
-        initial,
-        &run,
-    )?;
-    let states = outcome.states.into_data().to_vec::<f32>()?;
+    let energy = PointEnergy(tilted_double_well);
+    let chains = TensorEngine::default().bind(energy, 1, &Default::default());
+    let sampler = Sampler::new(Ula::on_potential(0.1)?)
+        .with_steps(2_000)
+        .with_record_every(500);
+    let start = sampler.start(&chains, 20_000)?;
+    let end = sampler.run(&chains, start, |record| println!("{record}"))?;
+    let states = end.place.states;
 
     let density = |x: f64| (-(2.0 * (x * x - 1.0).powi(2) + x / 4.0)).exp();
     let integral = |from: f64, to: f64| -> f64 {
@@ -45,23 +29,24 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .sum()
     };
     let whole = integral(-3.0, 3.0);
+    let share = |from: f64, to: f64| {
+        let inside = states.values().iter().map(|x| f64::from(*x));
+        let inside = inside.filter(|x| (from..to).contains(x)).count();
+        inside as f64 / states.len() as f64
+    };
     println!("    x            sampled   exact");
     for bin in -8..8 {
         let (from, to) = (f64::from(bin) * 0.2, f64::from(bin + 1) * 0.2);
-        let inside = states
-            .iter()
-            .filter(|&&x| (from..to).contains(&f64::from(x)))
-            .count();
-        let sampled = inside as f64 / chains as f64;
+        let sampled = share(from, to);
         let bar = "█".repeat((sampled * 300.0).round() as usize);
         println!(
             "{from:5.1} … {to:4.1}   {sampled:7.4}   {:6.4}  {bar}",
             integral(from, to) / whole
         );
     }
-    let left = states.iter().filter(|&&x| x < 0.0).count() as f64 / chains as f64;
     println!(
-        "left well: {left:.4} of the chains, exactly {:.4}",
+        "left well: {:.4} of the chains, exactly {:.4}",
+        share(f64::NEG_INFINITY, 0.0),
         integral(-3.0, 0.0) / whole
     );
     Ok(())

@@ -27,6 +27,21 @@ pub trait Engine<B: AutodiffBackend, E> {
     ) -> Result<Box<dyn BoundEngine<B, E>>, LangevinError>;
 }
 
+impl<B: AutodiffBackend, E, T: Engine<B, E> + ?Sized> Engine<B, E> for Box<T> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn bind(
+        &self,
+        energy: E,
+        shape: StateShape,
+        device: &B::Device,
+    ) -> Result<Box<dyn BoundEngine<B, E>>, LangevinError> {
+        (**self).bind(energy, shape, device)
+    }
+}
+
 /// An engine that is bound to an energy `E`, for callers that have tensors of `B`. For others it is [`Chains`].
 pub trait BoundEngine<B: AutodiffBackend, E>: Chains {
     /// Takes over the energy with other parameters.

@@ -2,7 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{Energy, NoiseKey, StepSize, Stream, Temperature};
 use ebm_langevin::*;
 
@@ -42,11 +42,6 @@ impl<B: Backend> Energy<B> for Scaled {
     }
 }
 
-fn points(values: &[[f32; 2]]) -> Tensor<Flex, 4> {
-    let data = TensorData::new(values.concat(), [values.len(), 2, 1, 1]);
-    Tensor::from_data(data, &Default::default())
-}
-
 fn run_of(epsilon: f64, temperature: f64, strength: f64, steps: u64) -> AttractionRun {
     let step_size = StepSize::new(epsilon).unwrap();
     let temperature = Temperature::new(temperature).unwrap();
@@ -66,15 +61,9 @@ fn attract(
     run: &AttractionRun,
 ) -> (Vec<f32>, Vec<Way>) {
     let mut ways = vec![Way::default(); from.len()];
-    let states = LandscapeEngine::<B, _>::attract(
-        &TensorEngine::default(),
-        &energy,
-        points(from),
-        points(to),
-        &mut ways,
-        run,
-    );
-    (states.unwrap().into_data().to_vec().unwrap(), ways)
+    let chains = TensorEngine::default().bind::<B, _>(energy, 2, &Default::default());
+    let states = chains.attract(&States::points(from), &States::points(to), &mut ways, run);
+    (states.unwrap().into_values(), ways)
 }
 
 /// Without noise and on a flat energy a chain goes straight to its target, αT a step.
@@ -201,8 +190,9 @@ fn f_and_its_gradient_come_in_the_order_of_the_states() {
     };
     let states: Vec<[f32; 2]> = (0..37).map(|i| [i as f32, -1.0]).collect();
     let engine = TensorEngine::default().with_block(std::num::NonZeroUsize::new(5).unwrap());
-    let found = LandscapeEngine::<B, _>::energy_gradient(&engine, &bowl, points(&states)).unwrap();
-    let gradient: Vec<f32> = found.gradient.into_data().to_vec().unwrap();
+    let chains = engine.bind::<B, _>(bowl, 2, &Default::default());
+    let found = chains.energy_gradient(&States::points(&states)).unwrap();
+    let gradient = found.gradient.values();
     for (i, energy) in found.energies.iter().enumerate() {
         let x = i as f32;
         assert!((energy - 3.0 * (x * x + 1.0)).abs() <= 1e-6 * energy.abs());
@@ -222,13 +212,8 @@ fn requests_that_do_not_fit_are_refused() {
         temperature: 1.0,
     };
     let mut ways = [Way::default()];
-    let error = LandscapeEngine::<B, _>::attract(
-        &TensorEngine::default(),
-        &bowl,
-        points(&[[0.0, 0.0], [1.0, 0.0]]),
-        points(&[[0.0, 0.0], [1.0, 0.0]]),
-        &mut ways,
-        &run_of(0.1, 1.0, 1.0, 1),
-    );
+    let chains = TensorEngine::default().bind::<B, _>(bowl, 2, &Default::default());
+    let both = States::points(&[[0.0, 0.0], [1.0, 0.0]]);
+    let error = chains.attract(&both, &both, &mut ways, &run_of(0.1, 1.0, 1.0, 1));
     assert!(matches!(error, Err(LangevinError::Targets { .. })));
 }

@@ -2,8 +2,8 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
 use burn::backend::{Autodiff, Flex, NdArray};
-use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend, backend::Backend};
-use ebm_core::{CoreError, Energy, NoiseKey, StepSize, Stream, Temperature};
+use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
+use ebm_core::{CoreError, Energy, NoiseKey, StateShape, StepSize, Stream, Temperature};
 use ebm_langevin::*;
 
 /// F = scale · |x|²/2.
@@ -33,26 +33,20 @@ fn row_sums<B: Backend>(states: Tensor<B, 4>) -> Tensor<B, 1> {
 }
 
 fn run_of(kernel: Ula, steps: u64) -> ChainRun {
-    ChainRun {
-        kernel: kernel.into(),
-        steps,
-        first_step: 0,
-        noise: NoiseKey::new(20, Stream::Langevin, 3),
-        final_energies: false,
-    }
+    ChainRun::new(kernel, steps).with_noise(NoiseKey::new(20, Stream::Langevin, 3))
 }
 
 fn run<B: AutodiffBackend, E: Energy<B> + Sync>(
     energy: &E,
     start: &[f32],
-    shape: [usize; 4],
+    shape: impl Into<StateShape>,
     run: &ChainRun,
 ) -> (Vec<f32>, f64) {
-    let data = TensorData::new(start.to_vec(), shape);
-    let initial = Tensor::from_data(data, &Default::default());
-    let outcome = Engine::<B, E>::run(&TensorEngine::default(), energy, initial, run).unwrap();
-    let states = outcome.states.into_data().iter::<f32>().collect();
-    (states, outcome.gradient_magnitude)
+    let start = States::new(shape, start.to_vec()).unwrap();
+    let engine = TensorEngine::default();
+    let chains = engine.bind::<B, _>(energy, start.shape(), &Default::default());
+    let outcome = chains.run(&start, run).unwrap();
+    (outcome.states.into_values(), outcome.gradient_magnitude)
 }
 
 fn variance(values: &[f32]) -> f64 {
@@ -72,8 +66,7 @@ fn stationary_variance_is_the_closed_form() {
         let start = NoiseStart::Gaussian
             .draw(expected.sqrt(), key, chains, 1)
             .unwrap();
-        let (states, _) =
-            run::<Autodiff<Flex>, _>(&energy, &start, [chains, 1, 1, 1], &run_of(kernel, 60));
+        let (states, _) = run::<Autodiff<Flex>, _>(&energy, start.values(), 1, &run_of(kernel, 60));
         let error = (variance(&states) / expected - 1.0).abs();
         assert!(
             error < 4.5 * (2.0 / chains as f64).sqrt(),
@@ -105,7 +98,7 @@ fn transient_mean_and_variance_are_the_closed_form() {
     let (states, _) = run::<Autodiff<Flex>, _>(
         &Harmonic { scale: 4.0 },
         &vec![start; chains],
-        [chains, 1, 1, 1],
+        1,
         &run_of(kernel, steps),
     );
     let a = 1.0 - epsilon * epsilon / 2.0 * 4.0;
@@ -125,7 +118,7 @@ fn without_noise_the_step_is_gradient_descent_and_r_is_the_mean_norm() {
     let (states, r) = run::<Autodiff<Flex>, _>(
         &Harmonic { scale: 0.5 },
         &[4.0, 0.0, 0.0, 3.0, 0.0, 4.0],
-        [3, 2, 1, 1],
+        2,
         &run_of(kernel, 2),
     );
     // x → x/2 twice; norms of the gradient x/2: (2, 1.5, 2) then half of that. Chain states are (4,0), (0,3), (0,4).
@@ -140,12 +133,12 @@ fn without_noise_the_step_is_gradient_descent_and_r_is_the_mean_norm() {
 /// Each step is compared alone, from the same states: 5e-6 absolute for states of order 1.
 #[test]
 fn flex_and_ndarray_agree_step_by_step() {
-    let shape = [6, 3, 4, 4];
-    let elements = shape.iter().product();
+    let shape = [3, 4, 4];
     let kernel = Ula::learned(StepSize::new(0.05).unwrap());
     let mut states = NoiseStart::Uniform
-        .draw(1.0, NoiseKey::new(4, Stream::ChainStart, 0), 1, elements)
-        .unwrap();
+        .draw(1.0, NoiseKey::new(4, Stream::ChainStart, 0), 6, shape)
+        .unwrap()
+        .into_values();
     for step in 0..50 {
         let one = ChainRun {
             first_step: step,
@@ -163,11 +156,12 @@ fn flex_and_ndarray_agree_step_by_step() {
 
 #[test]
 fn chains_in_pieces_walk_the_same_path() {
-    let shape = [5, 1, 4, 4];
+    let shape = [1, 4, 4];
     let kernel = Ula::learned(StepSize::new(0.05).unwrap());
     let start = NoiseStart::Uniform
-        .draw(1.0, NoiseKey::new(4, Stream::ChainStart, 0), 5, 16)
-        .unwrap();
+        .draw(1.0, NoiseKey::new(4, Stream::ChainStart, 0), 5, shape)
+        .unwrap()
+        .into_values();
     let (whole, whole_r) = run::<Autodiff<Flex>, _>(&Rugged, &start, shape, &run_of(kernel, 30));
     let (middle, first_r) = run::<Autodiff<Flex>, _>(&Rugged, &start, shape, &run_of(kernel, 12));
     let rest = ChainRun {
@@ -181,18 +175,17 @@ fn chains_in_pieces_walk_the_same_path() {
 
 #[test]
 fn blocks_of_chains_give_the_same_as_all_together() {
-    let (chains, shape) = (5, [5, 1, 4, 4]);
+    let (chains, shape) = (5, [1, 4, 4]);
     let key = NoiseKey::new(4, Stream::ChainStart, 0);
-    let start = NoiseStart::Uniform.draw(1.0, key, chains, 16).unwrap();
+    let start = NoiseStart::Uniform.draw(1.0, key, chains, shape).unwrap();
     let kernel = Ula::learned(StepSize::new(0.05).unwrap());
-    let (whole, whole_r) = run::<Autodiff<Flex>, _>(&Rugged, &start, shape, &run_of(kernel, 30));
+    let (whole, whole_r) =
+        run::<Autodiff<Flex>, _>(&Rugged, start.values(), shape, &run_of(kernel, 30));
     for block in 1..7 {
         let engine = TensorEngine::default().with_block(block.try_into().unwrap());
-        let initial = Tensor::from_data(TensorData::new(start.clone(), shape), &Default::default());
-        let outcome =
-            Engine::<Autodiff<Flex>, _>::run(&engine, &Rugged, initial, &run_of(kernel, 30))
-                .unwrap();
-        assert_eq!(outcome.states.into_data().to_vec::<f32>().unwrap(), whole);
+        let chains = engine.bind::<Autodiff<Flex>, _>(Rugged, shape, &Default::default());
+        let outcome = chains.run(&start, &run_of(kernel, 30)).unwrap();
+        assert_eq!(outcome.states.values(), whole);
         assert!((outcome.gradient_magnitude - whole_r).abs() < 1e-6 * whole_r);
     }
 }
@@ -201,11 +194,12 @@ fn blocks_of_chains_give_the_same_as_all_together() {
 fn starts_are_uniform_or_gaussian_with_their_factor() {
     let key = NoiseKey::new(4, Stream::ChainStart, 0);
     let uniform = NoiseStart::Uniform.draw(2.0, key, 1000, 20).unwrap();
+    let uniform = uniform.values();
     assert!(uniform.iter().all(|x| x.abs() <= 2.0));
     // Var = factor²/3 with relative standard error √(0.8/n); factor² with √(2/n). Bounds at 4.5 standard errors.
-    assert!((variance(&uniform) * 0.75 - 1.0).abs() < 4.5 * (0.8f64 / 20_000.0).sqrt());
+    assert!((variance(uniform) * 0.75 - 1.0).abs() < 4.5 * (0.8f64 / 20_000.0).sqrt());
     let gaussian = NoiseStart::Gaussian.draw(3.0, key, 1000, 20).unwrap();
-    assert!((variance(&gaussian) / 9.0 - 1.0).abs() < 4.5 * (2.0f64 / 20_000.0).sqrt());
+    assert!((variance(gaussian.values()) / 9.0 - 1.0).abs() < 4.5 * (2.0f64 / 20_000.0).sqrt());
     assert!(NoiseStart::Uniform.draw(0.0, key, 1, 1).is_err());
     assert!(NoiseStart::Uniform.draw(f64::NAN, key, 1, 1).is_err());
 }
@@ -219,7 +213,7 @@ fn an_energy_that_ignores_its_input_leaves_pure_diffusion() {
         }
     }
     let kernel = Ula::learned(StepSize::new(0.5).unwrap());
-    let (states, r) = run::<Autodiff<Flex>, _>(&Flat, &[1.0], [1, 1, 1, 1], &run_of(kernel, 2));
+    let (states, r) = run::<Autodiff<Flex>, _>(&Flat, &[1.0], 1, &run_of(kernel, 2));
     let mut walked = 1.0;
     for step in 0..2 {
         let mut noise = [0.0];
@@ -238,15 +232,12 @@ fn an_energy_without_one_scalar_a_chain_is_refused() {
             states.flatten::<1>(0, 3)
         }
     }
-    let initial = Tensor::<Flex, 4>::zeros([2, 3, 1, 1], &Default::default());
     let kernel = Ula::learned(StepSize::new(0.1).unwrap());
-    let error = Engine::<Autodiff<Flex>, _>::run(
-        &TensorEngine::default(),
-        &Wrong,
-        initial,
-        &run_of(kernel, 1),
-    )
-    .unwrap_err();
+    let engine = TensorEngine::default();
+    let chains = engine.bind::<Autodiff<Flex>, _>(Wrong, 3, &Default::default());
+    let error = chains
+        .run(&States::zeros(3, 2), &run_of(kernel, 1))
+        .unwrap_err();
     assert!(matches!(
         error,
         LangevinError::Core(CoreError::EnergyShape { chains: 2, got: 6 })
@@ -260,8 +251,7 @@ fn bounds_cut_the_gradient_before_and_the_state_after_the_step() {
     let still = Ula::learned(StepSize::new(0.0).unwrap());
     let energy = Harmonic { scale: 0.5 };
     let start = [4.0, -3.0, 1.0, 0.0];
-    let walk =
-        |kernel: Ula| run::<Autodiff<Flex>, _>(&energy, &start, [2, 2, 1, 1], &run_of(kernel, 1));
+    let walk = |kernel: Ula| run::<Autodiff<Flex>, _>(&energy, &start, 2, &run_of(kernel, 1));
     let (plain, r) = walk(still);
     assert_eq!(plain, [2.0, -1.5, 0.5, 0.0]);
     // Slopes 2, −1.5, 0.5, 0 become 1, −1, 0.5, 0.
@@ -280,7 +270,7 @@ fn bounds_cut_the_gradient_before_and_the_state_after_the_step() {
     let step = |kernel: Ula| {
         let gradient = Tensor::<Flex, 1>::from_floats([2.0, -0.25], &Default::default());
         let states = Tensor::<Flex, 4>::zeros([1, 2, 1, 1], &Default::default());
-        let moved = kernel.step(states, gradient.reshape([1, 2, 1, 1]), None);
+        let moved = kernel.moved(states, gradient.reshape([1, 2, 1, 1]), None);
         moved.into_data().to_vec::<f32>().unwrap()
     };
     assert_eq!(step(warm), [-4.0, 0.5]);

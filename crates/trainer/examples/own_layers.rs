@@ -6,10 +6,10 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{silu, tanh};
 use burn::tensor::{Tensor, backend::Backend};
-use ebm_core::{Activation, Energy, LayerDescription, Layered, ParameterValues, StepSize};
+use ebm_core::{Activation, Energy, LayerDescription, Layered, ParameterValues, States};
 use ebm_data::{Dataset, Gmm, Toy};
-use ebm_experiment::{AnyEngine, EngineChoice};
-use ebm_langevin::ChainStart;
+use ebm_engine_cpu::FusedEngine;
+use ebm_langevin::{Engine, TensorEngine};
 use ebm_trainer::*;
 
 type B = Autodiff<Flex>;
@@ -78,47 +78,32 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         <B as Backend>::seed(&device, 1);
         let net = Perceptron::<B>::new(is_smooth, &device);
         let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
-        let (engine, missing) = AnyEngine::choose(EngineChoice::Auto, &net, data.shape())?;
-        if let Some(missing) = missing {
-            println!("{missing}");
-        }
-        let mut learner = Learner::new(config()?, net, engine, data, device)?;
+        // The engine for CPUs has SiLU, and says what it lacks for tanh.
+        let fused = FusedEngine::default();
+        let engine: Box<dyn Engine<B, Perceptron<B>>> = match fused.supports(&net, 2) {
+            Ok(()) => Box::new(fused),
+            Err(lacking) => {
+                println!("{lacking}");
+                Box::new(TensorEngine::default())
+            }
+        };
+        let config = LearningConfig::for_toys()
+            .with_iterations(500)
+            .with_langevin(LearningConfig::for_toys().langevin.with_steps(50))
+            .with_optimizer(OptimizerConfig::adam(1e-3));
+        let mut learner = Learner::new(config, net, engine, data, device)?;
         println!("{name} learns with the {} engine", learner.engine_name());
         let start = std::time::Instant::now();
         Trainer::new().run(&mut learner)?;
         // A good energy is lower at a mode of the data than outside.
-        let energies = learner.energies(&[1.0, 0.0, 1.7, 0.0])?;
+        let points = States::points(&[[1.0, 0.0], [1.7, 0.0]]);
+        let energies = learner.chains().energies(&points)?;
         let temperature = learner.config().langevin.epsilon.learned_temperature();
         println!(
             "  {:.1} s, U(outside) − U(mode) = {:.2} nats",
             start.elapsed().as_secs_f64(),
-            (energies[1] - energies[0]) / temperature.get()
+            f64::from(energies[1] - energies[0]) / temperature.get()
         );
     }
     Ok(())
-}
-
-fn config() -> Result<LearningConfig, Box<dyn std::error::Error>> {
-    Ok(LearningConfig {
-        seed: 1,
-        iterations: 500,
-        batch_size: 200,
-        data_noise: 0.0,
-        langevin: LangevinConfig {
-            steps: 50,
-            epsilon: StepSize::new(0.125)?,
-            start: ChainStart::Persistent,
-            start_factor: 1.0,
-            bank_size: Some(2_000),
-        },
-        optimizer: OptimizerConfig {
-            method: Method::Adam,
-            learning_rate: 1e-3,
-            minimum_learning_rate: 0.0,
-            decay: 1.0,
-            averaging: None,
-        },
-        divergence_limit: 1_000.0,
-        stabilisers: Stabilisers::default(),
-    })
 }

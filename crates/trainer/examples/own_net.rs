@@ -5,9 +5,9 @@ use burn::module::Module;
 use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::silu;
 use burn::tensor::{Tensor, backend::Backend};
-use ebm_core::{Energy, StepSize};
+use ebm_core::{Energy, States};
 use ebm_data::{Dataset, Gmm, Toy};
-use ebm_langevin::{ChainStart, TensorEngine};
+use ebm_langevin::TensorEngine;
 use ebm_trainer::*;
 
 /// F(x) = a small multilayer perceptron plus a weak bowl that keeps the density proper.
@@ -60,42 +60,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     type B = Autodiff<Flex>;
     let device = Default::default();
     let net = SmoothNet::<B>::new(&device);
-    let config = LearningConfig {
-        seed: 1,
-        iterations: 500,
-        batch_size: 200,
-        data_noise: 0.0,
-        langevin: LangevinConfig {
-            steps: 50,
-            epsilon: StepSize::new(0.125)?,
-            start: ChainStart::Persistent,
-            start_factor: 1.0,
-            bank_size: Some(2_000),
-        },
-        optimizer: OptimizerConfig {
-            method: Method::Adam,
-            learning_rate: 1e-3,
-            minimum_learning_rate: 0.0,
-            decay: 1.0,
-            averaging: None,
-        },
-        divergence_limit: 1_000.0,
-        stabilisers: Stabilisers::default(),
-    };
+    let config = LearningConfig::for_toys()
+        .with_iterations(500)
+        .with_langevin(LearningConfig::for_toys().langevin.with_steps(50))
+        .with_optimizer(OptimizerConfig::adam(1e-3));
     let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
     let mut learner = Learner::new(config, net, TensorEngine::default(), data, device)?;
     Trainer::new().observer(&mut Printer).run(&mut learner)?;
 
     // A good energy is lower at a mode of the data than between modes or at the centre.
-    let energies = learner.energies(&[1.0, 0.0, 0.924, 0.383, 0.0, 0.0])?;
-    let in_nats = |f: f64| {
-        f / learner
-            .config()
-            .langevin
-            .epsilon
-            .learned_temperature()
-            .get()
-    };
+    let points = States::points(&[[1.0, 0.0], [0.924, 0.383], [0.0, 0.0]]);
+    let energies = learner.chains().energies(&points)?;
+    let temperature = learner.config().langevin.epsilon.learned_temperature();
+    let in_nats = |f: f32| f64::from(f) / temperature.get();
     println!("U(mode) = {:.2} nats", in_nats(energies[0]));
     println!("U(between two modes) = {:.2} nats", in_nats(energies[1]));
     println!("U(centre) = {:.2} nats", in_nats(energies[2]));

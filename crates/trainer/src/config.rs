@@ -82,11 +82,170 @@ pub enum Method {
 
 const SMALLEST_EPSILON: f64 = 1e-15;
 
+impl Default for LearningConfig {
+    /// Those with which arXiv 1903.12370 learns images by non-convergent chains: CIFAR-10 with 150 steps from uniform noise.
+    fn default() -> Self {
+        Self {
+            seed: 123,
+            iterations: 100_000,
+            batch_size: 100,
+            data_noise: 0.03,
+            langevin: LangevinConfig::default(),
+            optimizer: OptimizerConfig::default(),
+            divergence_limit: 1_000.0,
+            stabilisers: Stabilisers::default(),
+        }
+    }
+}
+
+impl Default for LangevinConfig {
+    /// 150 steps of ε = 0.01 from uniform noise.
+    fn default() -> Self {
+        Self {
+            steps: 150,
+            epsilon: StepSize::default(),
+            start: ChainStart::Uniform,
+            start_factor: 1.0,
+            bank_size: None,
+        }
+    }
+}
+
+impl Default for OptimizerConfig {
+    /// Adam with the rate 1e-4.
+    fn default() -> Self {
+        Self::adam(1e-4)
+    }
+}
+
+impl LangevinConfig {
+    /// With so many steps.
+    #[must_use]
+    pub fn with_steps(self, steps: u64) -> Self {
+        Self { steps, ..self }
+    }
+
+    /// With the step size ε.
+    #[must_use]
+    pub fn with_epsilon(self, epsilon: StepSize) -> Self {
+        Self { epsilon, ..self }
+    }
+
+    /// With chains that start from here.
+    #[must_use]
+    pub fn with_start(self, start: ChainStart) -> Self {
+        Self { start, ..self }
+    }
+
+    /// With persistent chains, and so many states in their bank.
+    #[must_use]
+    pub fn with_bank(self, size: usize) -> Self {
+        Self {
+            start: ChainStart::Persistent,
+            bank_size: Some(size),
+            ..self
+        }
+    }
+}
+
+impl OptimizerConfig {
+    /// Adam with a constant rate.
+    #[must_use]
+    pub fn adam(learning_rate: f64) -> Self {
+        Self {
+            method: Method::Adam,
+            learning_rate,
+            minimum_learning_rate: 0.0,
+            decay: 1.0,
+            averaging: None,
+        }
+    }
+
+    /// Plain descent with a constant rate.
+    #[must_use]
+    pub fn sgd(learning_rate: f64) -> Self {
+        Self {
+            method: Method::Sgd,
+            ..Self::adam(learning_rate)
+        }
+    }
+
+    /// With an average of the parameters, of a decay such as 0.9999.
+    #[must_use]
+    pub fn with_averaging(self, decay: f64) -> Self {
+        Self {
+            averaging: Some(decay),
+            ..self
+        }
+    }
+}
+
 fn one() -> f64 {
     1.0
 }
 
 impl LearningConfig {
+    /// Those with which arXiv 1903.12370 learns toy densities by convergent chains: 500 steps of ε = 0.125 of persistent chains, and
+    /// plain descent.
+    #[must_use]
+    pub fn for_toys() -> Self {
+        let epsilon = StepSize::new(0.125).unwrap_or_default();
+        Self {
+            data_noise: 0.0,
+            langevin: LangevinConfig::default()
+                .with_steps(500)
+                .with_epsilon(epsilon)
+                .with_start(ChainStart::Persistent),
+            optimizer: OptimizerConfig::sgd(0.1),
+            ..Self::default()
+        }
+    }
+
+    /// With another seed.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed, ..self }
+    }
+
+    /// With so many learning iterations.
+    #[must_use]
+    pub fn with_iterations(self, iterations: u64) -> Self {
+        Self { iterations, ..self }
+    }
+
+    /// With so many data and chains an iteration.
+    #[must_use]
+    pub fn with_batch_size(self, batch_size: usize) -> Self {
+        Self { batch_size, ..self }
+    }
+
+    /// With the noise ε_data.
+    #[must_use]
+    pub fn with_data_noise(self, data_noise: f64) -> Self {
+        Self { data_noise, ..self }
+    }
+
+    /// With these chains.
+    #[must_use]
+    pub fn with_langevin(self, langevin: LangevinConfig) -> Self {
+        Self { langevin, ..self }
+    }
+
+    /// With this update.
+    #[must_use]
+    pub fn with_optimizer(self, optimizer: OptimizerConfig) -> Self {
+        Self { optimizer, ..self }
+    }
+
+    /// With these stabilisers.
+    #[must_use]
+    pub fn with_stabilisers(self, stabilisers: Stabilisers) -> Self {
+        Self {
+            stabilisers,
+            ..self
+        }
+    }
+
     /// The step of the chains of learning.
     #[must_use]
     pub fn kernel(&self) -> Ula {

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use burn::backend::{Autodiff, Flex};
+use ebm_core::States;
 use ebm_core::StepSize;
 use ebm_data::{Dataset, Gmm, Toy};
 use ebm_diagnostics::IterationMetrics;
@@ -23,7 +24,7 @@ mod engine;
 use engine::{Ahead, Fault};
 
 type B = Autodiff<Flex>;
-type TestLearner<E> = Learner<B, Net<B>, E>;
+type TestLearner = Learner<B, Net<B>>;
 
 /// Twelve iterations. A batch of 8 from a bank of 12 meets at least 4 of the places of the iteration before.
 fn config(start: ChainStart, method: Method) -> LearningConfig {
@@ -55,7 +56,7 @@ fn persistent() -> LearningConfig {
     config(ChainStart::Persistent, Method::Adam)
 }
 
-fn learner<E: Engine<B, Net<B>>>(config: &LearningConfig, engine: E) -> TestLearner<E> {
+fn learner(config: &LearningConfig, engine: impl Engine<B, Net<B>> + 'static) -> TestLearner {
     let net = NetConfig {
         width: 8,
         ..NetConfig::published(Architecture::Toy)
@@ -70,7 +71,7 @@ fn learner<E: Engine<B, Net<B>>>(config: &LearningConfig, engine: E) -> TestLear
 #[derive(Debug, PartialEq)]
 struct Snapshot {
     files: BTreeMap<String, Vec<u8>>,
-    samples: Vec<f32>,
+    samples: States,
 }
 
 impl Snapshot {
@@ -91,9 +92,9 @@ impl Snapshot {
 }
 
 /// One iteration after the other: the numbers of each, and the state before the first and after each.
-fn one_by_one<E: Engine<B, Net<B>>>(
+fn one_by_one(
     config: &LearningConfig,
-    engine: E,
+    engine: impl Engine<B, Net<B>> + 'static,
 ) -> (Vec<IterationMetrics>, Vec<Snapshot>) {
     let mut learner = learner(config, engine);
     let mut states = vec![Snapshot::of(&learner)];
@@ -160,14 +161,14 @@ impl Observer for Watch<'_> {
 }
 
 /// Runs a learner to its end with its numbers read every five iterations.
-fn run<E: Engine<B, Net<B>>>(
-    learner: &mut TestLearner<E>,
-    watch: &mut Watch<'_>,
-) -> Result<Outcome, TrainerError> {
+fn run(learner: &mut TestLearner, watch: &mut Watch<'_>) -> Result<Outcome, TrainerError> {
     Trainer::new().metrics_every(5).observer(watch).run(learner)
 }
 
-fn same_when_read_later<E: Engine<B, Net<B>> + Clone>(config: &LearningConfig, engine: E) {
+fn same_when_read_later<E: Engine<B, Net<B>> + Clone + 'static>(
+    config: &LearningConfig,
+    engine: E,
+) {
     let (metrics, states) = one_by_one(config, engine.clone());
     let engine = Ahead::new(engine);
     let mut ahead = learner(config, engine.clone());

@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use burn::backend::{Autodiff, Flex, NdArray};
 use burn::module::{Module, Param};
+use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Tensor, TensorData};
-use ebm_core::{Energy, NoiseKey, StepSize, Stream};
+use ebm_core::{Energy, NoiseKey, States, StepSize, Stream};
 use ebm_data::{Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig, named_parameters};
-use ebm_experiment::{AnyEngine, EngineChoice};
+use ebm_engine_cpu::FusedEngine;
 use ebm_langevin::{ChainStart, Engine, TensorEngine};
 use ebm_trainer::*;
 
@@ -54,7 +54,7 @@ fn toy_net<B: AutodiffBackend>() -> Net<B> {
     .unwrap()
 }
 
-fn learner<B: AutodiffBackend>(config: LearningConfig) -> Learner<B, Net<B>, TensorEngine> {
+fn learner<B: AutodiffBackend>(config: LearningConfig) -> Learner<B, Net<B>> {
     Learner::new(
         config,
         toy_net(),
@@ -181,9 +181,7 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
     }
 }
 
-fn weights_of<B: AutodiffBackend, E: Engine<B, Net<B>>>(
-    learner: &Learner<B, Net<B>, E>,
-) -> Vec<Vec<f32>> {
+fn weights_of<B: AutodiffBackend>(learner: &Learner<B, Net<B>>) -> Vec<Vec<f32>> {
     named_parameters(learner.net())
         .into_iter()
         .map(|p| p.values)
@@ -197,14 +195,17 @@ fn engines_learn_the_same_and_leave_frozen_parameters_alone() {
     for start in [ChainStart::Persistent, ChainStart::Gaussian] {
         let mut settings = config(start, Method::Sgd);
         settings.optimizer.learning_rate = 0.5;
-        let [tensor, fused] = [EngineChoice::Tensor, EngineChoice::Fused].map(|choice| {
+        let engines: [Box<dyn Engine<_, _>>; 2] = [
+            Box::new(TensorEngine::default()),
+            Box::new(FusedEngine::default()),
+        ];
+        let [tensor, fused] = engines.map(|engine| {
             let Net::Sequential(mut net) = toy_net::<Autodiff<Flex>>() else {
                 panic!("toy is one stack");
             };
             net.f[2] = net.f[2].clone().no_grad();
             let net = Net::Sequential(net);
-            let (engine, _) = AnyEngine::choose(choice, &net, [2, 1, 1]).unwrap();
-            let data = toy();
+            let (name, data) = (engine.name(), toy());
             let mut learner =
                 Learner::new(settings.clone(), net, engine, data, Default::default()).unwrap();
             let before = weights_of(&learner);
@@ -214,7 +215,7 @@ fn engines_learn_the_same_and_leave_frozen_parameters_alone() {
             for index in 0..9 {
                 let is_frozen = index == 2 || index == 3;
                 let is_same = before[index] == after[index];
-                assert_eq!(is_same, is_frozen, "{choice:?}: tensor {index}");
+                assert_eq!(is_same, is_frozen, "{name}: tensor {index}");
             }
             (metrics, after)
         });
@@ -269,8 +270,7 @@ fn a_resumed_run_equals_an_uninterrupted_one_bit_for_bit() {
             assert_eq!(&second.iterate().unwrap(), expected);
         }
         assert_eq!(weights_of(&second), weights_of(&whole));
-        let average =
-            |learner: &Learner<_, Net<_>, _>| named_parameters(learner.average().unwrap());
+        let average = |learner: &Learner<_, Net<_>>| named_parameters(learner.average().unwrap());
         assert_eq!(average(&second), average(&whole));
         assert_eq!(second.bank().unwrap(), whole.bank().unwrap());
     }
@@ -315,12 +315,12 @@ fn the_average_follows_from_the_path_and_does_not_change_it() {
     let path = folder.path().join("average.safetensors");
     assert!(averaged.save_average(&path).unwrap());
     let loaded: Net<Autodiff<Flex>> = ebm_energy_net::load_weights(toy_net(), &path).unwrap();
-    let states = [0.3, -0.8];
-    let data = TensorData::new(states.to_vec(), [1, 2, 1, 1]);
-    let direct = loaded.energy(Tensor::from_data(data, &Default::default()));
+    let states = States::points(&[[0.3, -0.8]]);
+    let tensor = states.clone().into_tensor(&Default::default());
+    let direct = loaded.energy(Tensor::from_inner(tensor));
     let through = averaged.average_energies(&states).unwrap().unwrap();
     assert_eq!(
-        direct.into_data().iter::<f64>().collect::<Vec<_>>(),
+        direct.into_data().iter::<f32>().collect::<Vec<_>>(),
         through
     );
     assert!(!alone.save_average(&path).unwrap());
@@ -359,8 +359,9 @@ fn watching_does_not_change_learning() {
         watched.iterate().unwrap();
         alone.iterate().unwrap();
         let samples = watched.samples().unwrap();
-        watched.run_chains(samples.clone(), 0, 20).unwrap();
-        watched.energies(&samples).unwrap();
+        let run = watched.watch_run(20);
+        watched.chains().run(&samples, &run).unwrap();
+        watched.chains().energies(&samples).unwrap();
     }
     assert_eq!(weights_of(&watched), weights_of(&alone));
     assert_eq!(watched.bank().unwrap(), alone.bank().unwrap());

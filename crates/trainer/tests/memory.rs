@@ -3,12 +3,11 @@
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::Tensor;
-use ebm_core::{NoiseKey, StepSize, Stream};
+use ebm_core::{States, StepSize};
 use ebm_data::{DataConfig, Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig};
 use ebm_engine_cpu::FusedEngine;
-use ebm_langevin::{ChainRun, ChainStart, Engine, TensorEngine, Ula};
+use ebm_langevin::{ChainRun, ChainStart, Chains, Engine, TensorEngine, Ula};
 use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig, Stabilisers};
 
 type B = Autodiff<Flex>;
@@ -29,12 +28,12 @@ fn net(architecture: Architecture, width: usize, shape: [usize; 3]) -> Net<B> {
     config.init(shape, 3, &Default::default()).unwrap()
 }
 
-fn learner<E: Engine<B, Net<B>>>(
+fn learner(
     architecture: Architecture,
-    engine: E,
+    engine: impl Engine<B, Net<B>> + 'static,
     batch_size: usize,
     steps: u64,
-) -> Learner<B, Net<B>, E> {
+) -> Learner<B, Net<B>> {
     let data = match architecture {
         Architecture::Toy => Dataset::Toy(Toy::Gmm(Gmm::default())),
         _ => {
@@ -70,7 +69,7 @@ fn learner<E: Engine<B, Net<B>>>(
 }
 
 /// How much memory grows over 200 iterations of each learner in turn, after 100.
-fn growth_of_learning<E: Engine<B, Net<B>>>(learners: &mut [Learner<B, Net<B>, E>]) -> f64 {
+fn growth_of_learning(learners: &mut [Learner<B, Net<B>>]) -> f64 {
     let mut iterate = |times| {
         for _ in 0..times {
             for learner in learners.iter_mut() {
@@ -86,19 +85,14 @@ fn growth_of_learning<E: Engine<B, Net<B>>>(learners: &mut [Learner<B, Net<B>, E
 
 /// How much memory grows over a million steps of 100 chains, after a thousand.
 fn growth_of_chains() -> f64 {
-    let run = |steps| ChainRun {
-        kernel: Ula::learned(StepSize::new(0.1).unwrap()).into(),
-        steps,
-        first_step: 0,
-        noise: NoiseKey::new(7, Stream::Watch, 0),
-        final_energies: true,
-    };
-    let engine: &dyn Engine<B, Net<B>> = &FusedEngine::default();
+    let kernel = Ula::learned(StepSize::new(0.1).unwrap());
+    let run = |steps| ChainRun::new(kernel, steps).with_final_energies();
     let net = net(Architecture::Toy, 4, [2, 1, 1]);
-    let start = Tensor::<Flex, 4>::zeros([100, 2, 1, 1], &Default::default());
-    engine.run(&net, start.clone(), &run(1_000)).unwrap();
+    let chains = FusedEngine::default().bind(&net, 2).unwrap();
+    let start = States::zeros(2, 100);
+    chains.run(&start, &run(1_000)).unwrap();
     let before = resident();
-    engine.run(&net, start, &run(1_000_000)).unwrap();
+    chains.run(&start, &run(1_000_000)).unwrap();
     resident() - before
 }
 

@@ -1,18 +1,20 @@
 //! Stabilisers of earlier work: exact updates, both engines, resuming, and what is refused.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+use burn::backend::flex::FlexDevice;
 use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, Param};
 use burn::tensor::backend::Backend;
 use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
-use ebm_core::{Energy, NoiseKey, StepSize, Stream};
+use ebm_core::{Energy, NoiseKey, StateShape, States, StepSize, Stream};
 use ebm_data::{Dataset, Gmm, ImageConfig, Toy, embedded_digits};
 use ebm_energy_net::{Architecture, NamedParameter, Net, NetConfig, named_parameters};
-use ebm_experiment::{AnyEngine, EngineChoice};
+use ebm_engine_cpu::FusedEngine;
 use ebm_langevin::{
-    Bound, ChainOutcome, ChainRun, ChainStart, Engine, LangevinError, TensorEngine,
+    AttractionRun, Bound, BoundEngine, ChainOutcome, ChainRun, ChainStart, Chains, EnergyGradient,
+    Engine, LangevinError, TensorChains, TensorEngine, Way,
 };
 use ebm_trainer::*;
 
@@ -66,11 +68,23 @@ fn all() -> Stabilisers {
     }
 }
 
-fn learner(
-    method: Method,
-    stabilisers: Stabilisers,
-    engine: EngineChoice,
-) -> Learner<B, Net<B>, AnyEngine> {
+/// Which engine learns.
+#[derive(Clone, Copy)]
+enum Which {
+    Tensor,
+    Fused,
+}
+
+impl Which {
+    fn engine(self) -> Box<dyn Engine<B, Net<B>>> {
+        match self {
+            Self::Tensor => Box::new(TensorEngine::default()),
+            Self::Fused => Box::new(FusedEngine::default()),
+        }
+    }
+}
+
+fn learner(method: Method, stabilisers: Stabilisers, engine: Which) -> Learner<B, Net<B>> {
     let config = config(method, stabilisers);
     let net: Net<B> = NetConfig {
         width: 8,
@@ -78,11 +92,11 @@ fn learner(
     }
     .init([2, 1, 1], 3, &Default::default())
     .unwrap();
-    let (engine, _) = AnyEngine::choose(engine, &net, [2, 1, 1]).unwrap();
+    let engine = engine.engine();
     Learner::new(config, net, engine, toy(), Default::default()).unwrap()
 }
 
-fn weights(learner: &Learner<B, Net<B>, AnyEngine>) -> Vec<NamedParameter> {
+fn weights(learner: &Learner<B, Net<B>>) -> Vec<NamedParameter> {
     named_parameters(learner.net())
 }
 
@@ -130,7 +144,10 @@ fn penalty_clip_and_decay_are_the_update_computed_by_hand() {
             Learner::new(config.clone(), net, TensorEngine::default(), toy(), device).unwrap();
         let metrics = learner.iterate().unwrap();
         let key = NoiseKey::new(config.seed, Stream::DataBatch, 1);
-        let states = [toy().batch(&key, n).unwrap(), learner.samples().unwrap()];
+        let states = [
+            toy().batch(&key, n).unwrap(),
+            learner.samples().unwrap().into_values(),
+        ];
 
         let mut gradient = [0.0f64; 3];
         for (states, sign) in states.iter().zip([1.0, -1.0]) {
@@ -212,17 +229,52 @@ impl Engine<B, Slope<B>> for Forgetful {
         "forgetful"
     }
 
-    fn run(
+    fn bind(
         &self,
-        energy: &Slope<B>,
-        initial: Tensor<Flex, 4>,
-        run: &ChainRun,
-    ) -> Result<ChainOutcome<Flex>, LangevinError> {
-        let outcome = Engine::<B, _>::run(&self.0, energy, initial, run)?;
+        energy: Slope<B>,
+        shape: StateShape,
+        device: &FlexDevice,
+    ) -> Result<Box<dyn BoundEngine<B, Slope<B>>>, LangevinError> {
+        Ok(Box::new(Forgets(self.0.bind(energy, shape, device))))
+    }
+}
+
+struct Forgets(TensorChains<B, Slope<B>>);
+
+impl Chains for Forgets {
+    fn name(&self) -> &'static str {
+        "forgetful"
+    }
+
+    fn shape(&self) -> StateShape {
+        self.0.shape()
+    }
+
+    fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError> {
         Ok(ChainOutcome {
             energies: None,
-            ..outcome
+            ..self.0.run(states, run)?
         })
+    }
+
+    fn energy_gradient(&self, states: &States) -> Result<EnergyGradient, LangevinError> {
+        self.0.energy_gradient(states)
+    }
+
+    fn attract(
+        &self,
+        states: &States,
+        targets: &States,
+        ways: &mut [Way],
+        run: &AttractionRun,
+    ) -> Result<States, LangevinError> {
+        self.0.attract(states, targets, ways, run)
+    }
+}
+
+impl BoundEngine<B, Slope<B>> for Forgets {
+    fn update(&mut self, energy: Slope<B>) -> Result<(), LangevinError> {
+        self.0.update(energy)
     }
 }
 
@@ -267,8 +319,8 @@ fn the_spectral_norm_of_every_weight_stays_within_its_bound() {
         ..Stabilisers::default()
     };
     for method in [Method::Adam, Method::Sgd] {
-        let mut plain = learner(method, Stabilisers::default(), EngineChoice::Fused);
-        let mut bounded = learner(method, with, EngineChoice::Fused);
+        let mut plain = learner(method, Stabilisers::default(), Which::Fused);
+        let mut bounded = learner(method, with, Which::Fused);
         for _ in 0..3 {
             assert_eq!(singular_values(&weights(&plain)).len(), 5);
             let found = singular_values(&weights(&bounded));
@@ -286,7 +338,7 @@ fn the_spectral_norm_of_every_weight_stays_within_its_bound() {
         }
         // Projected, not rebuilt: before the first update a weight is a multiple of the plain one, and biases are the same.
         let [plain, bounded] = [Stabilisers::default(), with]
-            .map(|stabilisers| weights(&learner(method, stabilisers, EngineChoice::Fused)));
+            .map(|stabilisers| weights(&learner(method, stabilisers, Which::Fused)));
         for (plain, bounded) in plain.iter().zip(&bounded) {
             let sigma = singular_values(std::slice::from_ref(plain));
             let factor = sigma.first().map_or(1.0, |sigma| largest / sigma);
@@ -358,7 +410,7 @@ fn kernels_of_convolutions_are_projected_as_matrices() {
         name: "embedded-digits",
         images: images.unwrap(),
     };
-    let (engine, _) = AnyEngine::choose(EngineChoice::Fused, &net, [1, 16, 16]).unwrap();
+    let engine = FusedEngine::default();
     let bound = Stabilisers {
         spectral_norm_bound: Some(0.3),
         ..Stabilisers::default()
@@ -400,8 +452,7 @@ fn engines_learn_the_same_with_stabilisers() {
             }
         })
     };
-    let [tensor, fused] =
-        [EngineChoice::Tensor, EngineChoice::Fused].map(|engine| learn(all(), engine));
+    let [tensor, fused] = [Which::Tensor, Which::Fused].map(|engine| learn(all(), engine));
     for (tensor, fused) in tensor.0.iter().zip(&fused.0) {
         assert!((tensor.energy_data - fused.energy_data).abs() < 1e-5);
         assert!((tensor.energy_samples - fused.energy_samples).abs() < 1e-5);
@@ -420,7 +471,7 @@ fn engines_learn_the_same_with_stabilisers() {
         let mut less = all();
         leave_out(&mut less);
         // A run is the same to the last bit unless a setting matters.
-        let (without, _) = learn(less, EngineChoice::Fused);
+        let (without, _) = learn(less, Which::Fused);
         assert_ne!(without, fused.0, "all but {less:?} learns the same");
     }
 }
@@ -428,9 +479,9 @@ fn engines_learn_the_same_with_stabilisers() {
 #[test]
 fn a_resumed_run_with_stabilisers_equals_an_uninterrupted_one_bit_for_bit() {
     for (method, engine) in [
-        (Method::Adam, EngineChoice::Fused),
-        (Method::Adam, EngineChoice::Tensor),
-        (Method::Sgd, EngineChoice::Fused),
+        (Method::Adam, Which::Fused),
+        (Method::Adam, Which::Tensor),
+        (Method::Sgd, Which::Fused),
     ] {
         let mut whole = learner(method, all(), engine);
         let metrics: Vec<_> = (0..6).map(|_| whole.iterate().unwrap()).collect();

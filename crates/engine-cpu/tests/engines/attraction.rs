@@ -1,6 +1,6 @@
 //! Attracted chains: the same by both engines and for any cut.
 
-use ebm_langevin::{ArrivalRule, Attraction, AttractionRun, LandscapeEngine, Way, WayEnd};
+use ebm_langevin::{ArrivalRule, Attraction, AttractionRun, Way, WayEnd};
 
 use super::*;
 
@@ -19,17 +19,16 @@ fn attraction(epsilon: f64, strength: f64, steps: u64) -> AttractionRun {
     }
 }
 
-fn attract<N: Energy<B> + Layered + Sync>(
-    engine: &impl LandscapeEngine<B, N>,
+fn attract<N: Energy<B> + Layered + Send + Sync>(
+    engine: &impl Bind,
     net: &N,
     initial: &States,
     targets: &States,
     run: &AttractionRun,
 ) -> (Vec<f32>, Vec<Way>) {
-    let mut ways = vec![Way::default(); initial.dims()[0]];
-    let states = engine
-        .attract(net, initial.clone(), targets.clone(), &mut ways, run)
-        .unwrap();
+    let mut ways = vec![Way::default(); initial.len()];
+    let chains = engine.bound(net, initial.shape());
+    let states = chains.attract(initial, targets, &mut ways, run).unwrap();
     (values(&states), ways)
 }
 
@@ -85,7 +84,7 @@ fn attracted_chains_do_not_depend_on_the_cut() {
         assert_eq!(results[0], results[1]);
         assert_eq!(results[1], results[2]);
 
-        let engine = FusedEngine::default();
+        let chains = FusedEngine::default().bind(&net, shape).unwrap();
         let mut ways = vec![Way::default(); 70];
         let mut at = initial;
         for (first_step, steps) in [(3, 13), (16, 7)] {
@@ -94,9 +93,7 @@ fn attracted_chains_do_not_depend_on_the_cut() {
                 steps,
                 ..request
             };
-            at = engine
-                .attract(&net, at, targets.clone(), &mut ways, &piece)
-                .unwrap();
+            at = chains.attract(&at, &targets, &mut ways, &piece).unwrap();
         }
         assert_eq!((values(&at), ways), results[0]);
     }
@@ -109,12 +106,10 @@ fn fused_gradients_are_tensor_gradients() {
         let net = net(architecture, shape).no_grad();
         for count in [1, 19, 70] {
             let at = noise(NoiseStart::Uniform, count, shape);
-            let fused =
-                LandscapeEngine::<B, _>::energy_gradient(&FusedEngine::default(), &net, at.clone())
-                    .unwrap();
-            let tensor =
-                LandscapeEngine::<B, _>::energy_gradient(&TensorEngine::default(), &net, at)
-                    .unwrap();
+            let fused = FusedEngine::default().bound(&net, at.shape());
+            let fused = fused.energy_gradient(&at).unwrap();
+            let tensor = TensorEngine::default().bound(&net, at.shape());
+            let tensor = tensor.energy_gradient(&at).unwrap();
             let apart = typical_distance(&values(&fused.gradient), &values(&tensor.gradient));
             assert!(
                 apart < 2e-5,

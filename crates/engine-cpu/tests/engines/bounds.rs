@@ -1,12 +1,12 @@
 //! The bounds of a Langevin step: the same in both engines, for any cut and instructions, and nothing where they are not met.
 
-use ebm_langevin::{Bound, Kernel};
+use ebm_langevin::{AnyKernel, Bound};
 
 use super::*;
 
 /// A run whose steps have these bounds of ∇F and of the states.
 fn bounded(run: ChainRun, gradient: Option<f64>, state: Option<f64>) -> ChainRun {
-    let Kernel::Ula(kernel) = run.kernel else {
+    let AnyKernel::Ula(kernel) = run.kernel else {
         unreachable!("the chains of learning are those of ULA");
     };
     let bound = |bound: Option<f64>| bound.map(|bound| Bound::new(bound).unwrap());
@@ -120,12 +120,12 @@ fn bounded_chains_do_not_depend_on_the_cut() {
         assert_eq!(results[0], results[1]);
         assert_eq!(results[1], results[2]);
         let per_chain: usize = shape.iter().product();
-        let (few, _) = all(&initial.clone().narrow(0, 0, 7), &request);
+        let (few, _) = all(&super::first(&initial, 7), &request);
         assert_eq!(few, results[0].0[..7 * per_chain]);
         let [first, rest] = [(0, 8), (8, 12)].map(|(skipped, steps)| ChainRun {
             first_step: request.first_step + skipped,
             steps,
-            ..request
+            ..request.clone()
         });
         let (middle, _) = all(&initial, &first);
         let (end, _) = all(&states(middle, shape), &rest);

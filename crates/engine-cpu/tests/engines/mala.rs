@@ -90,12 +90,12 @@ fn adjusted_chains_do_not_depend_on_the_cut() {
         // The same engine again, so that its buffers hold what other chains left.
         let engine = FusedEngine::default();
         for chains in [7, 20] {
-            let few = all(&engine, &initial.clone().narrow(0, 0, chains), &request);
+            let few = all(&engine, &super::first(&initial, chains), &request);
             assert_eq!(few.0, results[0].0[..chains * per_chain]);
         }
         let first = ChainRun {
             steps: 17,
-            ..request
+            ..request.clone()
         };
         let rest = ChainRun {
             first_step: request.first_step + 17,
@@ -189,7 +189,7 @@ fn the_fused_engine_samples_the_density_of_the_net() {
         states.iter().enumerate().map(gap).fold(0.0, f64::max) * (chains as f64).sqrt()
     };
     let request = adjusted(1.5, 1.0, 200);
-    let exact = distance(request);
+    let exact = distance(request.clone());
     assert!(exact < 1.95, "{exact}");
     let kernel = Ula::new(StepSize::new(1.5).unwrap(), Temperature::ONE).into();
     let biased = distance(ChainRun { kernel, ..request });
@@ -251,7 +251,7 @@ fn f32_costs_the_rounding_of_the_energy_over_the_temperature() {
         let y = values(&proposed.states);
         let nothing = ChainRun {
             steps: 0,
-            ..proposing
+            ..proposing.clone()
         };
         let fused_before = run(&FusedEngine::default(), &single, &initial, &nothing)
             .energies

@@ -12,10 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData};
-use ebm_core::{Activation, NoiseKey, StepSize, Stream, Temperature};
+use ebm_core::{Activation, NoiseKey, States, StepSize, Stream, Temperature};
 use ebm_engine_gpu::{CubeEngine, CubePrecision};
-use ebm_langevin::{Bound, ChainOutcome, ChainRun, Engine, LangevinError, Mala, TensorEngine, Ula};
+use ebm_langevin::{
+    Bound, ChainOutcome, ChainRun, Chains, Engine, LangevinError, Mala, NoiseStart, TensorEngine,
+    Ula,
+};
 
 type B = Autodiff<Flex>;
 type Stack = stack::Stack<B>;
@@ -43,22 +45,26 @@ fn engine() -> Option<CubeEngine> {
     engine
 }
 
-fn states(chains: usize, [channels, height, width]: [usize; 3]) -> Tensor<Flex, 4> {
-    let size = channels * height * width;
-    let mut values = vec![0.0; chains * size];
-    NoiseKey::new(4, Stream::ChainStart, 1).normals(0, 0, size, &mut values);
-    let data = TensorData::new(values, [chains, channels, height, width]);
-    Tensor::from_data(data, &Default::default())
+fn states(chains: usize, shape: [usize; 3]) -> States {
+    let key = NoiseKey::new(4, Stream::ChainStart, 1);
+    NoiseStart::Gaussian.draw(1.0, key, chains, shape).unwrap()
+}
+
+/// Chains that the engine walks from host to host.
+fn walk(
+    engine: &CubeEngine,
+    net: &Stack,
+    from: &States,
+    run: &ChainRun,
+) -> Result<ChainOutcome, LangevinError> {
+    engine.bind(net, net.shape)?.run(from, run)
 }
 
 fn run_of(ula: Ula, first_step: u64, steps: u64) -> ChainRun {
-    ChainRun {
-        kernel: ula.into(),
-        steps,
-        first_step,
-        noise: NoiseKey::new(2, Stream::Langevin, 5),
-        final_energies: true,
-    }
+    ChainRun::new(ula, steps)
+        .with_first_step(first_step)
+        .with_noise(NoiseKey::new(2, Stream::Langevin, 5))
+        .with_final_energies()
 }
 
 fn number(count: usize) -> NonZeroUsize {
@@ -69,8 +75,8 @@ fn learned(epsilon: f64) -> Ula {
     Ula::learned(StepSize::new(epsilon).unwrap())
 }
 
-fn values(outcome: &ChainOutcome<Flex>) -> Vec<f32> {
-    outcome.states.to_data().to_vec().unwrap()
+fn values(outcome: &ChainOutcome) -> Vec<f32> {
+    outcome.states.values().to_vec()
 }
 
 /// The largest difference, relative to the largest value.
@@ -99,12 +105,11 @@ fn assert_alike(engine: &CubeEngine, energy: &Stack, chains: usize, run: &ChainR
 
 /// How far states, energies and r are from those of the tensor engine.
 fn differences(engine: &CubeEngine, energy: &Stack, chains: usize, run: &ChainRun) -> [f32; 3] {
-    let walk = |engine: &dyn Engine<B, Stack>| {
-        engine
-            .run(energy, states(chains, energy.shape), run)
-            .unwrap()
-    };
-    let (ours, reference) = (walk(engine), walk(&TensorEngine::default()));
+    let from = states(chains, energy.shape);
+    let ours = walk(engine, energy, &from, run).unwrap();
+    let tensors = TensorEngine::default();
+    let tensors = tensors.bind::<B, _>(energy, energy.shape, &Default::default());
+    let reference = tensors.run(&from, run).unwrap();
     let magnitudes = [&ours, &reference].map(|run| [run.gradient_magnitude as f32]);
     [
         distance(&values(&ours), &values(&reference)),
@@ -172,9 +177,8 @@ fn launches_join_without_a_seam() {
     let net = Stack::dense(&[2, 8, 1], 0.05);
     let engine = engine.with_multiprocessors(number(40));
     for chains in [3, 330] {
-        let walk = |from: Tensor<Flex, 4>, first, steps| {
-            let run = run_of(learned(0.05), first, steps);
-            Engine::<B, Stack>::run(&engine, &net, from, &run).unwrap()
+        let walk = |from: States, first, steps| {
+            walk(&engine, &net, &from, &run_of(learned(0.05), first, steps)).unwrap()
         };
         let whole = walk(states(chains, net.shape), 0, 2_500);
         let half = walk(states(chains, net.shape), 0, 1_200);
@@ -197,7 +201,7 @@ fn what_it_lacks_is_named() {
         kernel: mala.into(),
         ..run_of(learned(0.1), 0, 1)
     };
-    let error = Engine::<B, Stack>::run(&engine, &net, states(2, net.shape), &run).unwrap_err();
+    let error = walk(&engine, &net, &states(2, net.shape), &run).unwrap_err();
     assert!(matches!(error, LangevinError::NotCubed(what) if what == "MALA"));
     let refusal = |net: Stack| engine.supports(&net, net.shape).unwrap_err().to_string();
     let error = refusal(Stack::new([2, 1, 1]).linear(3));
@@ -289,9 +293,8 @@ fn other_dense_nets_and_kernels_of_images() {
 fn image_chains_join_without_a_seam() {
     let Some(engine) = engine() else { return };
     let net = Stack::new([1, 4, 4]).conv(4, 3, 1, 1).leaky(0.05).linear(1);
-    let walk = |from: Tensor<Flex, 4>, first, steps| {
-        let run = run_of(learned(0.05), first, steps);
-        Engine::<B, Stack>::run(&engine, &net, from, &run).unwrap()
+    let walk = |from: States, first, steps| {
+        walk(&engine, &net, &from, &run_of(learned(0.05), first, steps)).unwrap()
     };
     let whole = walk(states(3, net.shape), 0, 120);
     let half = walk(states(3, net.shape), 0, 70);
@@ -308,7 +311,7 @@ fn memory_does_not_grow_with_steps() {
     for net in [image, Stack::dense(&[2, 8, 1], 0.05)] {
         let reserved_after = |steps| {
             let run = run_of(learned(0.05), 0, steps);
-            Engine::<B, Stack>::run(&engine, &net, states(5, net.shape), &run).unwrap();
+            walk(&engine, &net, &states(5, net.shape), &run).unwrap();
             engine.reserved_memory().unwrap()
         };
         let few = reserved_after(100);
@@ -345,7 +348,7 @@ fn batches_do_not_matter() {
     for net in [image, Stack::dense(&[2, 8, 1], 0.05)] {
         let walk = |engine: &CubeEngine| {
             let run = run_of(learned(0.05), 0, 5);
-            Engine::<B, Stack>::run(engine, &net, states(7, net.shape), &run).unwrap()
+            walk(engine, &net, &states(7, net.shape), &run).unwrap()
         };
         let (whole, parts) = (
             walk(&engine),
@@ -363,11 +366,10 @@ fn no_chains_no_bias_and_a_stop() {
     let image = Stack::new([1, 4, 4]).conv(4, 3, 1, 1).leaky(0.05).linear(1);
     for net in [image, Stack::dense(&[2, 8, 1], 0.05)] {
         let run = run_of(learned(0.05), 0, 5);
-        let walk = |engine: &CubeEngine, chains| {
-            Engine::<B, Stack>::run(engine, &net, states(chains, net.shape), &run)
-        };
+        let walk =
+            |engine: &CubeEngine, chains| walk(engine, &net, &states(chains, net.shape), &run);
         let none = walk(&engine, 0).unwrap();
-        assert_eq!(none.states.dims()[0], 0);
+        assert_eq!(none.states.len(), 0);
         assert_eq!(
             (none.gradient_magnitude, none.energies),
             (0.0, Some(Vec::new()))

@@ -6,9 +6,9 @@ use burn::backend::Cuda as Fused;
 #[cfg(not(feature = "cuda"))]
 use burn::backend::Wgpu as Fused;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{DType, Tensor, TensorData};
-use ebm_engine_gpu::{CubeEngine, CubeTensors};
-use ebm_langevin::{ChainRun, Engine};
+use burn::tensor::{DType, Tensor};
+use ebm_engine_gpu::{CubeChains, CubeEngine, CubeTensors};
+use ebm_langevin::{Batch, BoundEngine, ChainRun, Launched, Numbers};
 
 use super::stack::Stack;
 use super::{engine, learned, number, run_of, states};
@@ -40,21 +40,46 @@ struct Walk {
 
 fn walk<A: AutodiffBackend>(engine: &CubeEngine, net: &Stack<A>, run: &ChainRun) -> Walk {
     let initial = on_device::<A>(7, net.shape);
-    let outcome = Engine::<A, _>::run(engine, net, initial.clone(), run).unwrap();
+    let chains = engine.bind(net, net.shape).unwrap();
+    walk_bound::<A>(&chains, initial, run)
+}
+
+fn walk_bound<A: AutodiffBackend>(
+    chains: &CubeChains,
+    initial: Tensor<A::InnerBackend, 4>,
+    run: &ChainRun,
+) -> Walk {
+    let before = initial.to_data();
+    let outcome = launch::<A>(chains, initial.clone(), run).wait().unwrap();
     // Kernels move states in place, but not the caller's.
-    assert_eq!(initial.to_data(), on_device::<A>(7, net.shape).to_data());
+    assert_eq!(initial.to_data(), before);
     Walk {
-        states: outcome.states.to_data().to_vec().unwrap(),
+        states: outcome.states.into_values(),
         magnitude: outcome.gradient_magnitude,
         energies: outcome.energies.unwrap(),
+    }
+}
+
+fn launch<A: AutodiffBackend>(
+    chains: &CubeChains,
+    initial: Tensor<A::InnerBackend, 4>,
+    run: &ChainRun,
+) -> Launched<A::InnerBackend> {
+    let chains: &dyn BoundEngine<A, Stack<A>> = chains;
+    chains.launch(Batch::Device(initial), run).unwrap()
+}
+
+fn on_device_still<B: Backend>(states: &Batch<B>) -> Tensor<B, 4> {
+    match states {
+        Batch::Device(states) => states.clone(),
+        Batch::Host(_) => panic!("states have left the device"),
     }
 }
 
 /// Those of [`states`], as the view of a part of a larger tensor with other axes first.
 fn on_device<A: AutodiffBackend>(chains: usize, shape: [usize; 3]) -> Tensor<A::InnerBackend, 4> {
     let device = Default::default();
-    let data: TensorData = states(chains, shape).to_data();
-    let tensor = Tensor::<A::InnerBackend, 4>::from_data(data, &device);
+    let tensor = states(chains, shape).into_tensor::<A::InnerBackend>(&device);
     let turned = tensor.permute([1, 0, 3, 2]);
     let more = Tensor::cat(vec![turned.clone() + 1.0, turned], 1);
     more.narrow(1, chains, chains).permute([1, 0, 3, 2])
@@ -65,15 +90,20 @@ fn as_over_the_host<A: AutodiffBackend<InnerBackend: CubeTensors>>() {
     let device = Default::default();
     let over_host = CubeEngine::on::<<A::InnerBackend as CubeTensors>::Runtime>(&device);
     let engine = CubeEngine::for_backend::<A>(&device);
-    assert!(!Engine::<A, Stack<A>>::runs_ahead(&over_host));
-    assert!(Engine::<A, Stack<A>>::runs_ahead(&engine));
     let run = run_of(learned(0.1), 3, 60);
     for net in nets::<A>() {
-        // Parameters may change from run to run, the first time back to what they were.
-        for net in [&net, &net.clone().scaled(0.5), &net] {
-            for blocks in [7, 3] {
-                let [expected, walked] = [&over_host, &engine].map(|engine| {
-                    walk(&engine.clone().with_most_chains(number(blocks)), net, &run)
+        for blocks in [7, 3] {
+            let [mut expected_by, mut walked_by] = [&over_host, &engine].map(|engine| {
+                let engine = engine.clone().with_most_chains(number(blocks));
+                engine.bind(&net, net.shape).unwrap()
+            });
+            let runs_ahead = |chains: &dyn BoundEngine<A, Stack<A>>| chains.runs_ahead();
+            assert!(!runs_ahead(&expected_by) && runs_ahead(&walked_by));
+            // Parameters may change from run to run, at last back to what they were.
+            for net in [&net, &net.clone().scaled(0.5), &net] {
+                let [expected, walked] = [&mut expected_by, &mut walked_by].map(|chains| {
+                    BoundEngine::<A, &Stack<A>>::update(chains, net).unwrap();
+                    walk_bound::<A>(chains, on_device::<A>(7, net.shape), &run)
                 });
                 assert_eq!(walked.states, expected.states);
                 assert_eq!(walked.magnitude, expected.magnitude);
@@ -104,20 +134,21 @@ fn gradients_are_left_where_they_are() {
     let weights = [0.5, -0.5, 0.25, 1.0, -1.0, 0.125, 2.0];
     for net in nets::<A>() {
         let states = on_device::<A>(7, net.shape);
-        let expected = Engine::<A, _>::parameter_gradient(&over_host, &net, &states, &weights);
-        let expected = expected.unwrap().unwrap();
-        let none = Engine::<A, _>::parameter_gradient(&engine, &net, &states, &weights);
-        assert!(none.unwrap().is_none());
-        let ours = Engine::<A, _>::launch_parameter_gradient(&engine, &net, &states, &weights);
-        let ours = ours.unwrap().unwrap();
+        let [expected, ours] = [&over_host, &engine].map(|engine| {
+            let chains = engine.bind(&net, net.shape).unwrap();
+            let chains: &dyn BoundEngine<A, Stack<A>> = &chains;
+            let gradient = chains.parameter_gradient(&[&Batch::Device(states.clone())], &weights);
+            gradient.unwrap().unwrap()
+        });
+        assert!(matches!(ours.energies, Numbers::Device(_)));
         assert_eq!(
-            ours.energies.to_data().to_vec::<f32>().unwrap(),
-            expected.energies
+            ours.energies.read().unwrap(),
+            expected.energies.read().unwrap()
         );
         assert_eq!(ours.gradients.len(), expected.gradients.len());
         for (id, gradient) in ours.gradients {
-            let gradient: Vec<f32> = gradient.to_data().to_vec().unwrap();
-            assert_eq!(gradient, expected.gradients[&id]);
+            let due = expected.gradients[&id].clone().read().unwrap();
+            assert_eq!(gradient.read().unwrap(), due);
         }
     }
 }
@@ -127,8 +158,7 @@ fn tensors_of_another_backend_are_refused() {
     if engine().is_some() {
         let engine = CubeEngine::for_backend::<Autodiff<Fused>>(&Default::default());
         let net = super::Stack::dense(&[3, 7, 5, 1], 0.0);
-        let run = run_of(learned(0.1), 0, 1);
-        let refusal = Engine::<super::B, _>::run(&engine, &net, states(2, net.shape), &run);
+        let refusal = engine.bind(&net, net.shape).map(|_| ());
         let message = refusal.unwrap_err().to_string();
         assert!(message.contains("another backend"), "{message}");
     }
@@ -145,7 +175,9 @@ fn tensors_of_another_device_are_refused() {
         let engine = CubeEngine::for_backend::<A>(&WgpuDevice::DefaultDevice);
         let net = Stack::<A>::dense(&[3, 7, 5, 1], 0.0);
         let elsewhere = Tensor::<Fused, 4>::zeros([2, 3, 1, 1], &WgpuDevice::Cpu);
-        let refusal = Engine::<A, _>::run(&engine, &net, elsewhere, &run_of(learned(0.1), 0, 1));
+        let chains = engine.bind(&net, net.shape).unwrap();
+        let chains: &dyn BoundEngine<A, Stack<A>> = &chains;
+        let refusal = chains.launch(Batch::Device(elsewhere), &run_of(learned(0.1), 0, 1));
         let message = refusal.unwrap_err().to_string();
         assert!(message.contains("or device"), "{message}");
     }
@@ -165,8 +197,8 @@ fn other_precisions_are_converted() {
     let half = on_device::<A>(7, net.shape).cast(DType::F16);
     let single = half.clone().cast(DType::F32);
     let [from_half, from_single] = [half, single].map(|initial| {
-        let outcome = Engine::<A, _>::run(&engine, &net, initial, &run_of(learned(0.1), 0, 3));
-        outcome.unwrap().states.to_data().to_vec::<f32>().unwrap()
+        let chains = engine.bind(&net, net.shape).unwrap();
+        walk_bound::<A>(&chains, initial, &run_of(learned(0.1), 0, 3)).states
     });
     assert_eq!(from_half, from_single);
 }
@@ -185,18 +217,20 @@ fn launches_queue_up() {
         let expected = {
             let whole = walk(&engine, &net, &run(0, 130));
             let initial = on_device::<A>(7, net.shape);
-            let half = Engine::<A, _>::run(&engine, &net, initial, &run(0, 60)).unwrap();
-            (whole.states, half.gradient_magnitude)
+            let chains = engine.bind(&net, net.shape).unwrap();
+            let half = walk_bound::<A>(&chains, initial, &run(0, 60));
+            (whole.states, half.magnitude)
         };
         let initial = on_device::<A>(7, net.shape);
-        let first = Engine::<A, _>::launch(&engine, &net, initial, &run(0, 60)).unwrap();
-        let between = first.states.clone() * 2.0;
-        let second = Engine::<A, _>::launch(&engine, &net, between * 0.5, &run(60, 70)).unwrap();
-        let states: Vec<f32> = second.states.to_data().to_vec().unwrap();
-        assert_eq!(states, expected.0);
+        let chains = engine.bind(&net, net.shape).unwrap();
+        let first = launch::<A>(&chains, initial, &run(0, 60));
+        let between = on_device_still(&first.states) * 2.0;
+        let second = launch::<A>(&chains, between * 0.5, &run(60, 70));
+        let states = on_device_still(&second.states);
+        assert_eq!(states.to_data().to_vec::<f32>().unwrap(), expected.0);
         assert_eq!(first.gradient_magnitude.read().unwrap(), expected.1);
-        let none = Engine::<A, _>::launch(&engine, &net, second.states, &run(0, 0)).unwrap();
-        assert_eq!(none.states.to_data().to_vec::<f32>().unwrap(), expected.0);
-        assert_eq!(none.gradient_magnitude.read().unwrap(), 0.0);
+        let none = launch::<A>(&chains, states, &run(0, 0)).wait().unwrap();
+        assert_eq!(none.states.values(), expected.0);
+        assert_eq!(none.gradient_magnitude, 0.0);
     }
 }

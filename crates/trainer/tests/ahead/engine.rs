@@ -4,10 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use burn::backend::Flex;
-use burn::tensor::Tensor;
+use burn::backend::flex::FlexDevice;
+use ebm_core::{StateShape, States};
 use ebm_energy_net::Net;
 use ebm_langevin::{
-    ChainOutcome, ChainRun, Engine, LangevinError, LaunchedChains, ParameterGradient, PendingNumber,
+    AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient, Engine,
+    LangevinError, Launched, ParameterGradient, PendingNumber, Way,
 };
 
 use super::B;
@@ -71,21 +73,64 @@ impl<T: Engine<B, Net<B>>> Engine<B, Net<B>> for Ahead<T> {
         "ahead"
     }
 
-    fn run(
+    fn bind(
         &self,
-        energy: &Net<B>,
-        initial: Tensor<Flex, 4>,
-        run: &ChainRun,
-    ) -> Result<ChainOutcome<Flex>, LangevinError> {
-        self.inner.run(energy, initial, run)
+        energy: Net<B>,
+        shape: StateShape,
+        device: &FlexDevice,
+    ) -> Result<Box<dyn BoundEngine<B, Net<B>>>, LangevinError> {
+        Ok(Box::new(AheadChains {
+            inner: self.inner.bind(energy, shape, device)?,
+            fault: self.fault.clone(),
+            log: Arc::clone(&self.log),
+        }))
+    }
+}
+
+struct AheadChains {
+    inner: Box<dyn BoundEngine<B, Net<B>>>,
+    fault: Option<(usize, Fault)>,
+    log: Arc<Mutex<Log>>,
+}
+
+impl Chains for AheadChains {
+    fn name(&self) -> &'static str {
+        "ahead"
+    }
+
+    fn shape(&self) -> StateShape {
+        self.inner.shape()
+    }
+
+    fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError> {
+        self.inner.run(states, run)
+    }
+
+    fn energy_gradient(&self, states: &States) -> Result<EnergyGradient, LangevinError> {
+        self.inner.energy_gradient(states)
+    }
+
+    fn attract(
+        &self,
+        states: &States,
+        targets: &States,
+        ways: &mut [Way],
+        run: &AttractionRun,
+    ) -> Result<States, LangevinError> {
+        self.inner.attract(states, targets, ways, run)
+    }
+}
+
+impl BoundEngine<B, Net<B>> for AheadChains {
+    fn update(&mut self, energy: Net<B>) -> Result<(), LangevinError> {
+        self.inner.update(energy)
     }
 
     fn launch(
         &self,
-        energy: &Net<B>,
-        initial: Tensor<Flex, 4>,
+        initial: Batch<Flex>,
         run: &ChainRun,
-    ) -> Result<LaunchedChains<Flex>, LangevinError> {
+    ) -> Result<Launched<Flex>, LangevinError> {
         let mut log = self.log.lock().unwrap();
         log.launches += 1;
         let launch = log.launches;
@@ -101,22 +146,22 @@ impl<T: Engine<B, Net<B>>> Engine<B, Net<B>> for Ahead<T> {
             _ => {}
         }
         let is_lost = matches!(fault, Some(Fault::Device));
-        let mut outcome = self.inner.run(energy, initial, run)?;
+        let mut launched = self.inner.launch(initial, run)?;
         if matches!(fault, Some(Fault::NotFinite)) {
-            outcome.states = outcome.states * f32::NAN;
+            let mut states = launched.states.into_states()?;
+            states.values_mut().fill(f32::NAN);
+            launched.states = Batch::Host(states);
         }
         let log = Arc::clone(&self.log);
-        let number = outcome.gradient_magnitude;
-        Ok(LaunchedChains {
-            states: outcome.states,
-            gradient_magnitude: PendingNumber::new(move || {
-                log.lock().unwrap().reads.push(launch);
-                if is_lost {
-                    return Err(LangevinError::Backend("the device is gone".into()));
-                }
-                Ok(number)
-            }),
-        })
+        let number = launched.gradient_magnitude.read()?;
+        launched.gradient_magnitude = PendingNumber::new(move || {
+            log.lock().unwrap().reads.push(launch);
+            if is_lost {
+                return Err(LangevinError::Backend("the device is gone".into()));
+            }
+            Ok(number)
+        });
+        Ok(launched)
     }
 
     fn runs_ahead(&self) -> bool {
@@ -125,10 +170,9 @@ impl<T: Engine<B, Net<B>>> Engine<B, Net<B>> for Ahead<T> {
 
     fn parameter_gradient(
         &self,
-        energy: &Net<B>,
-        states: &Tensor<Flex, 4>,
+        batches: &[&Batch<Flex>],
         weights: &[f32],
-    ) -> Result<Option<ParameterGradient>, LangevinError> {
-        self.inner.parameter_gradient(energy, states, weights)
+    ) -> Result<Option<ParameterGradient<Flex>>, LangevinError> {
+        self.inner.parameter_gradient(batches, weights)
     }
 }
