@@ -9,7 +9,7 @@ usage() {
     cat <<'END'
 Usage: benches/gpu.sh [--binary FILE] [--backend NAME] [--peers PYTHON] [--out FILE.json] [--steps N]
 
-  --binary FILE     the program [default: target/debug/xtask beside this folder]
+  --binary FILE     the program [default: target/debug/ebm beside this folder]
   --backend NAME    cuda, cuda:1, wgpu, vulkan, ... [default: cuda]
   --peers PYTHON    also measure PyTorch and JAX with this interpreter (pip install torch "jax[cuda12]")
   --out FILE.json   where all numbers go, a new file [default: gpu-BACKEND-DATE.json]
@@ -18,7 +18,7 @@ END
 }
 
 here="$(CDPATH='' cd -- "$(dirname -- "$0")" && pwd)"
-binary="$here/../target/debug/xtask"
+binary="$here/../target/debug/ebm"
 backend=cuda
 out=
 steps=100000

@@ -117,6 +117,21 @@ impl Study {
             config.base = beside.display().to_string();
         }
         config.set.extend_from_slice(overrides);
+        Self::checked(source.name(), config, &origin)
+    }
+
+    /// A study that was made in code.
+    ///
+    /// # Errors
+    /// [`ConfigError`], as for one from a file.
+    pub fn new(name: impl Into<String>, config: StudyConfig) -> Result<Self, ConfigError> {
+        let name = name.into();
+        config.check().map_err(|fault| fault.at(&*name))?;
+        Self::checked(name.clone(), config, &name)
+    }
+
+    /// The study, if the settings of all its variants are sound.
+    fn checked(name: String, config: StudyConfig, origin: &str) -> Result<Self, ConfigError> {
         let experiments = config
             .variants
             .iter()
@@ -124,14 +139,14 @@ impl Study {
                 config
                     .experiment(variant)
                     .map_err(|error| ConfigError::Variant {
-                        origin: origin.clone(),
+                        origin: origin.to_owned(),
                         variant: variant.name.clone(),
                         error: Box::new(error),
                     })
             })
             .collect::<Result<_, _>>()?;
         Ok(Self {
-            name: source.name(),
+            name,
             config,
             experiments,
         })

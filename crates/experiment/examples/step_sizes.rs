@@ -1,0 +1,36 @@
+//! A study over three step sizes, built in code.
+//!
+//! `cargo run -p ebm-experiment --example step_sizes`
+
+use std::path::Path;
+
+use burn::backend::{Autodiff, Flex};
+use ebm_experiment::config::{DiagnosisConfig, Study, StudyConfig, VariantConfig};
+use ebm_experiment::study::StudyRun;
+use ebm_experiment::{EngineChoice, OnBackend};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let variant = |epsilon: &str| VariantConfig {
+        name: format!("epsilon-{}", epsilon.replace('.', "-")),
+        set: vec![format!("langevin.epsilon={epsilon}")],
+    };
+    let study = Study::new("step-sizes", StudyConfig {
+        description: "gmm_nonconvergent with three step sizes".to_owned(),
+        base: "gmm_nonconvergent".to_owned(),
+        set: vec!["iterations=500".to_owned()],
+        variants: ["0.005", "0.01", "0.02"].map(variant).to_vec(),
+        diagnosis: DiagnosisConfig { chains: 64, multiple: 20 },
+    })?;
+    let run = StudyRun {
+        compute: &OnBackend::<Autodiff<Flex>>::cpu("flex"),
+        engine: EngineChoice::Auto,
+        data_directory: None,
+        supervisor: &(),
+        diagnosis_command: &|_: &Path, _, _| String::new(),
+        told: &|_| (),
+    };
+    for compared in run.start(&study, None)?.runs {
+        println!("{}: {}", compared.name, compared.verdict(&()));
+    }
+    Ok(())
+}
