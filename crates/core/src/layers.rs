@@ -1,8 +1,10 @@
 //! A net as plain data: what an engine needs to compute it without tensors.
 
 mod parameter;
+mod shape;
 
 pub use parameter::ParameterValues;
+pub use shape::{LayerShape, LinearMap, layer_shapes};
 
 /// One layer with its parameters.
 #[derive(Debug, Clone)]
@@ -54,6 +56,49 @@ pub enum LayerDescription {
 }
 
 impl LayerDescription {
+    /// The layer without its parameters.
+    #[must_use]
+    pub fn shape(&self) -> LayerShape {
+        match *self {
+            Self::Conv2d {
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                padding,
+                ..
+            } => LayerShape::Conv2d {
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                padding,
+            },
+            Self::Linear {
+                inputs, outputs, ..
+            } => LayerShape::Linear { inputs, outputs },
+            Self::Activation(_) => LayerShape::Elementwise,
+            Self::MaxPool2d { size } => LayerShape::MaxPool2d { size },
+            Self::NonLocal {
+                channels, inner, ..
+            } => LayerShape::NonLocal { channels, inner },
+        }
+    }
+
+    /// Weight and bias of every linear map, in the order of [`LayerShape::maps`].
+    fn maps(&self) -> Vec<[Option<&ParameterValues>; 2]> {
+        match self {
+            Self::Conv2d { weight, bias, .. } | Self::Linear { weight, bias, .. } => {
+                vec![[Some(weight), bias.as_ref()]]
+            }
+            Self::NonLocal { maps, .. } => {
+                let pairs = maps.iter().map(|map| map.each_ref().map(Some));
+                pairs.collect()
+            }
+            Self::Activation(_) | Self::MaxPool2d { .. } => Vec::new(),
+        }
+    }
+
     /// The parameters in the order of the fields, of every map weight and bias.
     #[must_use]
     pub fn parameters(&self) -> Vec<&ParameterValues> {

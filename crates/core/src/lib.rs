@@ -19,7 +19,9 @@ pub use energy::{Energy, PointEnergy, check_energies, energy_and_gradient};
 pub use error::CoreError;
 pub use file::write_atomically;
 #[cfg(feature = "burn")]
-pub use layers::{Activation, LayerDescription, Layered, ParameterValues};
+pub use layers::{
+    Activation, LayerDescription, LayerShape, Layered, LinearMap, ParameterValues, layer_shapes,
+};
 pub use noise::{NoiseKey, Stream};
 pub use philox::philox4x32;
 #[cfg(feature = "burn")]

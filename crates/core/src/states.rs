@@ -38,7 +38,7 @@ impl StateShape {
     /// How many values a state has.
     #[must_use]
     pub fn size(self) -> usize {
-        self.0.iter().product()
+        self.0.into_iter().fold(1, usize::saturating_mul)
     }
 
     /// Whether states are points.

@@ -56,10 +56,10 @@ fn parameter_shapes(net: &NetConfig, state_shape: [usize; 3]) -> BTreeMap<String
     let mut shapes = BTreeMap::new();
     for (part, layers) in [(stack_name, stack), (head_name, head)] {
         for (index, layer) in layers.into_iter().enumerate() {
-            for (name, inputs, outputs) in maps(layer) {
+            for (map, name) in layer.shape().maps().into_iter().zip(map_names(layer)) {
                 let at = format!("{part}.{index}{name}");
-                shapes.insert(format!("{at}.bias"), vec![outputs]);
-                let weight = [&[outputs], &inputs[..]].concat();
+                shapes.insert(format!("{at}.bias"), vec![map.outputs]);
+                let weight = [&[map.outputs], &map.row[..]].concat();
                 shapes.insert(format!("{at}.weight"), weight);
             }
         }
@@ -67,30 +67,11 @@ fn parameter_shapes(net: &NetConfig, state_shape: [usize; 3]) -> BTreeMap<String
     shapes
 }
 
-/// The linear maps in a layer: a suffix of the layer's name, the shape of a row of the weight, and the number of rows.
-fn maps(layer: LayerConfig) -> Vec<(&'static str, Vec<usize>, usize)> {
+/// What the linear maps in a layer are called, after the layer's own name.
+fn map_names(layer: LayerConfig) -> &'static [&'static str] {
     match layer {
-        LayerConfig::Conv2d {
-            inputs,
-            outputs,
-            kernel,
-            ..
-        } => vec![("", vec![inputs, kernel, kernel], outputs)],
-        LayerConfig::Linear { inputs, outputs } => vec![("", vec![inputs], outputs)],
-        LayerConfig::NonLocal { channels } => {
-            let inner = (channels / 2).max(1);
-            vec![
-                (".theta", vec![channels, 1, 1], inner),
-                (".phi.0", vec![channels, 1, 1], inner),
-                (".g.0", vec![channels, 1, 1], inner),
-                (".W", vec![inner, 1, 1], channels),
-            ]
-        }
-        LayerConfig::LeakyRelu { .. }
-        | LayerConfig::Relu
-        | LayerConfig::Silu
-        | LayerConfig::Elu { .. }
-        | LayerConfig::MaxPool2d { .. } => Vec::new(),
+        LayerConfig::NonLocal { .. } => &[".theta", ".phi.0", ".g.0", ".W"],
+        _ => &[""],
     }
 }
 

@@ -6,7 +6,7 @@ use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{LeakyRelu, LeakyReluConfig, Linear, LinearConfig, PaddingConfig2d, Relu};
 use burn::tensor::activation::{relu, silu};
 use burn::tensor::{Tensor, TensorData, backend::Backend};
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{LayerShape, NoiseKey, StateShape, Stream};
 use serde::{Deserialize, Serialize};
 
 use crate::{NetError, NonLocalBlock};
@@ -104,19 +104,9 @@ pub enum Layer<B: Backend> {
 }
 
 impl LayerConfig {
-    /// The shape `[channels, height, width]` that comes out for `input` of that form.
-    ///
-    /// # Errors
-    /// A sentence that says what does not fit.
-    fn output_shape(self, input: [usize; 3]) -> Result<[usize; 3], String> {
-        let [channels, height, width] = input;
-        let expect_channels = |inputs: usize| {
-            if inputs == channels {
-                Ok(())
-            } else {
-                Err(format!("it expects {inputs} channels"))
-            }
-        };
+    /// The layer without its parameters.
+    #[must_use]
+    pub fn shape(self) -> LayerShape {
         match self {
             Self::Conv2d {
                 inputs,
@@ -124,40 +114,22 @@ impl LayerConfig {
                 kernel,
                 stride,
                 padding,
-            } => {
-                expect_channels(inputs)?;
-                if kernel == 0 || stride == 0 || outputs == 0 {
-                    return Err("kernel, stride and outputs must be at least 1".into());
-                }
-                let side = |length: usize| {
-                    (length + 2 * padding)
-                        .checked_sub(kernel)
-                        .map(|room| room / stride + 1)
-                        .ok_or_else(|| format!("the {kernel}×{kernel} kernel is larger"))
-                };
-                Ok([outputs, side(height)?, side(width)?])
+            } => LayerShape::Conv2d {
+                inputs,
+                outputs,
+                kernel,
+                stride,
+                padding,
+            },
+            Self::Linear { inputs, outputs } => LayerShape::Linear { inputs, outputs },
+            Self::MaxPool2d { size } => LayerShape::MaxPool2d { size },
+            Self::NonLocal { channels } => LayerShape::NonLocal {
+                channels,
+                inner: (channels / 2).max(1),
+            },
+            Self::LeakyRelu { .. } | Self::Relu | Self::Silu | Self::Elu { .. } => {
+                LayerShape::Elementwise
             }
-            Self::Linear { inputs, outputs } => {
-                if inputs == channels * height * width && outputs > 0 {
-                    Ok([outputs, 1, 1])
-                } else {
-                    Err(format!("it expects {inputs} values in all"))
-                }
-            }
-            Self::MaxPool2d { size } => {
-                if size == 0 || height < size || width < size {
-                    return Err(format!("the window of {size} must be 1 or more and fit"));
-                }
-                Ok([channels, height / size, width / size])
-            }
-            Self::NonLocal { channels: expected } => {
-                expect_channels(expected)?;
-                if height < 2 || width < 2 {
-                    return Err("its keys are pooled by 2, which needs at least 2×2".into());
-                }
-                Ok(input)
-            }
-            Self::LeakyRelu { .. } | Self::Relu | Self::Silu | Self::Elu { .. } => Ok(input),
         }
     }
 
@@ -168,8 +140,9 @@ impl LayerConfig {
     pub fn check_stack(layers: &[Self], input: [usize; 3]) -> Result<[usize; 3], NetError> {
         let mut shape = input;
         for (index, layer) in layers.iter().enumerate() {
-            shape = layer
-                .output_shape(shape)
+            let output = layer.shape().output(shape.into());
+            shape = output
+                .map(StateShape::dims)
                 .map_err(|reason| NetError::Layer {
                     index,
                     layer: format!("{layer:?}"),
@@ -338,7 +311,7 @@ mod tests {
         let points = [-100.0f32, -3.0, -0.4, -1e-3, 1e-3, 0.7, 5.0, 100.0];
         for alpha in [1.0, 0.3, 2.0] {
             let layer = LayerConfig::Elu { alpha };
-            assert_eq!(layer.output_shape([2, 2, 2]), Ok([2, 2, 2]));
+            assert_eq!(layer.shape().output([2, 2, 2].into()), Ok([2, 2, 2].into()));
             let layer: Layer<Autodiff<Flex>> =
                 layer.init(&mut ParameterDraw::new(0, &Default::default()));
             let data = TensorData::new(points.to_vec(), [1, 2, 2, 2]);

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use burn::module::ParamId;
-use ebm_core::{Activation, CoreError, LayerDescription, ParameterValues};
+use ebm_core::{
+    Activation, CoreError, LayerDescription, ParameterValues, StateShape, layer_shapes,
+};
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -39,6 +41,15 @@ pub(crate) enum Operation {
 pub(crate) struct Ids {
     pub(crate) weight: ParamId,
     pub(crate) bias: Option<ParamId>,
+}
+
+impl Ids {
+    fn of(weight: &ParameterValues, bias: Option<&ParameterValues>) -> Self {
+        Self {
+            weight: weight.id,
+            bias: bias.map(|bias| bias.id),
+        }
+    }
 }
 
 /// A matrix applied at every pixel: 1×1 convolutions, linear layers and kernels that cover the whole input.
@@ -107,27 +118,23 @@ impl Plan {
         shape: [usize; 3],
         spare: &Arc<Spare>,
     ) -> Result<Self, LangevinError> {
+        let shapes = layer_shapes(layers, shape.into())?;
+        let shapes: Vec<[usize; 3]> = shapes.into_iter().map(StateShape::dims).collect();
+        if shapes.last() != Some(&[1, 1, 1]) {
+            return Err(CoreError::Description {
+                index: layers.len().saturating_sub(1),
+                problem: "the net does not end in one energy".to_owned(),
+            }
+            .into());
+        }
         let mut plan = Self {
             spare: Arc::clone(spare),
             arch,
             operations: Vec::new(),
             shapes: vec![shape],
         };
-        let mut shape = shape;
-        // They are here once and for all after this.
-        for parameter in layers.iter().flat_map(LayerDescription::parameters) {
-            parameter.values()?;
-        }
-        for (index, layer) in layers.iter().enumerate() {
-            let problem = |problem: String| CoreError::Description { index, problem };
-            shape = plan.push(layer, shape).map_err(problem)?;
-        }
-        if shape != [1, 1, 1] {
-            return Err(CoreError::Description {
-                index: layers.len().saturating_sub(1),
-                problem: format!("the net ends in {shape:?} values instead of one energy"),
-            }
-            .into());
+        for (layer, shapes) in layers.iter().zip(shapes.windows(2)) {
+            plan.push(layer, shapes[0], shapes[1])?;
         }
         Ok(plan)
     }
@@ -173,9 +180,15 @@ impl Plan {
         self.operations.iter().map(of).sum()
     }
 
-    fn push(&mut self, layer: &LayerDescription, shape: [usize; 3]) -> Result<[usize; 3], String> {
+    /// A layer that takes `shape` and gives `output`.
+    fn push(
+        &mut self,
+        layer: &LayerDescription,
+        shape: [usize; 3],
+        output: [usize; 3],
+    ) -> Result<(), CoreError> {
         let [channels, height, width] = shape;
-        let (operation, output) = match layer {
+        let operation = match layer {
             LayerDescription::Conv2d {
                 inputs,
                 outputs,
@@ -185,33 +198,19 @@ impl Plan {
                 weight,
                 bias,
             } => {
-                if *inputs != channels || *kernel == 0 || *stride == 0 || *outputs == 0 {
-                    return Err(format!("a convolution of {inputs} channels on {shape:?}"));
-                }
-                let side = |length: usize| {
-                    (length + 2 * padding)
-                        .checked_sub(*kernel)
-                        .map(|room| room / stride + 1)
-                        .ok_or_else(|| format!("a {kernel}×{kernel} kernel on {shape:?}"))
-                };
-                let output = [*outputs, side(height)?, side(width)?];
-                expect(weight, outputs * inputs * kernel * kernel, "weight")?;
-                let bias_values = bias_of(bias.as_ref(), *outputs)?;
-                let ids = Ids {
-                    weight: weight.id,
-                    bias: bias.as_ref().map(|bias| bias.id),
-                };
+                let ids = Ids::of(weight, bias.as_ref());
+                let bias = bias_of(bias.as_ref(), *outputs)?;
                 let covers = *padding == 0 && *kernel == height && *kernel == width;
                 let is_point = *kernel == 1 && *stride == 1 && *padding == 0;
-                let operation = if covers || is_point {
+                if covers || is_point {
                     Operation::Dense(self.dense(
                         ids,
                         *outputs,
                         inputs * kernel * kernel,
                         output[1] * output[2],
                         false,
-                        values(weight)?,
-                        bias_values,
+                        weight.values()?,
+                        bias,
                     ))
                 } else {
                     Operation::Convolution(Convolution {
@@ -225,13 +224,12 @@ impl Plan {
                             [*inputs, *outputs, *kernel, *stride, *padding],
                             [height, width],
                             [output[1], output[2]],
-                            values(weight)?,
+                            weight.values()?,
                         ),
-                        bias: bias_values,
+                        bias,
                         slope: 1.0,
                     })
-                };
-                (operation, output)
+                }
             }
             LayerDescription::Linear {
                 inputs,
@@ -239,17 +237,10 @@ impl Plan {
                 weight,
                 bias,
             } => {
-                if *inputs != channels * height * width || *outputs == 0 {
-                    return Err(format!("a linear layer of {inputs} values on {shape:?}"));
-                }
-                expect(weight, inputs * outputs, "weight")?;
-                let ids = Ids {
-                    weight: weight.id,
-                    bias: bias.as_ref().map(|bias| bias.id),
-                };
+                let ids = Ids::of(weight, bias.as_ref());
                 let bias = bias_of(bias.as_ref(), *outputs)?;
-                let dense = self.dense(ids, *outputs, *inputs, 1, true, values(weight)?, bias);
-                (Operation::Dense(dense), [*outputs, 1, 1])
+                let weight = weight.values()?;
+                Operation::Dense(self.dense(ids, *outputs, *inputs, 1, true, weight, bias))
             }
             LayerDescription::Activation(Activation::LeakyRelu { slope }) if *slope >= 0.0 => {
                 // The sign of the output is that of the input, so the layer before can do it and nothing more is kept.
@@ -262,37 +253,17 @@ impl Plan {
                         self.shapes.push(shape);
                     }
                 }
-                return Ok(shape);
+                return Ok(());
             }
-            LayerDescription::Activation(kind) => (Operation::Activation(*kind), shape),
-            LayerDescription::MaxPool2d { size } => {
-                if *size == 0 || *size > height || *size > width {
-                    return Err(format!("a pooling window of {size} on {shape:?}"));
-                }
-                (
-                    Operation::MaxPool(*size),
-                    [channels, height / size, width / size],
-                )
-            }
-            LayerDescription::NonLocal {
-                channels: expected,
-                inner,
-                maps,
-            } => {
-                if *expected != channels || height < 2 || width < 2 || *inner == 0 {
-                    return Err(format!(
-                        "a non-local block of {expected} channels on {shape:?}"
-                    ));
-                }
-                (
-                    Operation::NonLocal(self.non_local(channels, *inner, maps)?),
-                    shape,
-                )
+            LayerDescription::Activation(kind) => Operation::Activation(*kind),
+            LayerDescription::MaxPool2d { size } => Operation::MaxPool(*size),
+            LayerDescription::NonLocal { inner, maps, .. } => {
+                Operation::NonLocal(self.non_local(channels, *inner, maps)?)
             }
         };
         self.operations.push(operation);
         self.shapes.push(output);
-        Ok(output)
+        Ok(())
     }
 
     #[allow(clippy::too_many_arguments)]
@@ -418,24 +389,19 @@ impl Plan {
         channels: usize,
         inner: usize,
         maps: &[[ParameterValues; 2]; 4],
-    ) -> Result<NonLocal, String> {
-        for (map, outputs) in maps.iter().zip([inner, inner, inner, channels]) {
-            expect(&map[0], inner * channels, "weight")?;
-            expect(&map[1], outputs, "bias")?;
-        }
+    ) -> Result<NonLocal, CoreError> {
         let mut read = Vec::with_capacity(maps.len());
         for [weight, bias] in maps {
-            read.push([values(weight)?, values(bias)?]);
+            read.push([weight.values()?, bias.values()?]);
         }
         let embed = |row: usize, k: usize| read[row / inner][0][row % inner * channels + k];
         let output = |row: usize, k: usize| read[3][0][row * inner + k];
         let pack =
             |rows, depth, entry: &dyn Fn(usize, usize) -> f32| Packed::new(rows, depth, entry);
         Ok(NonLocal {
-            ids: [0, 1, 2, 3].map(|map| Ids {
-                weight: maps[map][0].id,
-                bias: Some(maps[map][1].id),
-            }),
+            ids: maps
+                .each_ref()
+                .map(|[weight, bias]| Ids::of(weight, Some(bias))),
             channels,
             inner,
             embed: pack(3 * inner, channels, &embed),
@@ -512,23 +478,9 @@ fn transform_weight(
     (0..outputs).into_par_iter().map(of_output).collect()
 }
 
-fn expect(parameter: &ParameterValues, count: usize, what: &str) -> Result<(), String> {
-    if parameter.len() == count {
-        return Ok(());
+fn bias_of(bias: Option<&ParameterValues>, outputs: usize) -> Result<Vec<f32>, CoreError> {
+    match bias {
+        Some(bias) => Ok(bias.values()?.to_vec()),
+        None => Ok(vec![0.0; outputs]),
     }
-    let got = parameter.len();
-    Err(format!("its {what} has {got} values instead of {count}"))
-}
-
-/// Those that [`Plan::compile`] has read before.
-fn values(parameter: &ParameterValues) -> Result<&[f32], String> {
-    parameter.values().map_err(|error| error.to_string())
-}
-
-fn bias_of(bias: Option<&ParameterValues>, outputs: usize) -> Result<Vec<f32>, String> {
-    let Some(bias) = bias else {
-        return Ok(vec![0.0; outputs]);
-    };
-    expect(bias, outputs, "bias")?;
-    Ok(values(bias)?.to_vec())
 }

@@ -1,6 +1,6 @@
 //! The choice of kernels for a net.
 
-use ebm_core::{LayerDescription, Layered, ParameterValues, StateShape};
+use ebm_core::{LayerDescription, Layered, ParameterValues, StateShape, layer_shapes};
 
 use super::CubePrecision;
 use super::dense::DenseNet;
@@ -28,15 +28,15 @@ impl Layout {
         options: Options,
     ) -> Result<Self, LangevinError> {
         let (layers, parameters) = described(energy, device)?;
-        let shape = shape.dims();
+        let shapes = layer_shapes(&layers, shape)?;
         let fitting = |net: CubeNet| device.fits(&net, options).map(|()| net);
-        let layered = LayeredNet::new(&layers, shape).map(CubeNet::Layered);
+        let layered = LayeredNet::new(&layers, &shapes).map(CubeNet::Layered);
         let layered = layered.and_then(fitting);
         let gradients = match &layered {
             Ok(CubeNet::Layered(net)) => Some(net.clone()),
             _ => None,
         };
-        let dense = DenseNet::new(&layers, shape).map(CubeNet::Dense);
+        let dense = DenseNet::new(&layers, &shapes).map(CubeNet::Dense);
         let net = match dense.and_then(fitting) {
             Ok(_) if options.precision != CubePrecision::F32 => {
                 return Err(LangevinError::NoPrecision {

@@ -46,7 +46,7 @@ fn barriers(
     while barriers
         .advance(
             surface,
-            &Minimum::states(2, minima).unwrap(),
+            &Minimum::states(surface.shape(), minima).unwrap(),
             diffusion,
             &mut |_| true,
         )

@@ -1,6 +1,6 @@
 //! A stack of dense layers, laid out for the kernel.
 
-use ebm_core::{Activation, CoreError, LayerDescription};
+use ebm_core::{Activation, LayerDescription, StateShape};
 
 use super::few_layout::FewLayout;
 use super::many_layout::ManyLayout;
@@ -47,29 +47,23 @@ impl Dense {
 }
 
 impl DenseNet {
-    /// Lays out the layers for states of `shape`.
+    /// Lays out the layers. `shapes` are those before each of them and at their end.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] names what the kernel lacks, [`LangevinError::Core`] what does not fit.
+    /// [`LangevinError::NotCubed`] names what the kernel lacks.
     pub(crate) fn new(
         layers: &[LayerDescription],
-        shape: [usize; 3],
+        shapes: &[StateShape],
     ) -> Result<Self, LangevinError> {
-        let size = shape.iter().product();
         let mut net = Self {
             widths: Vec::new(),
             slopes: Vec::new(),
             layers: Vec::new(),
         };
-        // Convolutions see an image, linear layers what is left of it.
-        let mut is_pixel = shape[1] == 1 && shape[2] == 1;
-        let mut values = size;
         let mut counter = Counter::default();
         // Of the activation that the next layer sees.
         let mut slope_before = None;
-        for (index, layer) in layers.iter().enumerate() {
-            let problem =
-                |problem: String| LangevinError::from(CoreError::Description { index, problem });
+        for (index, (layer, shape)) in layers.iter().zip(shapes).enumerate() {
             let (inputs, outputs, weight, bias, is_by_outputs) = match layer {
                 // With a negative slope, the sign of the value before is lost.
                 LayerDescription::Activation(Activation::LeakyRelu { slope })
@@ -91,7 +85,7 @@ impl DenseNet {
                     padding: 0,
                     weight,
                     bias,
-                } if is_pixel => (*inputs, *outputs, weight, bias, true),
+                } if shape.is_point() => (*inputs, *outputs, weight, bias, true),
                 LayerDescription::Linear {
                     inputs,
                     outputs,
@@ -102,20 +96,8 @@ impl DenseNet {
                 LayerDescription::MaxPool2d { .. } => return Err(missing("max-pooling")),
                 LayerDescription::NonLocal { .. } => return Err(missing("non-local blocks")),
             };
-            if inputs != values {
-                return Err(problem(format!(
-                    "it takes {inputs} values and is given {values}"
-                )));
-            }
             let weights = counter.take(weight);
             let biases = bias.as_ref().map(|bias| counter.take(bias));
-            let given = biases.as_ref().map_or(outputs, Places::len);
-            if weights.len() != inputs * outputs || given != outputs || size == 0 {
-                return Err(problem(format!(
-                    "{} weights and {given} biases are not those of {inputs} × {outputs} values",
-                    weights.len()
-                )));
-            }
             if !net.layers.is_empty() {
                 net.slopes.push(slope_before.take().unwrap_or(1.0));
             }
@@ -127,12 +109,12 @@ impl DenseNet {
                 biases,
                 is_by_outputs,
             });
-            (values, is_pixel) = (outputs, true);
         }
         if net.layers.len() < 2 {
             return Err(missing("whole chains of nets of fewer than two layers"));
         }
-        if values != 1 || slope_before.is_some() {
+        let ends_in_one = shapes.last().is_some_and(|shape| shape.size() == 1);
+        if !ends_in_one || slope_before.is_some() {
             return Err(missing("nets that do not end in a layer of one value"));
         }
         Ok(net)

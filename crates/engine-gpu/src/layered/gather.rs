@@ -49,15 +49,6 @@ impl Convolution {
         }
     }
 
-    /// `[channels, height, width]` of what comes out; `None` where the kernel does not fit.
-    pub(super) fn output(&self) -> Option<Shape> {
-        let side = |length: usize| {
-            let room = (length + 2 * self.padding).checked_sub(self.kernel)?;
-            Some(room.checked_div(self.stride)? + 1)
-        };
-        Some([self.outputs, side(self.input[1])?, side(self.input[2])?])
-    }
-
     /// From inputs to outputs, of this shape.
     pub(super) fn forward(&self, output: Shape) -> Gather {
         Gather {
@@ -154,6 +145,21 @@ impl Gather {
 /// Rows are read four at a time.
 pub(super) fn padded(rows: usize) -> usize {
     rows.next_multiple_of(4)
+}
+
+#[cfg(test)]
+impl Convolution {
+    /// `[channels, height, width]` of what comes out; `None` where the kernel does not fit.
+    pub(super) fn output(&self) -> Option<Shape> {
+        let layer = ebm_core::LayerShape::Conv2d {
+            inputs: self.input[0],
+            outputs: self.outputs,
+            kernel: self.kernel,
+            stride: self.stride,
+            padding: self.padding,
+        };
+        Some(layer.output(self.input.into()).ok()?.dims())
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A net as a chain of stages, laid out for the kernels.
 
-use ebm_core::{Activation, CoreError, LayerDescription};
+use ebm_core::{Activation, LayerDescription, StateShape};
 
 use super::activation::Curve;
 use super::attention::Attention;
@@ -59,17 +59,17 @@ pub(super) struct NonLocal {
 }
 
 impl LayeredNet {
-    /// Lays out the layers for states of `state_shape`.
+    /// Lays out the layers. `shapes` are those before each of them and at their end.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] names what the kernels lack, [`LangevinError::Core`] what does not fit.
+    /// [`LangevinError::NotCubed`] names what the kernels lack.
     pub(crate) fn new(
         layers: &[LayerDescription],
-        state_shape: Shape,
+        shapes: &[StateShape],
     ) -> Result<Self, LangevinError> {
         let mut net = Self {
             stages: Vec::new(),
-            shapes: vec![state_shape],
+            shapes: shapes[..1].iter().map(|shape| shape.dims()).collect(),
             packings: Vec::new(),
             head: 0,
             products: 0,
@@ -77,10 +77,8 @@ impl LayeredNet {
         let mut counter = Counter::default();
         let last = layers.len().checked_sub(1);
         let last = last.ok_or_else(|| missing("nets without layers"))?;
-        for (index, layer) in layers.iter().enumerate() {
-            let problem =
-                |problem: String| LangevinError::from(CoreError::Description { index, problem });
-            let input = net.shapes[net.shapes.len() - 1];
+        for (index, (layer, shapes)) in layers.iter().zip(shapes.windows(2)).enumerate() {
+            let [input, output] = [shapes[0], shapes[1]].map(StateShape::dims);
             let (convolution, weights, bias) = match layer {
                 LayerDescription::Activation(activation) => {
                     net.activate(*activation)?;
@@ -93,43 +91,26 @@ impl LayeredNet {
                         pooled: input[0],
                         size: *size,
                     };
-                    if *size == 0 || pool.outputs() == 0 {
-                        return Err(problem(format!("its windows do not fit into {input:?}")));
-                    }
                     net.push(Stage::Pool(pool), pool.target());
                     continue;
                 }
-                LayerDescription::NonLocal {
-                    channels,
-                    inner,
-                    maps,
-                } => {
-                    if *channels != input[0] || input[1] < 2 || input[2] < 2 {
-                        return Err(problem(format!(
-                            "it takes {channels} channels of at least 2×2 and is given {input:?}"
-                        )));
-                    }
+                LayerDescription::NonLocal { inner, maps, .. } => {
                     let maps = maps
                         .each_ref()
                         .map(|map| map.each_ref().map(|part| counter.take(part)));
-                    let block = net.non_local(input, *inner, maps).map_err(problem)?;
+                    let block = net.non_local(input, *inner, maps);
                     net.push(Stage::NonLocal(Box::new(block)), input);
                     continue;
                 }
                 LayerDescription::Conv2d {
-                    inputs,
                     outputs,
                     kernel,
                     stride,
                     padding,
                     weight,
                     bias,
+                    ..
                 } => {
-                    if *inputs != input[0] {
-                        return Err(problem(format!(
-                            "it takes {inputs} channels and is given {input:?}"
-                        )));
-                    }
                     let covers = *padding == 0 && input[1..] == [*kernel; 2];
                     // A bit of a word says of each tap whether it is inside.
                     if *kernel > 5 && !covers {
@@ -155,13 +136,7 @@ impl LayeredNet {
                     weight,
                     bias,
                 } => {
-                    let values = numbers_of(&input);
-                    if *inputs != values || weight.len() != inputs * outputs {
-                        return Err(problem(format!(
-                            "it takes {inputs} values and is given {values}"
-                        )));
-                    }
-                    let convolution = Convolution::dense(values, *outputs);
+                    let convolution = Convolution::dense(*inputs, *outputs);
                     let weights = counter.take(weight).transposed([*inputs, *outputs]);
                     (convolution, weights, bias)
                 }
@@ -170,7 +145,6 @@ impl LayeredNet {
             if index == last {
                 let is_head = convolution.kernel == 1 && convolution.outputs == 1;
                 if is_head && convolution.input[1..] == [1, 1] {
-                    check(&convolution, &weights, bias.as_ref()).map_err(problem)?;
                     let numbers = weights.len() + 1;
                     let all = match bias {
                         Some(bias) => weights.and(bias),
@@ -181,8 +155,7 @@ impl LayeredNet {
                 }
                 break;
             }
-            let product = net.product(convolution, weights, bias).map_err(problem)?;
-            let output = product.forward.target;
+            let product = net.product(convolution, output, weights, bias);
             net.push(Stage::Product(product), output);
         }
         Err(missing("nets that do not end in a layer of one value"))
@@ -286,15 +259,15 @@ impl LayeredNet {
     fn product(
         &mut self,
         convolution: Convolution,
+        output: Shape,
         weights: Places,
         bias: Option<Places>,
-    ) -> Result<Product, String> {
-        let output = check(&convolution, &weights, bias.as_ref())?;
+    ) -> Product {
         let number = self.products;
         self.products += 1;
         let biases = padded(convolution.outputs);
         let bias = bias.unwrap_or_else(Places::none);
-        Ok(Product {
+        Product {
             forward: convolution.forward(output),
             backward: convolution.backward(output),
             weights: [
@@ -304,7 +277,7 @@ impl LayeredNet {
             bias: self.keep(Packing::Row(bias, biases)),
             activation: None,
             number,
-        })
+        }
     }
 
     fn non_local(
@@ -312,7 +285,7 @@ impl LayeredNet {
         input: Shape,
         inner: usize,
         [query, key, value, output]: [[Places; 2]; 4],
-    ) -> Result<NonLocal, String> {
+    ) -> NonLocal {
         let pointwise = |channels, outputs| Convolution {
             input: [channels, input[1], input[2]],
             outputs,
@@ -323,9 +296,15 @@ impl LayeredNet {
         let ([query, query_bias], [key, key_bias], [value, value_bias]) = (query, key, value);
         let weights = query.and(key).and(value);
         let biases = query_bias.and(key_bias).and(value_bias);
-        let maps = self.product(pointwise(input[0], 3 * inner), weights, Some(biases))?;
+        let embedded = [3 * inner, input[1], input[2]];
+        let maps = self.product(
+            pointwise(input[0], 3 * inner),
+            embedded,
+            weights,
+            Some(biases),
+        );
         let [weights, bias] = output;
-        let output = self.product(pointwise(inner, input[0]), weights, Some(bias))?;
+        let output = self.product(pointwise(inner, input[0]), input, weights, Some(bias));
         let pool = Pool {
             source: maps.forward.target,
             first: inner,
@@ -338,12 +317,12 @@ impl LayeredNet {
             pixels: pixels(input),
             pooled_pixels: pixels(pool.target()),
         };
-        Ok(NonLocal {
+        NonLocal {
             maps,
             pool,
             attention,
             output,
-        })
+        }
     }
 }
 
@@ -352,28 +331,4 @@ impl Product {
     pub(super) fn curve(&self) -> (Curve, f32) {
         Curve::of(self.activation)
     }
-}
-
-/// What comes out of a convolution, if it and its parameters fit.
-fn check(
-    convolution: &Convolution,
-    weights: &Places,
-    bias: Option<&Places>,
-) -> Result<Shape, String> {
-    let Convolution {
-        input,
-        outputs,
-        kernel,
-        ..
-    } = *convolution;
-    let expected = outputs * input[0] * kernel * kernel;
-    let biases = bias.map_or(outputs, Places::len);
-    if weights.len() != expected || biases != outputs || expected == 0 {
-        return Err(format!(
-            "{} weights and {biases} biases are not those of {outputs} outputs of {input:?}",
-            weights.len()
-        ));
-    }
-    let output = convolution.output();
-    output.ok_or_else(|| format!("its kernel does not fit into {input:?}"))
 }

@@ -214,7 +214,9 @@ fn what_it_lacks_is_named() {
     assert!(error.contains("beyond 5×5"), "{error}");
     let error = engine.supports(&net, [3, 1, 1]).unwrap_err();
     assert!(
-        error.to_string().contains("takes 2 values and is given 3"),
+        error
+            .to_string()
+            .contains("expects 2 values in all and is given 3"),
         "{error}"
     );
 }
