@@ -19,8 +19,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     ];
     for (architecture, shape, count, steps) in cases {
         let net = NetConfig::published(architecture);
-        let net = net.init::<Autodiff<Flex>>(shape, 1, &Default::default())?.no_grad();
-        let start = NoiseStart::Uniform.draw(1.0, NoiseKey::new(1, Stream::WatchStart, 0), count, shape)?;
+        let net = net
+            .init::<Autodiff<Flex>>(shape, 1, &Default::default())?
+            .no_grad();
+        let start =
+            NoiseStart::Uniform.draw(1.0, NoiseKey::new(1, Stream::WatchStart, 0), count, shape)?;
         for instructions in Instructions::available() {
             let Some(engine) = FusedEngine::with_instructions(instructions) else {
                 continue;

@@ -3,6 +3,8 @@
 //! A few queries at a time, so that their scores stay in the nearest cache; the gradient computes them again, which
 //! costs less than to store and fetch them.
 
+#![allow(unsafe_code)]
+
 use pulp::{Simd, WithSimd};
 
 use crate::exponential::{softmax, softmax_backward};
@@ -291,8 +293,9 @@ fn copy<S: Simd>(from: (&[f32], Strides), to: (&mut [f32], Strides), [rows, colu
     to.1.check::<S>(rows, columns, to.0.len());
     for column in 0..columns {
         for row in 0..rows {
-            let value = load::<S>(from.0, from.1.at(row, column));
-            store::<S>(to.0, to.1.at(row, column), value);
+            // SAFETY: `with_simd` has checked the last place that is reached.
+            let value = unsafe { load::<S>(from.0, from.1.at(row, column)) };
+            unsafe { store::<S>(to.0, to.1.at(row, column), value) };
         }
     }
 }
@@ -343,17 +346,20 @@ fn tile<S: Simd, const M: usize, const N: usize, const ADD: bool>(
     if ADD {
         for p in 0..M {
             for q in 0..N {
-                sums[p][q] = load::<S>(c.0, c.1.at(i + p, j + q));
+                // SAFETY: `with_simd` has checked the last place that is reached.
+                sums[p][q] = unsafe { load::<S>(c.0, c.1.at(i + p, j + q)) };
             }
         }
     }
     for k in 0..size[1] {
         let mut right = [simd.splat_f32s(0.0); N];
         for (q, value) in right.iter_mut().enumerate() {
-            *value = load::<S>(b.0, b.1.at(k, j + q));
+            // SAFETY: `with_simd` has checked the last place that is reached.
+            *value = unsafe { load::<S>(b.0, b.1.at(k, j + q)) };
         }
         for p in 0..M {
-            let left = load::<S>(a.0, a.1.at(i + p, k));
+            // SAFETY: `with_simd` has checked the last place that is reached.
+            let left = unsafe { load::<S>(a.0, a.1.at(i + p, k)) };
             for q in 0..N {
                 sums[p][q] = simd.mul_add_e_f32s(left, right[q], sums[p][q]);
             }
@@ -361,7 +367,8 @@ fn tile<S: Simd, const M: usize, const N: usize, const ADD: bool>(
     }
     for p in 0..M {
         for q in 0..N {
-            store::<S>(c.0, c.1.at(i + p, j + q), sums[p][q]);
+            // SAFETY: `with_simd` has checked the last place that is reached.
+            unsafe { store::<S>(c.0, c.1.at(i + p, j + q), sums[p][q]) };
         }
     }
 }

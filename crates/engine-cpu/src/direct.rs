@@ -3,6 +3,8 @@
 //! A convolution and its input gradient are the same thing here: every pixel written is a sum, over taps and channels,
 //! of pixels read. Pixels with the same taps at the same distances (all but those at the border) are done together.
 
+#![allow(unsafe_code)]
+
 use std::collections::HashMap;
 
 use pulp::{Arch, Simd, WithSimd};
@@ -179,7 +181,8 @@ impl Kernel<'_> {
             let image = channel * direct.read * self.lanes;
             for &(tap, distance) in &group.taps {
                 let at = image + distance * self.lanes;
-                let vectors = from.map(|from| load::<S>(self.from, at + from));
+                // SAFETY: `with_simd` has checked both images and the stored values.
+                let vectors = from.map(|from| unsafe { load::<S>(self.from, at + from) });
                 let weights = &weights[tap * P + FIRST..][..M];
                 unrolled!(I < M, {
                     let weight = simd.splat_f32s(weights[I]);
@@ -193,7 +196,8 @@ impl Kernel<'_> {
             unrolled!(J < N, {
                 let at = (row + I) * direct.written * self.lanes + to[J];
                 let value = self.epilogue.apply::<S>(simd, sums[I][J], row + I, at);
-                store::<S>(self.to, at, value);
+                // SAFETY: `with_simd` has checked both images and the stored values.
+                unsafe { store::<S>(self.to, at, value) };
             });
         });
     }

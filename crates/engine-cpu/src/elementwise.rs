@@ -1,5 +1,7 @@
 //! Element by element over buffers, whose lengths are multiples of a block's lanes.
 
+#![allow(unsafe_code)]
+
 use ebm_core::Activation;
 use pulp::{Arch, Simd, WithSimd};
 
@@ -27,8 +29,11 @@ impl<F: Pairwise> WithSimd for Zip<'_, F> {
         let length = to.len().min(from.len());
         check(length.is_multiple_of(S::F32_LANES));
         for at in (0..length).step_by(S::F32_LANES) {
-            let value = with.apply(simd, load::<S>(to, at), load::<S>(from, at));
-            store::<S>(to, at, value);
+            // SAFETY: `length` fits both rows and is a multiple of the vector's width.
+            let value = with.apply(simd, unsafe { load::<S>(to, at) }, unsafe {
+                load::<S>(from, at)
+            });
+            unsafe { store::<S>(to, at, value) };
         }
     }
 }

@@ -1,8 +1,10 @@
 //! eˣ, the sigmoid and the softmax on vectors.
 
+#![allow(unsafe_code)]
+
 use pulp::Simd;
 
-use crate::vector::{load, store};
+use crate::vector::{check, load, store};
 
 /// eˣ to a few units in the last place, without branches: 2ⁿ times the Taylor polynomial of the rest, |rest| ≤ ½ ln 2.
 #[inline(always)]
@@ -50,21 +52,26 @@ pub(crate) fn sigmoid<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 #[inline(always)]
 pub(crate) fn softmax<S: Simd>(simd: S, row: &mut [f32]) {
     let length = row.len();
-    let mut peak = load::<S>(row, 0);
+    check(length > 0 && length.is_multiple_of(S::F32_LANES));
+    // SAFETY: the row was checked to be whole vectors.
+    let mut peak = unsafe { load::<S>(row, 0) };
     for at in (0..length).step_by(S::F32_LANES) {
-        let value = load::<S>(row, at);
+        // SAFETY: the row was checked to be whole vectors.
+        let value = unsafe { load::<S>(row, at) };
         peak = simd.select_f32s(simd.greater_than_f32s(value, peak), value, peak);
     }
     let mut total = simd.splat_f32s(0.0);
     for at in (0..length).step_by(S::F32_LANES) {
-        let value = exp(simd, simd.sub_f32s(load::<S>(row, at), peak));
-        store::<S>(row, at, value);
+        // SAFETY: the row was checked to be whole vectors.
+        let value = exp(simd, simd.sub_f32s(unsafe { load::<S>(row, at) }, peak));
+        unsafe { store::<S>(row, at, value) };
         total = simd.add_f32s(total, value);
     }
     let factor = simd.div_f32s(simd.splat_f32s(1.0), total);
     for at in (0..length).step_by(S::F32_LANES) {
-        let value = load::<S>(row, at);
-        store::<S>(row, at, simd.mul_f32s(value, factor));
+        // SAFETY: the row was checked to be whole vectors.
+        let value = unsafe { load::<S>(row, at) };
+        unsafe { store::<S>(row, at, simd.mul_f32s(value, factor)) };
     }
 }
 
@@ -72,13 +79,20 @@ pub(crate) fn softmax<S: Simd>(simd: S, row: &mut [f32]) {
 #[inline(always)]
 pub(crate) fn softmax_backward<S: Simd>(simd: S, gradient: &mut [f32], weights: &[f32]) {
     let length = gradient.len().min(weights.len());
+    check(length.is_multiple_of(S::F32_LANES));
     let mut total = simd.splat_f32s(0.0);
     for at in (0..length).step_by(S::F32_LANES) {
-        total = simd.mul_add_e_f32s(load::<S>(gradient, at), load::<S>(weights, at), total);
+        // SAFETY: the row was checked to be whole vectors.
+        total = simd.mul_add_e_f32s(
+            unsafe { load::<S>(gradient, at) },
+            unsafe { load::<S>(weights, at) },
+            total,
+        );
     }
     for at in (0..length).step_by(S::F32_LANES) {
-        let centred = simd.sub_f32s(load::<S>(gradient, at), total);
-        store::<S>(gradient, at, simd.mul_f32s(load::<S>(weights, at), centred));
+        // SAFETY: the row was checked to be whole vectors.
+        let centred = simd.sub_f32s(unsafe { load::<S>(gradient, at) }, total);
+        unsafe { store::<S>(gradient, at, simd.mul_f32s(load::<S>(weights, at), centred)) };
     }
 }
 

@@ -4,6 +4,8 @@
 //! contiguous. A tile of rows × vectors of accumulators stays in registers over the whole sum, so that the two
 //! FMA units see independent work. The order of the sum never depends on where the columns are cut.
 
+#![allow(unsafe_code)]
+
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
@@ -275,8 +277,9 @@ impl Product<'_> {
             check(scratch.len() >= block.len() * stride);
             for (local, k) in block.clone().enumerate() {
                 for (to, column) in first.iter().zip(columns) {
-                    let value = load::<S>(self.b, k * self.b_stride + column);
-                    store::<S>(scratch, local * stride + to, value);
+                    // SAFETY: `with_simd` has checked the extents of all operands.
+                    let value = unsafe { load::<S>(self.b, k * self.b_stride + column) };
+                    unsafe { store::<S>(scratch, local * stride + to, value) };
                 }
             }
             let b = Columns {
@@ -333,7 +336,9 @@ impl Product<'_> {
         if block.start > 0 {
             unrolled!(I < M, {
                 unrolled!(J < N, {
-                    sums[I][J] = load::<S>(self.c, (row + I) * self.c_stride + columns[J]);
+                    // SAFETY: `with_simd` has checked the extents of all operands.
+                    sums[I][J] =
+                        unsafe { load::<S>(self.c, (row + I) * self.c_stride + columns[J]) };
                 });
             });
         }
@@ -342,7 +347,7 @@ impl Product<'_> {
             prefetch(weights, AHEAD);
             let vectors = b
                 .first
-                .map(|first| load::<S>(b.values, at.wrapping_add(first)));
+                .map(|first| unsafe { load::<S>(b.values, at.wrapping_add(first)) });
             at = at.wrapping_add(b.stride);
             unrolled!(I < M, {
                 let weight = simd.splat_f32s(weights[FIRST + I]);
@@ -359,7 +364,8 @@ impl Product<'_> {
                 if is_last {
                     value = self.epilogue.apply::<S>(simd, value, row + I, at);
                 }
-                store::<S>(self.c, at, value);
+                // SAFETY: `with_simd` has checked the extents of all operands.
+                unsafe { store::<S>(self.c, at, value) };
             });
         });
     }
@@ -395,19 +401,24 @@ impl Epilogue<'_> {
         let zero = simd.splat_f32s(0.0);
         match *self {
             Epilogue::None => sum,
-            Epilogue::Bias(bias) => simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row))),
-            Epilogue::Plus(values) => simd.add_f32s(sum, load::<S>(values, at)),
+            Epilogue::Bias(bias) => {
+                simd.add_f32s(sum, simd.splat_f32s(unsafe { scalar(bias, row) }))
+            }
+            Epilogue::Plus(values) => simd.add_f32s(sum, unsafe { load::<S>(values, at) }),
             Epilogue::BiasPlus(bias, values) => {
-                let sum = simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row)));
-                simd.add_f32s(sum, load::<S>(values, at))
+                // SAFETY: `with_simd` has checked the extents of all operands.
+                let sum = simd.add_f32s(sum, simd.splat_f32s(unsafe { scalar(bias, row) }));
+                simd.add_f32s(sum, unsafe { load::<S>(values, at) })
             }
             Epilogue::BiasLeaky(bias, slope) => {
-                let sum = simd.add_f32s(sum, simd.splat_f32s(scalar(bias, row)));
+                // SAFETY: `with_simd` has checked the extents of all operands.
+                let sum = simd.add_f32s(sum, simd.splat_f32s(unsafe { scalar(bias, row) }));
                 let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
                 simd.select_f32s(simd.greater_than_f32s(sum, zero), sum, scaled)
             }
             Epilogue::Mask(stored, slope) => {
-                let positive = simd.greater_than_f32s(load::<S>(stored, at), zero);
+                // SAFETY: `with_simd` has checked the extents of all operands.
+                let positive = simd.greater_than_f32s(unsafe { load::<S>(stored, at) }, zero);
                 let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
                 simd.select_f32s(positive, sum, scaled)
             }

@@ -3,6 +3,8 @@
 //! Rows of both operands run along n. Dot products along them would leave lanes to add up at the end of every short
 //! row; instead panels of both are turned round in the nearest cache, and a tile of D stays in registers over n.
 
+#![allow(unsafe_code)]
+
 use std::ops::Range;
 
 use pulp::{Simd, WithSimd};
@@ -127,7 +129,8 @@ impl Outer<'_> {
         for a in a.chunks_exact(M) {
             let mut right = [simd.splat_f32s(0.0); N];
             unrolled!(J < N, {
-                right[J] = load::<S>(b, at + J * S::F32_LANES);
+                // SAFETY: panels are whole vectors, and D was checked in `with_simd`.
+                right[J] = unsafe { load::<S>(b, at + J * S::F32_LANES) };
             });
             at += N * S::F32_LANES;
             unrolled!(I < M, {
@@ -141,8 +144,9 @@ impl Outer<'_> {
             if I < rows {
                 unrolled!(J < N, {
                     let at = (row + I) * stride + from + J * S::F32_LANES;
-                    let sum = simd.add_f32s(load::<S>(self.d, at), sums[I][J]);
-                    store::<S>(self.d, at, sum);
+                    // SAFETY: panels are whole vectors, and D was checked in `with_simd`.
+                    let sum = simd.add_f32s(unsafe { load::<S>(self.d, at) }, sums[I][J]);
+                    unsafe { store::<S>(self.d, at, sum) };
                 });
             }
         });

@@ -1,5 +1,7 @@
 //! Maximum over square windows and its gradient.
 
+#![allow(unsafe_code)]
+
 use pulp::{Arch, Simd, WithSimd};
 
 use crate::vector::{check, load, starts, store};
@@ -103,15 +105,18 @@ impl WithSimd for Forward<'_> {
         check(self.output.len() >= self.windows.count() * lanes);
         self.windows.each(|window, first| {
             for start in starts::<S>(lanes) {
-                let mut peak = load::<S>(self.input, first + start);
+                // SAFETY: the windows lie inside the extents that were checked above.
+                let mut peak = unsafe { load::<S>(self.input, first + start) };
                 for down in 0..size {
                     for right in 0..size {
                         let place = first + self.windows.place(down, right) + start;
-                        let value = load::<S>(self.input, place);
+                        // SAFETY: the windows lie inside the extents that were checked above.
+                        let value = unsafe { load::<S>(self.input, place) };
                         peak = simd.select_f32s(simd.greater_than_f32s(value, peak), value, peak);
                     }
                 }
-                store::<S>(self.output, window + start, peak);
+                // SAFETY: the windows lie inside the extents that were checked above.
+                unsafe { store::<S>(self.output, window + start, peak) };
             }
         });
     }
@@ -138,18 +143,21 @@ impl WithSimd for Backward<'_> {
         let zero = simd.splat_f32s(0.0);
         self.windows.each(|window, first| {
             for start in starts::<S>(lanes) {
-                let peak = load::<S>(self.output, window + start);
-                let mut rest = load::<S>(self.gradient, window + start);
+                // SAFETY: the windows lie inside the extents that were checked above.
+                let peak = unsafe { load::<S>(self.output, window + start) };
+                let mut rest = unsafe { load::<S>(self.gradient, window + start) };
                 for down in 0..size {
                     for right in 0..size {
                         let place = first + self.windows.place(down, right) + start;
-                        let value = load::<S>(self.input, place);
+                        // SAFETY: the windows lie inside the extents that were checked above.
+                        let value = unsafe { load::<S>(self.input, place) };
                         let is_peak = simd.equal_f32s(value, peak);
                         let gradient = simd.select_f32s(is_peak, rest, zero);
                         let is_positive = simd.greater_than_f32s(value, zero);
                         let scaled = simd.mul_f32s(gradient, slope);
                         let masked = simd.select_f32s(is_positive, gradient, scaled);
-                        store::<S>(self.input_gradient, place, masked);
+                        // SAFETY: the windows lie inside the extents that were checked above.
+                        unsafe { store::<S>(self.input_gradient, place, masked) };
                         rest = simd.select_f32s(is_peak, zero, rest);
                     }
                 }

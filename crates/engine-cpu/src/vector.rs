@@ -63,10 +63,13 @@ pub(crate) fn check(inside: bool) {
 }
 
 /// `S::F32_LANES` values from `offset` on.
+///
+/// # Safety
+/// `offset + S::F32_LANES` is at most the length of the slice.
 #[inline(always)]
-pub(crate) fn load<S: Simd>(slice: &[f32], offset: usize) -> S::f32s {
+pub(crate) unsafe fn load<S: Simd>(slice: &[f32], offset: usize) -> S::f32s {
     debug_assert!(offset + S::F32_LANES <= slice.len());
-    // SAFETY: callers have checked the extent; `S::f32s` is plain old data of `F32_LANES` floats.
+    // SAFETY: the caller has made sure of the extent; `S::f32s` is plain old data of `F32_LANES` floats.
     unsafe {
         slice
             .as_ptr()
@@ -77,8 +80,11 @@ pub(crate) fn load<S: Simd>(slice: &[f32], offset: usize) -> S::f32s {
 }
 
 /// Writes `S::F32_LANES` values from `offset` on.
+///
+/// # Safety
+/// As for [`load`].
 #[inline(always)]
-pub(crate) fn store<S: Simd>(slice: &mut [f32], offset: usize, value: S::f32s) {
+pub(crate) unsafe fn store<S: Simd>(slice: &mut [f32], offset: usize, value: S::f32s) {
     debug_assert!(offset + S::F32_LANES <= slice.len());
     // SAFETY: as in `load`.
     unsafe {
@@ -91,8 +97,11 @@ pub(crate) fn store<S: Simd>(slice: &mut [f32], offset: usize, value: S::f32s) {
 }
 
 /// One value.
+///
+/// # Safety
+/// `offset` is less than the length of the slice.
 #[inline(always)]
-pub(crate) fn scalar(slice: &[f32], offset: usize) -> f32 {
+pub(crate) unsafe fn scalar(slice: &[f32], offset: usize) -> f32 {
     debug_assert!(offset < slice.len());
     // SAFETY: as in `load`.
     unsafe { *slice.get_unchecked(offset) }

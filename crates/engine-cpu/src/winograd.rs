@@ -4,6 +4,8 @@
 //! transforms of all phases share the output side, so phases are merely more channels of the product.
 //! The gradient runs the same algorithm transposed, with as few multiplications.
 
+#![allow(unsafe_code)]
+
 use pulp::{Simd, WithSimd};
 
 use crate::transform::{F22, F23, F42, F43, Transform};
@@ -265,7 +267,8 @@ impl Transfer<'_> {
                 unrolled!(K < I, {
                     if INTERIOR || window.inside[1] >> K & 1 == 1 {
                         let place = first.wrapping_add(J * down + K * across);
-                        row[K] = load::<S>(self.pixels, place);
+                        // SAFETY: `with_simd` has checked pixels, planes and biases.
+                        row[K] = unsafe { load::<S>(self.pixels, place) };
                     }
                 });
                 half[J] = T::input(simd, row);
@@ -279,7 +282,8 @@ impl Transfer<'_> {
             });
             let done = T::input(simd, column);
             unrolled!(J < I, {
-                store::<S>(self.planes, place, done[J]);
+                // SAFETY: `with_simd` has checked pixels, planes and biases.
+                unsafe { store::<S>(self.planes, place, done[J]) };
                 place += I * self.plane_stride;
             });
         });
@@ -307,7 +311,8 @@ impl Transfer<'_> {
             let mut place = plane + K * self.plane_stride;
             let mut column = [zero; I];
             unrolled!(J < I, {
-                column[J] = load::<S>(self.planes, place);
+                // SAFETY: `with_simd` has checked pixels, planes and biases.
+                column[J] = unsafe { load::<S>(self.planes, place) };
                 place += I * self.plane_stride;
             });
             let done = T::input_transposed(simd, column);
@@ -327,11 +332,13 @@ impl Transfer<'_> {
                             (window.written[0] >> J | window.written[1] >> K) & 1 == 1
                         };
                         let sum = if is_written {
-                            simd.add_f32s(load::<S>(self.pixels, place), row[K])
+                            // SAFETY: `with_simd` has checked pixels, planes and biases.
+                            simd.add_f32s(unsafe { load::<S>(self.pixels, place) }, row[K])
                         } else {
                             row[K]
                         };
-                        store::<S>(self.pixels, place, sum);
+                        // SAFETY: `with_simd` has checked pixels, planes and biases.
+                        unsafe { store::<S>(self.pixels, place, sum) };
                     }
                 });
             }
@@ -356,7 +363,8 @@ impl Transfer<'_> {
             let mut place = plane + K * self.plane_stride;
             let mut column = [zero; I];
             unrolled!(J < I, {
-                column[J] = load::<S>(self.planes, place);
+                // SAFETY: `with_simd` has checked pixels, planes and biases.
+                column[J] = unsafe { load::<S>(self.planes, place) };
                 place += I * self.plane_stride;
             });
             let done = T::output(simd, column);
@@ -372,7 +380,8 @@ impl Transfer<'_> {
                     let scaled = simd.mul_f32s(sum, slope);
                     let positive = simd.greater_than_f32s(sum, zero);
                     let value = simd.select_f32s(positive, sum, scaled);
-                    store::<S>(self.pixels, first + J * down + K * across, value);
+                    // SAFETY: `with_simd` has checked pixels, planes and biases.
+                    unsafe { store::<S>(self.pixels, first + J * down + K * across, value) };
                 }
             });
         });
@@ -395,9 +404,12 @@ impl Transfer<'_> {
             unrolled!(K < O, {
                 if WHOLE || self.is_output::<O>(at, J, K) {
                     let place = first + J * down + K * across;
-                    row[K] = load::<S>(self.pixels, place);
+                    // SAFETY: `with_simd` has checked pixels, planes and biases.
+                    row[K] = unsafe { load::<S>(self.pixels, place) };
                     if let Some(mask) = self.mask {
-                        let positive = simd.greater_than_f32s(load::<S>(mask, place), zero);
+                        // SAFETY: `with_simd` has checked pixels, planes and biases.
+                        let positive =
+                            simd.greater_than_f32s(unsafe { load::<S>(mask, place) }, zero);
                         let scaled = simd.mul_f32s(row[K], slope);
                         row[K] = simd.select_f32s(positive, row[K], scaled);
                     }
@@ -413,7 +425,8 @@ impl Transfer<'_> {
             });
             let done = T::output_transposed(simd, column);
             unrolled!(J < I, {
-                store::<S>(self.planes, place, done[J]);
+                // SAFETY: `with_simd` has checked pixels, planes and biases.
+                unsafe { store::<S>(self.planes, place, done[J]) };
                 place += I * self.plane_stride;
             });
         });

@@ -16,7 +16,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let net = net.init::<Autodiff<Flex>>([2, 1, 1], 1, &device)?.no_grad();
     let engine = CubeEngine::on::<WgpuRuntime>(&WgpuDevice::default());
     let chains = Engine::<Autodiff<Flex>, _>::bind(&engine, net, 2.into(), &device)?;
-    let start = NoiseStart::Gaussian.draw(1.0, NoiseKey::new(1, Stream::WatchStart, 0), 1_000, 2)?;
+    let start =
+        NoiseStart::Gaussian.draw(1.0, NoiseKey::new(1, Stream::WatchStart, 0), 1_000, 2)?;
     let sampler = Sampler::new(Ula::default());
     sampler.run(&*chains, start, |record| println!("{record}"))?;
     Ok(())

@@ -10,22 +10,49 @@ use ebm_experiment::evaluation::EvaluationOptions;
 use ebm_experiment::{Evaluation, OnBackend, TrainedSource, diagnose};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let folder = PathBuf::from(std::env::args().nth(1).ok_or("usage: continue_chains RUN")?);
+    let folder = PathBuf::from(
+        std::env::args()
+            .nth(1)
+            .ok_or("usage: continue_chains RUN")?,
+    );
     let compute = OnBackend::<Autodiff<Flex>>::cpu("flex");
     let on = (&compute as _, Default::default());
 
-    let trained = TrainedSource::Run { folder: folder.clone(), average: false }.find()?;
-    let options = EvaluationOptions { steps: Some(2_000), ..EvaluationOptions::default() };
-    let evaluation = Evaluation::start(&trained, &options, &folder.join("continued"), None, on, &())?;
+    let trained = TrainedSource::Run {
+        folder: folder.clone(),
+        average: false,
+    }
+    .find()?;
+    let options = EvaluationOptions {
+        steps: Some(2_000),
+        ..EvaluationOptions::default()
+    };
+    let evaluation =
+        Evaluation::start(&trained, &options, &folder.join("continued"), None, on, &())?;
     for record in evaluation.records.iter().step_by(200) {
-        println!("step {:5}: mean U {:.1} nats", record.step, record.mean_energy);
+        println!(
+            "step {:5}: mean U {:.1} nats",
+            record.step, record.mean_energy
+        );
     }
     println!("{}", evaluation.sentence);
 
     let subject = Subject::open(&folder, false)?;
-    let options = DiagnosisOptions { chains: 32, multiple: 20, ..DiagnosisOptions::default() };
+    let options = DiagnosisOptions {
+        chains: 32,
+        multiple: 20,
+        ..DiagnosisOptions::default()
+    };
     let no_command = |_: &[_], _: &str| String::new();
-    let diagnosis = diagnose(&subject, &options, &folder.join("verdict"), None, on, &no_command, &())?;
+    let diagnosis = diagnose(
+        &subject,
+        &options,
+        &folder.join("verdict"),
+        None,
+        on,
+        &no_command,
+        &(),
+    )?;
     println!("{}", diagnosis.sentence);
     Ok(())
 }

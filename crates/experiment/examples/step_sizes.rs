@@ -14,13 +14,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         name: format!("epsilon-{}", epsilon.replace('.', "-")),
         set: vec![format!("langevin.epsilon={epsilon}")],
     };
-    let study = Study::new("step-sizes", StudyConfig {
-        description: "gmm_nonconvergent with three step sizes".to_owned(),
-        base: "gmm_nonconvergent".to_owned(),
-        set: vec!["iterations=500".to_owned()],
-        variants: ["0.005", "0.01", "0.02"].map(variant).to_vec(),
-        diagnosis: DiagnosisConfig { chains: 64, multiple: 20 },
-    })?;
+    let study = Study::new(
+        "step-sizes",
+        StudyConfig {
+            description: "gmm_nonconvergent with three step sizes".to_owned(),
+            base: "gmm_nonconvergent".to_owned(),
+            set: vec!["iterations=500".to_owned()],
+            variants: ["0.005", "0.01", "0.02"].map(variant).to_vec(),
+            diagnosis: DiagnosisConfig {
+                chains: 64,
+                multiple: 20,
+            },
+        },
+    )?;
     let run = StudyRun {
         compute: &OnBackend::<Autodiff<Flex>>::cpu("flex"),
         engine: EngineChoice::Auto,

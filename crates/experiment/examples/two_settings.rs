@@ -3,12 +3,20 @@
 //! `cargo run -p ebm-experiment --example two_settings`
 
 use burn::backend::{Autodiff, Flex};
-use ebm_experiment::{ExperimentConfig, LearningRun, OnBackend, SampleOptions, Source, TrainedSource};
+use ebm_experiment::{
+    ExperimentConfig, LearningRun, OnBackend, SampleOptions, Source, TrainedSource,
+};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let compute = OnBackend::<Autodiff<Flex>>::cpu("flex");
     // Two settings to look at, and a small net so that it takes seconds.
-    let changed = ["langevin.steps=20", "data_noise=0.15", "net.width=8", "data.size=16", "iterations=100"];
+    let changed = [
+        "langevin.steps=20",
+        "data_noise=0.15",
+        "net.width=8",
+        "data.size=16",
+        "iterations=100",
+    ];
     let short_run = Source::Named("short-run".to_owned());
     let (config, name) = ExperimentConfig::load(&short_run, &changed.map(str::to_owned))?;
     let learned = LearningRun::new(config, name, None, None)?.learn(&compute, &(), &mut [])?;
@@ -24,7 +32,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         average: false,
     };
     let samples = SampleOptions::default().draw(&run.find()?, (&compute, Default::default()))?;
-    println!("{} samples of shape {}, mean F {:.3}", samples.states.len(), samples.states.shape(), samples.mean_energy());
+    println!(
+        "{} samples of shape {}, mean F {:.3}",
+        samples.states.len(),
+        samples.states.shape(),
+        samples.mean_energy()
+    );
     println!("everything else: {}", learned.folder.report().display());
     Ok(())
 }

@@ -84,7 +84,7 @@ pub enum ExperimentError {
     #[error("{error}")]
     Unfit {
         /// What is wrong with it.
-        error: TrainerError,
+        error: Box<TrainerError>,
         /// Its folder.
         checkpoint: PathBuf,
     },
@@ -95,7 +95,7 @@ pub enum ExperimentError {
     #[error("{error}")]
     Halted {
         /// What failed.
-        error: TrainerError,
+        error: Box<TrainerError>,
         /// The folder with which the run is resumed: its own, or that of its study.
         folder: PathBuf,
         /// The newest checkpoint, if there is one.
@@ -105,7 +105,7 @@ pub enum ExperimentError {
     #[error("{error}")]
     Diverged {
         /// What was seen.
-        error: TrainerError,
+        error: Box<TrainerError>,
         /// The run folder, with report and metrics up to then.
         folder: PathBuf,
     },

@@ -37,7 +37,7 @@ impl<B: AutodiffBackend> OnBackend<B> {
         Self {
             name: name.into(),
             device: B::Device::default(),
-            choose: Box::new(|choice, net, shape| AnyEngine::choose(choice, net, shape)),
+            choose: Box::new(AnyEngine::choose),
         }
     }
 

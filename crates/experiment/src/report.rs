@@ -155,7 +155,7 @@ impl ReportMaker<'_> {
         lines.extend(summary.map(ToString::to_string));
         let run = self.folder.root();
         let how = self.supervisor.command(NextStep::Diagnose { run });
-        let how = how.map_or_else(|| "a diagnosis".to_owned(), |command| command);
+        let how = how.unwrap_or_else(|| "a diagnosis".to_owned());
         lines.push(format!(
             "Whether the samples are near the steady state of the net takes long chains: {how}"
         ));

@@ -251,7 +251,7 @@ fn weight_metadata(config: &ExperimentConfig, shape: [usize; 3]) -> HashMap<Stri
 /// A checkpoint that cannot be read.
 pub(crate) fn unfit(error: TrainerError, checkpoint: &Path) -> ExperimentError {
     ExperimentError::Unfit {
-        error,
+        error: Box::new(error),
         checkpoint: checkpoint.to_owned(),
     }
 }
@@ -287,7 +287,7 @@ impl Prepared<'_> {
         let mut landscape = config
             .landscape
             .zip(self.dataset.toy())
-            .map(|(plots, toy)| LandscapePlots::new(folder, plots, toy.clone()));
+            .map(|(plots, toy)| LandscapePlots::new(folder, plots, *toy));
         let mut long_runs = config
             .long_run
             .map(|runs| LongRuns::new(folder, runs, supervisor));
@@ -366,12 +366,12 @@ impl Prepared<'_> {
                     tracing::warn!("the run folder does not say that it ran away: {problem}");
                 }
                 Err(ExperimentError::Diverged {
-                    error,
+                    error: Box::new(error),
                     folder: folder.root().to_owned(),
                 })
             }
             Err(error) => Err(ExperimentError::Halted {
-                error,
+                error: Box::new(error),
                 folder: self.resumed_by.to_owned(),
                 checkpoint: latest_checkpoint(&folder.checkpoints()).ok(),
             }),

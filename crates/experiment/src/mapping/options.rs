@@ -182,7 +182,7 @@ impl MapOptions {
                 ChainStart::Gaussian => starts.push(EvaluationStart::Gaussian),
                 // Banks are filled with it.
                 ChainStart::Uniform | ChainStart::Persistent => {
-                    starts.push(EvaluationStart::Uniform)
+                    starts.push(EvaluationStart::Uniform);
                 }
                 ChainStart::Data => {}
             }
