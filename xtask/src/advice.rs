@@ -56,7 +56,15 @@ pub(crate) fn command(step: NextStep<'_>) -> Option<String> {
 pub(crate) fn explain(error: &ExperimentError) -> String {
     let program = program();
     match error {
-        ExperimentError::Setting { setting, problem } => format!("{} {problem}", flag(setting)),
+        ExperimentError::Setting { setting, problem } => {
+            format!("{} {problem}{}", flag(setting), hint(setting))
+        }
+        ExperimentError::NotDigits { .. } => {
+            format!("{error}; for others give features with --features and --reference-features")
+        }
+        ExperimentError::Io { source, .. } if is_in_the_way(source) => {
+            format!("{error} with --out")
+        }
         ExperimentError::Config(error) => explain_config(error),
         ExperimentError::Occupied {
             path,
@@ -165,6 +173,25 @@ fn flag(setting: &str) -> String {
     format!("--{}", name.replace('_', "-"))
 }
 
+/// What else helps with a setting.
+fn hint(setting: &str) -> &'static str {
+    match setting {
+        "start" => " (--run of a run with persistent chains, or --states FILE)",
+        "data_of" => " (--data-of NAME|FILE, --start)",
+        "target_acceptance" => " (--kernel mala, --chains, --temp-factor, --epsilon)",
+        "alpha_range" => " (LOW,HIGH)",
+        _ => "",
+    }
+}
+
+/// Whether a file is where a folder should be.
+fn is_in_the_way(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        std::io::ErrorKind::NotADirectory | std::io::ErrorKind::AlreadyExists
+    )
+}
+
 /// What to change when learning ran away, as lines of their own.
 fn divergence_advice(folder: &Path) -> String {
     let Ok(run) = RunFolder::open(folder) else {
@@ -246,6 +273,26 @@ mod tests {
             ("temperature_factor", "--temp-factor"),
         ] {
             assert_eq!(flag(setting), name);
+        }
+    }
+
+    /// Overrides are named by the flag that gave them, files by their names.
+    #[test]
+    fn complaints_about_overrides_name_the_flag() {
+        let source = ebm_experiment::Source::Named("short-run".to_owned());
+        for (argument, start) in [
+            (
+                "langevin.epsilon=-0.01",
+                "--set langevin.epsilon=-0.01: \"langevin.epsilon\"",
+            ),
+            ("seed", "--set seed: there is no \"=\"; write KEY=VALUE"),
+        ] {
+            let refused = ExperimentConfig::load(&source, &[argument.to_owned()]);
+            let message = refused
+                .map_err(|error| explain(&error.into()))
+                .err()
+                .unwrap_or_default();
+            assert!(message.starts_with(start), "{message}");
         }
     }
 

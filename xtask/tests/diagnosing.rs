@@ -228,7 +228,7 @@ fn what_cannot_be_diagnosed_says_why() {
     refused(
         &["--run", "run", "--chains", "101"],
         2,
-        &["100 states", "--chains 100"],
+        &["100 states", "give 100 or fewer"],
     );
     refused(&with(&["--from", "bank"]), 2, &["no persistent bank"]);
     place.write("file", "in the way");

@@ -57,12 +57,11 @@ pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentErro
     let (height, width) = match shape[..] {
         [_, 1, height, width] | [_, height, width] => (height, width),
         [_, channels, _, _] => {
-            return Err(unfit(
-                path,
-                &format!(
-                    "holds images of {channels} channels, and the digit classifier reads one; for others give features instead"
-                ),
-            ));
+            return Err(ExperimentError::NotDigits {
+                path: path.to_owned(),
+                problem: format!("holds images of {channels} channels"),
+                is_run: false,
+            });
         }
         _ => {
             return Err(unfit(

@@ -178,6 +178,16 @@ pub enum ExperimentError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// The digit classifier was given something else than digits of one channel.
+    #[error("{}: {problem}; the digit classifier reads digits of one channel", path.display())]
+    NotDigits {
+        /// The run or the file.
+        path: PathBuf,
+        /// What it holds.
+        problem: String,
+        /// Whether a run was named, and not a file.
+        is_run: bool,
+    },
     /// Chains left all finite states.
     #[error(
         "the chains ran to non-finite states; the net has not learned a proper energy, or the step size is too large for \
@@ -245,6 +255,7 @@ impl ExperimentError {
             | Self::UnknownNet { .. }
             | Self::Complete { .. }
             | Self::NoSamples { .. }
+            | Self::NotDigits { is_run: true, .. }
             | Self::Config(_)
             | Self::Trainer(TrainerError::Setting { .. })
             | Self::Landscape(LandscapeError::Setting { .. })

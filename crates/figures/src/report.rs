@@ -20,7 +20,7 @@ const STYLE: &str = include_str!("report.css");
 /// the light or dark setting of the reader and fits small screens.
 ///
 /// ```
-/// use ebm_diagnostics::{Report, Table};
+/// use ebm_figures::{Report, Table};
 ///
 /// let page = Report::new("eight Gaussians")
 ///     .verdict("Learning is stable.", "d swings about zero.")

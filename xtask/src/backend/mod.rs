@@ -137,7 +137,7 @@ impl BackendName {
     /// The engine as it was asked for and as it suits the backend, which runs here, and the net.
     ///
     /// # Errors
-    /// [`DriverError::Usage`] as [`Self::check_engine`], [`DriverError::Langevin`] when the engine that was asked for lacks a
+    /// [`DriverError::Usage`] as [`Self::check_engine`], [`DriverError::Experiment`] when the engine that was asked for lacks a
     /// layer.
     pub(crate) fn engine<E: Layered>(
         self,

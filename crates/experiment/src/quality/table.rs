@@ -222,11 +222,10 @@ impl Data {
     fn of_run(run: &Path, directory: Option<&Path>) -> Result<Self, ExperimentError> {
         let config = RunFolder::open(run)?.read_config()?;
         let source = config.data.source();
-        let not_digits = || {
-            ExperimentError::Request(format!(
-                "{} learned from \"{source}\", and the digit classifier reads digits of one channel; for others give features",
-                run.display()
-            ))
+        let not_digits = || ExperimentError::NotDigits {
+            path: run.to_owned(),
+            problem: format!("learned from \"{source}\""),
+            is_run: true,
         };
         if !config.is_digits() {
             return Err(not_digits());

@@ -35,7 +35,7 @@ pub(crate) struct PlannedLearning {
 /// backend has.
 ///
 /// # Errors
-/// [`DriverError::Config`] for an experiment that there is none of.
+/// [`DriverError::Experiment`] for an experiment that there is none of.
 pub(crate) fn plan(
     arguments: &BenchArguments,
     cases: &[Planned],

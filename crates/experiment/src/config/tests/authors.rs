@@ -28,7 +28,7 @@ fn overrides_use_our_keys() {
     assert_eq!(config.langevin.steps, 7);
     refused(
         load_from(source, &["num_mcmc_steps=7"]),
-        &["--set num_mcmc_steps=7", "not a known key"],
+        &["num_mcmc_steps=7: ", "not a known key"],
     );
 }
 
@@ -134,7 +134,7 @@ fn evaluation_files_are_recognised() {
             "mine.json",
             "evaluation",
             "net_weight_path",
-            "cargo xtask sample",
+            "evaluation of a saved net",
         ],
     );
 }

@@ -98,7 +98,10 @@ fn an_unknown_name_is_refused_with_a_suggestion_and_all_names() {
     );
     refused(
         load_named("cifar10", &[]),
-        &["did you mean \"cifar10_", "--config FILE"],
+        &[
+            "did you mean \"cifar10_",
+            "the studies are budget, ablation",
+        ],
     );
 }
 

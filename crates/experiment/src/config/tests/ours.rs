@@ -51,7 +51,7 @@ fn a_method_needs_its_rate() {
     refused(
         load(IMAGES, &["optimizer.method=sgd"]),
         &[
-            "--set optimizer.method=sgd",
+            "optimizer.method=sgd: ",
             "\"optimizer\" needs the key \"learning_rate\"",
         ],
     );
@@ -101,7 +101,7 @@ fn overrides_make_and_remove_sections() {
     refused(
         load(IMAGES, &long_run[..1]),
         &[
-            "--set long_run.every=10",
+            "long_run.every=10: ",
             "needs the keys every, steps and start",
             "missing: steps, start",
         ],

@@ -191,7 +191,7 @@ fn one_wrong_value_is_one_clear_message() {
     for (file, argument, parts) in wrong {
         let file = file.replace("}}", r#"}, "seed": 5}"#);
         let (key, _) = argument.split_once('=').unwrap();
-        let origin = format!("--set {argument}: \"{key}\"");
+        let origin = format!("{argument}: \"{key}\"");
         refused(
             load(&file, &[argument]),
             &[&[origin.as_str()], *parts].concat(),
@@ -205,7 +205,7 @@ fn a_long_run_needs_what_it_starts_from() {
     refused(
         load(IMAGES, &[bank]),
         &[
-            "--set long_run",
+            "long_run={",
             "\"long_run.start\" is \"bank\"",
             "\"langevin.start\" = \"persistent\"",
         ],
@@ -244,13 +244,10 @@ fn without_overrides_the_file_or_experiment_is_named() {
 
 #[test]
 fn malformed_overrides() {
-    refused(
-        load(IMAGES, &["seed"]),
-        &["--set seed:", "no \"=\"", "KEY=VALUE"],
-    );
-    refused(load(IMAGES, &["=3"]), &["--set =3:", "empty"]);
+    refused(load(IMAGES, &["seed"]), &["seed:", "no \"=\"", "KEY=VALUE"]);
+    refused(load(IMAGES, &["=3"]), &["=3:", "empty"]);
     refused(load(IMAGES, &["langevin.=3"]), &["empty"]);
-    refused(load(IMAGES, &["a.b.c=3"]), &["--set a.b.c=3:", "two parts"]);
+    refused(load(IMAGES, &["a.b.c=3"]), &["a.b.c=3:", "two parts"]);
 }
 
 proptest! {

@@ -68,7 +68,7 @@ pub struct Disconnectivity<'a> {
 /// # Errors
 /// [`DiagnosticsError::SeriesTooShort`] for no basin, [`DiagnosticsError::NotFinite`] for an energy or barrier that is not
 /// finite, and [`DiagnosticsError::Parameter`] for more than 100 basins, energies beyond ±1e100, a basin without members,
-/// and pixels that do not fit the shape of the states or have none. [`FiguresError::Merge`] for a merge of clusters
+/// and pixels that do not fit the shape of the states or have none. [`FiguresError::Merge`](crate::FiguresError::Merge) for a merge of clusters
 /// that do not exist yet, are merged already or are the same, and for a barrier below the minimum or barrier of what it
 /// joins: the way leads through both, so its highest energy cannot lie lower. Where energies were rounded differently, let
 /// the barrier be the maximum of all of them.
