@@ -62,6 +62,7 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
         ExperimentError::NotDigits { .. } => {
             format!("{error}; for others give features with --features and --reference-features")
         }
+        ExperimentError::TooFew { .. } => format!("{error} (--neighbours)"),
         ExperimentError::Io { source, .. } if is_in_the_way(source) => {
             format!("{error} with --out")
         }
@@ -177,7 +178,7 @@ fn flag(setting: &str) -> String {
 fn hint(setting: &str) -> &'static str {
     match setting {
         "start" => " (--run of a run with persistent chains, or --states FILE)",
-        "data_of" => " (--data-of NAME|FILE, --start)",
+        "data_of" => " (--data-of NAME|FILE, or --start data)",
         "target_acceptance" => " (--kernel mala, --chains, --temp-factor, --epsilon)",
         "alpha_range" => " (LOW,HIGH)",
         _ => "",

@@ -379,7 +379,7 @@ fn impossible_evaluations_are_refused() {
     refused(
         &["--chains", "101", "--start", "data"],
         2,
-        &["--chains 100"],
+        &["give 100 or fewer"],
     );
     place.run(["evaluate"]).badly(2, &["--run", "--weights"]);
     place

@@ -196,7 +196,7 @@ fn a_run_is_judged_by_its_own_data() {
         "run/config.json",
         config.replace("embedded-digits", "fashion-mnist"),
     );
-    quality(&["--out", "d.json"]).badly(2, &["run learned from \"fashion-mnist\"", "--features"]);
+    quality(&["--out", "d.json"]).badly(2, &["run: learned from \"fashion-mnist\"", "--features"]);
 }
 
 /// A set moved by c in each of d features is d·c² away.

@@ -178,6 +178,16 @@ pub enum ExperimentError {
         /// What is wrong and what would be right.
         problem: String,
     },
+    /// Samples or data too few for neighbourhoods that large.
+    #[error("{}: {count} are too few, at least {needed} are needed; give more, or ask for fewer neighbours", path.display())]
+    TooFew {
+        /// The file of samples or data.
+        path: PathBuf,
+        /// How many it has.
+        count: usize,
+        /// How many are needed.
+        needed: usize,
+    },
     /// The digit classifier was given something else than digits of one channel.
     #[error("{}: {problem}; the digit classifier reads digits of one channel", path.display())]
     NotDigits {

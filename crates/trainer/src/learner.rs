@@ -120,12 +120,12 @@ where
         let walk = self.walk()?;
         let energies = means(&walk.energies.read()?, self.config.batch_size);
         let metrics = self.judgement().metrics(walk.numbers, energies)?;
-        let samples = Batch::Host(walk.samples.into_states()?);
+        let mut samples = walk.samples;
         // Written back first: it can still fail, and changes nothing when it does.
-        if let (Some(bank), Some(places), Batch::Host(samples)) =
-            (&mut self.bank, walk.places, &samples)
-        {
-            bank.write_back(&places, samples)?;
+        if let (Some(bank), Some(places)) = (&mut self.bank, walk.places) {
+            let states = samples.into_states()?;
+            bank.write_back(&places, &states)?;
+            samples = Batch::Host(states);
         }
         self.update(walk.gradients, samples)?;
         Ok(metrics)

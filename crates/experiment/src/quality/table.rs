@@ -200,11 +200,10 @@ fn enough(path: &Path, count: usize, needed: usize) -> Result<(), ExperimentErro
     if count >= needed {
         return Ok(());
     }
-    Err(ExperimentError::File {
+    Err(ExperimentError::TooFew {
         path: path.to_owned(),
-        problem: format!(
-            "{count} are too few, at least {needed} are needed; give more, or ask for fewer neighbours"
-        ),
+        count,
+        needed,
     })
 }
 
