@@ -126,7 +126,8 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             format!("variant \"{variant}\": {}", explain(error))
         }
         ExperimentError::Map(_) => format!(
-            "{error}. Flags that change it: --alpha, --alpha-range, --start, --chains, --gather-steps, --resolution"
+            "{error}. What changes it: --alpha, --alpha-range LOW,HIGH, both also with --resume; --start, --chains, \
+             --gather-steps, --resolution"
         ),
         ExperimentError::RunawayChains => format!("{error} (--epsilon, --temp-factor)"),
         error => error.to_string(),

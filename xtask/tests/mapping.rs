@@ -539,7 +539,7 @@ fn impossible_maps_are_refused() {
     let weak = ["--alpha-range", "1e-9,1e-8", "--resolution", "1e-9"];
     place
         .run([&arguments, &weak[..]].concat())
-        .badly(1, &["--alpha-range", "--alpha;", "--resume"]);
+        .badly(1, &["--alpha-range", "--alpha,", "--resume"]);
     assert!(place.path("weak/plots/sweep.svg").is_file());
     place
         .run(["map", "--resume", "weak", "--alpha", "1"])

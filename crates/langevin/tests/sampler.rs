@@ -1,5 +1,5 @@
 //! Chains from record to record: the same path however it is cut, and every way a walk can end.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::type_complexity)]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
