@@ -48,7 +48,7 @@ where
     ///
     /// # Errors
     /// [`TrainerError::Diverged`] for the first iteration whose energies are not finite or ran away, and
-    /// [`TrainerError::Langevin`] or [`TrainerError::Backend`] when the device has failed. Then `metrics` has the sound iterations
+    /// [`TrainerError::Langevin`] when the device has failed. Then `metrics` has the sound iterations
     /// before that one, but the learner goes back to before the first that was not read: parameters, optimiser, bank and iteration
     /// number are those of then.
     pub fn read(&mut self, metrics: &mut Vec<IterationMetrics>) -> Result<(), TrainerError> {
