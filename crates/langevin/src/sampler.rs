@@ -14,6 +14,7 @@ use crate::{AnyKernel, ChainOutcome, ChainRun, Chains, LangevinError, NoiseStart
 pub struct Sampler {
     kernel: AnyKernel,
     steps: u64,
+    seed: u64,
     noise: NoiseKey,
     record_every: Option<u64>,
     record_at: Vec<u64>,
@@ -27,6 +28,7 @@ impl Default for Sampler {
         Self {
             kernel: ChainRun::default().kernel,
             steps: 1_000,
+            seed: 1,
             noise: ChainRun::default().noise,
             record_every: Some(100),
             record_at: Vec::new(),
@@ -52,10 +54,15 @@ impl Sampler {
         Self { steps, ..self }
     }
 
-    /// Draws the noise of chains that only watch, of this seed. By default the seed is 1.
+    /// Draws [starts](Self::start), and the noise of chains that only watch, of this seed. By default the seed is 1.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
-        self.with_noise(NoiseKey::new(seed, Stream::Watch, 0))
+        let noise = NoiseKey::new(seed, Stream::Watch, 0);
+        Self {
+            seed,
+            noise,
+            ..self
+        }
     }
 
     /// Takes the noise from here.
@@ -134,9 +141,9 @@ impl Sampler {
     /// `count` states of N(0, 1) noise for these chains to start from.
     ///
     /// # Errors
-    /// None for a factor of 1.
+    /// None that can occur: those of [`NoiseStart::draw`] are about its factor.
     pub fn start(&self, chains: &dyn Chains, count: usize) -> Result<States, LangevinError> {
-        let key = NoiseKey::new(1, Stream::WatchStart, 0);
+        let key = NoiseKey::new(self.seed, Stream::WatchStart, 0);
         NoiseStart::Gaussian.draw(1.0, key, count, chains.shape())
     }
 
