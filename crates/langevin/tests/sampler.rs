@@ -1,5 +1,5 @@
 //! Chains from record to record: the same path however it is cut, and every way a walk can end.
-#![allow(missing_docs, clippy::unwrap_used)]
+#![allow(missing_docs, clippy::unwrap_used, clippy::type_complexity)]
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ fn normal<B: Backend>(points: Tensor<B, 2>) -> Tensor<B, 1> {
     points.powi_scalar(2).sum_dim(1).squeeze_dim::<1>(1) / 2.0
 }
 
-fn chains(engine: &TensorEngine) -> impl Chains {
+fn chains(engine: &TensorEngine) -> impl Chains + use<> {
     engine.bind(PointEnergy(normal::<B>), 2, &Default::default())
 }
 
