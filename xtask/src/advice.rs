@@ -48,6 +48,28 @@ pub(crate) fn command(step: NextStep<'_>) -> Option<String> {
             shell_word(config)
         )),
         NextStep::Diagnose { run } => Some(format!("{program} diagnose --run {}", shell_word(run))),
+        NextStep::DiagnoseAgain {
+            run,
+            average,
+            options,
+            backend,
+            engine,
+            out,
+        } => {
+            let from: Vec<_> = options.from.iter().map(|start| start.as_str()).collect();
+            let mut again = out.as_os_str().to_owned();
+            again.push("-again");
+            Some(format!(
+                "{program} diagnose --run {}{} --chains {} --multiple {} --from {} --seed {} --backend {backend} --engine {engine} --out {}",
+                shell_word(run),
+                if average { " --average" } else { "" },
+                options.chains,
+                options.multiple,
+                from.join(","),
+                options.seed,
+                shell_word(Path::new(&again)),
+            ))
+        }
         _ => None,
     }
 }

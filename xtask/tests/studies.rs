@@ -75,6 +75,11 @@ fn a_study_learns_diagnoses_and_compares_its_variants() {
     let [alone, variant] = ["alone", "study/noise"]
         .map(|run| place.json(&format!("{run}/diagnosis/verdict.json"))["sentence"].clone());
     assert_eq!(alone, variant);
+    assert!(ended.stdout.contains("[2 of 3] wild"), "{}", ended.stdout);
+    let page = place.text("study/noise/diagnosis/diagnosis.html");
+    for part in ["--run study/noise", "--chains 6 --multiple 5", "--seed 1"] {
+        assert!(page.contains(part), "no {part:?}");
+    }
 
     let found = results(&place, "study");
     assert_eq!(found[0]["iterations"], 4);

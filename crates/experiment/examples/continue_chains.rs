@@ -43,16 +43,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         multiple: 20,
         ..DiagnosisOptions::default()
     };
-    let no_command = |_: &[_], _: &str| String::new();
-    let diagnosis = diagnose(
-        &subject,
-        &options,
-        &folder.join("verdict"),
-        None,
-        on,
-        &no_command,
-        &(),
-    )?;
+    let diagnosis = diagnose(&subject, &options, &folder.join("verdict"), None, on, &())?;
     println!("{}", diagnosis.sentence);
     Ok(())
 }

@@ -2,8 +2,6 @@
 //!
 //! `cargo run -p ebm-experiment --example step_sizes`
 
-use std::path::Path;
-
 use burn::backend::{Autodiff, Flex};
 use ebm_experiment::config::{DiagnosisConfig, Study, StudyConfig, VariantConfig};
 use ebm_experiment::study::StudyRun;
@@ -32,7 +30,6 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         engine: EngineChoice::Auto,
         data_directory: None,
         supervisor: &(),
-        diagnosis_command: &|_: &Path, _, _| String::new(),
         told: &|_| (),
     };
     for compared in run.start(&study, None)?.runs {

@@ -4,6 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use crate::diagnosis::DiagnosisOptions;
+
 /// Whoever supervises the work: hears of its progress and may stop it. Every method does nothing unless it is overridden,
 /// and `&()` is a supervisor that never says anything.
 pub trait Supervisor {
@@ -72,5 +74,20 @@ pub enum NextStep<'a> {
     Diagnose {
         /// The run folder.
         run: &'a Path,
+    },
+    /// Make a diagnosis once more, beside the one that is there.
+    DiagnoseAgain {
+        /// The run folder.
+        run: &'a Path,
+        /// Whether the net has the average of the parameters over learning.
+        average: bool,
+        /// How it was made, with the starts that were chosen.
+        options: &'a DiagnosisOptions,
+        /// The backend.
+        backend: &'a str,
+        /// The engine.
+        engine: &'a str,
+        /// The folder of the diagnosis that is there.
+        out: &'a Path,
     },
 }

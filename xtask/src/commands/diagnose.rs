@@ -9,7 +9,6 @@ use ebm_experiment::diagnosis::{
 };
 use ebm_experiment::{ExperimentError, diagnose};
 
-use crate::advice::{program, shell_word};
 use crate::backend::compute;
 use crate::cli::{BackendArguments, DataDirectory, one_of};
 use crate::error::DriverError;
@@ -63,29 +62,9 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
         from: arguments.from.clone(),
         seed: arguments.seed,
     };
-    let command = |from: &[StartName], engine: &str| {
-        Repeat {
-            run: &arguments.run,
-            average: arguments.average,
-            from,
-            seed: arguments.seed,
-            backend: &backend.to_string(),
-            engine,
-            out: &out,
-        }
-        .command(Some((arguments.chains, arguments.multiple)))
-    };
     let compute = compute(backend)?;
     let data = arguments.data.folder();
-    match diagnose(
-        &subject,
-        &options,
-        &out,
-        data,
-        (&*compute, engine),
-        &command,
-        screen,
-    ) {
+    match diagnose(&subject, &options, &out, data, (&*compute, engine), screen) {
         Err(ExperimentError::Stopped) => {
             screen.say(
                 "Stopped; nothing was written. The same command starts anew, with fewer --chains or a lower --multiple it \
@@ -97,40 +76,6 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
             tell(&result?, &out, screen);
             Ok(())
         }
-    }
-}
-
-/// What the command that repeats a diagnosis says.
-pub(crate) struct Repeat<'a> {
-    pub(crate) run: &'a Path,
-    pub(crate) average: bool,
-    pub(crate) from: &'a [StartName],
-    pub(crate) seed: u64,
-    pub(crate) backend: &'a str,
-    pub(crate) engine: &'a str,
-    pub(crate) out: &'a Path,
-}
-
-impl Repeat<'_> {
-    /// The command, with chains and their length where they are not the default.
-    pub(crate) fn command(&self, size: Option<(u32, u64)>) -> String {
-        let from: Vec<_> = self.from.iter().map(|start| start.as_str()).collect();
-        let mut again = self.out.as_os_str().to_owned();
-        again.push("-again");
-        let size = size.map_or_else(String::new, |(chains, multiple)| {
-            format!(" --chains {chains} --multiple {multiple}")
-        });
-        format!(
-            "{} diagnose --run {}{}{size} --from {} --seed {} --backend {} --engine {} --out {}",
-            program(),
-            shell_word(self.run),
-            if self.average { " --average" } else { "" },
-            from.join(","),
-            self.seed,
-            self.backend,
-            self.engine,
-            shell_word(Path::new(&again)),
-        )
     }
 }
 

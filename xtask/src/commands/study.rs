@@ -3,7 +3,6 @@
 use std::path::Path;
 
 use ebm_experiment::config::{CostEstimate, Study};
-use ebm_experiment::diagnosis::{StartName, default_folder};
 use ebm_experiment::study::{LEFT, StudyEvent, StudyFolder, StudyResult, StudyRun};
 use ebm_experiment::{Compute, EngineChoice, ExperimentConfig, ExperimentError, duration, rounded};
 
@@ -74,24 +73,11 @@ fn with_run(
         }
         StudyEvent::Diagnosed(diagnosis, folder) => diagnose::tell(diagnosis, folder, screen),
     };
-    let command = |run: &Path, from: &[StartName], engine: &str| {
-        diagnose::Repeat {
-            run,
-            average: false,
-            from,
-            seed: 1,
-            backend: compute.name(),
-            engine,
-            out: &default_folder(run),
-        }
-        .command(None)
-    };
     let run = StudyRun {
         compute,
         engine,
         data_directory: arguments.data.folder(),
         supervisor: screen,
-        diagnosis_command: &command,
         told: &told,
     };
     let result = match work(&run) {

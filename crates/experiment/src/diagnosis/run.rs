@@ -14,7 +14,7 @@ use super::{
 use crate::data::load_data;
 use crate::quality::{DigitQuality, or_warning};
 use crate::words::{duration, rounded};
-use crate::{Compute, EngineChoice, ExperimentError, Progress, Supervisor, Work};
+use crate::{Compute, EngineChoice, ExperimentError, NextStep, Progress, Supervisor, Work};
 
 /// A diagnosis that is to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -49,8 +49,6 @@ pub fn default_folder(run: &Path) -> PathBuf {
 /// Judges a run on both axes and writes figures, page and `verdict.json` into the new folder `out`. Data sets are looked for
 /// in `data_directory`, or in the usual place.
 ///
-/// `command` is given the starts and the name of the engine, and returns the command that repeats the diagnosis, for its page.
-///
 /// # Errors
 /// [`ExperimentError::Stopped`] after a stop; nothing has been written then. [`ExperimentError::is_usage`] ones before chains
 /// run; later those of files and engines.
@@ -60,7 +58,6 @@ pub fn diagnose(
     out: &Path,
     data_directory: Option<&Path>,
     (compute, engine): (&dyn Compute, EngineChoice),
-    command: &dyn Fn(&[StartName], &str) -> String,
     supervisor: &dyn Supervisor,
 ) -> Result<Diagnosis, ExperimentError> {
     refuse_to_overwrite(out)?;
@@ -136,12 +133,23 @@ pub fn diagnose(
         plane: found.plane.as_ref().map(|(quality, _)| quality.clone()),
         digits: found.digits,
     };
+    let command = supervisor.command(NextStep::DiagnoseAgain {
+        run: subject.folder.root(),
+        average: subject.average,
+        options: &DiagnosisOptions {
+            from,
+            ..options.clone()
+        },
+        backend: compute.name(),
+        engine: net.name(),
+        out,
+    });
     let page = Page {
         diagnosis: &diagnosis,
         subject,
         records: &found.records,
         landscape: found.plane.as_ref().map(|(_, figure)| figure),
-        command: command(&from, net.name()),
+        command: command.unwrap_or_default(),
     };
     page.write(out)?;
     Ok(diagnosis)

@@ -10,9 +10,7 @@ use super::{Progress, StudyFolder, StudyState, VariantResult, check_variants, ta
 use crate::comparison::{ComparedRun, PAGE, write_page};
 use crate::config::{DiagnosisConfig, Study};
 use crate::data::load_data;
-use crate::diagnosis::{
-    Diagnosis, DiagnosisOptions, RECORD, StartName, Subject, default_folder, diagnose,
-};
+use crate::diagnosis::{Diagnosis, DiagnosisOptions, RECORD, Subject, default_folder, diagnose};
 use crate::learning::{LearningRun, Place};
 use crate::{Compute, EngineChoice, ExperimentError, LearnedRun, NextStep, Supervisor};
 
@@ -26,8 +24,6 @@ pub struct StudyRun<'a> {
     pub data_directory: Option<&'a Path>,
     /// Who is told, and may stop it.
     pub supervisor: &'a dyn Supervisor,
-    /// The command that repeats a variant's diagnosis, for its page, from the run folder, its starts and the engine's name.
-    pub diagnosis_command: &'a dyn Fn(&Path, &[StartName], &str) -> String,
     /// Told of what becomes of each variant.
     pub told: &'a dyn Fn(StudyEvent<'_>),
 }
@@ -101,11 +97,15 @@ impl StudyRun<'_> {
             diagnosis,
             stop: self.supervisor.stop_flag(),
         };
-        for index in 0..state.variants.len() {
+        let count = state.variants.len();
+        for index in 0..count {
             if state.variants[index].result.is_some() {
                 continue;
             }
             let name = state.variants[index].name.clone();
+            let number = index + 1;
+            let heading = format!("\n[{number} of {count}] {name}");
+            self.supervisor.tell(&heading);
             let result = variants.variant(&state.name, &name);
             let variant = &mut state.variants[index];
             match result {
@@ -235,18 +235,14 @@ impl Variants<'_> {
             engine,
             data_directory,
             supervisor,
-            diagnosis_command,
             ..
         } = *self.run;
-        let command =
-            |from: &[StartName], engine: &str| diagnosis_command(folder.root(), from, engine);
         match diagnose(
             &subject,
             &options,
             &out,
             data_directory,
             (compute, engine),
-            &command,
             supervisor,
         ) {
             // Chains that cannot be compared, such as those that all fell into one state, leave the other axis.
