@@ -47,6 +47,21 @@ impl StateShape {
         self.0[1] == 1 && self.0[2] == 1
     }
 
+    /// Checks that this is the shape that is expected.
+    ///
+    /// # Errors
+    /// [`CoreError::OtherShape`] otherwise.
+    pub fn check(self, expected: Self) -> Result<(), CoreError> {
+        if self == expected {
+            Ok(())
+        } else {
+            Err(CoreError::OtherShape {
+                expected,
+                got: self,
+            })
+        }
+    }
+
     /// The shape of `chains` states as a tensor, `[chains, channels, height, width]`.
     #[must_use]
     pub fn batch(self, chains: usize) -> [usize; 4] {
@@ -251,14 +266,7 @@ impl States {
     /// # Errors
     /// [`CoreError::OtherShape`] otherwise.
     pub fn check_shape(&self, expected: StateShape) -> Result<(), CoreError> {
-        if self.shape == expected {
-            Ok(())
-        } else {
-            Err(CoreError::OtherShape {
-                expected,
-                got: self.shape,
-            })
-        }
+        self.shape.check(expected)
     }
 
     #[cfg(feature = "burn")]

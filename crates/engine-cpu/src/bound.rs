@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::schedule::{blocks, run_all};
 use ebm_langevin::{
     AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient,
-    LangevinError, Numbers, ParameterGradient, Way, check_targets,
+    LangevinError, Numbers, ParameterGradient, Way, check_targets, check_weights,
 };
 
 /// Chains that the engine for CPUs runs on a net; made by [`FusedEngine::bind`].
@@ -203,12 +203,7 @@ impl<B: AutodiffBackend, E: Layered> BoundEngine<B, E> for FusedChains {
             states.check_shape(self.shape)?;
         }
         let states: Vec<&[f32]> = read.iter().flat_map(|states| states.iter()).collect();
-        if weights.len() != states.len() {
-            return Err(LangevinError::Weights {
-                weights: weights.len(),
-                chains: states.len(),
-            });
-        }
+        check_weights(weights, states.len())?;
         let mut energies = Vec::with_capacity(weights.len());
         let mut sums = Sums::default();
         let wave = GRADIENT_BLOCK * self.gradient_blocks();

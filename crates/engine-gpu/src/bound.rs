@@ -17,7 +17,7 @@ use crate::missing;
 use crate::norms::Norms;
 use ebm_langevin::{
     AnyKernel, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient,
-    LangevinError, Launched, Numbers, ParameterGradient, PendingNumber, Ula, Way,
+    LangevinError, Launched, Numbers, ParameterGradient, PendingNumber, Ula, Way, check_weights,
 };
 
 /// Chains that the engine for GPUs runs on a net; made by [`CubeEngine::bind`].
@@ -123,10 +123,6 @@ impl CubeChains {
         }
     }
 
-    fn check_shape(&self, shape: StateShape) -> Result<(), LangevinError> {
-        Ok(States::none(shape).check_shape(self.shape)?)
-    }
-
     /// The buffer of the states of some batches, one after the other.
     fn joined_states<B: AutodiffBackend>(
         &self,
@@ -136,7 +132,7 @@ impl CubeChains {
         let all = self.device().room(chains * self.shape.size());
         let mut at = 0;
         for batch in batches {
-            self.check_shape(batch.shape())?;
+            batch.shape().check(self.shape)?;
             let numbers = batch.len() * self.shape.size();
             let own = match (&self.engine.bridge, (*batch).clone()) {
                 (Some(bridge), batch) => self.buffer::<B>(&**bridge, batch)?,
@@ -218,7 +214,7 @@ impl<B: AutodiffBackend, E: Layered> BoundEngine<B, E> for CubeChains {
         initial: Batch<B::InnerBackend>,
         run: &ChainRun,
     ) -> Result<Launched<B::InnerBackend>, LangevinError> {
-        self.check_shape(initial.shape())?;
+        initial.shape().check(self.shape)?;
         let chains = initial.len();
         let bridge = match &self.engine.bridge {
             Some(bridge) if chains > 0 && self.fits(chains) => bridge,
@@ -247,12 +243,7 @@ impl<B: AutodiffBackend, E: Layered> BoundEngine<B, E> for CubeChains {
         weights: &[f32],
     ) -> Result<Option<ParameterGradient<B::InnerBackend>>, LangevinError> {
         let chains: usize = batches.iter().map(|batch| batch.len()).sum();
-        if weights.len() != chains {
-            return Err(LangevinError::Weights {
-                weights: weights.len(),
-                chains,
-            });
-        }
+        check_weights(weights, chains)?;
         let Some(net) = self.layout.gradients.as_ref() else {
             return Ok(None);
         };

@@ -20,6 +20,7 @@ pub mod mapping;
 mod npy;
 mod observers;
 mod on_backend;
+mod once;
 mod pictures;
 pub mod quality;
 mod report;

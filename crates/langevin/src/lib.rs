@@ -24,7 +24,7 @@ pub use attraction::{
 pub use bank::PersistentBank;
 pub use bound::Bound;
 pub use chains::{ChainOutcome, ChainRun, Chains, EnergyGradient};
-pub use engine::{Batch, BoundEngine, Engine, Launched, Numbers, ParameterGradient};
+pub use engine::{Batch, BoundEngine, Engine, Launched, Numbers, ParameterGradient, check_weights};
 pub use error::LangevinError;
 pub use kernel::{AnyKernel, EnergyAt, GradientNorm, Kernel, OwnKernel, StepInfo, StepNoise};
 pub use mala::{Mala, Move};

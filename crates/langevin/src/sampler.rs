@@ -190,11 +190,11 @@ impl Sampler {
                 noise: self.noise,
                 final_energies: end == next,
             };
-            let outcome = match chains.run(&place.states, &run) {
+            let mut outcome = match chains.run(&place.states, &run) {
                 Err(LangevinError::Cancelled) => return Ok(place.ended(Ended::Cancelled)),
                 outcome => outcome?,
             };
-            let energies = outcome.energies.clone();
+            let energies = outcome.energies.take();
             let mut walked = place.after(&run, outcome);
             let mut flow = ControlFlow::Continue(());
             if let Some(energies) = &energies {

@@ -39,12 +39,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> TensorChains<B, E> {
         &self,
         batch: Batch<B::InnerBackend>,
     ) -> Result<Tensor<B::InnerBackend, 4>, LangevinError> {
-        if batch.shape() != self.shape {
-            return Err(LangevinError::Core(ebm_core::CoreError::OtherShape {
-                expected: self.shape,
-                got: batch.shape(),
-            }));
-        }
+        batch.shape().check(self.shape)?;
         Ok(batch.into_tensor(&self.device))
     }
 

@@ -12,6 +12,7 @@ use super::{
     Schedule, StartName, Starts, Subject, judge_plane,
 };
 use crate::data::load_data;
+use crate::once::each_once;
 use crate::quality::{DigitQuality, or_warning};
 use crate::words::{duration, rounded};
 use crate::{Compute, EngineChoice, ExperimentError, NextStep, Progress, Supervisor, Work};
@@ -185,13 +186,7 @@ fn starts(asked: &[StartName], subject: &Subject) -> Vec<StartName> {
     if !asked.is_empty() {
         starts = asked.to_vec();
     }
-    let mut once = Vec::new();
-    for start in starts {
-        if !once.contains(&start) {
-            once.push(start);
-        }
-    }
-    once
+    each_once(starts)
 }
 
 /// The data, where chains start from them or samples are compared with them and no download is needed for that.

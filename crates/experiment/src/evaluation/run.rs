@@ -54,7 +54,8 @@ impl Evaluation {
         let mut settings = options.settings(trained, from)?;
         compute.name().clone_into(&mut settings.backend);
         // Net, weights and engine are known to go together before anything is written.
-        let net = settings.net_on(compute, &trained.weights, engine, &Arc::default())?;
+        let (shape, no_stop) = (settings.state_shape, Arc::default());
+        let net = compute.trained_net(&settings.net, shape, &trained.weights, engine, &no_stop)?;
         net.name().clone_into(&mut settings.engine);
         if let Some(target) = options.target_acceptance {
             let settle = trained.langevin.steps;
@@ -109,7 +110,8 @@ fn to_end(
     let records = folder.read_records(&settings, place.step)?;
     place.is_new = records.is_empty();
     let stop: Arc<AtomicBool> = supervisor.stop_flag();
-    let net = settings.net_on(compute, &folder.weights(), engine, &stop)?;
+    let (shape, weights) = (settings.state_shape, folder.weights());
+    let net = compute.trained_net(&settings.net, shape, &weights, engine, &stop)?;
     // A later part of an evaluation may run elsewhere and farther.
     compute.name().clone_into(&mut settings.backend);
     net.name().clone_into(&mut settings.engine);

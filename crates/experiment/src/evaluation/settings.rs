@@ -1,19 +1,15 @@
 //! What determines an evaluation.
 
 use std::fmt;
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use ebm_core::{NoiseKey, StepSize, Stream, Temperature};
 use ebm_energy_net::NetConfig;
-use ebm_langevin::{AnyKernel, Chains, Mala, Sampler, Ula};
+use ebm_langevin::{AnyKernel, Mala, Sampler, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
 use crate::compute::MOST_NUMBERS;
-use crate::{Compute, EngineChoice};
 
 /// Steps that a stop may cost.
 const PIECE: u64 = 100;
@@ -99,17 +95,6 @@ impl Settings {
     /// [`ExperimentError::Setting`] for a factor that gives none.
     pub fn temperature(&self) -> Result<Temperature, ExperimentError> {
         temperature(self.training_epsilon, self.temperature_factor)
-    }
-
-    /// Net and engine, with the weights in a file.
-    pub(super) fn net_on(
-        &self,
-        compute: &dyn Compute,
-        weights: &Path,
-        engine: EngineChoice,
-        stop: &Arc<AtomicBool>,
-    ) -> Result<Box<dyn Chains>, ExperimentError> {
-        compute.trained_net(&self.net, self.state_shape, weights, engine, stop)
     }
 
     /// The kernel with its ε and T.

@@ -184,16 +184,19 @@ impl LearningRun {
             stop: &stop,
         })?;
         // Only now that nothing in the settings can be wrong is anything created.
+        let begins = |folder: &RunFolder| {
+            supervisor.tell(&format!("{name} → {}", folder.root().display()));
+        };
         let folder = match place {
             Place::New(out) => {
                 let folder = RunFolder::create(out.as_deref(), &name)?;
-                supervisor.tell(&format!("{name} → {}", folder.root().display()));
+                begins(&folder);
                 folder
             }
             Place::Prepared(folder) => {
                 // What a run left that ended before its first checkpoint.
                 folder.cut_metrics(0)?;
-                supervisor.tell(&format!("{name} → {}", folder.root().display()));
+                begins(&folder);
                 folder
             }
             Place::Existing(folder) => {

@@ -27,9 +27,8 @@ pub(super) fn map(
     supervisor: &dyn Supervisor,
     stop: &Arc<AtomicBool>,
 ) -> Result<(State, Vec<Minimum>), ExperimentError> {
-    let net = state
-        .settings
-        .net_on(compute, &folder.weights(), engine, stop)?;
+    let (shape, weights) = (state.settings.state_shape, folder.weights());
+    let net = compute.trained_net(&state.settings.net, shape, &weights, engine, stop)?;
     // A later part of a map may run elsewhere.
     compute.name().clone_into(&mut state.settings.backend);
     net.landscape_name().clone_into(&mut state.settings.engine);

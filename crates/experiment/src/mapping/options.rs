@@ -9,6 +9,7 @@ use super::{MOST_STEPS, Settings, Start, batch};
 use crate::compute::MOST_NUMBERS;
 use crate::config::{Source, are_digits};
 use crate::evaluation::{EvaluationStart, StartOptions, Starts, temperature};
+use crate::once::each_once;
 use crate::{ExperimentError, Trained};
 
 /// A map that is to be made.
@@ -191,13 +192,7 @@ impl MapOptions {
                 starts.push(EvaluationStart::Uniform);
             }
         }
-        let mut once = Vec::new();
-        for start in starts {
-            if !once.contains(&start) {
-                once.push(start);
-            }
-        }
-        once
+        each_once(starts)
     }
 
     /// Draws all initial states, and says of each start in words what it is.

@@ -46,7 +46,8 @@ impl Map {
         let initial = options.draw(trained, &mut settings.starts, data_directory)?;
         compute.name().clone_into(&mut settings.backend);
         // Net, weights and engine are known to go together before anything is written.
-        let net = settings.net_on(compute, &trained.weights, engine, &Arc::default())?;
+        let (shape, no_stop) = (settings.state_shape, Arc::default());
+        let net = compute.trained_net(&settings.net, shape, &trained.weights, engine, &no_stop)?;
         net.landscape_name().clone_into(&mut settings.engine);
         let surface = Surface::new(&*net, settings.temperature()?);
         let cost = Cost::measure(&surface, &settings, &initial)?;

@@ -1,19 +1,15 @@
 //! What determines a map.
 
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
 use ebm_core::{StepSize, Temperature};
 use ebm_energy_net::NetConfig;
 use ebm_landscape::Diffusion;
-use ebm_langevin::{Chains, Ula};
+use ebm_langevin::Ula;
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
+use crate::ExperimentError;
 use crate::compute::MOST_NUMBERS;
 use crate::evaluation::{EvaluationStart, step_size, temperature};
-use crate::{Compute, EngineChoice, ExperimentError};
 
 /// Steps of a way at most.
 pub const MOST_STEPS: u64 = 5_000;
@@ -147,17 +143,6 @@ impl Settings {
             batch: self.batch,
             seed: self.seed.wrapping_add(grouping as u64),
         })
-    }
-
-    /// Net and engine, with the weights in a file.
-    pub(super) fn net_on(
-        &self,
-        compute: &dyn Compute,
-        weights: &Path,
-        engine: EngineChoice,
-        stop: &Arc<AtomicBool>,
-    ) -> Result<Box<dyn Chains>, ExperimentError> {
-        compute.trained_net(&self.net, self.state_shape, weights, engine, stop)
     }
 
     /// Whether states are pictures rather than points.

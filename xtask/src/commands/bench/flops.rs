@@ -1,65 +1,47 @@
 //! How much arithmetic a chain step is, from the layers' shapes.
 
 use ebm_benches::Case;
-use ebm_energy_net::LayerConfig;
+use ebm_core::LayerShape;
+use ebm_energy_net::{LayerConfig, NetError};
 
 /// Floating-point operations of one chain step: twice the multiply-adds of the forward pass and of the gradient with
 /// respect to the states, every convolution counted as its definition has it. Activations, pooling, softmax, biases
 /// and noise are left out, as is usual; they are a few per cent.
-pub(crate) fn chain_step_flops(case: &Case) -> f64 {
+pub(crate) fn chain_step_flops(case: &Case) -> Result<f64, NetError> {
     let (stack, head) = case.config.layers(case.state_shape);
     let mut shape = case.state_shape;
     let mut multiply_adds = 0;
     for layer in stack.iter().chain(&head) {
-        let (count, after) = layer_cost(layer, shape);
-        multiply_adds += count;
-        shape = after;
+        let output = LayerConfig::check_stack(std::slice::from_ref(layer), shape)?;
+        multiply_adds += multiply_adds_of(layer.shape(), output);
+        shape = output;
     }
-    2.0 * multiply_adds as f64
+    Ok(2.0 * multiply_adds as f64)
 }
 
-/// Multiply-adds of a layer, forward and input gradient, and the shape of its output.
-fn layer_cost(layer: &LayerConfig, input: [usize; 3]) -> (usize, [usize; 3]) {
-    let [_, height, width] = input;
-    match *layer {
-        LayerConfig::Conv2d {
-            inputs,
-            outputs,
-            kernel,
-            stride,
-            padding,
-        } => {
-            let side = |size: usize| (size + 2 * padding - kernel) / stride + 1;
-            let after = [outputs, side(height), side(width)];
-            // The input gradient is the same products, summed over outputs instead of inputs.
-            let forward = inputs * kernel * kernel * after.iter().product::<usize>();
-            (2 * forward, after)
-        }
-        LayerConfig::Linear { inputs, outputs } => (2 * inputs * outputs, [outputs, 1, 1]),
-        LayerConfig::NonLocal { channels } => {
-            let inner = (channels / 2).max(1);
-            let pixels = height * width;
-            let pooled = (height / 2) * (width / 2);
-            let maps = 4 * channels * inner * pixels;
-            // Scores and mixture; both factors of both products depend on the states, so each has two gradients.
-            let attention = 2 * pixels * pooled * inner;
-            (2 * maps + 3 * attention, input)
-        }
-        LayerConfig::MaxPool2d { size } => (0, [input[0], height / size, width / size]),
-        LayerConfig::LeakyRelu { .. }
-        | LayerConfig::Relu
-        | LayerConfig::Silu
-        | LayerConfig::Elu { .. } => (0, input),
-    }
+/// Multiply-adds of a layer that gives `[channels, height, width]`, forward and input gradient.
+fn multiply_adds_of(layer: LayerShape, [_, height, width]: [usize; 3]) -> usize {
+    let pixels = height * width;
+    let weights: usize = layer.maps().iter().map(|map| map.weights()).sum();
+    let attention = match layer {
+        // Scores and mixture.
+        LayerShape::NonLocal { inner, .. } => 2 * pixels * (height / 2) * (width / 2) * inner,
+        _ => 0,
+    };
+    // The input gradient of a map is the same products, summed over outputs instead of inputs. In attention both factors
+    // of both products depend on the states, so each has two gradients.
+    2 * weights * pixels + 3 * attention
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
     #[test]
     fn counts_agree_with_those_made_by_hand() {
-        let [toy, vanilla, nonlocal] = Case::published().map(|case| chain_step_flops(&case));
+        let [toy, vanilla, nonlocal] =
+            Case::published().map(|case| chain_step_flops(&case).unwrap());
         let points = 2 * 32 + 32 * 64 + 2 * 64 * 64 + 64;
         assert_eq!(toy, 4.0 * f64::from(points));
         let down = 16 * (256 * 32 * 64 + 64 * 64 * 128 + 16 * 128 * 256);

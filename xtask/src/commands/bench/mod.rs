@@ -232,7 +232,7 @@ impl Bench<'_> {
     fn save(&mut self) -> Result<(), DriverError> {
         let peak = self.record.peak_gflops;
         for (planned, case) in self.cases.iter().zip(&mut self.record.cases) {
-            case.finish(chain_step_flops(&planned.case), peak);
+            case.finish(chain_step_flops(&planned.case)?, peak);
         }
         self.record.peers.iter_mut().for_each(PeerRecord::finish);
         self.record.ratios = ratios(&self.record.cases, &self.record.peers);
