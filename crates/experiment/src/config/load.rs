@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::authors::Dialect;
-use super::decode::decode;
+use super::decode::decode_experiment;
 use super::error::Fault;
 use super::overrides::Override;
 use super::{ConfigError, ExperimentConfig, defaults, named};
@@ -128,7 +128,7 @@ impl ExperimentConfig {
                 None => dialect.name_key(fault).at(&*origin),
             }
         };
-        let config = decode(file).map_err(locate)?;
+        let config = decode_experiment(file).map_err(locate)?;
         config.validate().map_err(locate)?;
         Ok((config, source.name()))
     }

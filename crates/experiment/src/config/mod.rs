@@ -6,6 +6,7 @@
 //! `--set` would say for each of its variants.
 
 mod authors;
+mod complaint;
 mod cost;
 mod decode;
 mod defaults;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::decode::explain;
+use super::decode::decode;
 use super::error::Fault;
 use super::load::is_study;
 use super::overrides::Override;
@@ -105,9 +105,7 @@ impl Study {
             source,
         };
         let file: Value = serde_json::from_str(text).map_err(json)?;
-        let mut config: StudyConfig = serde_path_to_error::deserialize(&file)
-            .map_err(|error| explain(&error.path().to_string(), &error.inner().to_string()))
-            .map_err(|fault| fault.at(&*origin))?;
+        let mut config: StudyConfig = decode(&file).map_err(|fault| fault.at(&*origin))?;
         config.check().map_err(|fault| fault.at(&*origin))?;
         config.refuse_contested(overrides, &origin)?;
         if let (Source::File(path), true) = (source, config.base.ends_with(".json")) {

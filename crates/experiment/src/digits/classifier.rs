@@ -120,7 +120,8 @@ impl Reading {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
-    use burn::backend::{Flex, NdArray};
+    use burn::backend::Flex;
+    use burn_ndarray::NdArray;
     use ebm_energy_net::read_metadata;
 
     use super::*;

@@ -92,7 +92,11 @@ fn wrong_keys_are_named_as_in_the_file() {
     );
     refused(
         replaced(&image, "\"data\": \"mnist\"", "\"data\": \"mnits\""),
-        &["mine.json: \"data\"", "`mnits`", "did you mean \"mnist\"?"],
+        &[
+            "mine.json: \"data\"",
+            "is \"mnits\"",
+            "did you mean \"mnist\"?",
+        ],
     );
     refused(
         replaced(&image, "\"log_longrun\": true", "\"log_longrun\": 1"),

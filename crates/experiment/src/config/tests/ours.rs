@@ -123,3 +123,16 @@ fn the_name_of_an_experiment_is_the_file_name() {
     let (_, name) = load_from(Source::Named("short-run".into()), &[]).unwrap();
     assert_eq!(name, "short-run");
 }
+
+#[test]
+fn whole_numbers_may_be_written_as_floats() {
+    let config = load(
+        IMAGES,
+        &["iterations=2.0", "batch_size=1e2", "data.size=16.0"],
+    )
+    .unwrap();
+    assert_eq!((config.iterations, config.batch_size), (2, 100));
+    assert_eq!(config.data.shape(), [1, 16, 16]);
+    let noise = load(IMAGES, &["data_noise=0", "langevin.epsilon=1"]).unwrap();
+    assert_eq!((noise.data_noise, noise.langevin.epsilon.get()), (0.0, 1.0));
+}

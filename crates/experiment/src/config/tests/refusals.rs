@@ -48,7 +48,7 @@ fn absent_data() {
     );
     refused(
         load(r#"{"data": 3}"#, &[]),
-        &["mine.json: \"data\" is wrong", "`3`"],
+        &["mine.json: \"data\" is 3: must be a section", "source"],
     );
 }
 
@@ -60,14 +60,22 @@ fn one_wrong_value_is_one_clear_message() {
         (
             IMAGES,
             "langevin.epsilon=small",
-            &["\"small\"", "expected f64"],
+            &["\"small\"", "must be a number"],
         ),
         (IMAGES, "langevin.steps=0", &["is 0", "at least 1"]),
-        (IMAGES, "langevin.steps=1.5", &["1.5", "expected u64"]),
+        (
+            IMAGES,
+            "langevin.steps=1.5",
+            &["is 1.5", "must be a whole number from 0"],
+        ),
         (
             IMAGES,
             "langevin.start=persistant",
-            &["`persistant`", "did you mean \"persistent\"?", "`uniform`"],
+            &[
+                "is \"persistant\"",
+                "did you mean \"persistent\"?",
+                "uniform",
+            ],
         ),
         (IMAGES, "langevin.start_factor=0", &["is 0", "above 0"]),
         (IMAGES, "stabilisers.weight_decay=0", &["is 0", "above 0"]),
@@ -95,7 +103,7 @@ fn one_wrong_value_is_one_clear_message() {
                 "steps, epsilon, start",
             ],
         ),
-        (IMAGES, "langevin=5", &["integer `5`"]),
+        (IMAGES, "langevin=5", &["is 5", "a section in { }"]),
         (IMAGES, "batch_size=0", &["is 0", "at least 1"]),
         (
             IMAGES,
@@ -104,14 +112,34 @@ fn one_wrong_value_is_one_clear_message() {
         ),
         (IMAGES, "batch_size=-3", &["-3"]),
         (IMAGES, "iterations=0", &["is 0", "at least 1"]),
-        (IMAGES, "seed=abc", &["\"abc\"", "expected u64"]),
+        (
+            IMAGES,
+            "seed=-1",
+            &["is -1", "from 0 to 18446744073709551615"],
+        ),
+        (
+            IMAGES,
+            "batch_size=1e300",
+            &["e300", "must be a whole number"],
+        ),
+        (IMAGES, "description=3", &["is 3", "a text in quotes"]),
+        (IMAGES, "data.fit=[]", &["is a list"]),
+        (
+            IMAGES,
+            "seed=abc",
+            &["is \"abc\"", "must be a whole number from 0"],
+        ),
         (IMAGES, "data_noise=-1", &["is -1", "0 or more"]),
         (
             IMAGES,
             "optimiser={}",
             &["not a known key", "did you mean \"optimizer\"?"],
         ),
-        (IMAGES, "data.size=big", &["\"big\"", "expected usize"]),
+        (
+            IMAGES,
+            "data.size=big",
+            &["is \"big\"", "must be a whole number from 0"],
+        ),
         (
             IMAGES,
             "data.sizes=3",
@@ -124,7 +152,7 @@ fn one_wrong_value_is_one_clear_message() {
         (
             IMAGES,
             "data.source=mnits",
-            &["`mnits`", "did you mean \"mnist\"?"],
+            &["is \"mnits\"", "did you mean \"mnist\"?"],
         ),
         (
             IMAGES,
@@ -134,7 +162,7 @@ fn one_wrong_value_is_one_clear_message() {
         (
             IMAGES,
             "net.architecture=vanila",
-            &["`vanila`", "did you mean \"vanilla\"?"],
+            &["is \"vanila\"", "did you mean \"vanilla\"?"],
         ),
         (
             IMAGES,
