@@ -94,7 +94,7 @@ fn langevin(criterion: &mut Criterion) {
     #[cfg(feature = "flex")]
     backend::<burn::backend::Flex>(criterion, "flex", Some(EngineChoice::Fused), on_cpu);
     #[cfg(feature = "ndarray")]
-    backend::<burn::backend::NdArray>(criterion, "ndarray", None, on_cpu);
+    backend::<burn_ndarray::NdArray>(criterion, "ndarray", None, on_cpu);
     #[cfg(feature = "cuda")]
     backend::<burn::backend::Cuda>(criterion, "cuda", Some(EngineChoice::Cube), on_gpu);
     #[cfg(feature = "wgpu")]

@@ -169,15 +169,7 @@ fn a_run_is_judged_by_its_own_data() {
     let before = place.contents();
     quality(&[]).badly(2, &["run/samples/quality.json already exists", "--out"]);
     assert_eq!(before, place.contents());
-    // The same samples as an array, against the same data on another backend.
-    quality(&["--backend", "ndarray", "--out", "b.json"]).well();
-    let value = |record: &Value| {
-        record["digits"]["samples"]["frechet"]["value"]
-            .as_f64()
-            .unwrap()
-    };
-    let (first, second) = (value(&record), value(&place.json("b.json")));
-    assert!((first - second).abs() < 1e-3 * first, "{first} {second}");
+    // The same samples as an array.
     place
         .run([
             "quality",

@@ -187,28 +187,6 @@ fn two_processes_never_learn_in_one_folder() {
 }
 
 #[test]
-fn a_run_goes_on_with_its_backend() {
-    let place = Place::new();
-    let arguments = ["--iterations", "2", "--out", "run", "--backend", "ndarray"];
-    place.experiment("short-run", &[&TINY, &arguments]).well();
-    place
-        .run(["experiment", "--resume", "run", "--iterations", "3"])
-        .well();
-    assert_eq!(place.json("run/run.json")["backend"], "ndarray");
-    let to_flex = [
-        "experiment",
-        "--resume",
-        "run",
-        "--iterations",
-        "4",
-        "--backend",
-        "flex",
-    ];
-    place.run(to_flex).well();
-    assert_eq!(place.json("run/run.json")["backend"], "flex");
-}
-
-#[test]
 fn a_run_goes_on_with_its_engine() {
     let place = Place::new();
     let arguments = ["--iterations", "2", "--out", "run", "--engine", "tensor"];

@@ -3,8 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use burn::backend::{Autodiff, Flex, NdArray};
+use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
+use burn_ndarray::NdArray;
 use ebm_core::{Energy, NoiseKey, Stream, energy_and_gradient};
 use ebm_energy_net::*;
 use proptest::prelude::*;

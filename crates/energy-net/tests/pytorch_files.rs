@@ -4,9 +4,10 @@
 
 use std::path::{Path, PathBuf};
 
-use burn::backend::{Autodiff, Flex, NdArray};
+use burn::backend::{Autodiff, Flex};
 use burn::module::Module;
 use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
+use burn_ndarray::NdArray;
 use ebm_core::energy_and_gradient;
 use ebm_energy_net::*;
 

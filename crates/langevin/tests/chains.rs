@@ -1,8 +1,9 @@
 //! Chains against closed forms, across backends and threads, and in pieces.
 #![allow(missing_docs, clippy::unwrap_used, clippy::expect_used)]
 
-use burn::backend::{Autodiff, Flex, NdArray};
+use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
+use burn_ndarray::NdArray;
 use ebm_core::{CoreError, Energy, NoiseKey, StateShape, StepSize, Stream, Temperature};
 use ebm_langevin::*;
 

@@ -4,8 +4,9 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use burn::backend::{Autodiff, Flex, NdArray};
+use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, backend::AutodiffBackend, backend::Backend};
+use burn_ndarray::NdArray;
 use ebm_core::{Energy, NoiseKey, StateShape, StepSize, Stream, Temperature};
 use ebm_langevin::*;
 

@@ -5,8 +5,9 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::backend::{Autodiff, Flex, NdArray};
+use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, backend::Backend};
+use burn_ndarray::NdArray;
 use ebm_core::{StepSize, Temperature};
 use ebm_langevin::*;
 

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use burn::backend::{Autodiff, Flex, NdArray};
+use burn::backend::{Autodiff, Flex};
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
+use burn_ndarray::NdArray;
 use ebm_core::{Energy, NoiseKey, States, StepSize, Stream};
 use ebm_data::{Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig, named_parameters};

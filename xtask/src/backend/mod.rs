@@ -39,9 +39,9 @@ pub(crate) fn compute(name: BackendName) -> Result<Box<dyn Compute>, DriverError
             name.to_string(),
         ))),
         #[cfg(feature = "ndarray")]
-        BackendName::Ndarray => Ok(Box::new(
-            OnBackend::<Autodiff<burn::backend::NdArray>>::cpu(name.to_string()),
-        )),
+        BackendName::Ndarray => Ok(Box::new(OnBackend::<Autodiff<burn_ndarray::NdArray>>::cpu(
+            name.to_string(),
+        ))),
         #[cfg(feature = "cuda")]
         BackendName::Cuda(index) => {
             let device = cubecl::cuda::CudaDevice::new(index.into());
@@ -95,7 +95,7 @@ pub(crate) fn dispatch<T: BackendTask>(
         #[cfg(feature = "ndarray")]
         BackendName::Ndarray => {
             let device = Default::default();
-            run_on::<burn::backend::NdArray, T>(name, device, || Ok(()), task)
+            run_on::<burn_ndarray::NdArray, T>(name, device, || Ok(()), task)
         }
         #[cfg(feature = "cuda")]
         BackendName::Cuda(index) => {

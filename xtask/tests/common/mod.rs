@@ -237,3 +237,22 @@ pub(crate) fn signal(child: &Child, name: &str) {
         .status();
     assert!(status.unwrap().success());
 }
+
+/// The metrics of two short runs are the same but for rounding.
+pub(crate) fn assert_agree(left: &[Value], right: &[Value]) {
+    assert_eq!(left.len(), right.len());
+    for (left, right) in left.iter().zip(right) {
+        // F is of order 0.1 and d is its difference divided by T = 5e-5: rounding shows in d first.
+        for (key, tolerance) in [
+            ("energy_difference", 0.05),
+            ("gradient_magnitude", 1e-5),
+            ("energy_data", 1e-5),
+        ] {
+            let [left, right] = [left, right].map(|record| record[key].as_f64().unwrap());
+            assert!(
+                (left - right).abs() < tolerance,
+                "{key}: {left} and {right}"
+            );
+        }
+    }
+}

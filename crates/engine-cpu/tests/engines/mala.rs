@@ -1,8 +1,8 @@
 //! MALA: the same decisions and chains by both engines and for any cut, and what f32 costs.
 
-use burn::backend::NdArray;
 use burn::module::ModuleMapper;
 use burn::tensor::backend::Backend;
+use burn_ndarray::NdArray;
 use ebm_core::energy_and_gradient;
 use ebm_langevin::Move;
 
