@@ -251,18 +251,15 @@ where
             format!("tensor `{name}` does not belong to a parameter of the net"),
         )
     })?;
-    learner.state.optimizer = Optimizer::from_state(
-        learner.config.optimizer.method,
-        info.iteration,
-        moments,
-        learner.device(),
-    )
-    .map_err(|name| {
-        problem(
-            &path,
-            format!("tensor `{name}` is no complete optimiser state"),
-        )
-    })?;
+    learner.state.optimizer =
+        Optimizer::from_state(learner.config.optimizer.method, info.iteration, moments).map_err(
+            |name| {
+                problem(
+                    &path,
+                    format!("tensor `{name}` is no complete optimiser state"),
+                )
+            },
+        )?;
     if let Some(bank) = &learner.bank {
         let path = folder.join(BANK);
         let states = read_tensors(&path)?.pop().map(|tensor| tensor.values);

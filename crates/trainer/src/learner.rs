@@ -276,10 +276,6 @@ where
     fn key(&self, stream: Stream, iteration: u64) -> NoiseKey {
         NoiseKey::new(self.config.seed, stream, iteration)
     }
-
-    pub(crate) fn device(&self) -> &B::Device {
-        &self.device
-    }
 }
 
 impl<B, N> LearnerView for Learner<B, N>

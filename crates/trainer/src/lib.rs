@@ -4,6 +4,7 @@ mod ahead;
 mod averaging;
 mod checkpoint;
 mod config;
+mod descent;
 mod difference;
 mod error;
 mod events;

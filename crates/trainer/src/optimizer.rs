@@ -1,23 +1,26 @@
 //! The update of the parameters, with a state that can be written and read by name.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
 use burn::optim::{Adam, AdamConfig, AdamState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{DType, Tensor, TensorData};
 use ebm_energy_net::{NamedParameter, ParameterPath};
 use ebm_langevin::Numbers;
 
 use crate::Method;
+use crate::descent::{BETAS, EPSILON, adam, descend};
 
-/// Adam or plain descent over the parameters of a burn module. Adam's moments are kept by parameter name.
+/// Adam or plain descent over the parameters of a burn module. Adam's moments are kept by parameter name, on the host where
+/// the gradient is.
 #[derive(Clone)]
 pub struct Optimizer<B: Backend> {
     method: Method,
     adam: Adam,
     steps: u64,
-    moments: BTreeMap<String, [Tensor<B, 1>; 2]>,
+    moments: BTreeMap<String, [Numbers<B>; 2]>,
 }
 
 /// The gradient of a scalar with respect to the parameters of a module, by where it comes from.
@@ -29,17 +32,21 @@ pub enum Gradients<A: AutodiffBackend> {
 }
 
 impl<A: AutodiffBackend> Gradients<A> {
-    /// A parameter that the scalar does not depend on, or that its owner froze, has none.
+    /// That of a parameter, flattened. A parameter that the scalar does not depend on, or that its owner froze, has none.
     pub(crate) fn of<const D: usize>(
         &self,
         id: ParamId,
         parameter: &Tensor<A, D>,
-    ) -> Option<Tensor<A::InnerBackend, D>> {
+    ) -> Option<Cow<'_, Numbers<A::InnerBackend>>> {
         match self {
-            Self::Automatic(gradients) => parameter.grad(gradients),
+            Self::Automatic(gradients) => {
+                let gradient = parameter.grad(gradients)?;
+                let count = gradient.shape().num_elements();
+                Some(Cow::Owned(Numbers::Device(gradient.reshape([count]))))
+            }
             Self::ByParameter(gradients) => {
                 let gradient = gradients.get(&id).filter(|_| parameter.is_require_grad())?;
-                Some(gradient.to_tensor(parameter.shape(), &parameter.device()))
+                Some(Cow::Borrowed(gradient))
             }
         }
     }
@@ -51,7 +58,11 @@ impl<B: Backend> Optimizer<B> {
     pub fn new(method: Method) -> Self {
         Self {
             method,
-            adam: AdamConfig::new().with_epsilon(1e-8).build(),
+            adam: AdamConfig::new()
+                .with_beta_1(BETAS[0])
+                .with_beta_2(BETAS[1])
+                .with_epsilon(EPSILON)
+                .build(),
             steps: 0,
             moments: BTreeMap::new(),
         }
@@ -93,8 +104,8 @@ impl<B: Backend> Optimizer<B> {
             for (moment, kind) in moments.iter().zip(MOMENTS) {
                 state.push(NamedParameter {
                     name: format!("{name}.{kind}"),
-                    shape: moment.dims().to_vec(),
-                    values: moment.to_data().iter::<f32>().collect(),
+                    shape: vec![moment.len()],
+                    values: on_host(moment.clone()),
                 });
             }
         }
@@ -109,9 +120,8 @@ impl<B: Backend> Optimizer<B> {
         method: Method,
         steps: u64,
         state: Vec<NamedParameter>,
-        device: &B::Device,
     ) -> Result<Self, String> {
-        let mut parts: BTreeMap<String, [Option<Tensor<B, 1>>; 2]> = BTreeMap::new();
+        let mut parts: BTreeMap<String, [Option<Numbers<B>>; 2]> = BTreeMap::new();
         for tensor in state {
             let found = tensor.name.rsplit_once('.').and_then(|(parameter, kind)| {
                 let which = MOMENTS.iter().position(|moment| *moment == kind)?;
@@ -120,9 +130,7 @@ impl<B: Backend> Optimizer<B> {
             let Some((parameter, which)) = found else {
                 return Err(tensor.name);
             };
-            let count = tensor.values.len();
-            let values = Tensor::from_data(TensorData::new(tensor.values, [count]), device);
-            parts.entry(parameter).or_default()[which] = Some(values);
+            parts.entry(parameter).or_default()[which] = Some(Numbers::Host(tensor.values));
         }
         let mut optimizer = Self::new(method);
         optimizer.steps = steps;
@@ -135,14 +143,58 @@ impl<B: Backend> Optimizer<B> {
         Ok(optimizer)
     }
 
-    fn adam_step(
+    /// The parameter after a step. Where the gradient is on the host, so is the work: one pass instead of one an operation.
+    fn updated<const D: usize>(
+        &mut self,
+        name: String,
+        rate: f64,
+        parameter: Tensor<B, D>,
+        gradient: &Numbers<B>,
+    ) -> Tensor<B, D> {
+        let shape = parameter.shape();
+        match gradient {
+            Numbers::Host(gradient) if parameter.dtype() == DType::F32 => {
+                let device = parameter.device();
+                let mut values = on_host(Numbers::Device(parameter.reshape([gradient.len()])));
+                self.update_row(name, rate, &mut values, gradient);
+                Tensor::from_data(TensorData::new(values, shape), &device)
+            }
+            gradient => {
+                let row = [shape.num_elements()];
+                let gradient = gradient.to_tensor(row.into(), &parameter.device());
+                self.update_tensor(name, rate, parameter.reshape(row), gradient)
+                    .reshape(shape)
+            }
+        }
+    }
+
+    fn update_row(&mut self, name: String, rate: f64, parameter: &mut [f32], gradient: &[f32]) {
+        if self.method == Method::Sgd {
+            return descend(parameter, gradient, rate);
+        }
+        let moments = self.moments.remove(&name).map(|both| both.map(on_host));
+        let none = || [vec![0.0; gradient.len()], vec![0.0; gradient.len()]];
+        let [mut first, mut second] = moments.unwrap_or_else(none);
+        let moments = [&mut first[..], &mut second[..]];
+        adam(parameter, gradient, moments, self.steps + 1, rate);
+        let moments = [first, second].map(Numbers::Host);
+        self.moments.insert(name, moments);
+    }
+
+    fn update_tensor(
         &mut self,
         name: String,
         rate: f64,
         parameter: Tensor<B, 1>,
         gradient: Tensor<B, 1>,
     ) -> Tensor<B, 1> {
-        let state = self.moments.remove(&name).map(|[first, second]| {
+        if self.method == Method::Sgd {
+            return parameter - gradient * rate;
+        }
+        let device = parameter.device();
+        let state = self.moments.remove(&name).map(|moments| {
+            let [first, second] =
+                moments.map(|moment| moment.to_tensor(parameter.shape(), &device));
             AdamState::new(AdaptiveMomentumState::new(
                 self.steps as usize,
                 first,
@@ -151,10 +203,18 @@ impl<B: Backend> Optimizer<B> {
         });
         let (parameter, state) = self.adam.step(rate, parameter, gradient, state);
         if let Some(AdamState { momentum }) = state {
-            self.moments
-                .insert(name, [momentum.moment_1, momentum.moment_2]);
+            let moments = [momentum.moment_1, momentum.moment_2].map(Numbers::Device);
+            self.moments.insert(name, moments);
         }
         parameter
+    }
+}
+
+/// The numbers of a row.
+pub(crate) fn on_host<B: Backend>(row: Numbers<B>) -> Vec<f32> {
+    match row {
+        Numbers::Host(values) => values,
+        Numbers::Device(tensor) => tensor.into_data().iter::<f32>().collect(),
     }
 }
 
@@ -182,22 +242,10 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Update<'_, A> {
             let Some(gradient) = self.gradients.of(id, &tensor) else {
                 return tensor;
             };
-            let parameter = tensor.inner();
-            let updated = match self.optimizer.method {
-                Method::Sgd => parameter - gradient * self.rate,
-                Method::Adam => {
-                    let shape = parameter.shape();
-                    let count = shape.num_elements();
-                    self.optimizer
-                        .adam_step(
-                            self.path.name(),
-                            self.rate,
-                            parameter.reshape([count]),
-                            gradient.reshape([count]),
-                        )
-                        .reshape(shape)
-                }
-            };
+            let (name, rate) = (self.path.name(), self.rate);
+            let updated = self
+                .optimizer
+                .updated(name, rate, tensor.inner(), &gradient);
             Tensor::from_inner(updated).require_grad()
         })
     }

@@ -7,6 +7,7 @@ use ebm_langevin::Numbers;
 
 use super::Stabilisers;
 use crate::Gradients;
+use crate::optimizer::on_host;
 
 /// The gradient of d, clipped to a norm and with weight decay. `temperature` is T: T times the gradient of d is that of the loss
 /// in units of F. Where neither is on, the gradient is returned as it is.
@@ -69,7 +70,7 @@ impl<A: AutodiffBackend> ModuleVisitor<A> for Collected<'_, A> {
             self.parts.push(Part {
                 id: param.id,
                 values: tensor.inner().into_data().iter::<f32>().collect(),
-                gradient: gradient.into_data().iter::<f32>().collect(),
+                gradient: on_host(gradient.into_owned()),
             });
         }
     }
