@@ -1,9 +1,7 @@
 //! `quality` and `classifier`.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Place, TINY};
+use crate::common::{Place, TINY};
 use ebm_data::{ImageConfig, embedded_digits};
 use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
@@ -339,7 +337,7 @@ fn training_the_classifier_repeats_whatever_the_threads() {
             seed,
         ]);
         let output = command.env("RAYON_NUM_THREADS", threads).output().unwrap();
-        common::Ended::of(output)
+        crate::common::Ended::of(output)
     };
     let first = train("a", "1", "1").well();
     assert!(

@@ -59,7 +59,7 @@ fn noise(length: usize) -> Vec<f64> {
 #[test]
 fn correlations_match_numpy() {
     let golden: Correlation =
-        serde_json::from_str(include_str!("golden/correlation.json")).unwrap();
+        serde_json::from_str(include_str!("../golden/correlation.json")).unwrap();
     let d = unit_mean_square(&golden.d).unwrap();
     let r = standardise(&golden.r).unwrap();
     assert_close(&d, &golden.d_unit_mean_square, 1e-12);
@@ -110,7 +110,7 @@ fn first_order_autoregression_matches_its_closed_form() {
 #[test]
 fn kernel_density_matches_scipy() {
     let golden: KernelDensity =
-        serde_json::from_str(include_str!("golden/kernel_density.json")).unwrap();
+        serde_json::from_str(include_str!("../golden/kernel_density.json")).unwrap();
     let grid = kernel_density(
         &golden.samples,
         golden.bandwidth_factor,

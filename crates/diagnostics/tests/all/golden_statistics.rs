@@ -28,7 +28,7 @@ fn assert_close(what: &str, got: f64, expected: f64, tolerance: f64) {
 
 #[test]
 fn chain_statistics_match_arviz() {
-    let cases: Vec<Chains> = serde_json::from_str(include_str!("golden/chains.json")).unwrap();
+    let cases: Vec<Chains> = serde_json::from_str(include_str!("../golden/chains.json")).unwrap();
     assert_eq!(cases.len(), 9);
     for case in cases {
         let (name, chains) = (&case.name, &case.chains);
@@ -67,7 +67,7 @@ struct LjungBoxGolden {
 #[test]
 fn ljung_box_and_partial_autocorrelation_match_statsmodels() {
     let golden: LjungBoxGolden =
-        serde_json::from_str(include_str!("golden/ljung_box.json")).unwrap();
+        serde_json::from_str(include_str!("../golden/ljung_box.json")).unwrap();
     for (index, lags) in golden.lags.iter().enumerate() {
         let got = ljung_box(&golden.series, *lags).unwrap();
         assert_close("Q", got.statistic, golden.statistic[index], 1e-11);
@@ -98,7 +98,7 @@ struct Quality {
 
 #[test]
 fn sample_quality_matches_scipy_and_brute_force() {
-    let cases: Vec<Quality> = serde_json::from_str(include_str!("golden/quality.json")).unwrap();
+    let cases: Vec<Quality> = serde_json::from_str(include_str!("../golden/quality.json")).unwrap();
     assert_eq!(cases.len(), 4);
     for case in cases {
         let name = &case.name;

@@ -1,12 +1,10 @@
 //! `data fetch`; the downloads themselves are tested in the crate `ebm-data`.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::io::{Read, Write};
 use std::net::TcpListener;
 
-use common::{Ended, Place};
+use crate::common::{Ended, Place};
 
 #[test]
 fn an_unknown_data_set() {

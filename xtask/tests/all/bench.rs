@@ -1,9 +1,7 @@
 //! `bench` says positive numbers, and refuses early. How large they are is the machine's business.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Ended, Place};
+use crate::common::{Ended, Place};
 use serde_json::Value;
 
 const TINY_BENCH: [&str; 7] = [

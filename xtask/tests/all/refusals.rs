@@ -1,9 +1,7 @@
 //! Bad input: one message that names the thing and the fix, the right exit code, and nothing touched.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Ended, Place, TINY, experiment};
+use crate::common::{Ended, Place, TINY, experiment};
 
 /// Runs `experiment` with these arguments and asserts that it is refused and leaves everything as it is.
 #[track_caller]

@@ -1,9 +1,7 @@
 //! Learning that runs away.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Place, TINY};
+use crate::common::{Place, TINY};
 
 #[test]
 fn a_run_away_stops_and_says_when_and_what_to_change() {

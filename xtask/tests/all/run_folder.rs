@@ -1,9 +1,7 @@
 //! What a run leaves behind.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Place, TINY, TINY_TOY};
+use crate::common::{Place, TINY, TINY_TOY};
 
 #[test]
 fn a_run_leaves_everything_and_says_where() {
@@ -159,7 +157,7 @@ fn persistent_chains_and_long_runs_have_their_pictures() {
 #[test]
 fn runs_without_a_folder_of_their_own_get_different_ones() {
     let place = Place::new();
-    let arguments = common::experiment("short-run", &[&TINY, &["--iterations", "2"]]);
+    let arguments = crate::common::experiment("short-run", &[&TINY, &["--iterations", "2"]]);
     let children: Vec<_> = (0..3)
         .map(|_| {
             place

@@ -1,14 +1,12 @@
 //! `map`.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use common::{Ended, Place, signal};
+use crate::common::{Ended, Place, signal};
 use serde_json::Value;
 
 /// Eight Gaussians, learned for long enough that the energy has eight wells.

@@ -1,14 +1,12 @@
 //! A run in parts is the run in one piece.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fs;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-use common::{Ended, Place, TINY, TINY_TOY, experiment, signal, wait_for_first_iteration};
+use crate::common::{Ended, Place, TINY, TINY_TOY, experiment, signal, wait_for_first_iteration};
 
 const STARTS: [&str; 2] = ["langevin.start=uniform", "langevin.start=persistent"];
 

@@ -1,9 +1,7 @@
 //! The same seed gives the same numbers.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::{Ended, Place, TINY, assert_agree, experiment};
+use crate::common::{Ended, Place, TINY, assert_agree, experiment};
 
 /// A batch of two and a half blocks, so that threads have something to share out.
 const BLOCKS: [&str; 6] = [

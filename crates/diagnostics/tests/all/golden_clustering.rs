@@ -34,7 +34,7 @@ struct Clusters {
 }
 
 fn golden() -> Golden {
-    serde_json::from_str(include_str!("golden/clustering.json")).unwrap()
+    serde_json::from_str(include_str!("../golden/clustering.json")).unwrap()
 }
 
 #[test]

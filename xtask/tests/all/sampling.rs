@@ -1,9 +1,7 @@
 //! `sample`.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
-use common::Place;
+use crate::common::Place;
 
 /// Shape and values of an .npy file of little-endian floats.
 fn read_npy(bytes: &[u8]) -> (Vec<usize>, Vec<f32>) {

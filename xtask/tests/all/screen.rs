@@ -1,11 +1,9 @@
 //! What is printed, and where.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::process::Stdio;
 
-use common::{Ended, Place, TINY, experiment};
+use crate::common::{Ended, Place, TINY, experiment};
 use serde_json::Value;
 
 #[test]

@@ -1,11 +1,9 @@
 //! Maps of energies whose basins and barriers are known.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
-
 use std::f32::consts::TAU;
 
-use common::*;
+use crate::common::*;
 use ebm_landscape::{
     Barrier, BarrierSearch, Barriers, DisconnectivityTree, Grouping, Minimum, StrengthSweep,
     Surface,

@@ -1,11 +1,9 @@
 //! `diagnose`.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fs;
 
-use common::{Ended, Place, TINY, signal};
+use crate::common::{Ended, Place, TINY, signal};
 
 /// The smallest chains that are judged.
 const SMALL: [&str; 4] = ["--chains", "6", "--multiple", "40"];

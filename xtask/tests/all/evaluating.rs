@@ -1,12 +1,10 @@
 //! `evaluate`.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use common::{Ended, Place, TINY, signal};
+use crate::common::{Ended, Place, TINY, signal};
 use serde_json::Value;
 
 fn records(place: &Place, folder: &str) -> Vec<Value> {

@@ -74,7 +74,7 @@ fn golden_net<B: AutodiffBackend>(name: &str, golden: &Golden) -> Net<B> {
 /// the gradient's root mean square, because small elements come from cancelling large ones.
 fn agree_with_pytorch<B: AutodiffBackend>(cases: &[&str], tolerance: f64) {
     let golden: BTreeMap<String, Golden> =
-        serde_json::from_str(include_str!("golden/nets.json")).unwrap();
+        serde_json::from_str(include_str!("../golden/nets.json")).unwrap();
     for &name in cases {
         let golden = &golden[name];
         let net = golden_net::<B>(name, golden);

@@ -1,12 +1,10 @@
 //! Studies: several variants learned, diagnosed and compared by one command.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fs;
 use std::process::Stdio;
 
-use common::{Ended, Place, TINY, signal, wait_for_first_iteration};
+use crate::common::{Ended, Place, TINY, signal, wait_for_first_iteration};
 use serde_json::{Value, json};
 
 /// Two variants that learn and one that runs away at its second iteration.

@@ -1,9 +1,7 @@
 //! Descents, graphs, sweeps and refusals.
 #![allow(missing_docs, clippy::unwrap_used)]
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use ebm_landscape::*;
 use proptest::prelude::*;
 

@@ -1,11 +1,9 @@
 //! `compare`.
 #![allow(clippy::unwrap_used)]
 
-mod common;
-
 use std::fs;
 
-use common::{Place, TINY, TINY_TOY};
+use crate::common::{Place, TINY, TINY_TOY};
 
 #[test]
 fn runs_stand_side_by_side_with_what_differs() {

@@ -1,0 +1,7 @@
+//! Kernels, engines and the sampler. One program for all, because each would compile the same generic code again.
+#![allow(missing_docs)]
+
+mod attraction;
+mod chains;
+mod mala;
+mod sampler;

@@ -1,0 +1,6 @@
+//! The learning loop, its stabilisers and its iterations ahead of the host. One program for all, because each would compile the same generic code again.
+#![allow(missing_docs)]
+
+mod ahead;
+mod learning;
+mod stabilisers;

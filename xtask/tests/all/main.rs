@@ -1,0 +1,21 @@
+//! The program from outside: what it prints, writes and refuses. One program for all, because each would compile the same generic code again.
+#![allow(missing_docs)]
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod bench;
+mod comparing;
+mod diagnosing;
+mod divergence;
+mod evaluating;
+mod fetching;
+mod mapping;
+mod quality;
+mod refusals;
+mod reproducibility;
+mod resuming;
+mod run_folder;
+mod sampling;
+mod screen;
+mod studies;
