@@ -39,13 +39,7 @@ pub trait Dataset {
         let mut data = self.batch(batch, count)?;
         data.check_shape(self.shape())
             .map_err(|error: CoreError| Box::new(error))?;
-        if scale > 0.0 {
-            let mut draws = vec![0.0; data.values().len()];
-            noise.normals(0, 0, self.shape().size(), &mut draws);
-            for (value, draw) in data.values_mut().iter_mut().zip(draws) {
-                *value += scale as f32 * draw;
-            }
-        }
+        data.add_noise(noise, scale);
         Ok(data)
     }
 }

@@ -24,7 +24,7 @@ pub use layers::{
 };
 pub use noise::{NoiseKey, Stream};
 pub use philox::philox4x32;
-#[cfg(feature = "burn")]
-pub use states::host_values;
 pub use states::{StateShape, States};
+#[cfg(feature = "burn")]
+pub use states::{device_tensor, host_values};
 pub use step_size::{StepSize, Temperature};

@@ -4,10 +4,10 @@ use std::fmt;
 use std::slice::ChunksExact;
 
 #[cfg(feature = "burn")]
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Element, Shape, Tensor, TensorData, backend::Backend};
 use serde::{Deserialize, Serialize};
 
-use crate::CoreError;
+use crate::{CoreError, NoiseKey};
 
 /// The shape of one state: an image `[channels, height, width]`, or a point, which is an image of one pixel.
 ///
@@ -130,6 +130,15 @@ impl States {
         }
     }
 
+    /// Points with `D` coordinates each, as they come.
+    #[must_use]
+    pub fn from_points<const D: usize>(points: impl IntoIterator<Item = [f32; D]>) -> Self {
+        Self {
+            shape: StateShape::point(D),
+            values: points.into_iter().flatten().collect(),
+        }
+    }
+
     /// `chains` states of zeros.
     #[must_use]
     pub fn zeros(shape: impl Into<StateShape>, chains: usize) -> Self {
@@ -138,6 +147,17 @@ impl States {
             shape,
             values: vec![0.0; chains * shape.size()],
         }
+    }
+
+    /// `chains` states of zeros; `None` when there is not enough memory.
+    #[must_use]
+    pub fn try_zeros(shape: impl Into<StateShape>, chains: usize) -> Option<Self> {
+        let shape = shape.into();
+        let count = chains.checked_mul(shape.size())?;
+        let mut values = Vec::new();
+        values.try_reserve_exact(count).ok()?;
+        values.resize(count, 0.0);
+        Some(Self { shape, values })
     }
 
     /// No states.
@@ -255,6 +275,17 @@ impl States {
         Ok(all)
     }
 
+    /// Adds noise scale · N(0, I) that a key gives; nothing for a scale of 0.
+    pub fn add_noise(&mut self, noise: &NoiseKey, scale: f64) {
+        if scale > 0.0 {
+            let mut draws = vec![0.0; self.values.len()];
+            noise.normals(0, 0, self.shape.size(), &mut draws);
+            for (value, draw) in self.values.iter_mut().zip(draws) {
+                *value += scale as f32 * draw;
+            }
+        }
+    }
+
     /// Whether every value is finite.
     #[must_use]
     pub fn is_finite(&self) -> bool {
@@ -273,7 +304,7 @@ impl States {
     /// A tensor `[chains, channels, height, width]` of the states on a device.
     pub fn into_tensor<B: Backend>(self, device: &B::Device) -> Tensor<B, 4> {
         let shape = self.shape.batch(self.len());
-        Tensor::from_data(TensorData::new(self.values, shape), device)
+        device_tensor(self.values, shape, device)
     }
 
     #[cfg(feature = "burn")]
@@ -285,6 +316,23 @@ impl States {
         let [_, channels, height, width] = tensor.dims();
         Self::new([channels, height, width], host_values(tensor)?)
     }
+}
+
+#[cfg(feature = "burn")]
+/// A tensor of values of the host on a device, in the precision of the backend's type.
+///
+/// The precision is named here because burn otherwise keeps one for each device and process: that of the backend which made
+/// the first tensor on it, so that a backend in f64 would compute in f32 after one in f32.
+///
+/// # Panics
+/// If there are not as many values as the shape has places.
+pub fn device_tensor<B: Backend, const D: usize>(
+    values: Vec<f32>,
+    shape: impl Into<Shape>,
+    device: &B::Device,
+) -> Tensor<B, D> {
+    let data = TensorData::new(values, shape.into());
+    Tensor::from_data(data, (device, B::FloatElem::dtype()))
 }
 
 #[cfg(feature = "burn")]

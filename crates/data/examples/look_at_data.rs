@@ -16,10 +16,11 @@ fn main() -> Result<(), Box<dyn Error>> {
     let config = ImageConfig::default();
     let digits = embedded_digits(&config)?;
     println!(
-        "embedded digits: {} images of {}×{}×{}",
-        digits.count, digits.channels, digits.height, digits.width
+        "embedded digits: {} images of shape {}",
+        digits.count(),
+        digits.states.shape()
     );
-    print_moments("pixel", &digits.values);
+    print_moments("pixel", digits.states.values());
 
     let noise = NoiseKey::new(123, Stream::DataBatch, 0);
     for (name, toy) in [
@@ -31,9 +32,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             "{name}: 10000 points, plotted over ±{}",
             toy.plot_extent().half_width
         );
-        print_moments("coordinate", &points);
+        print_moments("coordinate", points.values());
         let entropy: f64 = points
-            .chunks_exact(2)
+            .iter()
             .map(|point| -toy.log_density([point[0].into(), point[1].into()]) / 10_000.0)
             .sum();
         println!("  mean −log density (entropy) {entropy:.3} nats");
@@ -43,7 +44,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let picture = image::GrayImage::from_fn((GRID * side) as u32, (GRID * side) as u32, |x, y| {
         let (x, y) = (x as usize, y as usize);
         let index = y / side * GRID + x / side;
-        let value = digits.values[(index * side + y % side) * side + x % side];
+        let value = digits.states.values()[(index * side + y % side) * side + x % side];
         image::Luma([((value + 1.0) * 127.5).round() as u8])
     });
     picture.save(&path)?;

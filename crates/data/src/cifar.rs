@@ -124,13 +124,11 @@ mod tests {
         }
         let config = ImageConfig::default();
         let set = load_cifar(folder.path(), &CIFAR_TRAINING_BATCHES, &config).unwrap();
-        assert_eq!(
-            (set.count, set.channels, set.height, set.width),
-            (10, 3, 32, 32)
-        );
+        assert_eq!((set.count(), set.states.shape().dims()), (10, [3, 32, 32]));
         assert_eq!(set.labels, Some(vec![0, 9, 1, 9, 2, 9, 3, 9, 4, 9]));
-        assert!(set.gather(&[2])[..PLANE].iter().all(|&red| red == 1.0));
-        assert!(set.gather(&[2])[PLANE..].iter().all(|&other| other == -1.0));
+        let (red, others) = set.states.get(2).unwrap().split_at(PLANE);
+        assert!(red.iter().all(|&red| red == 1.0));
+        assert!(others.iter().all(|&other| other == -1.0));
 
         let config = ImageConfig {
             limit: Some(3),
@@ -138,10 +136,7 @@ mod tests {
             ..config
         };
         let set = load_cifar(folder.path(), &CIFAR_TRAINING_BATCHES, &config).unwrap();
-        assert_eq!(
-            (set.count, set.channels, set.values.len()),
-            (3, 1, 3 * PLANE)
-        );
+        assert_eq!((set.count(), set.states.shape().dims()), (3, [1, 32, 32]));
     }
 
     #[test]

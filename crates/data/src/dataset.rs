@@ -25,7 +25,7 @@ impl Dataset {
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
         match self {
-            Self::Images { images, .. } => [images.channels, images.height, images.width],
+            Self::Images { images, .. } => images.states.shape().dims(),
             Self::Toy(_) => [2, 1, 1],
         }
     }
@@ -35,7 +35,7 @@ impl Dataset {
     #[allow(clippy::len_without_is_empty)] // A data set is never empty: loading refuses it.
     pub fn len(&self) -> Option<usize> {
         match self {
-            Self::Images { images, .. } => Some(images.count),
+            Self::Images { images, .. } => Some(images.count()),
             Self::Toy(_) => None,
         }
     }
@@ -50,21 +50,24 @@ impl Dataset {
         }
     }
 
-    /// `count` data, shape `[count, channels, height, width]`: different images in random order, or independent points
-    /// of a toy density. The same noise gives the same batch.
+    /// `count` data: different images in random order, or independent points of a toy density. The same noise gives the
+    /// same batch.
     ///
     /// # Errors
     /// [`DataError::BatchTooLarge`] if there are fewer than `count` images.
-    pub fn batch(&self, noise: &NoiseKey, count: usize) -> Result<Vec<f32>, DataError> {
+    pub fn batch(&self, noise: &NoiseKey, count: usize) -> Result<States, DataError> {
         match self {
-            Self::Images { name, images } if count > images.count => {
+            Self::Images { name, images } if count > images.count() => {
                 Err(DataError::BatchTooLarge {
                     name,
                     count,
-                    available: images.count,
+                    available: images.count(),
                 })
             }
-            Self::Images { images, .. } => Ok(images.gather(&noise.choose(count, images.count))),
+            Self::Images { images, .. } => {
+                let places = noise.choose(count, images.count());
+                Ok(images.states.gather(&places))
+            }
             Self::Toy(toy) => Ok(toy.sample(noise, count)),
         }
     }
@@ -79,15 +82,9 @@ impl Dataset {
         noise: &NoiseKey,
         count: usize,
         scale: f64,
-    ) -> Result<Vec<f32>, DataError> {
+    ) -> Result<States, DataError> {
         let mut data = self.batch(batch, count)?;
-        if scale > 0.0 {
-            let mut draws = vec![0.0; data.len()];
-            noise.normals(0, 0, self.shape().iter().product(), &mut draws);
-            for (value, draw) in data.iter_mut().zip(draws) {
-                *value += scale as f32 * draw;
-            }
-        }
+        data.add_noise(noise, scale);
         Ok(data)
     }
 
@@ -115,10 +112,7 @@ impl ebm_core::Dataset for Dataset {
     }
 
     fn batch(&self, noise: &NoiseKey, count: usize) -> Result<States, DatasetError> {
-        Ok(States::new(
-            Self::shape(self),
-            Self::batch(self, noise, count)?,
-        )?)
+        Ok(Self::batch(self, noise, count)?)
     }
 }
 
@@ -149,7 +143,7 @@ mod tests {
     fn a_batch_of_images_has_no_duplicates_and_repeats_for_the_same_noise() {
         let data = five_images();
         let batch = data.batch(&noise(0), 5).unwrap();
-        let mut firsts: Vec<f32> = batch.iter().copied().step_by(4).collect();
+        let mut firsts: Vec<f32> = batch.iter().map(|image| image[0]).collect();
         firsts.sort_by(f32::total_cmp);
         assert_eq!(firsts, [0.0, 1.0, 2.0, 3.0, 4.0]);
         assert_eq!(batch, data.batch(&noise(0), 5).unwrap());
@@ -166,9 +160,10 @@ mod tests {
         let batch = data.batch(&noise(0), 3).unwrap();
         let noisy = |scale| data.noisy_batch(&noise(0), &key, 3, scale).unwrap();
         assert_eq!(noisy(0.0), batch);
-        let mut draws = vec![0.0; batch.len()];
+        let mut draws = vec![0.0; batch.values().len()];
         key.normals(0, 0, 4, &mut draws);
-        for ((got, value), draw) in noisy(0.5).iter().zip(&batch).zip(&draws) {
+        let values = batch.values().iter().zip(&draws);
+        for (got, (value, draw)) in noisy(0.5).values().iter().zip(values) {
             assert_eq!(*got, value + 0.5 * draw);
         }
     }
@@ -189,7 +184,7 @@ mod tests {
             (data.shape(), data.len(), data.name()),
             ([2, 1, 1], None, "rings")
         );
-        assert_eq!(data.batch(&noise(0), 7).unwrap().len(), 14);
+        assert_eq!(data.batch(&noise(0), 7).unwrap().len(), 7);
         assert!(data.toy().is_some() && five_images().toy().is_none());
     }
 }

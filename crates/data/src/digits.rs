@@ -38,8 +38,8 @@ mod tests {
         };
         let set = embedded_digits(&config).unwrap();
         assert_eq!(
-            (set.count, set.channels, set.height, set.width),
-            (10_000, 1, 28, 28)
+            (set.count(), set.states.shape().dims()),
+            (10_000, [1, 28, 28])
         );
         let mut classes = [0; 10];
         for &label in set.labels.as_deref().unwrap() {
@@ -49,12 +49,8 @@ mod tests {
             classes,
             [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
         );
-        let mean = set
-            .values
-            .iter()
-            .map(|&value| f64::from(value))
-            .sum::<f64>()
-            / set.values.len() as f64;
+        let values = set.states.values();
+        let mean = values.iter().map(|&value| f64::from(value)).sum::<f64>() / values.len() as f64;
         assert!((mean / 2.0 + 0.5 - 0.1325).abs() < 1e-4, "{mean}");
     }
 
@@ -67,9 +63,10 @@ mod tests {
                 ..ImageConfig::default()
             };
             let set = embedded_digits(&config).unwrap();
-            assert_eq!(set.values.len(), 100 * 32 * 32);
-            assert!(set.values.iter().all(|value| (-1.0..=1.0).contains(value)));
-            assert!(set.values.iter().any(|&value| value > 0.9));
+            let values = set.states.values();
+            assert_eq!(values.len(), 100 * 32 * 32);
+            assert!(values.iter().all(|value| (-1.0..=1.0).contains(value)));
+            assert!(values.iter().any(|&value| value > 0.9));
         }
     }
 }

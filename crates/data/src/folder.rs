@@ -138,23 +138,24 @@ mod tests {
     fn images_load_in_path_order() {
         let folder = folder();
         let set = load_folder(folder.path(), &ImageConfig::default()).unwrap();
+        assert_eq!((set.count(), set.states.shape().dims()), (3, [3, 32, 32]));
         assert_eq!(
-            (set.count, set.channels, set.height, set.width),
-            (3, 3, 32, 32)
-        );
-        assert_eq!(
-            set.gather(&[0])[..2048],
+            set.states.get(0).unwrap()[..2048],
             [-1.0; 2048],
             "a.png has neither red nor green"
         );
-        assert_eq!(set.gather(&[1]), vec![1.0; 3072], "b/x.PNG is white");
+        assert_eq!(
+            set.states.get(1).unwrap(),
+            vec![1.0; 3072],
+            "b/x.PNG is white"
+        );
         let config = ImageConfig {
             limit: Some(1),
             ..ImageConfig::default()
         };
         assert_eq!(
-            load_folder(folder.path(), &config).unwrap().values,
-            set.gather(&[0])
+            load_folder(folder.path(), &config).unwrap().states,
+            set.states.gather(&[0])
         );
     }
 
@@ -182,7 +183,7 @@ mod tests {
         assert_eq!(
             load_folder(folder.path(), &ImageConfig::default())
                 .unwrap()
-                .count,
+                .count(),
             3
         );
     }

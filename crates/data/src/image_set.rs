@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use ebm_core::States;
 use rayon::prelude::*;
 
 use crate::error::DataError;
@@ -9,39 +10,17 @@ use crate::error::DataError;
 /// Images as a network reads them, all in memory.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ImageSet {
-    /// Pixel values in [−1, 1], shape `[count, channels, height, width]`, last index fastest (NCHW).
-    pub values: Vec<f32>,
-    /// How many images there are.
-    pub count: usize,
-    /// 1 (grey) or 3 (red, green, blue).
-    pub channels: usize,
-    /// Height in pixels.
-    pub height: usize,
-    /// Width in pixels.
-    pub width: usize,
+    /// The images, with pixels in [−1, 1] and 1 channel (grey) or 3 (red, green, blue).
+    pub states: States,
     /// The class of each image, where the source has classes; shape `[count]`.
     pub labels: Option<Vec<u8>>,
 }
 
 impl ImageSet {
-    /// How many numbers one image has: channels × height × width.
+    /// How many images there are.
     #[must_use]
-    pub fn image_len(&self) -> usize {
-        self.channels * self.height * self.width
-    }
-
-    /// The images at `indices`, in that order, shape `[indices.len(), channels, height, width]`.
-    ///
-    /// # Panics
-    /// If an index is not below `count`.
-    #[must_use]
-    pub fn gather(&self, indices: &[usize]) -> Vec<f32> {
-        let length = self.image_len();
-        let mut batch = Vec::with_capacity(indices.len() * length);
-        for &index in indices {
-            batch.extend_from_slice(&self.values[index * length..][..length]);
-        }
-        batch
+    pub fn count(&self) -> usize {
+        self.states.len()
     }
 
     /// Builds a set of square images; `fill(i, image)` writes image i, shape `[channels, size, size]`. Images are made
@@ -55,31 +34,21 @@ impl ImageSet {
         fill: impl Fn(usize, &mut [f32]) -> Result<(), DataError> + Sync,
     ) -> Result<Self, DataError> {
         let floats_per_image = channels * size * size;
-        let mut values = Vec::new();
-        count
-            .checked_mul(floats_per_image)
-            .and_then(|total| values.try_reserve_exact(total).ok().map(|()| total))
-            .map(|total| values.resize(total, 0.0))
-            .ok_or_else(|| DataError::OutOfMemory {
-                path: path.to_path_buf(),
-                count,
-                floats_per_image,
-            })?;
-        let failures: Vec<DataError> = values
+        let states = States::try_zeros([channels, size, size], count);
+        let mut states = states.ok_or_else(|| DataError::OutOfMemory {
+            path: path.to_path_buf(),
+            count,
+            floats_per_image,
+        })?;
+        let failures: Vec<DataError> = states
+            .values_mut()
             .par_chunks_exact_mut(floats_per_image)
             .enumerate()
             .filter_map(|(index, image)| fill(index, image).err())
             .collect();
         match failures.into_iter().next() {
             Some(first) => Err(first),
-            None => Ok(Self {
-                values,
-                count,
-                channels,
-                height: size,
-                width: size,
-                labels,
-            }),
+            None => Ok(Self { states, labels }),
         }
     }
 }
@@ -88,23 +57,6 @@ impl ImageSet {
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests {
     use super::*;
-
-    fn numbered(count: usize) -> ImageSet {
-        ImageSet::build(Path::new("numbers"), count, 1, 2, None, |index, image| {
-            image.fill(index as f32);
-            Ok(())
-        })
-        .unwrap()
-    }
-
-    #[test]
-    fn gather_keeps_the_order_asked_for() {
-        assert_eq!(
-            numbered(5).gather(&[3, 0, 3]),
-            [[3.0; 4], [0.0; 4], [3.0; 4]].concat()
-        );
-        assert!(numbered(5).gather(&[]).is_empty());
-    }
 
     #[test]
     fn the_first_failure_is_reported() {

@@ -1,7 +1,7 @@
 //! Energies with known densities, for tests and for trying samplers. All are potentials U in nats (temperature 1).
 
-use burn::tensor::{Tensor, TensorData, backend::Backend};
-use ebm_core::Energy;
+use burn::tensor::{Tensor, backend::Backend};
+use ebm_core::{Energy, device_tensor};
 
 /// A Gaussian with independent coordinates of one standard deviation: U = |x − mean|² / (2 sd²), without the constant.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,21 +79,21 @@ impl<B: Backend> Energy<B> for GaussianMixture {
         let total: f32 = self.weights.iter().sum();
         let normaliser = 0.5 * dimension as f64 * (std::f64::consts::TAU * variance).ln();
         let groups = self.centers.len();
-        let centers = TensorData::new(self.centers.concat(), [1, groups, dimension]);
+        let centers = device_tensor(self.centers.concat(), [1, groups, dimension], &device);
         let logarithms: Vec<f32> = self
             .weights
             .iter()
             .map(|weight| (weight / total).ln() - normaliser as f32)
             .collect();
-        let logarithms = TensorData::new(logarithms, [1, groups]);
-        let offsets = states.unsqueeze_dim::<3>(1) - Tensor::from_data(centers, &device);
+        let logarithms: Tensor<B, 2> = device_tensor(logarithms, [1, groups], &device);
+        let offsets = states.unsqueeze_dim::<3>(1) - centers;
         // [chains, groups]
         let exponents = offsets
             .powi_scalar(2)
             .sum_dim(2)
             .squeeze_dim::<2>(2)
             .div_scalar(-2.0 * variance)
-            + Tensor::from_data(logarithms, &device);
+            + logarithms;
         -log_sum_exp(exponents)
     }
 }
@@ -121,10 +121,10 @@ impl<B: Backend> Energy<B> for Rings {
         let radii: Vec<f32> = (1..=self.groups)
             .map(|ring| (ring as f64 * self.spacing) as f32)
             .collect();
-        let radii = TensorData::new(radii, [1, self.groups]);
+        let radii: Tensor<B, 2> = device_tensor(radii, [1, self.groups], &device);
         // The square root has no derivative at the origin; a density has no need of one point.
         let radius = row_sums(states.powi_scalar(2)).add_scalar(1e-12).sqrt();
-        let offsets = radius.clone().unsqueeze_dim::<2>(1) - Tensor::from_data(radii, &device);
+        let offsets = radius.clone().unsqueeze_dim::<2>(1) - radii;
         let exponents = offsets.powi_scalar(2).div_scalar(-2.0 * variance);
         -log_sum_exp(exponents) + radius.log() + normaliser
     }

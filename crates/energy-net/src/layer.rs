@@ -5,8 +5,8 @@ use burn::nn::conv::{Conv2d, Conv2dConfig};
 use burn::nn::pool::{MaxPool2d, MaxPool2dConfig};
 use burn::nn::{LeakyRelu, LeakyReluConfig, Linear, LinearConfig, PaddingConfig2d, Relu};
 use burn::tensor::activation::{relu, silu};
-use burn::tensor::{Tensor, TensorData, backend::Backend};
-use ebm_core::{LayerShape, NoiseKey, StateShape, Stream};
+use burn::tensor::{Tensor, backend::Backend};
+use ebm_core::{LayerShape, NoiseKey, StateShape, Stream, device_tensor};
 use serde::{Deserialize, Serialize};
 
 use crate::{NetError, NonLocalBlock};
@@ -263,10 +263,7 @@ impl<'a, B: Backend> ParameterDraw<'a, B> {
         for value in &mut values {
             *value = (2.0 * *value - 1.0) * bound;
         }
-        Param::from_tensor(Tensor::from_data(
-            TensorData::new(values, shape),
-            self.device,
-        ))
+        Param::from_tensor(device_tensor(values, shape, self.device))
     }
 
     pub(crate) fn conv2d(
@@ -304,6 +301,7 @@ impl<'a, B: Backend> ParameterDraw<'a, B> {
 mod tests {
     use super::*;
     use burn::backend::{Autodiff, Flex};
+    use burn::tensor::TensorData;
 
     /// Value and derivative at points from far below to far above 0, where an exponential of the input is infinite.
     #[test]

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
+use ebm_core::device_tensor;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Map, Value};
 
@@ -139,8 +140,7 @@ impl<B: Backend> ModuleMapper<B> for Loader<'_> {
         };
         let is_linear_weight = self.path.is_linear_weight();
         param.map(|tensor| {
-            let data = TensorData::new(parameter.values, parameter.shape);
-            let loaded = Tensor::from_data(data, &tensor.device());
+            let loaded = device_tensor(parameter.values, parameter.shape, &tensor.device());
             let loaded = if is_linear_weight {
                 loaded.transpose()
             } else {

@@ -186,9 +186,12 @@ impl ReportMaker<'_> {
             report = report.image(&picture, &caption)?;
         }
         let key = NoiseKey::new(self.config.seed, Stream::WatchStart, 0);
-        let shown = key.choose(64.min(images.count), images.count);
+        let shown = key.choose(64.min(images.count()), images.count());
         let caption = "Data for comparison, without the noise that learning adds.";
-        Ok(report.image(&grid(&images.gather(&shown), shape)?, caption)?)
+        Ok(report.image(
+            &grid(images.states.gather(&shown).values(), shape)?,
+            caption,
+        )?)
     }
 
     /// The first and last states of the newest long run.

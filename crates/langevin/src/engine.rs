@@ -4,8 +4,8 @@ use std::collections::HashMap;
 
 use burn::module::ParamId;
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{Shape, Tensor, TensorData};
-use ebm_core::{StateShape, States, host_values};
+use burn::tensor::{Shape, Tensor};
+use ebm_core::{StateShape, States, device_tensor, host_values};
 
 use crate::{ChainOutcome, ChainRun, Chains, LangevinError, PendingNumber};
 
@@ -267,9 +267,7 @@ impl<B: Backend> Numbers<B> {
     /// A tensor of the numbers, which has to have as many, on a device.
     pub fn to_tensor<const D: usize>(&self, shape: Shape, device: &B::Device) -> Tensor<B, D> {
         match self {
-            Self::Host(numbers) => {
-                Tensor::from_data(TensorData::new(numbers.clone(), shape), device)
-            }
+            Self::Host(numbers) => device_tensor(numbers.clone(), shape, device),
             Self::Device(numbers) => numbers.clone().reshape(shape),
         }
     }

@@ -4,8 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
-use burn::tensor::{Tensor, TensorData, backend::Backend};
-use ebm_core::NoiseKey;
+use burn::tensor::{Tensor, backend::Backend};
+use ebm_core::{NoiseKey, device_tensor};
 
 use crate::tensor_walk::{Walk, chain_norms};
 use crate::{LangevinError, Mala, Ula};
@@ -69,7 +69,7 @@ impl StepNoise {
         let mut values = vec![0.0f32; shape[0] * size];
         self.key
             .normals(self.step, self.first_chain as u32, size, &mut values);
-        Tensor::from_data(TensorData::new(values, shape), &states.device())
+        device_tensor(values, shape, &states.device())
     }
 
     /// A number uniform in (0, 1) that decides about a chain of the batch as a whole.

@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, HashMap};
 use burn::module::{AutodiffModule, ModuleMapper, Param, ParamId};
 use burn::optim::{Adam, AdamConfig, AdamState, AdaptiveMomentumState, SimpleOptimizer};
 use burn::tensor::backend::{AutodiffBackend, Backend};
-use burn::tensor::{DType, Tensor, TensorData};
+use burn::tensor::{DType, Tensor};
+use ebm_core::device_tensor;
 use ebm_energy_net::{NamedParameter, ParameterPath};
 use ebm_langevin::Numbers;
 
@@ -157,7 +158,7 @@ impl<B: Backend> Optimizer<B> {
                 let device = parameter.device();
                 let mut values = on_host(Numbers::Device(parameter.reshape([gradient.len()])));
                 self.update_row(name, rate, &mut values, gradient);
-                Tensor::from_data(TensorData::new(values, shape), &device)
+                device_tensor(values, shape, &device)
             }
             gradient => {
                 let row = [shape.num_elements()];

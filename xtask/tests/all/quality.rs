@@ -37,7 +37,8 @@ fn held_out_digits() -> Vec<f32> {
         ..ImageConfig::default()
     };
     let digits = embedded_digits(&config).unwrap();
-    digits.gather(&(4..10_000).step_by(5).collect::<Vec<_>>())
+    let held_out: Vec<usize> = (4..10_000).step_by(5).collect();
+    digits.states.gather(&held_out).into_values()
 }
 
 /// The held-out digits given as samples have the numbers that stand beside all samples for the scale.

@@ -130,7 +130,7 @@ fn fetched_data_sets_are_found() {
         panic!("not mnist")
     };
     assert_eq!(
-        (images.values, images.labels),
+        (images.states.into_values(), images.labels),
         (vec![1.0; 4], Some(vec![7]))
     );
 

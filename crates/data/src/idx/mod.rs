@@ -106,12 +106,9 @@ mod tests {
             .unwrap()
         };
         let set = load(&plain, &labels);
-        assert_eq!(
-            (set.count, set.channels, set.height, set.width),
-            (3, 1, 2, 2)
-        );
+        assert_eq!((set.count(), set.states.shape().dims()), (3, [1, 2, 2]));
         assert_eq!(set.labels.as_deref(), Some(&[7, 8, 9][..]));
-        assert_eq!(set.values[1], 20.0 / 127.5 - 1.0);
+        assert_eq!(set.states.values()[1], 20.0 / 127.5 - 1.0);
         assert_eq!(set, load(&gzip(&plain), &gzip(&labels)));
     }
 
@@ -127,7 +124,7 @@ mod tests {
             &config,
         )
         .unwrap();
-        assert_eq!((set.count, set.values.len()), (2, 2));
+        assert_eq!((set.count(), set.states.values().len()), (2, 2));
         assert_eq!(set.labels, Some(vec![4, 5]));
     }
 

@@ -2,7 +2,7 @@
 
 use std::f64::consts::TAU;
 
-use ebm_core::NoiseKey;
+use ebm_core::{NoiseKey, States};
 use serde::{Deserialize, Serialize};
 
 use super::{PlotExtent, draws, log_sum_exp, pick_group};
@@ -42,15 +42,13 @@ impl Gmm {
         log_sum_exp(exponents) - (self.groups as f64 * TAU * variance).ln()
     }
 
-    /// `count` independent points, shape `[count, 2]`.
+    /// `count` independent points.
     #[must_use]
-    pub fn sample(&self, noise: &NoiseKey, count: usize) -> Vec<f32> {
-        draws(noise, count)
-            .flat_map(|([choice, _], normals)| {
-                let mean = self.mean(pick_group(choice, self.groups));
-                [0, 1].map(|axis| (mean[axis] + self.sd * normals[axis]) as f32)
-            })
-            .collect()
+    pub fn sample(&self, noise: &NoiseKey, count: usize) -> States {
+        States::from_points(draws(noise, count).map(|([choice, _], normals)| {
+            let mean = self.mean(pick_group(choice, self.groups));
+            [0, 1].map(|axis| (mean[axis] + self.sd * normals[axis]) as f32)
+        }))
     }
 
     /// The square to plot: the circle and four standard deviations.

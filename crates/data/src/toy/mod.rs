@@ -5,7 +5,7 @@ mod rings;
 #[cfg(test)]
 mod testing;
 
-use ebm_core::NoiseKey;
+use ebm_core::{NoiseKey, States};
 
 pub use gmm::Gmm;
 pub use rings::Rings;
@@ -38,9 +38,9 @@ impl Toy {
         }
     }
 
-    /// `count` independent points, shape `[count, 2]`.
+    /// `count` independent points.
     #[must_use]
-    pub fn sample(&self, noise: &NoiseKey, count: usize) -> Vec<f32> {
+    pub fn sample(&self, noise: &NoiseKey, count: usize) -> States {
         match self {
             Self::Gmm(gmm) => gmm.sample(noise, count),
             Self::Rings(rings) => rings.sample(noise, count),

@@ -2,7 +2,7 @@
 
 use std::f64::consts::{PI, TAU};
 
-use ebm_core::NoiseKey;
+use ebm_core::{NoiseKey, States};
 use serde::{Deserialize, Serialize};
 
 use super::{PlotExtent, draws, log_sum_exp, pick_group};
@@ -56,17 +56,15 @@ impl Rings {
         log_sum_exp(exponents) - normaliser.ln()
     }
 
-    /// `count` independent points, shape `[count, 2]`.
+    /// `count` independent points.
     #[must_use]
-    pub fn sample(&self, noise: &NoiseKey, count: usize) -> Vec<f32> {
-        draws(noise, count)
-            .flat_map(|([choice, turn], [normal, _])| {
-                let mean = self.ring(pick_group(choice, self.groups));
-                let signed = mean + self.sd * normal;
-                let angle = TAU * turn - PI;
-                [(signed * angle.cos()) as f32, (signed * angle.sin()) as f32]
-            })
-            .collect()
+    pub fn sample(&self, noise: &NoiseKey, count: usize) -> States {
+        States::from_points(draws(noise, count).map(|([choice, turn], [normal, _])| {
+            let mean = self.ring(pick_group(choice, self.groups));
+            let signed = mean + self.sd * normal;
+            let angle = TAU * turn - PI;
+            [(signed * angle.cos()) as f32, (signed * angle.sin()) as f32]
+        }))
     }
 
     /// The square to plot: the outermost ring and four standard deviations.
@@ -145,7 +143,7 @@ mod tests {
     fn distances_have_the_moments_of_the_mixture() {
         let count = 100_000;
         let points = Rings::default().sample(&NoiseKey::new(3, Stream::DataBatch, 0), count);
-        let distances = points.chunks_exact(2).map(|x| f64::from(x[0].hypot(x[1])));
+        let distances = points.iter().map(|x| f64::from(x[0].hypot(x[1])));
         let (mut first, mut second, mut fourth) = (0.0, 0.0, 0.0);
         for distance in distances {
             first += distance / count as f64;

@@ -39,7 +39,7 @@ pub(super) fn chi_square_of_samples(toy: &Toy) {
     let mut counts = [0u32; CELLS * CELLS];
     for point in toy
         .sample(&NoiseKey::new(17, Stream::DataBatch, 0), count)
-        .chunks_exact(2)
+        .iter()
     {
         let cell = |value: f32| (f64::from(value) / half_width + 1.0) / 2.0 * CELLS as f64;
         let [column, row] = [cell(point[0]), cell(point[1])];

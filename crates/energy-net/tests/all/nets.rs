@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use burn::backend::{Autodiff, Flex};
-use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
+use burn::tensor::{DType, Tensor, TensorData, backend::AutodiffBackend};
 use burn_ndarray::NdArray;
-use ebm_core::{Energy, NoiseKey, Stream, energy_and_gradient};
+use ebm_core::{Energy, NoiseKey, Stream, device_tensor, energy_and_gradient};
 use ebm_energy_net::*;
 use proptest::prelude::*;
 
@@ -80,9 +80,8 @@ fn agree_with_pytorch<B: AutodiffBackend>(cases: &[&str], tolerance: f64) {
         let net = golden_net::<B>(name, golden);
         let count = golden.shape.iter().product();
         let per_chain = count / golden.shape[0];
-        let data = TensorData::new(values(count, 99, 1.0), golden.shape);
-        let (energies, gradient) =
-            energy_and_gradient(&net, Tensor::from_data(data, &Default::default())).unwrap();
+        let states = device_tensor(values(count, 99, 1.0), golden.shape, &Default::default());
+        let (energies, gradient) = energy_and_gradient(&net, states).unwrap();
         let close = |what: &str, got: f64, expected: f64, scale: f64| {
             assert!(
                 (got - expected).abs() < tolerance * scale,
@@ -154,7 +153,7 @@ fn input_gradients_agree_with_central_differences() {
         };
         let tensor = |values: Vec<f64>| {
             let data = TensorData::new(values, [1, channels, height, width]);
-            Tensor::<NdArray<f64>, 4>::from_data(data, &device)
+            Tensor::<NdArray<f64>, 4>::from_data(data, (&device, DType::F64))
         };
         let start = draw(0);
         let (_, gradient) = energy_and_gradient(&net, tensor(start.clone())).unwrap();

@@ -3,7 +3,7 @@
 use burn::module::ModuleMapper;
 use burn::tensor::backend::Backend;
 use burn_ndarray::NdArray;
-use ebm_core::energy_and_gradient;
+use ebm_core::{device_tensor, energy_and_gradient};
 use ebm_langevin::Move;
 
 use super::*;
@@ -202,8 +202,7 @@ where
     C: burn::tensor::backend::AutodiffBackend,
     N: Energy<C>,
 {
-    let data = TensorData::new(states.to_vec(), shape);
-    let states = Tensor::<C::InnerBackend, 4>::from_data(data, &Default::default());
+    let states = device_tensor(states.to_vec(), shape, &Default::default());
     let (energies, gradient) = energy_and_gradient::<C, N>(net, states).unwrap();
     (
         energies.into_data().iter::<f64>().collect(),

@@ -3,7 +3,7 @@
 use ebm_core::{NoiseKey, States, Stream};
 use ebm_data::Dataset;
 use ebm_diagnostics::verdict::ChainStart;
-use ebm_langevin::{LangevinError, NoiseStart};
+use ebm_langevin::NoiseStart;
 use serde::{Deserialize, Serialize};
 
 use super::Subject;
@@ -121,8 +121,7 @@ impl Starts<'_> {
         enough("the data set", dataset.len().unwrap_or(count), count)?;
         let noise = NoiseKey::new(self.seed, Stream::WatchDataNoise, family);
         let config = &self.subject.config;
-        let values = dataset.noisy_batch(&key, &noise, count, config.data_noise)?;
-        Ok(States::new(config.data.shape(), values).map_err(LangevinError::from)?)
+        Ok(dataset.noisy_batch(&key, &noise, count, config.data_noise)?)
     }
 }
 

@@ -4,7 +4,8 @@ use std::path::Path;
 
 use burn::module::Module;
 use burn::tensor::activation::softmax;
-use burn::tensor::{Tensor, TensorData, backend::Backend};
+use burn::tensor::{Tensor, backend::Backend};
+use ebm_core::device_tensor;
 use ebm_energy_net::{Layer, LayerConfig, load_weight_bytes};
 
 use crate::ExperimentError;
@@ -93,8 +94,8 @@ impl<B: Backend> DigitClassifier<B> {
         };
         for batch in images.chunks(BATCH * SIDE * SIDE) {
             let count = batch.len() / (SIDE * SIDE);
-            let data = TensorData::new(batch.to_vec(), [count, 1, SIDE, SIDE]);
-            let [features, logits] = self.forward(Tensor::from_data(data, device));
+            let images = device_tensor(batch.to_vec(), [count, 1, SIDE, SIDE], device);
+            let [features, logits] = self.forward(images);
             let probabilities = softmax(logits, 1);
             reading.features.extend(features.into_data().iter::<f32>());
             reading

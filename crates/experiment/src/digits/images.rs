@@ -90,10 +90,11 @@ impl DigitImages<'_> {
 impl<'a> From<&'a ImageSet> for DigitImages<'a> {
     /// Of a set of several channels, its planes.
     fn from(set: &'a ImageSet) -> Self {
+        let [_, height, width] = set.states.shape().dims();
         Self {
-            values: &set.values,
-            height: set.height,
-            width: set.width,
+            values: set.states.values(),
+            height,
+            width,
         }
     }
 }

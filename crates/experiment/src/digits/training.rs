@@ -6,7 +6,7 @@ use std::path::Path;
 use burn::nn::loss::CrossEntropyLossConfig;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn::tensor::{Int, Tensor, TensorData};
-use ebm_core::{NoiseKey, Stream};
+use ebm_core::{NoiseKey, Stream, device_tensor};
 use ebm_data::{ImageConfig, ImageSet, embedded_digits};
 use ebm_energy_net::{NamedParameter, named_parameters, write_tensors};
 use ebm_trainer::{Gradients, Method, Optimizer};
@@ -110,7 +110,7 @@ pub(crate) fn train<B: AutodiffBackend>(
     let mut optimizer = Optimizer::<B::InnerBackend>::new(Method::Adam);
     let loss = CrossEntropyLossConfig::new().init(device);
     let labels = digits.labels.as_deref().unwrap_or_default();
-    let shown = kept(digits.count);
+    let shown = kept(digits.count());
     let batches = shown.len() / BATCH;
     let updates = f64::from(settings.epochs) * batches as f64;
     let mut update = 0.0;
@@ -127,11 +127,15 @@ pub(crate) fn train<B: AutodiffBackend>(
                 let index = shown[place];
                 let shift = [moves[2 * place], moves[2 * place + 1]]
                     .map(|uniform| (uniform * (2 * MOST_SHIFT + 1) as f32) as usize);
-                append_shifted(&digits.gather(&[index]), shift, &mut images);
+                append_shifted(
+                    digits.states.get(index).unwrap_or_default(),
+                    shift,
+                    &mut images,
+                );
                 classes.push(i64::from(labels[index]));
             }
-            let images = TensorData::new(images, [BATCH, 1, SIDE, SIDE]);
-            let [_, logits] = net.forward(Tensor::from_data(images, device));
+            let images = device_tensor(images, [BATCH, 1, SIDE, SIDE], device);
+            let [_, logits] = net.forward(images);
             let classes = TensorData::new(classes, [BATCH]);
             let loss = loss.forward(logits, Tensor::<B, 1, Int>::from_data(classes, device));
             sum += loss.to_data().iter::<f64>().sum::<f64>();
@@ -166,8 +170,8 @@ pub(crate) fn held_out_accuracy<B: Backend>(
     device: &B::Device,
 ) -> (usize, usize) {
     let labels = digits.labels.as_deref().unwrap_or_default();
-    let indices = held_out(digits.count);
-    let reading = net.read(&digits.gather(&indices), device);
+    let indices = held_out(digits.count());
+    let reading = net.read(digits.states.gather(&indices).values(), device);
     let right = reading
         .classes()
         .zip(&indices)

@@ -159,7 +159,7 @@ impl Starts<'_> {
         let count = self.options.chains;
         enough("the data set", dataset.len().unwrap_or(count), count)?;
         let key = NoiseKey::new(self.seed, Stream::WatchDataNoise, 0);
-        let states = self.states(dataset.noisy_batch(&self.key(), &key, count, noise)?)?;
+        let states = dataset.noisy_batch(&self.key(), &key, count, noise)?;
         let what = if noise > 0.0 {
             format!("data with noise {noise}")
         } else {

@@ -191,17 +191,10 @@ fn stand_in(config: &ExperimentConfig) -> Result<Dataset, DriverError> {
     if config.is_toy() {
         return Ok(config.data.load(std::path::Path::new(""))?);
     }
-    let [channels, height, width] = config.data.shape();
     let count = 2 * config.batch_size;
     let key = NoiseKey::new(config.seed, Stream::WatchStart, 1);
-    let values = NoiseStart::Uniform.draw(1.0, key, count, [channels, height, width])?;
-    let values = values.into_values();
     let images = ImageSet {
-        values,
-        count,
-        channels,
-        height,
-        width,
+        states: NoiseStart::Uniform.draw(1.0, key, count, config.data.shape())?,
         labels: None,
     };
     Ok(Dataset::Images {
