@@ -22,6 +22,7 @@ pub fn quietly<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
 }
 
 #[cfg(test)]
+#[allow(clippy::panic)]
 mod tests {
     use super::quietly;
 

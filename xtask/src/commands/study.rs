@@ -4,11 +4,12 @@ use std::path::Path;
 
 use ebm_experiment::config::{CostEstimate, Study};
 use ebm_experiment::study::{LEFT, StudyEvent, StudyFolder, StudyResult, StudyRun};
-use ebm_experiment::{Compute, EngineChoice, ExperimentConfig, ExperimentError, duration, rounded};
+use ebm_experiment::{
+    Compute, EngineChoice, ExperimentConfig, ExperimentError, aligned, duration, rounded,
+};
 
 use super::{diagnose, experiment};
 use crate::advice::resume as resume_command;
-use crate::aligned::aligned;
 use crate::backend::compute;
 use crate::cli::ExperimentArguments;
 use crate::error::DriverError;
