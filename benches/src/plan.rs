@@ -183,3 +183,6 @@ fn or_all<T: Copy + PartialEq>(asked: &[T], all: &[T]) -> Vec<T> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests;
