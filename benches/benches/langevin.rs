@@ -4,61 +4,50 @@
 use std::time::Duration;
 
 use burn::backend::Autodiff;
-use burn::tensor::backend::Backend;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use ebm_benches::{Case, Chains};
-use ebm_energy_net::Net;
-use ebm_experiment::{AnyEngine, EngineChoice};
+use ebm_benches::{Case, TimedBackend};
+use ebm_energy_net::Architecture;
+use ebm_experiment::{EngineChoice, OnBackend};
 
 const BATCHES: [usize; 2] = [100, 10_000];
 
-/// The engine for a choice, a net and its states.
-type Choose<B> = fn(EngineChoice, &Net<Autodiff<B>>, [usize; 3]) -> AnyEngine;
-
-fn backend<B: Backend>(
-    criterion: &mut Criterion,
-    name: &str,
-    own: Option<EngineChoice>,
-    choose: Choose<B>,
-) {
-    for case in Case::published() {
+fn measure(criterion: &mut Criterion, backend: &dyn TimedBackend, engines: &[EngineChoice]) {
+    for architecture in Architecture::ALL {
         for batch in BATCHES {
             // Large image batches only measure memory, and ndarray's convolutions take ten seconds a step.
-            let too_long = case.net != "toy" && (batch > 100 || name == "ndarray");
-            if too_long {
+            let is_long = batch > 100 || backend.name() == "ndarray";
+            if architecture != Architecture::Toy && is_long {
                 continue;
             }
-            for choice in [Some(EngineChoice::Tensor), own].into_iter().flatten() {
-                measure::<B>(criterion, &case, batch, name, choice, choose);
+            let case = Case::published(architecture);
+            for &engine in engines {
+                measure_case(criterion, backend, engine, case, batch);
             }
         }
     }
 }
 
-fn measure<B: Backend>(
+fn measure_case(
     criterion: &mut Criterion,
-    case: &Case,
+    backend: &dyn TimedBackend,
+    engine: EngineChoice,
+    case: Case,
     batch: usize,
-    backend: &str,
-    choice: EngineChoice,
-    choose: Choose<B>,
 ) {
-    let engine_name = choice.name();
-    let mut group =
-        criterion.benchmark_group(format!("langevin/{engine_name}-{backend}/{}", case.net));
+    let name = format!("langevin/{engine}-{}/{}", backend.name(), case.net());
+    let mut group = criterion.benchmark_group(name);
     group
         .throughput(Throughput::Elements(batch as u64))
         .sample_size(10)
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(4));
     group.bench_function(BenchmarkId::from_parameter(batch), |bencher| {
-        let device = B::Device::default();
-        let net = case
-            .init::<Autodiff<B>>(&device)
-            .expect("the published nets fit their states");
-        let engine = choose(choice, &net, case.state_shape);
-        let mut chains = Chains::<Autodiff<B>>::new(case, batch, net, engine, &device)
+        let settings = case
+            .chains(batch)
             .expect("the published step sizes are possible");
+        let mut chains = backend
+            .chains(&settings, engine)
+            .expect("the engines have the published nets");
         bencher.iter_custom(|steps| {
             let start = std::time::Instant::now();
             chains.run(steps).expect("a net returns one energy a chain");
@@ -68,37 +57,33 @@ fn measure<B: Backend>(
     group.finish();
 }
 
-#[allow(dead_code)] // There are builds for GPUs alone.
-fn on_cpu<B: Backend>(
-    choice: EngineChoice,
-    net: &Net<Autodiff<B>>,
-    state_shape: [usize; 3],
-) -> AnyEngine {
-    let chosen = AnyEngine::choose(choice, net, state_shape);
-    chosen.expect("the engines have the published nets").0
-}
-
-#[cfg(any(feature = "cuda", feature = "wgpu"))]
-fn on_gpu<B: ebm_engine_gpu::CubeTensors>(
-    choice: EngineChoice,
-    net: &Net<Autodiff<B>>,
-    state_shape: [usize; 3],
-) -> AnyEngine {
-    let cube = ebm_engine_gpu::CubeEngine::for_backend::<Autodiff<B>>(&Default::default());
-    let chosen = AnyEngine::choose_on_gpu(choice, cube, net, state_shape);
-    chosen.expect("the engines have the published nets").0
-}
-
 fn langevin(criterion: &mut Criterion) {
+    use EngineChoice::Tensor;
     // The fused engine computes without the backend, so once is enough.
     #[cfg(feature = "flex")]
-    backend::<burn::backend::Flex>(criterion, "flex", Some(EngineChoice::Fused), on_cpu);
+    measure(
+        criterion,
+        &OnBackend::<Autodiff<burn::backend::Flex>>::cpu("flex"),
+        &[Tensor, EngineChoice::Fused],
+    );
     #[cfg(feature = "ndarray")]
-    backend::<burn_ndarray::NdArray>(criterion, "ndarray", None, on_cpu);
+    measure(
+        criterion,
+        &OnBackend::<Autodiff<burn_ndarray::NdArray>>::cpu("ndarray"),
+        &[Tensor],
+    );
     #[cfg(feature = "cuda")]
-    backend::<burn::backend::Cuda>(criterion, "cuda", Some(EngineChoice::Cube), on_gpu);
+    measure(
+        criterion,
+        &OnBackend::<Autodiff<burn::backend::Cuda>>::gpu("cuda", Default::default()),
+        &[Tensor, EngineChoice::Cube],
+    );
     #[cfg(feature = "wgpu")]
-    backend::<burn::backend::Wgpu>(criterion, "wgpu", Some(EngineChoice::Cube), on_gpu);
+    measure(
+        criterion,
+        &OnBackend::<Autodiff<burn::backend::Wgpu>>::gpu("wgpu", Default::default()),
+        &[Tensor, EngineChoice::Cube],
+    );
 }
 
 criterion_group!(benches, langevin);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::OnceLock;
 
+use ebm_benches::{BenchError, LeftOut};
 use ebm_experiment::config::{ConfigError, Origin};
 use ebm_experiment::{ExperimentConfig, ExperimentError, NextStep, RunFolder};
 use ebm_trainer::latest_checkpoint;
@@ -180,6 +181,28 @@ fn explain_config(error: &ConfigError) -> String {
             format!("{origin}, variant \"{variant}\": {}", explain_config(error))
         }
         error => error.to_string(),
+    }
+}
+
+/// The message of an error of a measurement, with the flags that help.
+pub(crate) fn explain_bench(error: &BenchError) -> String {
+    match error {
+        BenchError::Experiment(error) => explain(error),
+        BenchError::NoScript(_) => format!("{error}; name one with --peers-script"),
+        BenchError::NoInterpreter(_) => {
+            format!("{error}; give --peers the path of one that has torch and jax")
+        }
+        error => error.to_string(),
+    }
+}
+
+/// How to have a case measured that is left out, as the rest of a sentence.
+pub(crate) fn measured_with(left_out: LeftOut) -> Option<&'static str> {
+    match left_out {
+        LeftOut::FusedOnGpu => Some("add --backend flex"),
+        LeftOut::CubeOnCpu => Some("add --backend cuda or --backend wgpu"),
+        LeftOut::Slow => Some("--backend ndarray with --net measures it all the same"),
+        _ => None,
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use ebm_benches::BenchError;
 use ebm_experiment::ExperimentError;
 
-use crate::advice::explain;
+use crate::advice::{explain, explain_bench};
 use crate::backend::BackendName;
 
 /// Any failure of the driver, each with one message for a person.
@@ -24,12 +25,12 @@ pub(crate) enum DriverError {
         /// Why.
         source: std::io::Error,
     },
-    /// A program to compare with failed.
-    #[error("{0}")]
-    Peer(String),
-    /// Measurements failed; the rest is there.
+    /// A measurement as a whole.
+    #[error("{}", explain_bench(.0))]
+    Bench(#[from] BenchError),
+    /// Parts of a measurement failed; the rest is there.
     #[error("{0} of the measurements failed: see above, and `failed` in the file of --out")]
-    Bench(usize),
+    Measurements(usize),
     /// A backend cannot start on this machine.
     #[error("the {name} backend cannot start here: {fault}, or use --backend flex for the CPU")]
     NoStart {
@@ -38,9 +39,6 @@ pub(crate) enum DriverError {
         /// What is missing and how to mend it.
         fault: String,
     },
-    /// A backend failed in the middle of its work.
-    #[error("{0}")]
-    Backend(String),
     /// The user stopped the work, and has been told how to go on.
     #[error("interrupted")]
     Interrupted,
@@ -57,13 +55,7 @@ macro_rules! by_way_of_experiment {
     )*};
 }
 
-by_way_of_experiment!(
-    ebm_data::DataError,
-    ebm_energy_net::NetError,
-    ebm_experiment::config::ConfigError,
-    ebm_langevin::LangevinError,
-    ebm_trainer::TrainerError,
-);
+by_way_of_experiment!(ebm_data::DataError, ebm_experiment::config::ConfigError,);
 
 impl DriverError {
     pub(crate) fn io(path: impl AsRef<Path>, source: std::io::Error) -> Self {
@@ -78,6 +70,7 @@ impl DriverError {
         match self {
             Self::Usage(_) => 2,
             Self::Experiment(error) if error.is_usage() => 2,
+            Self::Bench(error) if error.is_usage() => 2,
             Self::Experiment(ExperimentError::Stopped) | Self::Interrupted => 130,
             _ => 1,
         }

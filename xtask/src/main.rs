@@ -1,7 +1,6 @@
 //! `ebm`: experiments, samples, data and measurements from the command line.
 
 mod advice;
-mod aligned;
 mod backend;
 mod cli;
 mod commands;

@@ -18,8 +18,12 @@ pub enum Architecture {
 }
 
 impl Architecture {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Toy, Self::Vanilla, Self::Nonlocal];
+
     /// As it is written in a config.
-    pub(crate) fn name(self) -> &'static str {
+    #[must_use]
+    pub fn name(self) -> &'static str {
         match self {
             Self::Toy => "toy",
             Self::Vanilla => "vanilla",

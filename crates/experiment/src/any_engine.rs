@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Energy, Layered, StateShape};
-use ebm_engine_cpu::FusedEngine;
+use ebm_engine_cpu::{FusedEngine, WorkingSet};
 #[cfg(feature = "cube")]
 use ebm_engine_gpu::{CubeEngine, CubePrecision};
 use ebm_langevin::{BoundEngine, Engine, LangevinError, TensorEngine};
@@ -54,6 +54,16 @@ impl EngineChoice {
             Self::Cube => "cube",
             Self::CubeTf32 => "cube-tf32",
             Self::CubeBf16 => "cube-bf16",
+        }
+    }
+
+    /// Whether there is such an engine on a GPU, or else on the CPU, whatever the net.
+    #[must_use]
+    pub fn runs_on(self, is_gpu: bool) -> bool {
+        match self {
+            Self::Auto | Self::Tensor => true,
+            Self::Fused => !is_gpu,
+            Self::Cube | Self::CubeTf32 | Self::CubeBf16 => is_gpu,
         }
     }
 }
@@ -164,6 +174,36 @@ impl AnyEngine {
                 cube.cancelled_by(Arc::clone(&cancel)),
                 tensor.cancelled_by(cancel),
             ),
+        }
+    }
+}
+
+impl AnyEngine {
+    /// Bytes that so many chains of the net `energy` need beside their states, where the engine tells: `fused` does.
+    ///
+    /// # Errors
+    /// [`LangevinError`] when the engine lacks a layer of the net.
+    pub fn working_set<E: Layered>(
+        &self,
+        energy: &E,
+        shape: StateShape,
+        chains: usize,
+    ) -> Result<Option<WorkingSet>, LangevinError> {
+        match self {
+            Self::Fused(engine) => engine.working_set(energy, shape, chains).map(Some),
+            _ => Ok(None),
+        }
+    }
+
+    /// Bytes that are reserved on the GPU, where the engine tells: `cube` does.
+    ///
+    /// # Errors
+    /// [`LangevinError::Backend`] when the GPU's runtime does not tell.
+    pub fn reserved_memory(&self) -> Result<Option<u64>, LangevinError> {
+        match self {
+            #[cfg(feature = "cube")]
+            Self::Cube(engine, _) => engine.reserved_memory().map(Some),
+            _ => Ok(None),
         }
     }
 }

@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod aligned;
 mod any_engine;
 mod arrays;
 pub mod comparison;
@@ -23,6 +24,7 @@ mod on_backend;
 mod once;
 mod pictures;
 pub mod quality;
+mod quietly;
 mod report;
 mod run_folder;
 mod sample;
@@ -32,6 +34,7 @@ mod trained;
 mod words;
 mod work_folder;
 
+pub use aligned::aligned;
 pub use any_engine::{AnyEngine, EngineChoice, UnknownEngine};
 pub use comparison::compare;
 pub use compute::{Compute, LearnerRequest};
@@ -46,6 +49,7 @@ pub use learning::{End, LearnedRun, LearningRun, Place};
 pub use mapping::Map;
 pub use on_backend::OnBackend;
 pub use quality::QualityTable;
+pub use quietly::quietly;
 pub use run_folder::{RunFolder, RunInfo, check_new_file, locked_version};
 pub use sample::{SampleOptions, Samples};
 pub use supervisor::{NextStep, Progress, Supervisor, Work};

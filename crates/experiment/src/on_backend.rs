@@ -12,6 +12,9 @@ use ebm_energy_net::{Net, NetConfig, load_weights};
 use ebm_langevin::{Batch, BoundEngine, ChainRun, Chains, Engine, LangevinError};
 use ebm_trainer::{Learner, Learning};
 
+#[cfg(feature = "cube")]
+use ebm_engine_gpu::{CubeEngine, CubeTensors};
+
 use crate::any_engine::{AnyEngine, EngineChoice};
 use crate::digits::{DigitClassifier, Reading, TrainedClassifier, TrainingSettings, train};
 use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest};
@@ -27,6 +30,7 @@ type ChooseEngine<B> =
 pub struct OnBackend<B: AutodiffBackend> {
     name: String,
     device: B::Device,
+    is_gpu: bool,
     choose: Box<ChooseEngine<B>>,
 }
 
@@ -37,28 +41,44 @@ impl<B: AutodiffBackend> OnBackend<B> {
         Self {
             name: name.into(),
             device: B::Device::default(),
+            is_gpu: false,
             choose: Box::new(AnyEngine::choose),
         }
     }
 
-    /// A backend that computes on a GPU, on which `cube` runs chains.
+    /// A backend that computes on a GPU, on which `ebm_engine_gpu` runs chains. Runtimes panic where there is no such device.
     #[cfg(feature = "cube")]
     #[must_use]
-    pub fn gpu(
-        name: impl Into<String>,
-        device: B::Device,
-        cube: ebm_engine_gpu::CubeEngine,
-    ) -> Self {
+    pub fn gpu(name: impl Into<String>, device: B::Device) -> Self
+    where
+        B: AutodiffBackend<InnerBackend: CubeTensors>,
+    {
+        let cube = CubeEngine::for_backend::<B>(&device);
         Self {
             name: name.into(),
             device,
+            is_gpu: true,
             choose: Box::new(move |choice, net, shape| {
                 AnyEngine::choose_on_gpu(choice, cube.clone(), net, shape)
             }),
         }
     }
 
-    fn engine(
+    /// The device that it computes on.
+    pub fn device(&self) -> &B::Device {
+        &self.device
+    }
+
+    /// Whether it computes with GPU kernels.
+    pub fn is_gpu(&self) -> bool {
+        self.is_gpu
+    }
+
+    /// The engine for a net over states of `[channels, height, width]`. Where `auto` falls back to tensors, the log says why.
+    ///
+    /// # Errors
+    /// [`ExperimentError::Langevin`] when the engine that was asked for lacks a layer or the device.
+    pub fn engine(
         &self,
         choice: EngineChoice,
         net: &Net<B>,

@@ -2,9 +2,7 @@
 
 use std::str::FromStr;
 
-use burn::tensor::backend::AutodiffBackend;
-
-use super::{BackendName, BackendTask, dispatch};
+use super::{BackendName, open};
 use crate::error::DriverError;
 
 /// A backend as it can be asked for.
@@ -90,29 +88,10 @@ pub(crate) fn has_hardware(_: BackendName) -> bool {
 
 /// The backend, if it starts.
 fn starting(name: BackendName) -> Result<BackendName, String> {
-    match start(name) {
-        Ok(()) => Ok(name),
+    match open(name) {
+        Ok(_) => Ok(name),
         Err(DriverError::NoStart { fault, .. }) => Err(format!("{name}: {fault}")),
         Err(error) => Err(error.to_string()),
-    }
-}
-
-/// Asks whether a backend starts here.
-///
-/// # Errors
-/// As [`dispatch`].
-pub(crate) fn start(name: BackendName) -> Result<(), DriverError> {
-    dispatch(name, Nothing)
-}
-
-/// Starting is all that is wanted.
-struct Nothing;
-
-impl BackendTask for Nothing {
-    type Output = ();
-
-    fn run<B: AutodiffBackend>(self, _: B::Device) -> Result<(), DriverError> {
-        Ok(())
     }
 }
 

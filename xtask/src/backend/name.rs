@@ -66,11 +66,13 @@ impl BackendName {
     /// # Errors
     /// [`DriverError::Usage`].
     pub(crate) fn check_engine(self, choice: EngineChoice) -> Result<(), DriverError> {
-        let place = match (choice, self.is_gpu()) {
-            (EngineChoice::Fused, true) => "the CPU with --backend flex",
-            (EngineChoice::Cube, false) => "a GPU with --backend cuda or wgpu",
-            (EngineChoice::CubeTf32 | EngineChoice::CubeBf16, false) => "a GPU with --backend cuda",
-            _ => return Ok(()),
+        if choice.runs_on(self.is_gpu()) {
+            return Ok(());
+        }
+        let place = match choice {
+            EngineChoice::Cube => "a GPU with --backend cuda or wgpu",
+            EngineChoice::CubeTf32 | EngineChoice::CubeBf16 => "a GPU with --backend cuda",
+            _ => "the CPU with --backend flex",
         };
         Err(DriverError::Usage(format!(
             "--engine {} runs on {place}; leave it out for --backend {self}",

@@ -1,10 +1,8 @@
 //! Whether a backend starts here, and what is missing if it does not.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Mutex, PoisonError};
-
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
+use ebm_experiment::quietly;
 
 use super::name::BackendName;
 use crate::error::DriverError;
@@ -36,23 +34,6 @@ pub(super) fn try_device<B: Backend>(
         ),
     };
     Err(DriverError::NoStart { name, fault })
-}
-
-/// What comes of it, if it does not panic, and what the first panic said, also on another thread: backends work on
-/// their own, and all that reaches the caller is that these went away.
-pub(crate) fn quietly<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
-    let first = Arc::new(Mutex::new(None));
-    let hook = std::panic::take_hook();
-    let heard = Arc::clone(&first);
-    std::panic::set_hook(Box::new(move |panic| {
-        let said = panic.payload_as_str().unwrap_or("it failed to start");
-        let mut first = heard.lock().unwrap_or_else(PoisonError::into_inner);
-        first.get_or_insert_with(|| said.to_owned());
-    }));
-    let answer = catch_unwind(AssertUnwindSafe(work)).ok();
-    std::panic::set_hook(hook);
-    let first = first.lock().unwrap_or_else(PoisonError::into_inner).take();
-    (answer, first)
 }
 
 /// What a backend's panic means, and what to do.
@@ -156,7 +137,6 @@ fn devices(name: BackendName) -> Vec<String> {
 }
 
 #[cfg(test)]
-#[allow(clippy::panic)]
 mod tests {
     use super::*;
     use crate::backend::name::Adapter;
@@ -201,15 +181,5 @@ mod tests {
         let vulkan = BackendName::Vulkan(Adapter::Discrete(0));
         let one = ["vulkan:cpu".to_owned()];
         assert!(no_such_device(vulkan, &one).contains("take vulkan:cpu, the only one"));
-    }
-
-    #[test]
-    fn the_first_panic_is_heard_on_any_thread() {
-        let (answer, heard) = quietly(|| {
-            let other = std::thread::spawn(|| std::panic::panic_any("the cause".to_owned()));
-            other.join().is_ok() || std::panic::panic_any("what follows".to_owned())
-        });
-        assert_eq!((answer, heard.as_deref()), (None, Some("the cause")));
-        assert_eq!(quietly(|| 3), (Some(3), None));
     }
 }

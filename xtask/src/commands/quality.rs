@@ -4,10 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
-use ebm_experiment::check_new_file;
 use ebm_experiment::quality::Judged;
+use ebm_experiment::{aligned, check_new_file};
 
-use crate::aligned::aligned;
 use crate::backend::{BackendChoice, BackendName, compute};
 use crate::cli::DataDirectory;
 use crate::error::DriverError;

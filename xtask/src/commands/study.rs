@@ -2,13 +2,12 @@
 
 use std::path::Path;
 
-use ebm_experiment::config::{CostEstimate, Study};
-use ebm_experiment::study::{LEFT, StudyEvent, StudyFolder, StudyResult, StudyRun};
-use ebm_experiment::{Compute, EngineChoice, ExperimentConfig, ExperimentError, duration, rounded};
+use ebm_experiment::config::Study;
+use ebm_experiment::study::{LEFT, StudyEvent, StudyFolder, StudyResult, StudyRun, describe_costs};
+use ebm_experiment::{Compute, EngineChoice, ExperimentError, aligned};
 
 use super::{diagnose, experiment};
 use crate::advice::resume as resume_command;
-use crate::aligned::aligned;
 use crate::backend::compute;
 use crate::cli::ExperimentArguments;
 use crate::error::DriverError;
@@ -130,40 +129,6 @@ fn dry_run(
     let json = serde_json::to_string_pretty(&study.config)
         .map_err(|error| DriverError::Usage(error.to_string()))?;
     screen.tell(&json);
-    // Seconds of a chain step, measured once for nets and batches that are the same.
-    let mut measured: Vec<(&ExperimentConfig, f64)> = Vec::new();
-    let mut total = 0.0;
-    for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
-        let is_alike = |(other, _): &&(&ExperimentConfig, f64)| {
-            (other.net, other.batch_size, other.data.shape())
-                == (config.net, config.batch_size, config.data.shape())
-        };
-        let known = measured.iter().find(is_alike).map(|(_, seconds)| *seconds);
-        let seconds = match known {
-            Some(seconds) => seconds,
-            None => {
-                let seconds = compute.seconds_per_step(config, engine)? / config.batch_size as f64;
-                measured.push((config, seconds));
-                seconds
-            }
-        };
-        let [learning, watching, diagnosis] = [
-            CostEstimate::learning(config).chain_steps,
-            CostEstimate::watching(config),
-            CostEstimate::diagnosis(config, study.config.diagnosis),
-        ]
-        .map(|steps| steps as f64);
-        let expected = (learning + watching + diagnosis) * seconds;
-        total += expected;
-        screen.say(&format!(
-            "{}: {} chain steps to learn, {} to watch, {} to diagnose, about {} here",
-            variant.name,
-            rounded(learning),
-            rounded(watching),
-            rounded(diagnosis),
-            duration(expected)
-        ));
-    }
-    screen.say(&format!("Expected time of the chains: {}", duration(total)));
+    describe_costs(study, compute, engine, &mut |line| screen.say(line))?;
     Ok(())
 }

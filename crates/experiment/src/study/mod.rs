@@ -4,12 +4,14 @@
 //! `table()` puts them below each other.
 
 mod check;
+mod cost;
 mod folder;
 mod result;
 mod run;
 mod table;
 
 pub(crate) use check::check_variants;
+pub use cost::describe_costs;
 pub(crate) use folder::Progress;
 pub use folder::{StudyFolder, StudyState, VariantState};
 pub use result::{Spread, VariantResult};

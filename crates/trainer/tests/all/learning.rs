@@ -123,6 +123,7 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
             };
             let clean = toy().batch(&key(Stream::DataBatch), n).unwrap();
             let data: Vec<f64> = clean
+                .values()
                 .iter()
                 .zip(draw(Stream::DataNoise, 0))
                 .map(|(x, z)| f64::from(*x) + 0.02 * z)

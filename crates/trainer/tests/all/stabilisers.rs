@@ -144,14 +144,11 @@ fn penalty_clip_and_decay_are_the_update_computed_by_hand() {
             Learner::new(config.clone(), net, TensorEngine::default(), toy(), device).unwrap();
         let metrics = learner.iterate().unwrap();
         let key = NoiseKey::new(config.seed, Stream::DataBatch, 1);
-        let states = [
-            toy().batch(&key, n).unwrap(),
-            learner.samples().unwrap().into_values(),
-        ];
+        let states = [toy().batch(&key, n).unwrap(), learner.samples().unwrap()];
 
         let mut gradient = [0.0f64; 3];
         for (states, sign) in states.iter().zip([1.0, -1.0]) {
-            for state in states.chunks(2) {
+            for state in states {
                 let features = [f64::from(state[0]), f64::from(state[1]), 1.0];
                 let energy: f64 = features.iter().zip(start).map(|(x, t)| x * t).sum();
                 let weight = sign + 2.0 * stabilisers.energy_penalty.unwrap_or(0.0) * energy;

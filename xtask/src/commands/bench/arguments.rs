@@ -2,11 +2,16 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
-use ebm_benches::Case;
+use clap::Args;
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use ebm_benches::{BenchSettings, Peers, Precision};
+use ebm_energy_net::Architecture;
 use ebm_experiment::EngineChoice;
 
+use crate::advice::command_line;
 use crate::backend::BackendChoice;
+use crate::cli::one_of;
+use crate::error::DriverError;
 
 /// Arguments of `bench`.
 #[derive(Debug, Args)]
@@ -20,11 +25,11 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "NAME[:DEVICE]", value_delimiter = ',')]
     pub(crate) backend: Vec<BackendChoice>,
     /// An engine to measure; may be repeated [default: all that the backend has].
-    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) engine: Vec<MeasuredEngine>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = one_of(ENGINES, EngineChoice::name))]
+    pub(crate) engine: Vec<EngineChoice>,
     /// A net to measure; may be repeated [default: all].
-    #[arg(long, value_enum, value_name = "NAME", value_delimiter = ',')]
-    pub(crate) net: Vec<MeasuredNet>,
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = one_of(&Architecture::ALL, Architecture::name))]
+    pub(crate) net: Vec<Architecture>,
     /// How many chains step together; may be repeated [default: 100; 10000 too for toy, and on a GPU 1000 for vanilla].
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) batch: Vec<u32>,
@@ -48,9 +53,9 @@ pub(crate) struct BenchArguments {
     /// How peers may round the factors of f32 products on a GPU; may be repeated. Equal precisions are compared.
     #[arg(
         long,
-        value_enum,
         value_name = "NAME",
         value_delimiter = ',',
+        value_parser = precision(),
         requires = "peers",
         default_value = "f32"
     )]
@@ -63,92 +68,58 @@ pub(crate) struct BenchArguments {
     pub(crate) out: Option<PathBuf>,
 }
 
-/// An engine to measure. There is no `auto`: a figure belongs to an engine with a name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MeasuredEngine {
-    Tensor,
-    Fused,
-    Cube,
-    CubeTf32,
-    CubeBf16,
-}
+/// There is no `auto`: a figure belongs to an engine with a name.
+const ENGINES: &[EngineChoice] = &[
+    EngineChoice::Tensor,
+    EngineChoice::Fused,
+    EngineChoice::Cube,
+    EngineChoice::CubeTf32,
+    EngineChoice::CubeBf16,
+];
 
-impl MeasuredEngine {
-    /// What is left of the factors of its products on a device. For `tensor` on a GPU burn decides, which may take TF32.
-    pub(crate) fn precision(self, is_gpu: bool) -> &'static str {
-        match self {
-            Self::Tensor if is_gpu => "as burn has it",
-            Self::Tensor | Self::Fused | Self::Cube => Precision::F32.as_str(),
-            Self::CubeTf32 => Precision::Tf32.as_str(),
-            Self::CubeBf16 => Precision::Bf16.as_str(),
-        }
-    }
-
-    pub(crate) fn as_str(self) -> &'static str {
-        EngineChoice::from(self).name()
-    }
-}
-
-impl From<MeasuredEngine> for EngineChoice {
-    fn from(engine: MeasuredEngine) -> Self {
-        match engine {
-            MeasuredEngine::Tensor => Self::Tensor,
-            MeasuredEngine::Fused => Self::Fused,
-            MeasuredEngine::Cube => Self::Cube,
-            MeasuredEngine::CubeTf32 => Self::CubeTf32,
-            MeasuredEngine::CubeBf16 => Self::CubeBf16,
-        }
-    }
-}
-
-/// What is left of the factors of a peer's products.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum Precision {
-    /// All bits.
-    F32,
-    /// A mantissa of 10 bits, on tensor cores.
-    Tf32,
-    /// A mantissa of 7 bits, on tensor cores.
-    Bf16,
-}
-
-impl Precision {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::F32 => "f32",
-            Self::Tf32 => "tf32",
-            Self::Bf16 => "bf16",
-        }
+impl BenchArguments {
+    /// What they ask for.
+    ///
+    /// # Errors
+    /// [`DriverError::Bench`] when there are no such peers.
+    pub(crate) fn settings(&self) -> Result<BenchSettings, DriverError> {
+        let peers = match &self.peers {
+            Some(interpreter) => {
+                let script = self.peers_script.as_deref();
+                Some(Peers::find(interpreter, script, &self.peers_precision)?)
+            }
+            None => None,
+        };
+        Ok(BenchSettings {
+            command: command_line(),
+            nets: self.net.clone(),
+            engines: self.engine.clone(),
+            batches: self.batch.iter().map(|&batch| batch as usize).collect(),
+            learning: self.learning.clone(),
+            endurance: self.endurance,
+            seconds: self.seconds,
+            rounds: self.rounds,
+            peers,
+            out: self.out.clone(),
+        })
     }
 }
 
-/// A published net.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum MeasuredNet {
-    Toy,
-    Vanilla,
-    Nonlocal,
-}
-
-impl MeasuredNet {
-    /// The net with its states and step size.
-    pub(crate) fn case(self) -> Case {
-        let [toy, vanilla, nonlocal] = Case::published();
-        match self {
-            Self::Toy => toy,
-            Self::Vanilla => vanilla,
-            Self::Nonlocal => nonlocal,
-        }
-    }
-
-    /// The batches of published figures.
-    pub(crate) fn batches(self, is_gpu: bool) -> &'static [usize] {
-        match self {
-            Self::Toy => &[100, 10_000],
-            Self::Vanilla if is_gpu => &[100, 1_000],
-            Self::Vanilla | Self::Nonlocal => &[100],
-        }
-    }
+/// Takes the name of a precision, and says in the help what it is.
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    let names = Precision::ALL.map(|precision| {
+        let help = match precision {
+            Precision::F32 => "All bits",
+            Precision::Tf32 => "A mantissa of 10 bits, on tensor cores",
+            Precision::Bf16 => "A mantissa of 7 bits, on tensor cores",
+        };
+        PossibleValue::new(precision.name()).help(help)
+    });
+    PossibleValuesParser::new(names).map(|given| {
+        let found = Precision::ALL.into_iter().find(|one| one.name() == given);
+        // The parser before lets no other name through.
+        found.unwrap_or(Precision::F32)
+    })
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {

@@ -6,20 +6,43 @@ use std::process::{Command, Output, Stdio};
 
 use serde::Deserialize;
 
-use super::arguments::Precision;
-use crate::error::DriverError;
+use crate::BenchError;
 
 /// The script of this repository.
-const SCRIPT: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../benches/peers/langevin_peers.py"
-);
+const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers/langevin_peers.py");
 
 /// An interpreter and a script that answer.
 #[derive(Debug)]
-pub(crate) struct Peers {
+pub struct Peers {
     interpreter: PathBuf,
     script: PathBuf,
+    precisions: Vec<Precision>,
+}
+
+/// What is left of the factors of a peer's products.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Precision {
+    /// All bits.
+    F32,
+    /// A mantissa of 10 bits, on tensor cores.
+    Tf32,
+    /// A mantissa of 7 bits, on tensor cores.
+    Bf16,
+}
+
+impl Precision {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::F32, Self::Tf32, Self::Bf16];
+
+    /// The name in records, and for the script.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::F32 => "f32",
+            Self::Tf32 => "tf32",
+            Self::Bf16 => "bf16",
+        }
+    }
 }
 
 /// A line of the script's output.
@@ -52,39 +75,35 @@ pub(crate) enum PeerLine {
     },
 }
 
-/// Where peers compute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum PeerDevice {
-    Cpu,
-    /// The NVIDIA GPU of this index.
-    Cuda(u16),
-}
-
 /// What to measure.
 pub(crate) struct Wanted<'a> {
     pub(crate) net: &'a str,
-    pub(crate) device: PeerDevice,
+    /// The index of an NVIDIA GPU; `None` for the CPU.
+    pub(crate) cuda_index: Option<u16>,
     pub(crate) batches: &'a [usize],
-    pub(crate) precision: &'a [Precision],
     pub(crate) threads: usize,
 }
 
 impl Peers {
-    /// Finds both before minutes are spent on measuring.
+    /// Finds a Python interpreter and a script, by default the one of this repository, before minutes are spent on measuring.
+    /// On a GPU the peers round the factors of f32 products to each of `precisions`.
     ///
     /// # Errors
-    /// [`DriverError::Usage`] when there is no such program or file.
-    pub(crate) fn find(interpreter: &Path, script: Option<&Path>) -> Result<Self, DriverError> {
+    /// [`BenchError::NoScript`] and [`BenchError::NoInterpreter`] when there is no such file or program, [`BenchError::Peer`] when
+    /// it cannot be run.
+    pub fn find(
+        interpreter: &Path,
+        script: Option<&Path>,
+        precisions: &[Precision],
+    ) -> Result<Self, BenchError> {
         let script = script.unwrap_or(Path::new(SCRIPT));
         if !script.is_file() {
-            return Err(DriverError::Usage(format!(
-                "there is no peer script {}; name one with --peers-script",
-                script.display()
-            )));
+            return Err(BenchError::NoScript(script.to_owned()));
         }
         let peers = Self {
             interpreter: interpreter.to_owned(),
             script: script.to_owned(),
+            precisions: precisions.to_vec(),
         };
         peers.output(Command::new(interpreter).arg("--version"))?;
         Ok(peers)
@@ -93,31 +112,25 @@ impl Peers {
     /// Measures the peers on one net.
     ///
     /// # Errors
-    /// [`DriverError::Peer`] when the script fails or says what cannot be understood.
-    pub(crate) fn measure(&self, wanted: &Wanted<'_>) -> Result<Vec<PeerLine>, DriverError> {
-        let joined = |numbers: &[usize]| {
-            let words: Vec<_> = numbers.iter().map(ToString::to_string).collect();
-            words.join(",")
-        };
+    /// [`BenchError::Peer`] when the script fails or says what cannot be understood.
+    pub(crate) fn measure(&self, wanted: &Wanted<'_>) -> Result<Vec<PeerLine>, BenchError> {
         let mut command = Command::new(&self.interpreter);
-        let mut precision: Vec<_> = wanted.precision.iter().map(|name| name.as_str()).collect();
-        let device = match wanted.device {
-            PeerDevice::Cpu => {
-                // Nothing rounds its factors there.
-                precision = vec![Precision::F32.as_str()];
-                "cpu"
-            }
-            PeerDevice::Cuda(index) => {
+        let (device, precisions) = match wanted.cuda_index {
+            // Nothing rounds its factors there.
+            None => ("cpu", &[Precision::F32][..]),
+            Some(index) => {
                 // Peers take the first device that they see.
                 command.env("CUDA_VISIBLE_DEVICES", index.to_string());
-                "cuda"
+                ("cuda", &*self.precisions)
             }
         };
+        let batches = wanted.batches.iter().map(ToString::to_string);
+        let precisions = precisions.iter().map(|precision| precision.name());
         command
             .arg(&self.script)
             .args(["--device", device, "--only", wanted.net])
-            .args(["--batches", &joined(wanted.batches)])
-            .args(["--precision", &precision.join(",")])
+            .args(["--batches", &batches.collect::<Vec<_>>().join(",")])
+            .args(["--precision", &precisions.collect::<Vec<_>>().join(",")])
             .args(["--threads", &wanted.threads.to_string()]);
         let output = self.output(&mut command)?;
         let text = String::from_utf8_lossy(&output.stdout);
@@ -128,7 +141,7 @@ impl Peers {
             .collect()
     }
 
-    fn parse(&self, line: &str) -> Result<PeerLine, DriverError> {
+    fn parse(&self, line: &str) -> Result<PeerLine, BenchError> {
         let parsed: PeerLine = serde_json::from_str(line).map_err(|_| {
             self.failure(&format!(
                 "printed {line}, which lacks engine, net, batch or ms_per_step"
@@ -144,18 +157,15 @@ impl Peers {
         }
     }
 
-    fn output(&self, command: &mut Command) -> Result<Output, DriverError> {
+    fn output(&self, command: &mut Command) -> Result<Output, BenchError> {
         let output = match command.stdin(Stdio::null()).output() {
             Ok(output) => output,
             Err(error) if error.kind() == ErrorKind::NotFound => {
-                return Err(DriverError::Usage(format!(
-                    "there is no Python interpreter {}; give --peers the path of one that has torch and jax",
-                    self.interpreter.display()
-                )));
+                return Err(BenchError::NoInterpreter(self.interpreter.clone()));
             }
             Err(error) => {
                 let name = self.interpreter.display();
-                return Err(DriverError::Peer(format!("{name} cannot be run: {error}")));
+                return Err(BenchError::Peer(format!("{name} cannot be run: {error}")));
             }
         };
         if output.status.success() {
@@ -170,8 +180,8 @@ impl Peers {
         )))
     }
 
-    fn failure(&self, problem: &str) -> DriverError {
-        DriverError::Peer(format!(
+    fn failure(&self, problem: &str) -> BenchError {
+        BenchError::Peer(format!(
             "the peer program `{} {}` {problem}",
             self.interpreter.display(),
             self.script.display()

@@ -1,13 +1,17 @@
 //! How much arithmetic a chain step is, from the layers' shapes.
 
-use ebm_benches::Case;
 use ebm_core::LayerShape;
 use ebm_energy_net::{LayerConfig, NetError};
+
+use crate::Case;
 
 /// Floating-point operations of one chain step: twice the multiply-adds of the forward pass and of the gradient with
 /// respect to the states, every convolution counted as its definition has it. Activations, pooling, softmax, biases
 /// and noise are left out, as is usual; they are a few per cent.
-pub(crate) fn chain_step_flops(case: &Case) -> Result<f64, NetError> {
+///
+/// # Errors
+/// [`NetError`] when the net does not fit its states.
+pub fn chain_step_flops(case: &Case) -> Result<f64, NetError> {
     let (stack, head) = case.config.layers(case.state_shape);
     let mut shape = case.state_shape;
     let mut multiply_adds = 0;
@@ -37,11 +41,12 @@ fn multiply_adds_of(layer: LayerShape, [_, height, width]: [usize; 3]) -> usize 
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use ebm_energy_net::Architecture;
 
     #[test]
     fn counts_agree_with_those_made_by_hand() {
-        let [toy, vanilla, nonlocal] =
-            Case::published().map(|case| chain_step_flops(&case).unwrap());
+        let [toy, vanilla, nonlocal] = Architecture::ALL
+            .map(|architecture| chain_step_flops(&Case::published(architecture)).unwrap());
         let points = 2 * 32 + 32 * 64 + 2 * 64 * 64 + 64;
         assert_eq!(toy, 4.0 * f64::from(points));
         let down = 16 * (256 * 32 * 64 + 64 * 64 * 128 + 16 * 128 * 256);

@@ -7,23 +7,25 @@ use serde::Serialize;
 
 /// The facts of this machine.
 #[derive(Debug, Serialize)]
-pub(crate) struct Machine {
+pub struct Machine {
     /// The processor's name.
-    pub(crate) cpu: String,
+    pub cpu: String,
     /// Logical processors of the machine that this process may use.
-    pub(crate) cores: usize,
+    pub cores: usize,
     /// Worker threads of the program.
-    pub(crate) threads: usize,
+    pub threads: usize,
     /// Vector instructions that the fused engine has found.
-    pub(crate) vector_extensions: Vec<String>,
+    pub vector_extensions: Vec<String>,
     /// NVIDIA GPUs with their drivers, where the driver's own program tells.
-    pub(crate) gpus: Vec<String>,
+    pub gpus: Vec<String>,
     /// Processor architecture and system.
-    pub(crate) platform: String,
+    pub platform: String,
 }
 
 impl Machine {
-    pub(crate) fn this() -> Self {
+    /// Looks around. What a machine does not tell is left out.
+    #[must_use]
+    pub fn this() -> Self {
         Self {
             cpu: processor().unwrap_or_else(|| "unknown".to_owned()),
             cores: std::thread::available_parallelism().map_or(1, usize::from),

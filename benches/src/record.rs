@@ -1,125 +1,141 @@
 //! All numbers of a measurement, as `--out` has them.
 
-use serde::Serialize;
+use std::path::Path;
 
 use ebm_engine_cpu::WorkingSet;
+use serde::Serialize;
 
-use super::machine::Machine;
-use super::measure::median;
-use super::plan::Skipped;
+use crate::median::median;
+use crate::{BenchError, Machine, Skipped};
 
-/// A measurement.
+/// A measurement. It is written as a table for people.
 #[derive(Debug, Serialize)]
-pub(crate) struct Record {
+pub struct Record {
     /// The command line.
-    pub(crate) command: String,
+    pub command: String,
     /// When it began, UTC.
-    pub(crate) date: String,
+    pub date: String,
     /// Version of this program.
-    pub(crate) version: String,
+    pub version: String,
     /// Version of burn.
-    pub(crate) burn: String,
+    pub burn: String,
     /// Where.
-    pub(crate) machine: Machine,
+    pub machine: Machine,
     /// The machine's fastest f32 matrix product with all cores, GFLOP/s.
-    pub(crate) peak_gflops: Option<f64>,
+    pub peak_gflops: Option<f64>,
     /// Seconds that a case was measured for in a round.
-    pub(crate) seconds: f64,
+    pub seconds: f64,
     /// Ours.
-    pub(crate) cases: Vec<CaseRecord>,
+    pub cases: Vec<CaseRecord>,
     /// Learning iterations.
-    pub(crate) learning: Vec<LearningRecord>,
+    pub learning: Vec<LearningRecord>,
     /// Theirs.
-    pub(crate) peers: Vec<PeerRecord>,
+    pub peers: Vec<PeerRecord>,
     /// One against the other.
-    pub(crate) ratios: Vec<Ratio>,
+    pub ratios: Vec<Ratio>,
     /// What was left out, and why.
-    pub(crate) skipped: Vec<Skipped>,
+    pub skipped: Vec<Skipped>,
     /// What failed, and how.
-    pub(crate) failed: Vec<Skipped>,
+    pub failed: Vec<Skipped>,
+}
+
+impl Record {
+    /// Writes it as JSON, over what is there.
+    ///
+    /// # Errors
+    /// [`BenchError::Io`].
+    pub(crate) fn write(&self, file: &Path) -> Result<(), BenchError> {
+        let text = serde_json::to_string_pretty(self).map_err(std::io::Error::other);
+        let written =
+            text.and_then(|text| ebm_core::write_atomically(file, format!("{text}\n").as_bytes()));
+        written.map_err(|source| BenchError::Io {
+            path: file.to_owned(),
+            source,
+        })
+    }
 }
 
 /// One of our cases.
 #[derive(Debug, Serialize)]
-pub(crate) struct CaseRecord {
+pub struct CaseRecord {
     /// Engine and backend.
-    pub(crate) engine: String,
+    pub engine: String,
     /// What is left of the factors of its products.
-    pub(crate) precision: String,
+    pub precision: String,
     /// The device as peers call it.
-    pub(crate) device: String,
+    pub device: String,
     /// The net.
-    pub(crate) net: String,
+    pub net: String,
     /// Chains that step together.
-    pub(crate) batch: usize,
+    pub batch: usize,
     /// Median over rounds of the median over timed blocks.
-    pub(crate) ms_per_step: f64,
+    pub ms_per_step: f64,
     /// Updates of one chain in a second.
-    pub(crate) chain_steps_per_s: f64,
+    pub chain_steps_per_s: f64,
     /// Direct count of operations by time.
-    pub(crate) gflops: f64,
+    pub gflops: f64,
     /// `gflops` by the machine's peak, on the CPU.
-    pub(crate) share_of_peak: Option<f64>,
+    pub share_of_peak: Option<f64>,
     /// Memory beside the states, where the engine tells.
-    pub(crate) working_set: Option<WorkingSetRecord>,
+    pub working_set: Option<WorkingSetRecord>,
     /// On a GPU: the largest difference of a state from the fused engine's on the CPU after three steps, relative to the largest value.
-    pub(crate) difference: Option<f64>,
+    pub difference: Option<f64>,
     /// Bytes that the GPU had reserved before and after so many steps, where that was asked for.
-    pub(crate) endurance: Option<Endurance>,
+    pub endurance: Option<Endurance>,
     /// Milliseconds a step of every timed block, round by round.
-    pub(crate) rounds_ms: Vec<Vec<f64>>,
+    pub rounds_ms: Vec<Vec<f64>>,
 }
 
 /// A long run and the memory of the GPU.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub(crate) struct Endurance {
+pub struct Endurance {
     /// Langevin steps.
-    pub(crate) steps: u64,
+    pub steps: u64,
     /// Bytes reserved before them.
-    pub(crate) reserved_before: u64,
+    pub reserved_before: u64,
     /// Bytes reserved after them.
-    pub(crate) reserved_after: u64,
+    pub reserved_after: u64,
 }
 
 /// What a learning iteration costs beside its Langevin steps.
 #[derive(Debug, Serialize)]
-pub(crate) struct LearningRecord {
+pub struct LearningRecord {
     /// The experiment whose sizes these are.
-    pub(crate) experiment: String,
+    pub experiment: String,
     /// Engine and backend.
-    pub(crate) engine: String,
+    pub engine: String,
     /// The device.
-    pub(crate) device: String,
+    pub device: String,
     /// Chains.
-    pub(crate) batch: usize,
+    pub batch: usize,
     /// L.
-    pub(crate) steps: u64,
+    pub steps: u64,
     /// Iterations, or their steps, that are timed together because the host waits for the device only after them; 1 where it
     /// waits after each.
-    pub(crate) together: u32,
+    pub together: u32,
     /// Milliseconds of an iteration, the median.
-    pub(crate) iteration_ms: f64,
+    pub iteration_ms: f64,
     /// Milliseconds of its L steps alone, the median.
-    pub(crate) steps_ms: f64,
+    pub steps_ms: f64,
     /// One by the other.
-    pub(crate) ratio: f64,
+    pub ratio: f64,
     /// Milliseconds of every iteration; of several that are timed together, their mean.
-    pub(crate) iterations_ms: Vec<f64>,
+    pub iterations_ms: Vec<f64>,
     /// Milliseconds of the steps alone, every time.
-    pub(crate) all_steps_ms: Vec<f64>,
+    pub all_steps_ms: Vec<f64>,
 }
 
 /// What the chains of a case need in memory beside their states, however many steps they go.
 #[derive(Debug, Serialize)]
-pub(crate) struct WorkingSetRecord {
+pub struct WorkingSetRecord {
     /// Packed weights, shared by all workers.
-    pub(crate) weights_bytes: usize,
+    pub weights_bytes: usize,
     /// Buffers of one block of chains.
-    pub(crate) block_bytes: usize,
+    pub block_bytes: usize,
     /// Chains in the largest block.
-    pub(crate) block_chains: usize,
+    pub block_chains: usize,
     /// Blocks held at once.
-    pub(crate) blocks: usize,
+    pub blocks: usize,
 }
 
 impl From<WorkingSet> for WorkingSetRecord {
@@ -150,25 +166,25 @@ impl CaseRecord {
 
 /// One of a peer's cases.
 #[derive(Debug, Serialize)]
-pub(crate) struct PeerRecord {
+pub struct PeerRecord {
     /// The peer.
-    pub(crate) engine: String,
+    pub engine: String,
     /// Its version, where it tells.
-    pub(crate) version: Option<String>,
+    pub version: Option<String>,
     /// What is left of the factors of its products.
-    pub(crate) precision: String,
+    pub precision: String,
     /// The device.
-    pub(crate) device: String,
+    pub device: String,
     /// The net.
-    pub(crate) net: String,
+    pub net: String,
     /// Chains that step together.
-    pub(crate) batch: usize,
+    pub batch: usize,
     /// Median over rounds.
-    pub(crate) ms_per_step: f64,
+    pub ms_per_step: f64,
     /// Updates of one chain in a second.
-    pub(crate) chain_steps_per_s: f64,
+    pub chain_steps_per_s: f64,
     /// Milliseconds a step of every round.
-    pub(crate) rounds_ms: Vec<f64>,
+    pub rounds_ms: Vec<f64>,
 }
 
 impl PeerRecord {
@@ -180,19 +196,19 @@ impl PeerRecord {
 
 /// How many times as fast one of ours is as a peer on the same case.
 #[derive(Debug, Serialize)]
-pub(crate) struct Ratio {
+pub struct Ratio {
     /// Ours.
-    pub(crate) engine: String,
+    pub engine: String,
     /// The net.
-    pub(crate) net: String,
+    pub net: String,
     /// Chains that step together.
-    pub(crate) batch: usize,
+    pub batch: usize,
     /// Theirs.
-    pub(crate) peer: String,
+    pub peer: String,
     /// The peer's time by ours.
-    pub(crate) times_as_fast: f64,
+    pub times_as_fast: f64,
     /// Whether no peer of the same precision is faster on this case.
-    pub(crate) is_best_peer: bool,
+    pub is_best_peer: bool,
 }
 
 /// Every case of ours against every peer with the same net, batch, device and precision.

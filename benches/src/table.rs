@@ -1,14 +1,22 @@
 //! The measurement for people.
 
-use super::record::{CaseRecord, PeerRecord, Record};
-use crate::aligned::aligned;
-use ebm_experiment::rounded;
+use std::fmt;
+
+use ebm_experiment::{aligned, rounded};
+
+use crate::{CaseRecord, PeerRecord, Record};
 
 /// Columns of names.
 const LEFT: &[usize] = &[0, 2];
 
+impl fmt::Display for Record {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(describe(self).trim_end())
+    }
+}
+
 /// Everything that is said at the end.
-pub(crate) fn describe(record: &Record) -> String {
+fn describe(record: &Record) -> String {
     let machine = &record.machine;
     let mut text = format!(
         "{}, {} cores, {} threads, {}",

@@ -1,7 +1,8 @@
-//! Tables on the screen.
+//! Tables of text.
 
 /// Columns as wide as their widest cell: those of `left` to the left, the others, which hold numbers, to the right.
-pub(crate) fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
+#[must_use]
+pub fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns)
         .map(|column| {
