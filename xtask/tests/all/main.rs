@@ -6,6 +6,7 @@ mod common;
 
 mod bench;
 mod comparing;
+mod config_chapter;
 mod diagnosing;
 mod divergence;
 mod evaluating;
