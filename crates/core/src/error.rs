@@ -2,7 +2,7 @@
 
 use crate::StateShape;
 
-/// An impossible step size, temperature or shape, or a device that does not give its numbers.
+/// An impossible step size, temperature or shape, or a device that does not return its values.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CoreError {
     /// ε is negative, infinite or not a number.
@@ -47,7 +47,7 @@ pub enum CoreError {
         /// What does not fit.
         problem: String,
     },
-    /// The backend did not hand its numbers over.
+    /// The backend did not return its values.
     #[error("the backend returned no data: {0}")]
     Backend(String),
 }

@@ -28,7 +28,7 @@ pub enum Stream {
     Watch = 8,
     /// Initial states of chains that only watch.
     WatchStart = 9,
-    /// The noise ε_data·N(0, I) of data that chains which only watch start from.
+    /// The noise ε_data·N(0, I) added to data from which chains that only watch start.
     WatchDataNoise = 10,
     /// The Z of chains that map a landscape.
     Attraction = 11,
