@@ -67,7 +67,7 @@ fn parameter_shapes(net: &NetConfig, state_shape: [usize; 3]) -> BTreeMap<String
     shapes
 }
 
-/// What the linear maps in a layer are called, after the layer's own name.
+/// The names of the linear maps in a layer, which follow the layer's own name.
 fn map_names(layer: LayerConfig) -> &'static [&'static str] {
     match layer {
         LayerConfig::NonLocal { .. } => &[".theta", ".phi.0", ".g.0", ".W"],

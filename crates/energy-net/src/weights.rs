@@ -1,4 +1,5 @@
-//! Weights in and out, with PyTorch's names and layouts: safetensors files, and reading also those of `torch.save`.
+//! Writes and reads weights with PyTorch's names and layouts: safetensors files, and for reading also files of
+//! `torch.save`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -24,9 +25,9 @@ pub fn save_weights<B: Backend, M: Module<B>>(
     write_tensors(&named_parameters(module), path, metadata)
 }
 
-/// The module with the parameters of a safetensors file or a file of `torch.save`, as [`read_tensors`] takes them. Where
-/// all names begin with `module.`, as those of PyTorch's `DataParallel` do, and none of the module's does, that is left
-/// out.
+/// The module with the parameters of a safetensors file or a file of `torch.save`, as [`read_tensors`] takes them. If
+/// all names in the file begin with `module.`, as those of PyTorch's `DataParallel` do, and none of the module's
+/// does, this prefix is dropped.
 ///
 /// # Errors
 /// [`NetError::OtherNet`] when names or shapes differ, [`NetError::NotFinite`] when a value is not finite, and those of
@@ -35,8 +36,8 @@ pub fn load_weights<B: Backend, M: Module<B>>(module: M, path: &Path) -> Result<
     load_weight_bytes(module, &read(path)?, path)
 }
 
-/// As [`load_weights`], for the bytes of a file that is already in memory, such as one that is compiled in; `path` is
-/// named in errors.
+/// As [`load_weights`], for the bytes of a file that is already in memory, such as a compiled-in one; errors name
+/// `path`.
 ///
 /// # Errors
 /// Those of [`load_weights`] but [`NetError::Io`].
@@ -103,7 +104,7 @@ fn strip_data_parallel(tensors: &mut [NamedParameter], expected: &[NamedParamete
     }
 }
 
-/// Which net weights belong to that do not fit.
+/// Names the net to which the weights belong, if they do not fit.
 fn advice(found: &BTreeMap<String, NamedParameter>) -> String {
     let shapes = found
         .iter()
@@ -183,8 +184,8 @@ pub fn write_tensors(
     })
 }
 
-/// Sorts the text entries in the header, which come in the order of a hash map, so that the same weights are the same
-/// bytes. What is no header stays as it is.
+/// Sorts the text entries in the header, which come in the order of a hash map, so that equal weights give equal
+/// files. Bytes that are no header stay as they are.
 fn sort_metadata(file: &mut [u8]) {
     let Some((length, rest)) = file.split_first_chunk_mut::<8>() else {
         return;
