@@ -5,7 +5,8 @@ use ebm_core::{NoiseKey, States, StepSize, Temperature};
 
 use crate::{LangevinError, Ula};
 
-/// No distance is smaller, so that at the target, where the offset is 0, the pull is 0 and not 0/0.
+/// The smallest distance by which the offset is divided. At the target, where the offset is 0, the pull is thus 0 and
+/// not 0/0.
 pub const NO_DISTANCE: f32 = 1e-20;
 
 /// Langevin dynamics on the magnetised potential F(X)/T + α‖X − X*‖₂ of a chain with the target X*
@@ -76,12 +77,12 @@ impl Attraction {
     }
 }
 
-/// When a chain's way ends.
+/// The conditions under which a chain's way ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArrivalRule {
     /// δ: a chain has arrived when ‖X − X*‖₂ ≤ δ.
     pub resolution: f64,
-    /// M: a chain gives up when its distance has not fallen below the smallest one for so many steps.
+    /// M: a chain gives up when its distance has not fallen below the smallest one for this number of steps.
     pub patience: u64,
 }
 
@@ -90,12 +91,12 @@ pub struct ArrivalRule {
 pub enum WayEnd {
     /// Within δ of the target.
     Arrived,
-    /// No nearer for M steps, or where F or the distance is not a number.
+    /// It came no nearer for M steps, or F or the distance is not a number.
     GaveUp,
 }
 
-/// What is known of a chain's way to its target. An engine looks at the state before every step; a way that is walked in
-/// pieces hands its record on.
+/// The record of a chain's way to its target. An engine looks at the state before every step. A way that is walked in
+/// pieces keeps one record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Way {
     /// The highest F so far, until the end of the way.
@@ -123,7 +124,7 @@ impl Default for Way {
 }
 
 impl Way {
-    /// Takes note of a state of the way: its F and ‖X − X*‖₂.
+    /// Records a state of the way: its F and ‖X − X*‖₂.
     pub fn observe(&mut self, rule: ArrivalRule, energy: f32, distance: f32) {
         if self.end.is_some() {
             return;

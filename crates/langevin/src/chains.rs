@@ -21,8 +21,8 @@ pub struct ChainRun {
 }
 
 impl Default for ChainRun {
-    /// 150 steps of the training dynamics with ε = 0.01, those of an iteration on CIFAR-10 in arXiv 1903.12370, with noise that is
-    /// for chains which only watch.
+    /// 150 steps of the training dynamics with ε = 0.01, those of an iteration on CIFAR-10 in arXiv 1903.12370, with
+    /// the noise of chains that only watch.
     fn default() -> Self {
         Self {
             kernel: Ula::default().into(),
@@ -35,7 +35,7 @@ impl Default for ChainRun {
 }
 
 impl ChainRun {
-    /// So many steps of a kernel; the rest as by default.
+    /// `steps` steps of `kernel`; all else has its default.
     pub fn new(kernel: impl Into<AnyKernel>, steps: u64) -> Self {
         Self {
             kernel: kernel.into(),
@@ -75,7 +75,7 @@ impl ChainRun {
         }
     }
 
-    /// The mean over steps and chains of what sums up to `sum`; 0 without steps.
+    /// The mean over steps and chains of a quantity with the sum `sum`; 0 without steps.
     #[must_use]
     pub fn mean(&self, sum: f64, chains: usize) -> f64 {
         sum / (self.steps as f64 * chains as f64).max(1.0)
@@ -94,8 +94,8 @@ impl ChainRun {
 pub struct ChainOutcome {
     /// Final states.
     pub states: States,
-    /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain, taken before each step
-    /// (arXiv 1903.12370, section 3), so where a step starts or is proposed from. With no steps it is 0.
+    /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain (arXiv 1903.12370, section 3).
+    /// The gradient is taken before each step, where the step or the proposal starts. Without steps r is 0.
     pub gradient_magnitude: f64,
     /// The fraction of proposals that were accepted, over steps and chains. `None` where nothing was proposed: for ULA, and without
     /// steps.
@@ -119,7 +119,7 @@ pub trait Chains: Send + Sync {
     /// The engine's name, such as "tensor".
     fn name(&self) -> &'static str;
 
-    /// The name of the engine for [`Self::energy_gradient`] and [`Self::attract`], where it is another.
+    /// The name of the engine for [`Self::energy_gradient`] and [`Self::attract`], where it differs.
     fn landscape_name(&self) -> &'static str {
         self.name()
     }

@@ -29,7 +29,7 @@ pub struct Mala {
     temperature: Temperature,
 }
 
-/// A proposal X → X' of one chain, as far as its acceptance depends on it. All in units of F.
+/// The quantities of a proposal X → X' of one chain on which its acceptance depends, all in units of F.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Move {
     /// F(X') − F(X).
@@ -55,7 +55,7 @@ impl Mala {
         })
     }
 
-    /// The step that proposes.
+    /// The Langevin step that makes the proposal.
     #[must_use]
     pub fn proposal(&self) -> Ula {
         self.proposal
@@ -81,12 +81,12 @@ impl Mala {
         -(bend + 0.25 * drift * to.square_change) / temperature
     }
 
-    /// Whether a move is made, for a `decision` uniform in (0, 1). A ratio that is not a number, as from a state where F has
-    /// none, is no.
+    /// Whether a move is made, for a `decision` uniform in (0, 1). A ratio that is not a number, as where F is not
+    /// one, is a rejection.
     #[must_use]
     pub fn accepts(&self, to: Move, decision: f64) -> bool {
         let log_ratio = self.log_ratio(to);
-        // Most of the time the logarithm can be spared.
+        // Most decisions do not need the logarithm.
         log_ratio >= 0.0 || decision.ln() <= log_ratio
     }
 }

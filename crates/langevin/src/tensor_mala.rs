@@ -57,7 +57,7 @@ impl<B: Backend> Place<B> {
         }
     }
 
-    /// Brings the chains that were accepted to where they are `there`.
+    /// Moves the accepted chains to their places in `there`.
     fn follow(&mut self, there: Self, accepted: Vec<bool>) {
         for (chain, _) in accepted.iter().enumerate().filter(|(_, is)| **is) {
             let elements = self.elements(chain);
