@@ -7,10 +7,10 @@ use ebm_experiment::config::{ConfigError, Origin};
 use ebm_experiment::{ExperimentConfig, ExperimentError, NextStep, RunFolder};
 use ebm_trainer::latest_checkpoint;
 
-/// The program the way it was called: `ebm`, or `cargo xtask` where cargo runs it from its workspace.
+/// The name by which the program was called: `ebm`, or `cargo xtask` where cargo runs it from its workspace.
 pub(crate) fn program() -> &'static str {
     static PROGRAM: OnceLock<&str> = OnceLock::new();
-    // Cargo tells a program that it runs which package it is of.
+    // Cargo tells every program that it runs which package the program belongs to.
     PROGRAM.get_or_init(|| match std::env::var("CARGO_PKG_NAME").as_deref() {
         Ok(env!("CARGO_PKG_NAME")) => "cargo xtask",
         _ => "ebm",
@@ -28,7 +28,7 @@ pub(crate) fn shell_word(path: &Path) -> String {
     }
 }
 
-/// This process as it was called.
+/// The command line of this process.
 pub(crate) fn command_line() -> String {
     let words = std::env::args_os()
         .skip(1)
@@ -148,7 +148,7 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             format!("variant \"{variant}\": {}", explain(error))
         }
         ExperimentError::Map(_) => format!(
-            "{error}. What changes it: --alpha, --alpha-range LOW,HIGH, both also with --resume; --start, --chains, \
+            "{error}. Options that change it: --alpha, --alpha-range LOW,HIGH, both also with --resume; --start, --chains, \
              --gather-steps, --resolution"
         ),
         ExperimentError::RunawayChains => format!("{error} (--epsilon, --temp-factor)"),
@@ -216,7 +216,7 @@ fn is_in_the_way(error: &std::io::Error) -> bool {
     )
 }
 
-/// What to change when learning ran away, as lines of their own.
+/// Advice for learning that ran away, on lines of its own.
 fn divergence_advice(folder: &Path) -> String {
     let Ok(run) = RunFolder::open(folder) else {
         return String::new();

@@ -1,6 +1,7 @@
 //! Tables on the screen.
 
-/// Columns as wide as their widest cell: those of `left` to the left, the others, which hold numbers, to the right.
+/// Columns as wide as their widest cell. Those of `left` are aligned left; the others hold numbers and are aligned
+/// right.
 pub(crate) fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
     let widths: Vec<_> = (0..columns)

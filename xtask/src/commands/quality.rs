@@ -22,7 +22,8 @@ use crate::logging::Screen;
   cargo xtask quality --samples samples/samples.npy
   cargo xtask quality --features mine.safetensors --reference-features data.safetensors")]
 pub(crate) struct QualityArguments {
-    /// A run folder that learned digits: what `sample` left in its folder samples, against the data of the run.
+    /// The folder of a run that learned digits. Its samples, which `sample` wrote into its folder `samples`, are
+    /// compared with its data.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
     /// Samples of digits, as .npy or .safetensors, [count, 1, height, width] in [−1, 1].

@@ -58,7 +58,7 @@ pub(crate) fn resume(
     })
 }
 
-/// Runs a study and tells what came of it.
+/// Runs a study and prints the outcome.
 fn with_run(
     compute: &dyn Compute,
     engine: EngineChoice,
@@ -68,7 +68,7 @@ fn with_run(
 ) -> Result<(), DriverError> {
     let told = |event: StudyEvent<'_>| match event {
         StudyEvent::Learned(learned) => {
-            // A variant that has ended has nothing to go on with.
+            // A variant that has ended cannot be continued.
             let _ = experiment::tell(learned, screen);
         }
         StudyEvent::Diagnosed(diagnosis, folder) => diagnose::tell(diagnosis, folder, screen),
@@ -130,7 +130,7 @@ fn dry_run(
     let json = serde_json::to_string_pretty(&study.config)
         .map_err(|error| DriverError::Usage(error.to_string()))?;
     screen.tell(&json);
-    // Seconds of a chain step, measured once for nets and batches that are the same.
+    // Seconds for a chain step, measured once for each kind of net and batch.
     let mut measured: Vec<(&ExperimentConfig, f64)> = Vec::new();
     let mut total = 0.0;
     for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
