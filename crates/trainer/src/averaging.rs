@@ -93,7 +93,7 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Mix<'_, A::InnerBackend> {
         param.map(|average| {
             let shape = average.shape();
             let average = average.inner();
-            // Written as a correction, so that an average of equal parameters is exactly those.
+            // Written as a correction, so that the average of equal parameters equals them exactly.
             let correction = newest.reshape(shape) - average.clone();
             Tensor::from_inner(average + correction * (1.0 - self.decay))
         })

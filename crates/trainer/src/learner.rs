@@ -1,4 +1,4 @@
-//! One iteration of Algorithm 1, and the state it moves.
+//! One iteration of Algorithm 1, and the state that it changes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -90,7 +90,7 @@ where
         })
     }
 
-    /// Puts text entries, such as the net's description, into the header of every weight file that is written.
+    /// Adds text entries, such as the net's description, to the header of every weight file that is written.
     #[must_use]
     pub fn with_metadata(mut self, metadata: HashMap<String, String>) -> Self {
         self.metadata = metadata;
@@ -121,7 +121,7 @@ where
         let energies = means(&walk.energies.read()?, self.config.batch_size);
         let metrics = self.judgement().metrics(walk.numbers, energies)?;
         let mut samples = walk.samples;
-        // Written back first: it can still fail, and changes nothing when it does.
+        // The bank is written first, because this can still fail and then changes nothing.
         if let (Some(bank), Some(places)) = (&mut self.bank, walk.places) {
             let states = samples.into_states()?;
             bank.write_back(&places, &states)?;
@@ -174,7 +174,7 @@ where
         self.bind()
     }
 
-    /// Binds the chains to the net of the moment, if they are not.
+    /// Binds the chains to the current net, if they are not bound to it.
     pub(crate) fn bind(&mut self) -> Result<(), TrainerError> {
         if self.bound != self.state.iteration {
             self.rebind()?;
@@ -182,7 +182,7 @@ where
         Ok(())
     }
 
-    /// Binds the chains to the net of the moment.
+    /// Binds the chains to the current net.
     pub(crate) fn rebind(&mut self) -> Result<(), TrainerError> {
         self.chains.update(self.state.net.clone().no_grad())?;
         self.bound = self.state.iteration;
@@ -210,7 +210,7 @@ where
         self.chains.name()
     }
 
-    /// Whether [`Self::advance`] returns before the iteration is computed, which is for the engine to say.
+    /// Whether [`Self::advance`] returns before the iteration is computed; this depends on the engine.
     pub fn runs_ahead(&self) -> bool {
         self.chains.runs_ahead()
     }

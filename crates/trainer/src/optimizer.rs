@@ -23,7 +23,7 @@ pub struct Optimizer<B: Backend> {
     moments: BTreeMap<String, [Numbers<B>; 2]>,
 }
 
-/// The gradient of a scalar with respect to the parameters of a module, by where it comes from.
+/// The gradient of a scalar with respect to the parameters of a module, by its origin.
 pub enum Gradients<A: AutodiffBackend> {
     /// Automatic differentiation.
     Automatic(A::Gradients),
@@ -53,7 +53,7 @@ impl<A: AutodiffBackend> Gradients<A> {
 }
 
 impl<B: Backend> Optimizer<B> {
-    /// An optimiser that has seen nothing.
+    /// An optimiser before its first step.
     #[must_use]
     pub fn new(method: Method) -> Self {
         Self {
@@ -143,7 +143,8 @@ impl<B: Backend> Optimizer<B> {
         Ok(optimizer)
     }
 
-    /// The parameter after a step. Where the gradient is on the host, so is the work: one pass instead of one an operation.
+    /// The parameter after a step. Where the gradient is on the host, the step is made there too, in one pass instead
+    /// of one for each operation.
     fn updated<const D: usize>(
         &mut self,
         name: String,

@@ -38,10 +38,10 @@ pub trait LearnerView {
     /// [`TrainerError::Unread`] while there are iterations whose samples have not been written into it.
     fn bank(&self) -> Result<Option<&PersistentBank>, TrainerError>;
 
-    /// The net of the moment with its engine: F of states, and chains on it.
+    /// The current net with its engine: F of states, and chains on it.
     fn chains(&self) -> &dyn Chains;
 
-    /// Steps of the training kernel with noise for chains that only watch, of the iteration of the moment.
+    /// Steps of the training kernel, with the noise of the current iteration for chains that only watch.
     fn watch_run(&self, steps: u64) -> ChainRun {
         let noise = NoiseKey::new(self.config().seed, Stream::Watch, self.iteration());
         ChainRun::new(self.config().kernel(), steps).with_noise(noise)
