@@ -1,4 +1,4 @@
-//! The way down from states to local minima of U, without noise.
+//! Descent from states to local minima of U, without noise.
 
 use ebm_core::{StateShape, States};
 use serde::{Deserialize, Serialize};
@@ -17,7 +17,7 @@ pub struct Descent {
     pub tolerance: f64,
     /// Evaluations of a window.
     pub window: u64,
-    /// Evaluations at most. A state that is not at rest by then is returned as it is, and says so.
+    /// The largest number of evaluations. A state that is not at rest by then is returned as it is and marked.
     pub most_evaluations: u64,
 }
 
@@ -58,7 +58,7 @@ struct Descending {
 
 impl Descent {
     /// Takes all states down at once. States whose U or ∇F is not finite are left out of the result, which is sorted
-    /// by energy, the lowest first; `origin` tells where each came from.
+    /// by energy, the lowest first; `origin` is the number of the state from which each came.
     ///
     /// # Errors
     /// [`LandscapeError::Setting`], [`LandscapeError::States`], and the engine's.
@@ -103,7 +103,7 @@ impl Descent {
             for ((way, energy), (state, slope)) in moving.iter_mut().zip(energies).zip(places) {
                 way.consider(state, energy, slope, surface.temperature().get());
                 if evaluation.is_multiple_of(self.window) {
-                    // Otherwise the length of the step is still being looked for.
+                    // Otherwise the search for the length of the step still goes on.
                     way.minimum.is_at_rest =
                         way.has_settled && way.before - way.minimum.energy < self.tolerance;
                     (way.before, way.has_settled) = (way.minimum.energy, false);
@@ -152,7 +152,7 @@ impl Descending {
     }
 
     fn consider(&mut self, state: &[f32], energy: f64, slope: &[f32], temperature: f64) {
-        /// The share of the fall promised by the slope that a step has to have (Armijo's rule).
+        /// A step must lower U by at least this share of what the slope promises (Armijo's rule).
         const SHARE: f64 = 0.25;
 
         let square: f64 = self

@@ -1,4 +1,4 @@
-//! Whose noise is whose.
+//! The noise of each kind of experiment.
 
 use ebm_core::{NoiseKey, Stream};
 
@@ -13,7 +13,7 @@ pub enum Experiments {
     Barriers = 1,
     /// Those of a [`StrengthSweep`](crate::StrengthSweep).
     Sweep = 2,
-    /// No experiments, but which pairs of states are swept.
+    /// The draw of the pairs that are swept, which is no experiment.
     Pairs = 4,
 }
 
@@ -35,7 +35,7 @@ impl Experiments {
 mod tests {
     use super::Experiments;
 
-    /// Maps that were begun before go on with the same numbers.
+    /// These numbers stay fixed, so that maps begun earlier go on with the same noise.
     #[test]
     fn the_numbers_are_those_of_before() {
         assert_eq!(Experiments::Grouping.call(3), 3);
