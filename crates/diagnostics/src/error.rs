@@ -59,7 +59,7 @@ pub enum DiagnosticsError {
         needed: usize,
     },
 
-    /// Two things that belong together differ in length.
+    /// Two series that belong together differ in length.
     #[error("{what} must have the same length, got {left} and {right}; cut the longer one")]
     LengthsDiffer {
         /// Which pair.
@@ -88,7 +88,7 @@ pub enum DiagnosticsError {
         what: &'static str,
     },
 
-    /// A group of chains was not recorded at a step that the judgement needs.
+    /// A group of chains has no record at a step that the judgement needs.
     #[error(
         "the group \"{group}\" has no record at step {step}, {multiple} times the training length; record its chains at that step, or ask for other multiples"
     )]
@@ -140,8 +140,8 @@ pub enum DiagnosticsError {
 }
 
 impl DiagnosticsError {
-    /// Whether the values that were given allow no answer, such as chains that all fell into one state. All others are
-    /// failures of files, after which the same values may well give one.
+    /// Whether the given values allow no answer, such as chains that all fell into one state. All other errors are
+    /// failures of files, and the same values may give an answer later.
     #[must_use]
     pub fn lies_in_the_values(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! K-means: groups of rows around their means, a baseline for groups found in another way.
+//! K-means: groups of rows around their means, as a baseline for groups that were found in another way.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::features::{FeatureMatrix, squared_distance};
 use crate::split_mix::SplitMix;
 use crate::{DiagnosticsError, Result};
 
-/// How long and how often to search.
+/// The settings of the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KMeansOptions {
     /// Searches from different first centres; the one with the least inertia counts.
@@ -40,7 +40,7 @@ pub struct KMeans {
     pub inertia: f64,
     /// Moves of the centres in the search that counts.
     pub iterations: usize,
-    /// Whether its last move changed no row's group. If not, allow more iterations.
+    /// Whether the search converged: its last move changed no row's group. If not, allow more iterations.
     pub converged: bool,
 }
 
@@ -153,7 +153,7 @@ struct Nearest {
 }
 
 impl Nearest {
-    /// Of equally near centres the first counts.
+    /// Among equally near centres the first counts.
     fn of<T: Copy + Into<f64> + Sync>(
         rows: &FeatureMatrix<'_, T>,
         centres: &[f64],

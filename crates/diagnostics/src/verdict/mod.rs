@@ -1,4 +1,4 @@
-//! Which outcome of learning is it? Both axes of the paper, decided by tests.
+//! The outcome of learning on both axes of the paper, decided by tests.
 //!
 //! The first axis is read from the window of `d` and `r` in which learning has settled: is it stable, do expansion and
 //! contraction balance, and is the oscillation weak or strong? The second needs long chains: are the samples of
