@@ -1,4 +1,5 @@
-//! Whole chains of a small dense net in one launch, for few chains: as little time from step to step as can be.
+//! Whole chains of a small dense net in one launch, for few chains, with the shortest possible time from step to
+//! step.
 //!
 //! A cube takes a vector of chains through all steps. Some neighbouring units share a neuron: each sums some of its inputs for all
 //! chains of the cube, and they add up by shuffling. Their weights stay in registers, so that a step reads nothing but

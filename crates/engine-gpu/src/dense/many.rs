@@ -1,4 +1,5 @@
-//! Whole chains of a dense net in one launch, for many chains: as many products for a number read as can be.
+//! Whole chains of a dense net in one launch, for many chains, with as many products as possible for each number
+//! read.
 //!
 //! A cube takes its chains through all steps. A unit has four neurons of four chains, so that it reads one vector of weights, which
 //! come through the cache, and one of activations, which are in shared memory, for sixteen products.

@@ -1,4 +1,4 @@
-//! How the factors of a product come to a cube, piece by piece.
+//! The transfer of the factors of a product to a cube, piece by piece.
 
 use cubecl::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What the device has room and units for.
+//! The limits of the device: its memory and its units.
 
 use std::num::NonZeroUsize;
 

@@ -70,7 +70,7 @@ struct Sums {
     multiprocessors: usize,
 }
 
-/// What the gradient of a product's weights is a product of.
+/// The factors of the gradient of a product's weights.
 struct Factors<'a> {
     gather: Gather,
     /// Of what comes out, before its activation.

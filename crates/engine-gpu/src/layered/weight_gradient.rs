@@ -14,7 +14,7 @@ pub(super) const UNITS: usize = 64;
 const OWN: usize = 4;
 /// What each unit brings of either factor.
 const LOADS: usize = TILE * DEPTH / UNITS;
-/// Turns of [`DEPTH`] columns that are summed before they are added to the others.
+/// The number of turns of [`DEPTH`] columns that are summed before they are added to the total.
 const SUMMED: usize = 64;
 /// Added to rows in shared memory, so that neighbours write to different banks.
 const APART: usize = 1;
@@ -44,7 +44,7 @@ pub(super) fn weight_gradient(
 
     let mut left = SharedMemory::<f32>::new(comptime!(DEPTH * (TILE + APART)));
     let mut right = SharedMemory::<f32>::new(comptime!(DEPTH * (TILE + APART)));
-    // Sums of some columns, and of all: f32 loses little of either.
+    // Sums of some columns, and of all columns, so that f32 loses little in either.
     let mut sums = Array::<f32>::new(comptime!(OWN * OWN));
     let mut totals = Array::<f32>::new(comptime!(OWN * OWN));
     #[unroll]
