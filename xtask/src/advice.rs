@@ -133,7 +133,7 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             folder, checkpoint, ..
         } => match checkpoint {
             Some(checkpoint) => format!(
-                "{error}\nThe newest checkpoint is {}. When the cause is mended, go on with:\n  {}",
+                "{error}\nThe newest checkpoint is {}. When the cause is fixed, go on with:\n  {}",
                 checkpoint.display(),
                 resume("experiment", folder)
             ),
@@ -141,7 +141,7 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
         },
         ExperimentError::Diverged { folder, .. } => format!("{error}{}", divergence_advice(folder)),
         ExperimentError::Study { folder, .. } => format!(
-            "{error}. When the cause is mended, go on with:\n  {}",
+            "{error}. When the cause is fixed, go on with:\n  {}",
             resume("experiment", folder)
         ),
         ExperimentError::Variant { variant, error } => {

@@ -35,7 +35,7 @@ pub(crate) enum DriverError {
     NoStart {
         /// The backend.
         name: BackendName,
-        /// What is missing and how to mend it.
+        /// What is missing and how to fix it.
         fault: String,
     },
     /// A backend failed in the middle of its work.

@@ -34,7 +34,7 @@ impl<R: CubeRuntime, I: IntElement, B: BoolElement> CubeTensors
     fn buffer(tensor: Tensor<Self, 1>) -> Handle {
         let tensor = tensor.into_primitive().tensor();
         let client = tensor.client.clone();
-        // Dropping the last reference would leave its entry in burn's queue.
+        // If the last reference were resolved, its entry would stay in the queue of burn.
         let resolved = client.resolve_tensor_float::<CubeBackend<R, f32, I, B>>(tensor.clone());
         drop(tensor);
         into_contiguous(resolved).handle

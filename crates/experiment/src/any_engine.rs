@@ -27,7 +27,7 @@ pub enum EngineChoice {
     Fused,
     /// Hand-written GPU kernels.
     Cube,
-    /// The same with products rounded to TF32, where the net's layers and the device are for it.
+    /// The cube engine with products rounded to TF32, if the net's layers and the device allow it.
     CubeTf32,
     /// The same with BF16.
     CubeBf16,
@@ -44,7 +44,7 @@ impl EngineChoice {
         Self::CubeBf16,
     ];
 
-    /// The name by which it is asked for.
+    /// The name in settings and flags.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -73,7 +73,7 @@ impl FromStr for EngineChoice {
     }
 }
 
-/// A name that no engine has.
+/// A name that is not the name of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no engine `{0}`: must be auto, tensor, fused, cube, cube-tf32 or cube-bf16")]
 pub struct UnknownEngine(pub String);
@@ -86,7 +86,7 @@ pub enum AnyEngine {
     Tensor(TensorEngine),
     /// Hand-written CPU code.
     Fused(FusedEngine),
-    /// Hand-written GPU kernels, and the tensor engine for what these do not do: MALA and landscapes.
+    /// Hand-written GPU kernels, and the tensor engine for what these lack: MALA and landscapes.
     #[cfg(feature = "cube")]
     Cube(CubeEngine, TensorEngine),
 }

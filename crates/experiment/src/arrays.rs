@@ -32,8 +32,9 @@ impl GreyImages {
     }
 }
 
-/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file or from the tensor `states` of a
-/// safetensors file. `[count, height, width]`, and the only tensor of a file whatever its name, will do as well.
+/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file or from the tensor `states`
+/// of a safetensors file. Also accepted are arrays `[count, height, width]`, and the only tensor of a file, whatever
+/// its name.
 pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentError> {
     let Array { shape, values } = if has_ending(path, "npy") {
         read_npy(path)?

@@ -37,7 +37,7 @@ pub fn compare(
         .iter()
         .map(|root| ComparedRun::open(root))
         .collect::<Result<Vec<_>, _>>()?;
-    // Only now that every run can be read is anything created.
+    // Nothing is created before every run has been read.
     let out = match out {
         Some(out) => {
             std::fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;

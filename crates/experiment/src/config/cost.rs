@@ -1,4 +1,4 @@
-//! How much sampling an experiment asks for.
+//! The amount of sampling in an experiment.
 
 use ebm_langevin::ChainStart;
 
