@@ -14,7 +14,7 @@ use crate::json::write_json;
 use crate::landscape::CAPTION;
 use crate::pictures::{grid, write_figure};
 
-/// The page that binds everything together.
+/// The page that shows everything.
 pub(crate) const PAGE: &str = "diagnosis.html";
 
 /// Everything that is shown.
@@ -67,7 +67,7 @@ impl Page<'_> {
             .config(config)
             .command(&self.command)
             .write_html(out.join(PAGE))?;
-        // Last, so that a folder that has it has everything.
+        // Written last, so that a folder that has it has everything.
         write_json(&out.join(RECORD), self.diagnosis)
     }
 
@@ -242,7 +242,7 @@ impl PlaneQuality {
         ]
     }
 
-    /// The divergence in words.
+    /// The divergence as text.
     pub(crate) fn kl(&self) -> String {
         self.kl_divergence
             .map_or("infinite".into(), |kl| format!("{kl:.4}"))

@@ -1,4 +1,4 @@
-//! At which Langevin steps long chains are recorded.
+//! The Langevin steps at which long chains are recorded.
 
 /// Records of the second half of the chains, evenly spaced as R̂ and effective sample sizes need them.
 const LATE_RECORDS: u64 = 32;

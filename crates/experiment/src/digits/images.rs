@@ -1,4 +1,4 @@
-//! Images of any size as the classifier reads them.
+//! Images of any size, brought to the form that the classifier reads.
 
 use ebm_data::ImageSet;
 use image::imageops::{FilterType, resize};
@@ -32,7 +32,7 @@ impl DigitImages<'_> {
         outside as f64 / self.values.len().max(1) as f64
     }
 
-    /// What speaks against these images being in [−1, 1], if anything does.
+    /// A warning if these images do not seem to lie in [−1, 1].
     #[must_use]
     pub fn doubt(&self) -> Option<&'static str> {
         if self.share_outside() > 0.5 {
@@ -52,7 +52,7 @@ impl DigitImages<'_> {
 
     /// The images at `indices` as `[indices.len(), 28, 28]` in [−1, 1]: values are clamped to [−1, 1], and images of
     /// another size are resampled (bilinear, widened when shrinking so that nothing is skipped), each axis by its own
-    /// factor. The same numbers in give the same numbers out.
+    /// factor. The result is deterministic.
     #[must_use]
     pub fn at_classifier_size(&self, indices: &[usize]) -> Vec<f32> {
         let mut out = vec![0.0; indices.len() * SIDE * SIDE];

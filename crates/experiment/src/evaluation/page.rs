@@ -18,11 +18,11 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// One sentence: where the chains went.
+    /// One sentence on the outcome of the chains.
     pub(crate) fn sentence(&self) -> String {
         let settings = self.settings;
         let (Some(first), Some(last)) = (self.records.first(), self.records.last()) else {
-            return "The chains left all finite states at once.".to_owned();
+            return "The chains became NaN or infinite at once.".to_owned();
         };
         let mut sentence = match self.ended {
             Ended::Whole => format!("After {} steps of {}", last.step, settings.kernel),
@@ -31,7 +31,7 @@ impl Page<'_> {
                 last.step, settings.steps, settings.kernel
             ),
             Ended::RanAway { step } => format!(
-                "The chains left all finite states before step {step}; after {} steps of {}",
+                "The chains became NaN or infinite before step {step}; after {} steps of {}",
                 last.step, settings.kernel
             ),
         };
@@ -126,7 +126,7 @@ impl Page<'_> {
         (proposed > 0.0).then(|| accepted / proposed)
     }
 
-    /// Those that have something to show.
+    /// The figures that have something to show.
     fn figures(&self) -> Vec<(&'static str, Figure, &'static str)> {
         let every = self.settings.record_every.max(1);
         let regular = self.records.iter().filter(|r| r.step.is_multiple_of(every));

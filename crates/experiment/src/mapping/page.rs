@@ -12,7 +12,7 @@ use crate::json::write_json;
 use crate::pictures::{grid, write_grid};
 use crate::words::rounded;
 
-/// Basins with rows of their own on the page, and grids of their members.
+/// The number of basins with rows of their own on the page, and grids of their members.
 const SHOWN: usize = 40;
 
 /// All that is shown.
@@ -44,7 +44,7 @@ impl Page<'_> {
         )?;
         report = report.figure(
             &figure,
-            "Disconnectivity graph. A basin hangs at the energy of its lowest minimum; two are one from the lowest barrier found between them upward. Barriers are estimates, from above but for the length of a step.",
+            "Disconnectivity graph. A basin hangs at the energy of its lowest minimum; two basins join at the lowest barrier found between them. Barriers are upper estimates, up to the length of a step.",
         );
         if let Some(figure) = write_plane(self.folder, self.minima, &summary.basins)? {
             report = report.figure(
@@ -56,7 +56,7 @@ impl Page<'_> {
         if let Some(figure) = write_sweep(self.state, self.folder)? {
             report = report.figure(
                 &figure,
-                "How the pull decides what is a basin. Left of the transition every minimum is one, right of it all are one.",
+                "How the basins depend on the pull. Left of the transition every minimum is a basin, right of it there is one basin.",
             );
         }
         report = report
@@ -150,7 +150,7 @@ impl Page<'_> {
         let mut rows = vec![
             ["chains".to_owned(), gathering.chains.to_string()],
             [
-                "left out: left all finite states".into(),
+                "left out: NaN or infinite".into(),
                 gathering.not_finite.to_string(),
             ],
             ["minima".into(), gathering.minima.to_string()],

@@ -14,10 +14,11 @@ pub use table::{Judged, QualityTable};
 
 use crate::ExperimentError;
 
-/// What was measured, or none with a warning where samples or data cannot be measured: what it belongs to stands without.
+/// The measured quality, or none with a warning if samples or data cannot be measured; the results that it belongs to
+/// are then kept without it.
 ///
 /// # Errors
-/// All that does not lie in the values.
+/// Errors that do not come from the values.
 pub(crate) fn or_warning<T>(
     what: &str,
     measured: Result<Option<T>, ExperimentError>,

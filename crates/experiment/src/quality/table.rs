@@ -39,12 +39,12 @@ pub enum Judged {
     },
 }
 
-/// The quality of samples in numbers. Of the two kinds one is there.
+/// The quality of samples in numbers. Exactly one of the two kinds is present.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QualityTable {
     /// What was judged.
     pub samples: String,
-    /// What it was compared with.
+    /// The data it was compared with.
     pub reference: String,
     /// In the features of the digit classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,7 +172,7 @@ fn judge_digits(
     let needed = neighbours.saturating_add(1);
     enough(samples, images.view().count(), needed)?;
     let data = data(images.view())?;
-    // Of the data every fifth is held out, and that many have to have neighbours too.
+    // Every fifth datum is held out, and the held-out data need enough neighbours, too.
     enough(
         Path::new(&data.name),
         data.view().count(),
