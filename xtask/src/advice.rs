@@ -60,7 +60,8 @@ pub(crate) fn command(step: NextStep<'_>) -> Option<String> {
             let mut again = out.as_os_str().to_owned();
             again.push("-again");
             Some(format!(
-                "{program} diagnose --run {}{} --chains {} --multiple {} --from {} --seed {} --backend {backend} --engine {engine} --out {}",
+                "{program} diagnose --run {}{} --chains {} --multiple {} --from {} --seed {} --backend {backend} \
+                 --engine {engine} --out {}",
                 shell_word(run),
                 if average { " --average" } else { "" },
                 options.chains,
@@ -148,8 +149,8 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             format!("variant \"{variant}\": {}", explain(error))
         }
         ExperimentError::Map(_) => format!(
-            "{error}. Options that change it: --alpha, --alpha-range LOW,HIGH, both also with --resume; --start, --chains, \
-             --gather-steps, --resolution"
+            "{error}. Options that change it: --alpha, --alpha-range LOW,HIGH, both also with --resume; --start, \
+             --chains, --gather-steps, --resolution"
         ),
         ExperimentError::RunawayChains => format!("{error} (--epsilon, --temp-factor)"),
         error => error.to_string(),

@@ -15,7 +15,8 @@ pub enum CoreError {
     Temperature(f64),
     /// An energy returned something else than one scalar for each chain.
     #[error(
-        "the energy returned {got} values for {chains} chains: `Energy::energy` must return one scalar F for each chain, shape [chains]"
+        "the energy returned {got} values for {chains} chains: `Energy::energy` must return one scalar F for each \
+         chain, shape [chains]"
     )]
     EnergyShape {
         /// How many chains were given.

@@ -93,7 +93,8 @@ impl fmt::Display for StateShape {
     }
 }
 
-/// The states of a batch of chains on the host: values and the shape of one state. Chain after chain, each channel-major.
+/// The states of a batch of chains on the host: values and the shape of one state. Chain after chain, each
+/// channel-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct States {
     shape: StateShape,

@@ -112,8 +112,8 @@ pub(crate) fn effective_size(chains: &[&[f64]]) -> f64 {
     total / autocorrelation_time(chains).max(1.0 / total.log10())
 }
 
-/// The largest magnitude, 1 if all are 0, and the values divided by it: values near 1 have squares that neither overflow
-/// nor vanish.
+/// The largest magnitude, 1 if all are 0, and the values divided by it: values near 1 have squares that neither
+/// overflow nor vanish.
 fn scaled(values: &[f64]) -> (f64, Vec<f64>) {
     let largest = values.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     if largest == 0.0 {

@@ -47,9 +47,10 @@ pub struct KMeans {
 /// Splits `rows`, such as the pixels of states, into at most `groups` groups of small inertia.
 ///
 /// Lloyd's algorithm ("Least squares quantization in PCM", 1982) from first centres drawn as in k-means++ (Arthur and
-/// Vassilvitskii, 2007): each next one is a row, with probability in proportion to its squared distance from the nearest
-/// centre so far. A group that loses all its rows restarts at the row farthest from its centre. What is found is a local
-/// minimum; more restarts find a lower one or the same. Time is restarts · iterations · rows · groups · dimension.
+/// Vassilvitskii, 2007): each next one is a row, with probability in proportion to its squared distance from the
+/// nearest centre so far. A group that loses all its rows restarts at the row farthest from its centre. What is found
+/// is a local minimum; more restarts find a lower one or the same. Time is restarts · iterations · rows · groups ·
+/// dimension.
 ///
 /// # Errors
 /// [`DiagnosticsError::Parameter`] for no group, no restart, no iteration or fewer different rows than groups, and

@@ -31,7 +31,8 @@ impl ParameterPath {
         names.join(".")
     }
 
-    /// Whether this is the weight of a `Linear`, which burn stores as `[inputs, outputs]` and PyTorch as `[outputs, inputs]`.
+    /// Whether this is the weight of a `Linear`, which burn stores as `[inputs, outputs]` and PyTorch as `[outputs,
+    /// inputs]`.
     #[must_use]
     pub fn is_linear_weight(&self) -> bool {
         self.0

@@ -225,12 +225,12 @@ pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
     }
 }
 
-/// Reads all tensors of a file as f32; they may be stored as f32 or f64. The file's first bytes, not its name, say whether
-/// it is
+/// Reads all tensors of a file as f32; they may be stored as f32 or f64. The file's first bytes, not its name, say
+/// whether it is
 /// - a safetensors file, or
-/// - a file of PyTorch's `torch.save`, in the format before or from PyTorch 1.6, that holds a state dict, as a whole or as
-///   the only one under a key such as `"net"`. Nothing in it is run, whatever it says, and it may have been saved from
-///   any device.
+/// - a file of PyTorch's `torch.save`, in the format before or from PyTorch 1.6, that holds a state dict, as a whole
+///   or as the only one under a key such as `"net"`. Nothing in it is run, whatever it says, and it may have been
+///   saved from any device.
 ///
 /// # Errors
 /// [`NetError::Io`]; [`NetError::Format`] for a damaged file or one of another format; [`NetError::NotOnlyWeights`] and
@@ -266,8 +266,8 @@ enum Format {
 }
 
 impl Format {
-    /// A safetensors file begins with the length of its header, which takes at most four of its eight bytes, and with the
-    /// header, which is an object of JSON. No pickle or archive begins so.
+    /// A safetensors file begins with the length of its header, which takes at most four of its eight bytes, and with
+    /// the header, which is an object of JSON. No pickle or archive begins so.
     fn of(bytes: &[u8], path: &Path) -> Result<Self, NetError> {
         match bytes {
             [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Ok(Self::Safetensors),

@@ -15,7 +15,8 @@ use crate::layout::Layout;
 use crate::precision::CubePrecision;
 use ebm_langevin::{BoundEngine, Engine, LangevinError};
 
-/// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on the way.
+/// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on
+/// the way.
 ///
 /// Small nets of dense layers with leaky ReLU (the toy net of arXiv 1903.12370 is one) run up to a thousand steps in
 /// one launch. Images and wide nets take two launches for each layer, nine for each non-local block, and two for the
@@ -74,7 +75,8 @@ impl CubeEngine {
     /// Whether the engine has every layer of the net, for states of a shape.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Core`] what does not fit.
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Core`]
+    /// what does not fit.
     pub fn supports<E: Layered>(
         &self,
         energy: &E,
@@ -83,7 +85,8 @@ impl CubeEngine {
         Layout::new(energy, shape.into(), &*self.device, self.options).map(|_| ())
     }
 
-    /// Binds the engine to a net over states of a shape: [`Engine::bind`]. The net's parameters go to the device, or stay there.
+    /// Binds the engine to a net over states of a shape: [`Engine::bind`]. The net's parameters go to the device, or
+    /// stay there.
     ///
     /// # Errors
     /// As [`Self::supports`].
@@ -104,8 +107,8 @@ impl CubeEngine {
         }
     }
 
-    /// Bytes that the runtime has reserved on the device for whatever the calling thread computes there. It does not grow with the
-    /// number of steps.
+    /// Bytes that the runtime has reserved on the device for whatever the calling thread computes there. It does not
+    /// grow with the number of steps.
     ///
     /// # Errors
     /// [`LangevinError::Backend`] when the runtime does not report it.
@@ -163,7 +166,8 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// Gives up with [`LangevinError::Cancelled`] before the next thousand steps of a small dense net, or fifty of another, once `cancel` is true.
+    /// Gives up with [`LangevinError::Cancelled`] before the next thousand steps of a small dense net, or fifty of
+    /// another, once `cancel` is true.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: Arc<AtomicBool>) -> Self {
         self.cancel = Some(cancel);

@@ -92,12 +92,12 @@ pub enum AnyEngine {
 }
 
 impl AnyEngine {
-    /// Decides for the net `energy` on states of `[channels, height, width]` on the CPU. The second value says why `auto` fell
-    /// back to the tensor engine, if it did.
+    /// Decides for the net `energy` on states of `[channels, height, width]` on the CPU. The second value says why
+    /// `auto` fell back to the tensor engine, if it did.
     ///
     /// # Errors
-    /// [`LangevinError::NotFused`] when the fused engine was asked for and lacks a layer, [`LangevinError::NotCubed`] when the
-    /// cube engine was, which needs a GPU's runtime.
+    /// [`LangevinError::NotFused`] when the fused engine was asked for and lacks a layer, [`LangevinError::NotCubed`]
+    /// when the cube engine was, which needs a GPU's runtime.
     pub fn choose<E: Layered>(
         choice: EngineChoice,
         energy: &E,
@@ -122,8 +122,8 @@ impl AnyEngine {
     /// As [`Self::choose`], for a GPU, on which `cube` runs.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] when the cube engine was asked for and lacks a layer or the precision, [`LangevinError::NotFused`] when the
-    /// fused engine was, which runs on the CPU.
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] when the cube engine was asked for and lacks a
+    /// layer or the precision, [`LangevinError::NotFused`] when the fused engine was, which runs on the CPU.
     #[cfg(feature = "cube")]
     pub fn choose_on_gpu<E: Layered>(
         choice: EngineChoice,
@@ -152,8 +152,8 @@ impl AnyEngine {
         }
     }
 
-    /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true; the cube engine before its next
-    /// series of launches.
+    /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true; the cube engine before
+    /// its next series of launches.
     #[must_use]
     pub fn cancelled_by(self, cancel: Arc<AtomicBool>) -> Self {
         match self {

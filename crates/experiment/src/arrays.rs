@@ -83,8 +83,8 @@ pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentErro
     })
 }
 
-/// Reads features, `[samples, features]`, from an .npy file or as the only tensor of two dimensions in a safetensors file,
-/// whatever its name. Doubles are rounded to single precision.
+/// Reads features, `[samples, features]`, from an .npy file or as the only tensor of two dimensions in a safetensors
+/// file, whatever its name. Doubles are rounded to single precision.
 pub(crate) fn read_features(path: &Path) -> Result<Array, ExperimentError> {
     if has_ending(path, "npy") {
         let array = read_npy(path)?;

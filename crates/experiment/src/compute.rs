@@ -37,8 +37,8 @@ pub trait Compute {
     /// The name of the backend in run folders, such as "flex" or "cuda:1".
     fn name(&self) -> &str;
 
-    /// A net with the weights in a file, for states of `[channels, height, width]`, and the engine for it. Its chains give
-    /// up with [`ExperimentError::Stopped`] once `stop` is raised.
+    /// A net with the weights in a file, for states of `[channels, height, width]`, and the engine for it. Its chains
+    /// give up with [`ExperimentError::Stopped`] once `stop` is raised.
     ///
     /// # Errors
     /// [`ExperimentError::Net`] when net and weights do not go together, [`ExperimentError::Langevin`] when the engine
@@ -85,8 +85,8 @@ pub trait Compute {
     /// [`ExperimentError::Net`].
     fn read_digits(&self, images: &[f32]) -> Result<Reading, ExperimentError>;
 
-    /// Trains the digit classifier from the embedded labels. `progress` is told the number of an epoch and its mean loss
-    /// in nats.
+    /// Trains the digit classifier from the embedded labels. `progress` is told the number of an epoch and its mean
+    /// loss in nats.
     ///
     /// # Errors
     /// [`ExperimentError::Net`].

@@ -201,8 +201,8 @@ pub enum ExperimentError {
     },
     /// States of chains became NaN or infinite.
     #[error(
-        "the chains ran to non-finite states; the net has not learned a proper energy, or the step size is too large for \
-         it and the temperature"
+        "the chains ran to non-finite states; the net has not learned a proper energy, or the step size is too large \
+         for it and the temperature"
     )]
     RunawayChains,
     /// A device failed.

@@ -13,7 +13,8 @@ use crate::ExperimentError;
 use crate::config::LandscapeConfig;
 
 /// The caption of the figure.
-pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples (the bank, for persistent chains); below, their logarithms.";
+pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a \
+    kernel density estimate of short-run samples (the bank, for persistent chains); below, their logarithms.";
 
 /// The net to compare with the true density.
 pub(crate) struct LearnedDensity<'a> {
@@ -64,8 +65,8 @@ pub struct LandscapeRecord {
     /// The distances of the learned density under the average of the parameters, if the run keeps one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average: Option<DensityDistance>,
-    /// Total variation between q and the density estimate of short-run samples, from 0 to 1. Their KL divergence would be
-    /// infinite wherever the estimate vanishes.
+    /// Total variation between q and the density estimate of short-run samples, from 0 to 1. Their KL divergence
+    /// would be infinite wherever the estimate vanishes.
     pub sampled_total_variation: f64,
 }
 
@@ -94,8 +95,8 @@ impl DensityDistance {
 }
 
 impl LearnedDensity<'_> {
-    /// Compares on the plot grid. `energies` is asked for F of points of the plane, `[points, 2]`; `samples` are short-run
-    /// samples of the same shape.
+    /// Compares on the plot grid. `energies` is asked for F of points of the plane, `[points, 2]`; `samples` are
+    /// short-run samples of the same shape.
     pub(crate) fn compare(
         &self,
         config: &LandscapeConfig,

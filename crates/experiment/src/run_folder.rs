@@ -332,7 +332,8 @@ pub(crate) fn lock(root: &Path) -> Result<File, ExperimentError> {
 /// Refuses a file that exists already or cannot be made, before time is spent on its contents.
 ///
 /// # Errors
-/// [`ExperimentError::Occupied`] for a file that exists, [`ExperimentError::Io`] names the folder that is missing or not writable.
+/// [`ExperimentError::Occupied`] for a file that exists, [`ExperimentError::Io`] names the folder that is missing or
+/// not writable.
 pub fn check_new_file(path: &Path) -> Result<(), ExperimentError> {
     if path.exists() {
         return Err(ExperimentError::Occupied {

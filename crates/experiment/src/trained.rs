@@ -58,7 +58,8 @@ impl TrainedSource {
     /// The weights and the settings they belong to.
     ///
     /// # Errors
-    /// [`ExperimentError::UnknownNet`] when nothing says which net it is; others name the file that is missing or damaged.
+    /// [`ExperimentError::UnknownNet`] when nothing says which net it is; others name the file that is missing or
+    /// damaged.
     pub fn find(&self) -> Result<Trained, ExperimentError> {
         match self {
             Self::Run { folder, average } => {

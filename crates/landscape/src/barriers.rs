@@ -20,8 +20,8 @@ pub struct Barrier {
     pub strength: f64,
 }
 
-/// How pulls grow. At the strength of the grouping no basin reaches another, by definition; a pull just strong enough leads over
-/// the lowest barrier, a much stronger one straight over whatever lies between.
+/// How pulls grow. At the strength of the grouping no basin reaches another, by definition; a pull just strong enough
+/// leads over the lowest barrier, a much stronger one straight over whatever lies between.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BarrierSearch {
     /// The factor from one pull to the next.

@@ -5,15 +5,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::{LandscapeError, Surface};
 
-/// Gradient descent that only ever goes down: a step of a state is taken if U falls by at least a quarter of what the slope
-/// promises, and then the next one is longer; otherwise it is tried again at half the length. A step may pass over a ridge that is
-/// narrower than itself, so the first one should suit the energy.
+/// Gradient descent that only ever goes down: a step of a state is taken if U falls by at least a quarter of what the
+/// slope promises, and then the next one is longer; otherwise it is tried again at half the length. A step may pass
+/// over a ridge that is narrower than itself, so the first one should suit the energy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Descent {
-    /// The factor of ∇F in the first step. 1 suits a net that was trained with noise ε, whose Langevin steps have it too.
+    /// The factor of ∇F in the first step. 1 suits a net that was trained with noise ε, whose Langevin steps have it
+    /// too.
     pub first_factor: f64,
-    /// A state is at rest when a window of evaluations, steps among them, lowered U by less than this, in nats. Engines compute
-    /// F in single precision, so U = F/T has steps of about 1e-7·|F|/T itself.
+    /// A state is at rest when a window of evaluations, steps among them, lowered U by less than this, in nats.
+    /// Engines compute F in single precision, so U = F/T has steps of about 1e-7·|F|/T itself.
     pub tolerance: f64,
     /// Evaluations of a window.
     pub window: u64,

@@ -15,11 +15,11 @@ pub struct Diffusion {
     /// ε > 0. Where the pull alone would make a step longer than δ/2, that is for α > δ/ε², steps are shortened
     /// accordingly: longer steps would jump over saddles and over the target.
     pub step_size: StepSize,
-    /// τ, in which U is measured: 1 has the fluctuations of the model itself, less has fewer. The drift ε²/2τT grows as τ falls,
-    /// so ε should fall with √τ.
+    /// τ, in which U is measured: 1 has the fluctuations of the model itself, less has fewer. The drift ε²/2τT grows
+    /// as τ falls, so ε should fall with √τ.
     pub temperature_factor: f64,
-    /// δ, in units of the states: a chain has arrived when ‖X − X*‖₂ ≤ δ. In d dimensions a chain at its target keeps a distance
-    /// of about (d − 1)/α where U is flat, so δ must not be smaller.
+    /// δ, in units of the states: a chain has arrived when ‖X − X*‖₂ ≤ δ. In d dimensions a chain at its target keeps
+    /// a distance of about (d − 1)/α where U is flat, so δ must not be smaller.
     pub resolution: f64,
     /// M: a chain gives up after this number of steps that brought it no nearer to its target.
     pub patience: u64,
@@ -30,7 +30,8 @@ pub struct Diffusion {
     /// The largest number of chains that run at once. The numbers that a chain draws depend on its place among those
     /// that run, so another batch size is another experiment, as another seed is.
     pub batch: usize,
-    /// The seed of all noise. Experiments of one kind share their noise under one seed; independent repetitions need another.
+    /// The seed of all noise. Experiments of one kind share their noise under one seed; independent repetitions need
+    /// another.
     pub seed: u64,
 }
 
@@ -96,8 +97,8 @@ impl Diffusion {
     /// `walked` is called with the chain steps of every piece of the work, and stops it by returning `false`.
     ///
     /// # Errors
-    /// [`LandscapeError::Setting`], [`LandscapeError::NoSuchState`]; [`LangevinError::Cancelled`] when `walked` says so; the
-    /// engine's.
+    /// [`LandscapeError::Setting`], [`LandscapeError::NoSuchState`]; [`LangevinError::Cancelled`] when `walked` says
+    /// so; the engine's.
     pub fn run(
         &self,
         surface: &Surface<'_>,

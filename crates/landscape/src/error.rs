@@ -37,7 +37,8 @@ pub enum LandscapeError {
     },
     /// A barrier between basins that do not exist, or with an energy that is not finite.
     #[error(
-        "a barrier of {energy} nats between basins {a} and {b}: there are {basins} basins, counted from 0, and energies must be finite"
+        "a barrier of {energy} nats between basins {a} and {b}: there are {basins} basins, counted from 0, and \
+         energies must be finite"
     )]
     Barrier {
         /// A basin.
@@ -51,7 +52,8 @@ pub enum LandscapeError {
     },
     /// Minima out of order.
     #[error(
-        "the minima are not sorted: number {index} does not have a finite energy at or above the one before; sort them with the lowest first"
+        "the minima are not sorted: number {index} does not have a finite energy at or above the one before; sort \
+         them with the lowest first"
     )]
     NotSorted {
         /// The first one out of order.

@@ -2,8 +2,8 @@
 
 use ebm_core::{NoiseKey, Stream};
 
-/// The experiments that draw from the stream [`Stream::Attraction`]. Each kind has 2³² numbers of its own there, so that none shares
-/// noise with another.
+/// The experiments that draw from the stream [`Stream::Attraction`]. Each kind has 2³² numbers of its own there, so
+/// that none shares noise with another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Experiments {
@@ -18,7 +18,8 @@ pub enum Experiments {
 }
 
 impl Experiments {
-    /// The number of an experiment of this kind among those of all kinds: the `call` of [`Diffusion::run`](crate::Diffusion::run).
+    /// The number of an experiment of this kind among those of all kinds: the `call` of
+    /// [`Diffusion::run`](crate::Diffusion::run).
     #[must_use]
     pub fn call(self, number: u64) -> u64 {
         ((self as u64) << 32) + number

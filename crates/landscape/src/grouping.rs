@@ -191,10 +191,10 @@ impl Grouping {
         Ok(!self.is_done())
     }
 
-    /// Basins whose representatives, or whose nearest members, reach each other in every attempt of a second experiment, in both
-    /// directions, become one, the lowest barriers first. Representatives alone would leave a long valley in pieces, because the pull
-    /// goes straight at its target, which may lie round a bend. A single arrival is not enough: among the many pairs of many basins
-    /// some arrive by chance, and would join everything.
+    /// Basins whose representatives, or whose nearest members, reach each other in every attempt of a second
+    /// experiment, in both directions, become one, the lowest barriers first. Representatives alone would leave a
+    /// long valley in pieces, because the pull goes straight at its target, which may lie round a bend. A single
+    /// arrival is not enough: among the many pairs of many basins some arrive by chance, and would join everything.
     fn consolidate(
         &mut self,
         surface: &Surface<'_>,

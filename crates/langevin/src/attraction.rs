@@ -9,13 +9,13 @@ use crate::{LangevinError, Ula};
 /// not 0/0.
 pub const NO_DISTANCE: f32 = 1e-20;
 
-/// Langevin dynamics on the magnetised potential F(X)/T + α‖X − X*‖₂ of a chain with the target X*
-/// (Hill, Nijkamp and Zhu, "Building a telescope to look into high-dimensional image spaces", arXiv 1803.01043, section 3):
-/// X ← X − (ε²/2)(∇F(X)/T + α (X − X*)/‖X − X*‖₂) + εZ, Z ~ N(0, I).
+/// Langevin dynamics on the magnetised potential F(X)/T + α‖X − X*‖₂ of a chain with the target X* (Hill, Nijkamp and
+/// Zhu, "Building a telescope to look into high-dimensional image spaces", arXiv 1803.01043, section 3): X ← X −
+/// (ε²/2)(∇F(X)/T + α (X − X*)/‖X − X*‖₂) + εZ, Z ~ N(0, I).
 ///
-/// The pull has the same size α everywhere, so without noise a chain cannot climb a slope of U = F/T steeper than α nats per unit of
-/// distance: whether it arrives says how steep the way is. At X* itself there is no pull. With ε = 0 the step is, as for
-/// [`Ula`], descent of the magnetised F: X ← X − ∇F(X) − αT (X − X*)/‖X − X*‖₂.
+/// The pull has the same size α everywhere, so without noise a chain cannot climb a slope of U = F/T steeper than α
+/// nats per unit of distance: whether it arrives says how steep the way is. At X* itself there is no pull. With ε = 0
+/// the step is, as for [`Ula`], descent of the magnetised F: X ← X − ∇F(X) − αT (X − X*)/‖X − X*‖₂.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attraction {
     ula: Ula,
@@ -64,7 +64,8 @@ impl Attraction {
         self.pull
     }
 
-    /// ∇F of the magnetised F, from ∇F, X − X* and ‖X − X*‖₂; shapes `[chains, channels, height, width]` and `[chains]`.
+    /// ∇F of the magnetised F, from ∇F, X − X* and ‖X − X*‖₂; shapes `[chains, channels, height, width]` and
+    /// `[chains]`.
     pub(crate) fn gradient<B: Backend>(
         &self,
         gradient: Tensor<B, 4>,

@@ -97,8 +97,8 @@ pub struct ChainOutcome {
     /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain (arXiv 1903.12370, section 3).
     /// The gradient is taken before each step, where the step or the proposal starts. Without steps r is 0.
     pub gradient_magnitude: f64,
-    /// The fraction of proposals that were accepted, over steps and chains. `None` where nothing was proposed: for ULA, and without
-    /// steps.
+    /// The fraction of proposals that were accepted, over steps and chains. `None` where nothing was proposed: for
+    /// ULA, and without steps.
     pub acceptance_rate: Option<f64>,
     /// F of each final state, where the run asked for it.
     pub energies: Option<Vec<f32>>,
@@ -113,8 +113,9 @@ pub struct EnergyGradient {
     pub gradient: States,
 }
 
-/// An energy with an engine that was [bound](crate::Engine::bind) to it: chains can be run on it. States come from the host and go
-/// back there, so nothing here depends on a backend, and code that takes a `&dyn Chains` is compiled once.
+/// An energy with an engine that was [bound](crate::Engine::bind) to it: chains can be run on it. States come from
+/// the host and go back there, so nothing here depends on a backend, and code that takes a `&dyn Chains` is compiled
+/// once.
 pub trait Chains: Send + Sync {
     /// The engine's name, such as "tensor".
     fn name(&self) -> &'static str;
@@ -130,8 +131,9 @@ pub trait Chains: Send + Sync {
     /// Runs chains from `states`.
     ///
     /// # Errors
-    /// [`LangevinError`] when the states have another shape, the energy breaks its contract, the engine lacks the kernel, or the
-    /// caller asked it to stop. Non-finite states are not an error here: they are returned, for the caller to judge.
+    /// [`LangevinError`] when the states have another shape, the energy breaks its contract, the engine lacks the
+    /// kernel, or the caller asked it to stop. Non-finite states are not an error here: they are returned, for the
+    /// caller to judge.
     fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError>;
 
     /// F of each state.
@@ -169,12 +171,12 @@ pub trait Chains: Send + Sync {
         Ok(gradient.iter().map(norm).collect())
     }
 
-    /// Runs chains from `states` toward `targets`, one for each, and keeps a record in `ways`, one for each chain. Chains whose way
-    /// ends walk on with the others, but their record stays. Returns the states after the last step.
+    /// Runs chains from `states` toward `targets`, one for each, and keeps a record in `ways`, one for each chain.
+    /// Chains whose way ends walk on with the others, but their record stays. Returns the states after the last step.
     ///
     /// # Errors
-    /// [`LangevinError::Targets`] when there is not one target and one way for each chain, and those of [`Self::run`]. After an
-    /// error the records are of no use.
+    /// [`LangevinError::Targets`] when there is not one target and one way for each chain, and those of
+    /// [`Self::run`]. After an error the records are of no use.
     fn attract(
         &self,
         states: &States,

@@ -69,8 +69,8 @@ pub trait BoundEngine<B: AutodiffBackend, E>: Chains {
         false
     }
 
-    /// F of each of the states of `batches`, one after the other, and ∂/∂θ Σᵢ wᵢ F(xᵢ), where the engine computes parameter
-    /// gradients itself; `None` leaves them to automatic differentiation.
+    /// F of each of the states of `batches`, one after the other, and ∂/∂θ Σᵢ wᵢ F(xᵢ), where the engine computes
+    /// parameter gradients itself; `None` leaves them to automatic differentiation.
     ///
     /// # Errors
     /// [`LangevinError`] when the energy breaks its contract, or there is not one weight for each state.

@@ -11,7 +11,8 @@ pub enum LangevinError {
     Core(#[from] CoreError),
     /// More states asked of the bank than it holds.
     #[error(
-        "a batch of {count} chains cannot be drawn from a persistent bank of {size} states: lower the batch size or enlarge the bank"
+        "a batch of {count} chains cannot be drawn from a persistent bank of {size} states: lower the batch size or \
+         enlarge the bank"
     )]
     BankTooSmall {
         /// States asked for.
@@ -62,12 +63,14 @@ pub enum LangevinError {
     },
     /// An invalid strength of the attraction.
     #[error(
-        "the strength of the attraction is {0}: must be a number of nats per unit of distance, ≥ 0, and less than 1e15 in units of F"
+        "the strength of the attraction is {0}: must be a number of nats per unit of distance, ≥ 0, and less than \
+         1e15 in units of F"
     )]
     AttractionStrength(f64),
     /// Not one target and one record for each chain.
     #[error(
-        "chains of shape {states:?} need targets of the same shape and as many records of ways, and got targets of shape {targets:?} and {ways} records"
+        "chains of shape {states:?} need targets of the same shape and as many records of ways, and got targets of \
+         shape {targets:?} and {ways} records"
     )]
     Targets {
         /// Shape of the chains.
@@ -79,7 +82,8 @@ pub enum LangevinError {
     },
     /// MALA with ε = 0.
     #[error(
-        "MALA was given the step size 0, with which it proposes no noise and cannot decide: give ε > 0, or take ULA to descend F"
+        "MALA was given the step size 0, with which it proposes no noise and cannot decide: give ε > 0, or take ULA \
+         to descend F"
     )]
     StillProposal,
     /// A search for a step size with impossible settings.
@@ -87,7 +91,8 @@ pub enum LangevinError {
     StepSizeSearch(String),
     /// No step size that was tried has the wanted acceptance rate.
     #[error(
-        "no step size from {low} to {high} has an acceptance rate within {tolerance} of {target}: the closest tried is {closest} with the rate {acceptance_rate}; {advice}"
+        "no step size from {low} to {high} has an acceptance rate within {tolerance} of {target}: the closest tried \
+         is {closest} with the rate {acceptance_rate}; {advice}"
     )]
     AcceptanceNotReached {
         /// Smallest ε of the search.
@@ -110,7 +115,8 @@ pub enum LangevinError {
     Cancelled,
     /// The cube engine was given tensors that are not on its device.
     #[error(
-        "the cube engine was made for the tensors of another backend or device: make it for these with `for_backend`, or for any with `on`"
+        "the cube engine was made for the tensors of another backend or device: make it for these with \
+         `for_backend`, or for any with `on`"
     )]
     OtherBackend,
     /// The backend did not return its values.

@@ -14,13 +14,13 @@ use crate::{LangevinError, Mala, Ula};
 pub type EnergyAt<'a, B> =
     dyn Fn(Tensor<B, 4>) -> Result<(Tensor<B, 1>, Tensor<B, 4>), LangevinError> + 'a;
 
-/// A kernel as pure mathematics: a start and a step, without input, output or hidden randomness. The tensor engine runs it, on
-/// the tensors of the backend `B`, which has no gradients of its own.
+/// A kernel as pure mathematics: a start and a step, without input, output or hidden randomness. The tensor engine
+/// runs it, on the tensors of the backend `B`, which has no gradients of its own.
 ///
 /// ULA and MALA are kernels. Bring another one with [`AnyKernel::own`]; `examples/own_kernel.rs` does.
 pub trait Kernel<B: Backend>: Send + Sync {
-    /// What a batch of chains carries from step to step: the states and, for example, momenta. It lasts as long as a run: chains
-    /// that are run in pieces begin each piece with [`Self::init`], from the states of the piece before.
+    /// What a batch of chains carries from step to step: the states and, for example, momenta. It lasts as long as a
+    /// run: chains that are run in pieces begin each piece with [`Self::init`], from the states of the piece before.
     type State;
 
     /// What a batch of chains at `states` carries before the first step.
@@ -114,7 +114,8 @@ impl<B: Backend> StepInfo<B> {
 /// The kernel of a run. Engines accelerate [`Ula`] and [`Mala`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyKernel {
-    /// Every Langevin step is taken: the kernel of learning. Its stationary density is exp(−F/T) up to a bias that grows with ε.
+    /// Every Langevin step is taken: the kernel of learning. Its stationary density is exp(−F/T) up to a bias that
+    /// grows with ε.
     Ula(Ula),
     /// Langevin steps are proposed, then accepted or rejected: the stationary density is exp(−F/T) exactly.
     Mala(Mala),

@@ -7,8 +7,8 @@ use crate::{ChainRun, Chains, LangevinError, Mala};
 /// The settings of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepSizeSearch {
-    /// The acceptance rate to reach. The default, 0.574, is the most efficient one for many independent elements (Roberts and
-    /// Rosenthal, "Optimal scaling of discrete approximations to Langevin diffusions", JRSS B 60, 1998).
+    /// The acceptance rate to reach. The default, 0.574, is the most efficient one for many independent elements
+    /// (Roberts and Rosenthal, "Optimal scaling of discrete approximations to Langevin diffusions", JRSS B 60, 1998).
     pub target: f64,
     /// The tolerance around the target; 0.01 by default. The rate of a pilot run is a multiple of one over the number
     /// of its proposals, and its rate has a standard error of about 0.5/√(chains · steps).
@@ -93,8 +93,8 @@ impl StepSizeSearch {
 /// still fall in energy have another acceptance rate than later.
 ///
 /// # Errors
-/// [`LangevinError::StepSizeSearch`] for impossible settings, [`LangevinError::AcceptanceNotReached`] when the rate does not pass
-/// the target within the range or is too coarse to come near it, and the errors of the engine.
+/// [`LangevinError::StepSizeSearch`] for impossible settings, [`LangevinError::AcceptanceNotReached`] when the rate
+/// does not pass the target within the range or is too coarse to come near it, and the errors of the engine.
 pub fn find_step_size(
     chains: &dyn Chains,
     states: &States,

@@ -19,16 +19,18 @@ where
     /// ahead](Self::runs_ahead) the next iteration can be queued meanwhile. The update is made before it is known
     /// whether learning has run away: [`Self::read`] finds out.
     ///
-    /// Until then [`LearnerView`](crate::LearnerView) shows the net, the samples and the iteration number of the last iteration
-    /// that was advanced; the bank, which has not been written, and checkpoints are refused with [`TrainerError::Unread`].
-    /// Every unread iteration keeps two numbers and, with persistent chains, its samples on the device.
+    /// Until then [`LearnerView`](crate::LearnerView) shows the net, the samples and the iteration number of the last
+    /// iteration that was advanced; the bank, which has not been written, and checkpoints are refused with
+    /// [`TrainerError::Unread`]. Every unread iteration keeps two numbers and, with persistent chains, its samples on
+    /// the device.
     ///
     /// Some stabilisers work on the host and still wait for the device: the penalty of energies, the clip of the
     /// gradient of θ, weight decay and the bound of the spectral norm. So does an engine that computes parameter
     /// gradients on the host.
     ///
     /// # Errors
-    /// Those of the chains and the data. The state is then that of before this call, and earlier iterations can still be read.
+    /// Those of the chains and the data. The state is then that of before this call, and earlier iterations can still
+    /// be read.
     pub fn advance(&mut self) -> Result<(), TrainerError> {
         let walk = self.walk()?;
         let state = &self.state;
@@ -43,8 +45,8 @@ where
         self.update(walk.gradients, walk.samples)
     }
 
-    /// Reads the numbers of the iterations that were advanced since the last time, appends them to `metrics` in order, and writes
-    /// the samples of persistent chains into the bank.
+    /// Reads the numbers of the iterations that were advanced since the last time, appends them to `metrics` in
+    /// order, and writes the samples of persistent chains into the bank.
     ///
     /// # Errors
     /// [`TrainerError::Diverged`] for the first iteration whose energies are not finite or ran away, and

@@ -64,8 +64,8 @@ pub struct OptimizerConfig {
     /// After every iteration, rate ← max(minimum, rate × decay).
     #[serde(default = "one")]
     pub decay: f64,
-    /// The largest decay β of an exponential moving average of θ, such as 0.9999 for about the last 10,000 iterations. The
-    /// average is kept beside θ for use after learning; learning does not see it. None by default.
+    /// The largest decay β of an exponential moving average of θ, such as 0.9999 for about the last 10,000
+    /// iterations. The average is kept beside θ for use after learning; learning does not see it. None by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaging: Option<f64>,
 }

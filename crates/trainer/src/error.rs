@@ -60,7 +60,8 @@ pub enum TrainerError {
     Observer(#[from] ObserverError),
     /// An engine that was asked for the final energies did not give one for each state.
     #[error(
-        "the engine gave {energies} energies for {states} states; a run with `final_energies` has to return one for each"
+        "the engine gave {energies} energies for {states} states; a run with `final_energies` has to return one for \
+         each"
     )]
     Energies {
         /// Energies given.

@@ -59,8 +59,8 @@ where
     /// A learner before its first iteration. Binds the engine to the net.
     ///
     /// # Errors
-    /// [`TrainerError::Setting`] when a setting is out of range or does not fit the data, [`TrainerError::Langevin`] when the
-    /// engine lacks something of the net.
+    /// [`TrainerError::Setting`] when a setting is out of range or does not fit the data, [`TrainerError::Langevin`]
+    /// when the engine lacks something of the net.
     pub fn new(
         config: LearningConfig,
         net: N,
@@ -112,9 +112,9 @@ where
     /// One learning iteration: Algorithm 1 of arXiv 1903.12370.
     ///
     /// # Errors
-    /// [`TrainerError::Diverged`] when energies are not finite or ran away; then, as after any error of the chains or the data, the
-    /// parameters, the bank and the iteration number are those of before. [`TrainerError::Unread`] when iterations that were
-    /// [advanced](Self::advance) have not been [read](Self::read).
+    /// [`TrainerError::Diverged`] when energies are not finite or ran away; then, as after any error of the chains or
+    /// the data, the parameters, the bank and the iteration number are those of before. [`TrainerError::Unread`] when
+    /// iterations that were [advanced](Self::advance) have not been [read](Self::read).
     pub fn iterate(&mut self) -> Result<IterationMetrics, TrainerError> {
         self.check_read()?;
         let walk = self.walk()?;
@@ -131,7 +131,8 @@ where
         Ok(metrics)
     }
 
-    /// The chains of the next iteration and the gradient they lead to, without an update and without waiting for the device.
+    /// The chains of the next iteration and the gradient they lead to, without an update and without waiting for the
+    /// device.
     pub(crate) fn walk(&mut self) -> Result<Walk<B>, TrainerError> {
         self.bind()?;
         let iteration = self.state.iteration + 1;
@@ -218,7 +219,8 @@ where
     /// Continues from a checkpoint folder.
     ///
     /// # Errors
-    /// [`TrainerError::Checkpoint`], [`TrainerError::Net`] or [`TrainerError::Io`] when it is damaged or of another run.
+    /// [`TrainerError::Checkpoint`], [`TrainerError::Net`] or [`TrainerError::Io`] when it is damaged or of another
+    /// run.
     pub fn restore(mut self, folder: &Path) -> Result<Self, TrainerError> {
         checkpoint::restore(&mut self, folder)?;
         Ok(self)

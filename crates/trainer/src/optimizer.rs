@@ -13,8 +13,8 @@ use ebm_langevin::Numbers;
 use crate::Method;
 use crate::descent::{BETAS, EPSILON, adam, descend};
 
-/// Adam or plain descent over the parameters of a burn module. Adam's moments are kept by parameter name, on the host where
-/// the gradient is.
+/// Adam or plain descent over the parameters of a burn module. Adam's moments are kept by parameter name, on the host
+/// where the gradient is.
 #[derive(Clone)]
 pub struct Optimizer<B: Backend> {
     method: Method,
@@ -32,7 +32,8 @@ pub enum Gradients<A: AutodiffBackend> {
 }
 
 impl<A: AutodiffBackend> Gradients<A> {
-    /// That of a parameter, flattened. A parameter that the scalar does not depend on, or that its owner froze, has none.
+    /// That of a parameter, flattened. A parameter that the scalar does not depend on, or that its owner froze, has
+    /// none.
     pub(crate) fn of<const D: usize>(
         &self,
         id: ParamId,

@@ -70,8 +70,8 @@ impl<'a> Trainer<'a> {
     /// is learned is the same. Numbers are read earlier when an observer [looks](Observer::looks_at), for a
     /// checkpoint, at the end, and on a stop, which waits for the queued work.
     ///
-    /// Observers are told of the iterations when their numbers are read, in order. When one of them turns out to have run away, the
-    /// learner goes back to before the first of them.
+    /// Observers are told of the iterations when their numbers are read, in order. When one of them turns out to have
+    /// run away, the learner goes back to before the first of them.
     #[must_use]
     pub fn metrics_every(mut self, iterations: u32) -> Self {
         self.metrics_every = iterations;
@@ -90,8 +90,8 @@ impl<'a> Trainer<'a> {
     /// Learns until the configured number of iterations is reached.
     ///
     /// # Errors
-    /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from before.
-    /// Any other error of the parts; where the learner's state is sound a checkpoint is written first.
+    /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from
+    /// before. Any other error of the parts; where the learner's state is sound a checkpoint is written first.
     /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
     pub fn run(mut self, learner: &mut dyn Learning) -> Result<Outcome, TrainerError> {
         let iterations = learner.unread();

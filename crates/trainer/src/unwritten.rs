@@ -9,8 +9,8 @@ use ebm_langevin::{Batch, LangevinError, PersistentBank};
 
 use crate::TrainerError;
 
-/// Samples on the device, and the places of the bank that they belong to, batch by batch. The bank itself is on the host and
-/// remains what it was, so that these can be thrown away.
+/// Samples on the device, and the places of the bank that they belong to, batch by batch. The bank itself is on the
+/// host and remains what it was, so that these can be thrown away.
 pub(crate) struct UnwrittenChains<B: Backend> {
     batches: Vec<Walked<B>>,
     /// Batch and row of the newest state of a place.

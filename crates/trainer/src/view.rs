@@ -68,8 +68,8 @@ pub trait LearnerView {
     /// Writes everything that is needed to go on: a folder with weights, optimiser state, bank and iteration.
     ///
     /// # Errors
-    /// [`TrainerError::Io`] and [`TrainerError::Net`]; [`TrainerError::Unread`] while there are iterations that nobody has checked
-    /// for divergence.
+    /// [`TrainerError::Io`] and [`TrainerError::Net`]; [`TrainerError::Unread`] while there are iterations that
+    /// nobody has checked for divergence.
     fn save_checkpoint(&self, folder: &Path) -> Result<(), TrainerError>;
 }
 

@@ -67,7 +67,8 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
     match diagnose(&subject, &options, &out, data, (&*compute, engine), screen) {
         Err(ExperimentError::Stopped) => {
             screen.say(
-                "Stopped; nothing was written. The same command starts anew. Fewer --chains or a lower --multiple take less time.",
+                "Stopped; nothing was written. The same command starts anew. Fewer --chains or a lower --multiple \
+                 take less time.",
             );
             Err(DriverError::Interrupted)
         }

@@ -71,7 +71,8 @@ pub(crate) struct EvaluateArguments {
 /// Where chains start, and how many.
 #[derive(Debug, Args)]
 pub(crate) struct StartArguments {
-    /// Where chains start: uniform or gaussian noise, data, or the persistent bank of the run [default: as in learning].
+    /// Where chains start: uniform or gaussian noise, data, or the persistent bank of the run [default: as in
+    /// learning].
     #[arg(
         long,
         value_name = "START",

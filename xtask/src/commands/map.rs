@@ -33,8 +33,8 @@ pub(crate) struct MapArguments {
         ]
     )]
     pub(crate) resume: Option<PathBuf>,
-    /// Where chains start: data, bank, uniform or gaussian; may be repeated [default: data, the bank of the run if it has one,
-    /// and the noise that learning or its bank starts from].
+    /// Where chains start: data, bank, uniform or gaussian; may be repeated [default: data, the bank of the run if it
+    /// has one, and the noise that learning or its bank starts from].
     #[arg(long, value_name = "START", value_parser = one_of(EvaluationStart::ALL, EvaluationStart::name))]
     pub(crate) start: Vec<EvaluationStart>,
     /// Start from the data of this named experiment or experiment file instead of the training's.
@@ -50,8 +50,8 @@ pub(crate) struct MapArguments {
     /// bottom of their valleys; ε falls with √τ, so that the drift stays that of learning.
     #[arg(long, value_name = "FACTOR", default_value_t = 0.1)]
     pub(crate) temp_factor: f64,
-    /// δ, the distance at which a chain has reached a minimum, in units of the states [default: a tenth of the root mean square
-    /// distance between minima].
+    /// δ, the distance at which a chain has reached a minimum, in units of the states [default: a tenth of the root
+    /// mean square distance between minima].
     #[arg(long, value_name = "DISTANCE")]
     pub(crate) resolution: Option<f64>,
     /// M: a chain gives up after this number of steps that brought it no nearer to its target.

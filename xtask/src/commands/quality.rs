@@ -33,8 +33,8 @@ pub(crate) struct QualityArguments {
     /// resized to the size of the samples].
     #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pub(crate) reference: Option<PathBuf>,
-    /// Features of samples, such as Inception's for the FID, [samples, features]: a two-dimensional .npy file, or the only
-    /// two-dimensional tensor of a safetensors file.
+    /// Features of samples, such as Inception's for the FID, [samples, features]: a two-dimensional .npy file, or the
+    /// only two-dimensional tensor of a safetensors file.
     #[arg(long, value_name = "FILE", requires = "reference_features")]
     pub(crate) features: Option<PathBuf>,
     /// The same features of data.

@@ -1,4 +1,5 @@
-//! The program from outside: what it prints, writes and refuses. One program for all, because each would compile the same generic code again.
+//! The program from outside: what it prints, writes and refuses. One program for all, because each would compile the
+//! same generic code again.
 #![allow(missing_docs)]
 
 #[path = "../common/mod.rs"]

@@ -8,8 +8,8 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::{CoreError, host_values};
 
-/// A parameter as a row of numbers in burn's layout. Where it comes from a tensor, its values are brought to the host when they are
-/// first asked for, so that a description costs nothing on a GPU; clones share them.
+/// A parameter as a row of numbers in burn's layout. Where it comes from a tensor, its values are brought to the host
+/// when they are first asked for, so that a description costs nothing on a GPU; clones share them.
 #[derive(Clone)]
 pub struct ParameterValues {
     /// The id of the burn parameter, by which its gradient is assigned to it.

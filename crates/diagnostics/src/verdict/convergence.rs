@@ -83,8 +83,9 @@ impl fmt::Display for Convergence {
 pub struct ConvergenceTest {
     /// What the test decides.
     pub conclusion: Convergence,
-    /// How sure: about the highest confidence of the simultaneous intervals at which the conclusion would still stand. When
-    /// undecided, the highest at which there would have been one. Between 0 and 1; 1 when a chain does not stay finite.
+    /// How sure: about the highest confidence of the simultaneous intervals at which the conclusion would still
+    /// stand. When undecided, the highest at which there would have been one. Between 0 and 1; 1 when a chain does
+    /// not stay finite.
     pub confidence: f64,
     /// Change of each summary of each group from L to each multiple.
     pub changes: Vec<Change>,
@@ -107,8 +108,8 @@ pub struct ConvergenceTest {
 /// Judges convergence from groups of chains, each recorded at L and at all multiples of L.
 ///
 /// Compared are:
-/// - the mean over chains of each summary of each group at each multiple of L with that of the same chains at L, in units
-///   of the spread over chains at L;
+/// - the mean over chains of each summary of each group at each multiple of L with that of the same chains at L, in
+///   units of the spread over chains at L;
 /// - their spreads, by the log of the ratio, because a mean shows neither a few chains that leave nor a collapse;
 /// - the means of each summary of each pair of groups at the largest multiple, in units of the common spread.
 ///

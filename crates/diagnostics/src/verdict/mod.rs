@@ -70,8 +70,8 @@ impl Default for VerdictOptions {
 pub struct LearningVerdict {
     /// Whether learning is stable.
     pub stability: StabilityTest,
-    /// How it oscillates; `None` when d or r is not finite somewhere in the window, d is constant or there are fewer than 8
-    /// iterations.
+    /// How it oscillates; `None` when d or r is not finite somewhere in the window, d is constant or there are fewer
+    /// than 8 iterations.
     pub oscillation: Option<OscillationTest>,
 }
 

@@ -133,8 +133,8 @@ pub struct StabilityMeasures {
     pub mean_energy_difference: MeanEstimate,
     /// Mean of d in the second half less that in the first, in standard deviations of d over the window.
     pub drift: Estimate,
-    /// log of the root mean square of d in the second half over that in the first; [`Estimate::UNBOUNDED`] in size where
-    /// d is zero throughout one of them.
+    /// log of the root mean square of d in the second half over that in the first; [`Estimate::UNBOUNDED`] in size
+    /// where d is zero throughout one of them.
     pub log_growth: Estimate,
     /// Share of iterations with d < 0, whose update expands the energy gap (Wilson's interval).
     pub expanding_share: Estimate,
@@ -155,8 +155,8 @@ pub struct StabilityTest {
     pub iterations: usize,
     /// Number of iterations whose d or r is not finite.
     pub not_finite: usize,
-    /// The numbers; `None` when some iterations are not finite, and in a [`Verdict`](super::Verdict) also when there are
-    /// too few of them or d is constant.
+    /// The numbers; `None` when some iterations are not finite, and in a [`Verdict`](super::Verdict) also when there
+    /// are too few of them or d is constant.
     pub measures: Option<StabilityMeasures>,
     /// The options of the test.
     pub options: StabilityOptions,
@@ -224,8 +224,9 @@ fn growth(log_growth: f64) -> String {
 /// nothing is shown to be small.
 ///
 /// # Errors
-/// [`DiagnosticsError::LengthsDiffer`] for series of different lengths, [`DiagnosticsError::SeriesTooShort`] for fewer
-/// than 40 iterations, [`DiagnosticsError::NoSpread`] when d is constant, and [`DiagnosticsError::Parameter`] for a negative r or options out of range.
+/// [`DiagnosticsError::LengthsDiffer`] for series of different lengths, [`DiagnosticsError::SeriesTooShort`] for
+/// fewer than 40 iterations, [`DiagnosticsError::NoSpread`] when d is constant, and [`DiagnosticsError::Parameter`]
+/// for a negative r or options out of range.
 pub fn test_stability(d: &[f64], r: &[f64], options: &StabilityOptions) -> Result<StabilityTest> {
     check_options(options)?;
     check_same_length("d and r", d.len(), r.len())?;

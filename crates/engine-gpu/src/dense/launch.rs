@@ -64,8 +64,8 @@ fn spread<R: Runtime>(
     let hardware = &gpu.client.properties().hardware;
     let most_units = hardware.max_units_per_cube.min(hardware.max_cube_dim.0) as usize;
     let most_shared = hardware.max_shared_memory_size;
-    // One chain to a cube while there are multiprocessors to spare, then up to four; beyond eight for each multiprocessor
-    // they would have to wait for each other.
+    // One chain to a cube while there are multiprocessors to spare, then up to four; beyond eight for each
+    // multiprocessor they would have to wait for each other.
     let multiprocessors = gpu.multiprocessors(options);
     let lanes = match chains / (2 * multiprocessors) {
         0 => Some(1),
@@ -201,8 +201,8 @@ fn walk_block<R: Runtime>(
         let draws = draws_arguments(run.noise, first);
         let step = step_arguments(ula);
         let first_chain = batch.first_chain + numbers.start;
-        // SAFETY: the lengths are those of the buffers; kernels read parameters as they are packed for their layout, and of the
-        // rest only what belongs to a chain.
+        // SAFETY: the lengths are those of the buffers; kernels read parameters as they are packed for their layout,
+        // and of the rest only what belongs to a chain.
         match &spread {
             Spread::Few(layout) => unsafe {
                 walk_few::launch_unchecked::<R>(

@@ -33,8 +33,8 @@ impl Supply {
     }
 }
 
-/// Makes the noise from step `number` on, if it is the first of a supply, for the cube's chains from `first_chain` on. A barrier must
-/// come before it is used, and no unit may be more than a supply behind.
+/// Makes the noise from step `number` on, if it is the first of a supply, for the cube's chains from `first_chain`
+/// on. A barrier must come before it is used, and no unit may be more than a supply behind.
 #[cube]
 pub(super) fn bring_noise(
     noise: &mut SharedMemory<f32>,

@@ -168,8 +168,8 @@ impl<'a, R: Runtime> Block<'a, R> {
         })
     }
 
-    /// Runs all steps, the noise being that of the chains from `first_chain` on; hands out each chain's Σ‖∇F‖₂ over some steps after
-    /// these.
+    /// Runs all steps, the noise being that of the chains from `first_chain` on; hands out each chain's Σ‖∇F‖₂ over
+    /// some steps after these.
     fn run(
         &self,
         first_chain: usize,

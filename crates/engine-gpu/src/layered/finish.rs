@@ -55,8 +55,8 @@ pub(super) fn column_of(
     }
 }
 
-/// Writes a sum. `bias` is `[rows, padded]`, `addend` and `kept` are images of the target's shape, and `before` takes what goes into an
-/// activation whose derivative needs it.
+/// Writes a sum. `bias` is `[rows, padded]`, `addend` and `kept` are images of the target's shape, and `before` takes
+/// what goes into an activation whose derivative needs it.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn finish_row<N: Size>(

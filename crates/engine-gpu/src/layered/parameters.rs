@@ -144,8 +144,8 @@ impl<R: Runtime> Block<'_, R> {
         let slices = columns.div_ceil(slice);
         let count = rows * lines;
         let partial = self.gpu.room(slices * count);
-        // SAFETY: the lengths are those of the buffers; rows, lines and columns outside of products, chains and images are left out, and
-        // places are those of the gradients.
+        // SAFETY: the lengths are those of the buffers; rows, lines and columns outside of products, chains and
+        // images are left out, and places are those of the gradients.
         unsafe {
             weight_gradient::launch_unchecked::<R>(
                 &self.gpu.client,

@@ -19,9 +19,9 @@ const SUMMED: usize = 64;
 /// Added to rows in shared memory, so that neighbours write to different banks.
 const APART: usize = 1;
 
-/// Σ over a slice of the columns of gradient × gathered source, `[slices][rows][depth + 1]`; the last line's source is 1, which makes it
-/// the gradient of the bias. `gradient` is `[chains]` of the gather's target, `source` `[chains]` of its source. Cubes are lines,
-/// rows and slices of `slice` columns, a multiple of [`DEPTH`].
+/// Σ over a slice of the columns of gradient × gathered source, `[slices][rows][depth + 1]`; the last line's source
+/// is 1, which makes it the gradient of the bias. `gradient` is `[chains]` of the gather's target, `source`
+/// `[chains]` of its source. Cubes are lines, rows and slices of `slice` columns, a multiple of [`DEPTH`].
 #[cube(launch_unchecked)]
 pub(super) fn weight_gradient(
     gradient: &Array<f32>,
@@ -139,7 +139,8 @@ pub(super) fn weight_gradient(
     }
 }
 
-/// Sums the slices of each of `count` entries to the gradient at its place, or adds them to what is there; place 0 is none.
+/// Sums the slices of each of `count` entries to the gradient at its place, or adds them to what is there; place 0 is
+/// none.
 #[cube(launch_unchecked)]
 pub(super) fn add_slices(
     partial: &Array<f32>,

@@ -15,11 +15,12 @@ pub struct Comparison {
     pub page: PathBuf,
 }
 
-/// Puts run folders side by side on a page in `out`, or in a new folder below runs/. `command` repeats it, for the page.
+/// Puts run folders side by side on a page in `out`, or in a new folder below runs/. `command` repeats it, for the
+/// page.
 ///
 /// # Errors
-/// [`ExperimentError::Occupied`] for a folder that holds a comparison, [`ExperimentError::Request`] for one that is no run,
-/// and those of damaged files.
+/// [`ExperimentError::Occupied`] for a folder that holds a comparison, [`ExperimentError::Request`] for one that is
+/// no run, and those of damaged files.
 pub fn compare(
     folders: &[PathBuf],
     out: Option<&Path>,

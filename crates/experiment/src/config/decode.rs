@@ -42,7 +42,8 @@ fn absent_of_long_run(file: &Value) -> Option<Fault> {
     ))
 }
 
-/// `data` is read in two passes for its tag, in which serde loses the key that is wrong. Trying each key alone finds it.
+/// `data` is read in two passes for its tag, in which serde loses the key that is wrong. Trying each key alone finds
+/// it.
 fn blame_in_data(file: &Value) -> Option<Fault> {
     let data = file.get("data")?;
     let Some(data) = data.as_object() else {
@@ -68,7 +69,8 @@ fn blame_in_data(file: &Value) -> Option<Fault> {
     })
 }
 
-/// A value that is read with [`Complaint`] as its error. Numbers without a fraction count as whole, however they are written.
+/// A value that is read with [`Complaint`] as its error. Numbers without a fraction count as whole, however they are
+/// written.
 #[derive(Clone, Copy)]
 struct Node<'a>(&'a Value);
 

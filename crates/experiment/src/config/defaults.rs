@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-/// Fills in absent keys with the published settings for the kind of data: those of `cifar10_nonconvergent` for images and
-/// of `gmm_convergent` for toy densities. Only `data` must be given.
+/// Fills in absent keys with the published settings for the kind of data: those of `cifar10_nonconvergent` for images
+/// and of `gmm_convergent` for toy densities. Only `data` must be given.
 ///
-/// `langevin`, `net` and, for toys, `landscape` are filled key by key; `"landscape": null` leaves the plots out. `optimizer` is taken as a whole, because a learning rate means something
-/// only for its method: 1e-4 is Adam's, and far too small for SGD.
+/// `langevin`, `net` and, for toys, `landscape` are filled key by key; `"landscape": null` leaves the plots out.
+/// `optimizer` is taken as a whole, because a learning rate means something only for its method: 1e-4 is Adam's, and
+/// far too small for SGD.
 pub(super) fn fill(file: &mut Map<String, Value>) {
     let source = file.get("data").and_then(|data| data.get("source"));
     let toy = matches!(source.and_then(Value::as_str), Some("gmm" | "rings"));

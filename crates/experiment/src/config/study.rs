@@ -21,8 +21,8 @@ pub struct StudyConfig {
     /// One line for the list of studies.
     #[serde(default)]
     pub description: String,
-    /// The experiment that all variants start from: a name, or the path of a file, which ends in `.json` and is relative to the
-    /// file of the study.
+    /// The experiment that all variants start from: a name, or the path of a file, which ends in `.json` and is
+    /// relative to the file of the study.
     pub base: String,
     /// Overrides of all variants, such as `langevin.steps=60`.
     #[serde(default)]

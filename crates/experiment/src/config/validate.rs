@@ -112,7 +112,8 @@ impl ExperimentConfig {
         Err(Fault::new(
             key,
             format!(
-                "is {count}: must be at most \"langevin.bank_size\" ({size}), since so many states are drawn from the bank at once"
+                "is {count}: must be at most \"langevin.bank_size\" ({size}), since so many states are drawn from \
+                 the bank at once"
             ),
         ))
     }

@@ -41,7 +41,8 @@ impl Page<'_> {
             write_figure(&figure, out, "energies")?;
             report = report.figure(
                 &figure,
-                "Learned energy U of the chains. A net whose short-run samples are near its steady state keeps them level from L on.",
+                "Learned energy U of the chains. A net whose short-run samples are near its steady state keeps them \
+                 level from L on.",
             );
         }
         report = self.grids(report, out)?;
@@ -120,7 +121,8 @@ impl Page<'_> {
         let mut tables = Vec::new();
         if let LongChains::Judged(test) = &self.diagnosis.convergence {
             tables.push(table(
-                "Change of the chains from L, in spreads over the chains at L; the intervals of this and the next table hold together with 95 %",
+                "Change of the chains from L, in spreads over the chains at L; the intervals of this and the next \
+                 table hold together with 95 %",
                 ["start", "quantity", "steps", "mean at L", "mean there", "change"],
                 test.changes.iter().map(|change| {
                     [

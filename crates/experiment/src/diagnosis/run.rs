@@ -47,12 +47,12 @@ pub fn default_folder(run: &Path) -> PathBuf {
     run.join("diagnosis")
 }
 
-/// Judges a run on both axes and writes figures, page and `verdict.json` into the new folder `out`. Data sets are looked for
-/// in `data_directory`, or in the usual place.
+/// Judges a run on both axes and writes figures, page and `verdict.json` into the new folder `out`. Data sets are
+/// looked for in `data_directory`, or in the usual place.
 ///
 /// # Errors
-/// [`ExperimentError::Stopped`] after a stop; nothing has been written then. [`ExperimentError::is_usage`] ones before chains
-/// run; later those of files and engines.
+/// [`ExperimentError::Stopped`] after a stop; nothing has been written then. [`ExperimentError::is_usage`] ones
+/// before chains run; later those of files and engines.
 pub fn diagnose(
     subject: &Subject,
     options: &DiagnosisOptions,

@@ -53,7 +53,8 @@ impl Subject {
         };
         if last < iteration {
             tracing::warn!(
-                "{}: ends at iteration {last}, the net is of iteration {iteration}; lines are missing, and the first axis is judged without them",
+                "{}: ends at iteration {last}, the net is of iteration {iteration}; lines are missing, and the first \
+                 axis is judged without them",
                 folder.metrics().display()
             );
         }

@@ -37,7 +37,8 @@ impl DigitImages<'_> {
     pub fn doubt(&self) -> Option<&'static str> {
         if self.share_outside() > 0.5 {
             return Some(
-                "more than half of the pixels lie outside [−1, 1] and are clamped; from [0, 255] scale images with x/127.5 − 1",
+                "more than half of the pixels lie outside [−1, 1] and are clamped; from [0, 255] scale images with \
+                 x/127.5 − 1",
             );
         }
         self.values.iter().all(|value| *value >= 0.0).then_some(
@@ -119,8 +120,8 @@ mod tests {
         assert_eq!(brought(&image, SIDE, SIDE), expected);
     }
 
-    /// A plane stays a plane, away from the border: exactly under bilinear interpolation, nearly where it is widened. Half
-    /// a pixel beside it would be off by more than 0.005.
+    /// A plane stays a plane, away from the border: exactly under bilinear interpolation, nearly where it is widened.
+    /// Half a pixel beside it would be off by more than 0.005.
     #[test]
     fn resampling_is_linear_in_both_directions() {
         for (height, width) in [(32, 32), (14, 56)] {

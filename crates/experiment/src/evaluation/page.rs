@@ -73,7 +73,8 @@ impl Page<'_> {
             epsilon => format!("ε₀²/2 with ε₀ = {epsilon}"),
         };
         let text = format!(
-            "{} chains from {} under {}. Step size ε = {}, temperature T = {temperature:.4e}: {} times that of the training, {learned}. Energies are U = F/T.",
+            "{} chains from {} under {}. Step size ε = {}, temperature T = {temperature:.4e}: {} times that of the \
+             training, {learned}. Energies are U = F/T.",
             settings.chains,
             settings.start,
             settings.weights,

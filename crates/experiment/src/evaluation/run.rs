@@ -30,7 +30,8 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
-    /// Runs chains under a net, in the new folder `out`. Data sets are looked for in `data_directory`, or in the usual place.
+    /// Runs chains under a net, in the new folder `out`. Data sets are looked for in `data_directory`, or in the
+    /// usual place.
     ///
     /// # Errors
     /// [`ExperimentError::is_usage`] ones before anything is written; later those of files and engines. Chains that run

@@ -145,8 +145,8 @@ impl Starts<'_> {
             }
             (None, Some(data)) => (data.clone(), self.trained.data_noise),
             (None, None) => {
-                let problem = "is needed, because the weights do not say what they learned from; name an experiment with the \
-                               data, or start from noise";
+                let problem = "is needed, because the weights do not say what they learned from; name an experiment \
+                    with the data, or start from noise";
                 return Err(ExperimentError::setting("data_of", problem));
             }
         };

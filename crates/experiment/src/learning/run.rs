@@ -94,8 +94,8 @@ impl LearnedRun {
 }
 
 impl LearningRun {
-    /// A new run of this config in `folder`, or in a new folder below runs/; with the engine that suits the device. Data sets
-    /// are looked for in `data_directory`, or in the usual place.
+    /// A new run of this config in `folder`, or in a new folder below runs/; with the engine that suits the device.
+    /// Data sets are looked for in `data_directory`, or in the usual place.
     ///
     /// # Errors
     /// [`ExperimentError::Data`].
@@ -115,11 +115,12 @@ impl LearningRun {
         })
     }
 
-    /// The run in `folder` from its newest checkpoint on, to `iterations` in all where that is given; and how it was made.
+    /// The run in `folder` from its newest checkpoint on, to `iterations` in all where that is given; and how it was
+    /// made.
     ///
     /// # Errors
-    /// [`ExperimentError::Complete`], [`ExperimentError::NoCheckpoint`], [`ExperimentError::Unfit`]; those of the folder and the
-    /// data.
+    /// [`ExperimentError::Complete`], [`ExperimentError::NoCheckpoint`], [`ExperimentError::Unfit`]; those of the
+    /// folder and the data.
     pub fn resume(
         folder: &Path,
         iterations: Option<u64>,
@@ -154,12 +155,12 @@ impl LearningRun {
         Ok((run, info))
     }
 
-    /// Learns until the end, a stop or a failure, and leaves results in every case. `observers` are told after the metrics are
-    /// written and before anything else.
+    /// Learns until the end, a stop or a failure, and leaves results in every case. `observers` are told after the
+    /// metrics are written and before anything else.
     ///
     /// # Errors
-    /// [`ExperimentError::Diverged`] when learning runs away, [`ExperimentError::Halted`] when something fails in the middle.
-    /// Before anything is written: settings that do not go together, with each other or with the engine.
+    /// [`ExperimentError::Diverged`] when learning runs away, [`ExperimentError::Halted`] when something fails in the
+    /// middle. Before anything is written: settings that do not go together, with each other or with the engine.
     pub fn learn(
         self,
         compute: &dyn Compute,

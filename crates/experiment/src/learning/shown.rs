@@ -27,7 +27,8 @@ impl Shown {
     /// those of the last iteration. At the end of learning there are enough of them to judge their quality.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] at the end of learning: the report of a run that has ended would lack them for ever.
+    /// [`ExperimentError::Stopped`] at the end of learning: the report of a run that has ended would lack them for
+    /// ever.
     pub(crate) fn draw(
         config: &ExperimentConfig,
         dataset: &Dataset,

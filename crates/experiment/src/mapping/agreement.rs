@@ -183,7 +183,8 @@ impl DigitAgreement {
             ),
         ];
         Table {
-            caption: "Groups of minima against the digits that the classifier reads in them; a reading is no label of a person, and the classifier sees a digit in everything".into(),
+            caption: "Groups of minima against the digits that the classifier reads in them; a reading is not a label \
+                given by a person, and the classifier sees a digit in everything".into(),
             header: ["quantity", "basins", "k-means on pixels"].map(String::from).to_vec(),
             rows: rows
                 .into_iter()

@@ -95,7 +95,8 @@ impl<'a> Cost<'a> {
         let pairs = ways(shown * (shown - 1) / 2);
         let pulls = u64::from(BarrierSearch::default().most_pulls);
         text + &format!(
-            "\nHow many basins there are is not known before. Ten would take:\n  {} {}, {}\n  barriers between them, {}",
+            "\nHow many basins there are is not known before. Ten would take:\n  {} {}, {}\n  barriers between them, \
+             {}",
             groupings,
             if groupings == 1 {
                 "grouping"

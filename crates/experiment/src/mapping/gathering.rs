@@ -96,7 +96,9 @@ pub(super) fn find_minima(
     let (not_finite, saturated) = (settings.all_chains() - descended, descended - minima.len());
     if minima.len() < 2 {
         return Err(ExperimentError::Map(format!(
-            "of {} chains {not_finite} became NaN or infinite and {saturated} ended with most of their pixels beyond ±1.5, so {} minima are left, too few for a map; the net may not have learned a proper energy, or the gathering takes chains too far",
+            "of {} chains {not_finite} became NaN or infinite and {saturated} ended with most of their pixels beyond \
+             ±1.5, so {} minima are left, too few for a map; the net may not have learned a proper energy, or the \
+             gathering takes chains too far",
             settings.all_chains(),
             minima.len(),
         )));
@@ -108,7 +110,8 @@ pub(super) fn find_minima(
     let resolution = settings.resolution.unwrap_or(RESOLUTION * distance);
     if resolution <= 0.0 {
         return Err(ExperimentError::Map(
-            "all chains descended to the same state, so the energy has one basin as far as these starts show; give other starts or more chains, or a resolution to map it all the same"
+            "all chains descended to the same state, so the energy has one basin as far as these starts show; give \
+             other starts or more chains, or a resolution to map it all the same"
                 .into(),
         ));
     }

@@ -44,19 +44,22 @@ impl Page<'_> {
         )?;
         report = report.figure(
             &figure,
-            "Disconnectivity graph. A basin hangs at the energy of its lowest minimum; two basins join at the lowest barrier found between them. Barriers are upper estimates, up to the length of a step.",
+            "Disconnectivity graph. A basin hangs at the energy of its lowest minimum; two basins join at the lowest \
+             barrier found between them. Barriers are upper estimates, up to the length of a step.",
         );
         if let Some(figure) = write_plane(self.folder, self.minima, &summary.basins)? {
             report = report.figure(
                 &figure,
-                "The minima, each in the colour of its basin; a ring and the number of the basin mark the lowest of each.",
+                "The minima, each in the colour of its basin; a ring and the number of the basin mark the lowest of \
+                 each.",
             );
         }
         report = self.members(report)?;
         if let Some(figure) = write_sweep(self.state, self.folder)? {
             report = report.figure(
                 &figure,
-                "How the basins depend on the pull. Left of the transition every minimum is a basin, right of it there is one basin.",
+                "How the basins depend on the pull. Left of the transition every minimum is a basin, right of it \
+                 there is one basin.",
             );
         }
         report = report
@@ -85,7 +88,8 @@ impl Page<'_> {
             .collect();
         let gathering = &summary.gathering;
         format!(
-            "{} chains from each of: {}, under {}. Each took {} Langevin steps as in learning and then descended without noise. Energies are U = F/T.\n\
+            "{} chains from each of: {}, under {}. Each took {} Langevin steps as in learning and then descended \
+             without noise. Energies are U = F/T.\n\
              A minimum joins the basin whose lowest minimum it reaches, or that reaches it, by Langevin dynamics on U/τ + α‖X − X*‖ with τ = {}, within δ = {} (minima are {} apart in root mean square). α = {} is {}.",
             settings.chains,
             starts.join(", "),

@@ -27,11 +27,12 @@ pub struct Map {
 }
 
 impl Map {
-    /// Maps the energy of a net, in the new folder `out`. Data sets are looked for in `data_directory`, or in the usual place.
+    /// Maps the energy of a net, in the new folder `out`. Data sets are looked for in `data_directory`, or in the
+    /// usual place.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] after a stop, with all finished experiments saved. [`ExperimentError::Map`] where these
-    /// settings give no map. [`ExperimentError::is_usage`] ones before anything is written.
+    /// [`ExperimentError::Stopped`] after a stop, with all finished experiments saved. [`ExperimentError::Map`] where
+    /// these settings give no map. [`ExperimentError::is_usage`] ones before anything is written.
     pub fn start(
         trained: &Trained,
         options: &MapOptions,
@@ -122,8 +123,8 @@ fn to_end(
     let (held, resolution) = (summary.strength.flat_distance, summary.gathering.resolution);
     let doubt = (held > resolution).then(|| {
         format!(
-            "where U is flat, noise holds a chain {} from its target, farther than δ = {}, so chains may have failed that no \
-             barrier stopped; a lower temperature factor or a larger resolution would tell",
+            "where U is flat, noise holds a chain {} from its target, farther than δ = {}, so chains may have failed \
+             that no barrier stopped; a lower temperature factor or a larger resolution would tell",
             short(held),
             short(resolution)
         )

@@ -125,7 +125,8 @@ impl Settings {
         temperature(self.training_epsilon, self.temperature_factor)?;
         if self.training_epsilon == 0.0 {
             return Err(ExperimentError::Request(
-                "the net learned without noise (ε = 0), which gives the chains of a map no step size; choose a net that learned with noise"
+                "the net learned without noise (ε = 0), which gives the chains of a map no step size; choose a net \
+                 that learned with noise"
                     .into(),
             ));
         }

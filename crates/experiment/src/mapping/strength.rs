@@ -55,10 +55,12 @@ impl Choice {
         match self {
             Self::Given => "as asked for",
             Self::JustApart => {
-                "the strongest pull with which at most 5 % of the pairs of minima that are read as different digits come together"
+                "the strongest pull with which at most 5 % of the pairs of minima that are read as different digits \
+                 come together"
             }
             Self::WidestPlateau => {
-                "the middle of the widest range of pulls in which at most 2 % of the pairs of minima come together, between more that do below it and more above"
+                "the middle of the widest range of pulls in which at most 2 % of the pairs of minima come together, \
+                 while more do below it and more stay apart above it"
             }
         }
     }
@@ -137,10 +139,13 @@ impl Sweep {
             } else if self.are_different {
                 "even the weakest brings more together than it should: give a range with a lower end"
             } else {
-                "no range of pulls lies between pairs that come together and pairs that do not: look at a few pulls in that range, or give a wider range or other starts"
+                "no range of pulls lies between pairs that come together and pairs that do not: look at a few pulls \
+                 in that range, or give a wider range or other starts"
             };
             ExperimentError::Map(format!(
-                "no strength of the pull divides the minima into basins: α = {} brings {at_low:.0} % of {pairs} together and α = {} brings {at_high:.0} %; {advice}, or choose α yourself; a map can be resumed with either. plots/sweep.svg shows the sweep, at the temperature factor {temperature_factor}",
+                "no strength of the pull divides the minima into basins: α = {} brings {at_low:.0} % of {pairs} \
+                 together and α = {} brings {at_high:.0} %; {advice}, or choose α yourself; a map can be resumed \
+                 with either. plots/sweep.svg shows the sweep, at the temperature factor {temperature_factor}",
                 short(low),
                 short(high),
             ))

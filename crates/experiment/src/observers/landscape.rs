@@ -16,8 +16,8 @@ use crate::landscape::{
 };
 use crate::run_folder::RunFolder;
 
-/// Plots the landscape at an interval and at the end, keeps the numbers of all in `landscape.json`, and remembers the last
-/// one for the report.
+/// Plots the landscape at an interval and at the end, keeps the numbers of all in `landscape.json`, and remembers the
+/// last one for the report.
 pub(crate) struct LandscapePlots {
     folder: RunFolder,
     config: LandscapeConfig,

@@ -118,7 +118,8 @@ impl DigitQuality {
     pub fn sentence(&self, what: &str) -> String {
         let (it, scale) = (&self.samples.features, &self.held_out.features);
         format!(
-            "{} {what} (as many held-out data): Fréchet distance {:.1} ({:.1}) to {} data{}, density {:.2} ({:.2}), coverage {:.2} ({:.2}).",
+            "{} {what} (as many held-out data): Fréchet distance {:.1} ({:.1}) to {} data{}, density {:.2} ({:.2}), \
+             coverage {:.2} ({:.2}).",
             self.samples.how_many(),
             it.frechet.value,
             scale.frechet.value,

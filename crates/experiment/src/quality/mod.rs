@@ -1,7 +1,7 @@
 //! The quality of samples in numbers.
 //!
-//! `FeatureQuality` compares two sets of features, wherever they come from. `DigitQuality` takes them from the
-//! digit classifier, says which digits it sees, and sets held-out data beside the samples for the scale. A classifier of
+//! `FeatureQuality` compares two sets of features, wherever they come from. `DigitQuality` takes them from the digit
+//! classifier, says which digits it sees, and sets held-out data beside the samples for the scale. A classifier of
 //! digits sees a digit in everything, so its features say little of images that are none: look at the pictures too.
 
 mod digit_quality;

@@ -23,7 +23,8 @@ pub enum Judged {
         /// Data to compare with instead of the run's.
         reference: Option<PathBuf>,
     },
-    /// A file of samples of digits, `[count, 1, height, width]` in [−1, 1], against the embedded digits or those of a file.
+    /// A file of samples of digits, `[count, 1, height, width]` in [−1, 1], against the embedded digits or those of a
+    /// file.
     Samples {
         /// The file, `.npy` or `.safetensors`.
         file: PathBuf,
@@ -60,7 +61,8 @@ impl Judged {
     /// The file with the samples or their features.
     ///
     /// # Errors
-    /// [`ExperimentError::Request`] for a folder that is no run, [`ExperimentError::NoSamples`] for a run without samples.
+    /// [`ExperimentError::Request`] for a folder that is no run, [`ExperimentError::NoSamples`] for a run without
+    /// samples.
     pub fn file(&self) -> Result<PathBuf, ExperimentError> {
         match self {
             Self::Samples { file, .. } | Self::Features { file, .. } => Ok(file.clone()),
@@ -82,8 +84,8 @@ impl Judged {
     /// `data_directory`, or in the usual place.
     ///
     /// # Errors
-    /// [`ExperimentError::File`] and [`ExperimentError::Io`] for files that do not fit, [`ExperimentError::Request`] for a
-    /// run that did not learn digits.
+    /// [`ExperimentError::File`] and [`ExperimentError::Io`] for files that do not fit, [`ExperimentError::Request`]
+    /// for a run that did not learn digits.
     pub fn measure(
         &self,
         neighbours: usize,

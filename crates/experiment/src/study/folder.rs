@@ -106,7 +106,8 @@ impl StudyFolder {
         let config: StudyConfig = folder.read(CONFIG).map_err(|problem| ExperimentError::RunFolder {
             path: root.join(CONFIG),
             problem: format!(
-                "not readable ({problem}); it is needed to continue the study: put back what the study was, or compare its runs as they are"
+                "not readable ({problem}); it is needed to continue the study: put back what the study was, or \
+                 compare its runs as they are"
             ),
         })?;
         let names = || config.variants.iter().map(|variant| &variant.name);
@@ -180,7 +181,8 @@ impl StudyFolder {
                 return Err(ExperimentError::RunFolder {
                     path: run.config(),
                     problem: format!(
-                        "has other settings than {CONFIG} gives this variant; put them back, or delete the folder {} to learn the variant anew",
+                        "has other settings than {CONFIG} gives this variant; put them back, or delete the folder {} \
+                         to learn the variant anew",
                         root.display()
                     ),
                 });

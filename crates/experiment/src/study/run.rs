@@ -57,8 +57,8 @@ impl StudyRun<'_> {
     ///
     /// # Errors
     /// [`ExperimentError::Variant`] for a variant that could never end, before anything is written;
-    /// [`ExperimentError::StudyStopped`] after a stop, from where [`Self::resume`] goes on. A variant that runs away is a result
-    /// like any other, and one that fails does not stop the others.
+    /// [`ExperimentError::StudyStopped`] after a stop, from where [`Self::resume`] goes on. A variant that runs away
+    /// is a result like any other, and one that fails does not stop the others.
     pub fn start(&self, study: &Study, out: Option<&Path>) -> Result<StudyResult, ExperimentError> {
         // Impossible requests are found now and not after half of the variants.
         check_variants(study, self.compute, self.engine, self.data_directory)?;

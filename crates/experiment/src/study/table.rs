@@ -78,7 +78,8 @@ pub(crate) fn table(state: &StudyState) -> Table {
     });
     Table {
         caption: format!(
-            "The study {}; chain steps are those of all iterations as planned; d in nats, r in units of F per unit of state, both over the settled iterations",
+            "The study {}; chain steps are those of all iterations as planned; d in nats, r in units of F per unit \
+             of state, both over the settled iterations",
             state.name
         ),
         header: header.map(str::to_owned).collect(),

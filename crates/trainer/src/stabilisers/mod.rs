@@ -22,13 +22,13 @@ use crate::config::positive;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Stabilisers {
-    /// α of the energy penalty α·(mean F(x⁺)² + mean F(x⁻)²) in the loss, in units of 1/F. Its gradient moves parameters only;
-    /// the chains run on F. The d of the metrics is without it. Du and Mordatch, "Implicit generation and modeling with energy
-    /// based models" (arXiv 1903.08689), with α = 1 in their code.
+    /// α of the energy penalty α·(mean F(x⁺)² + mean F(x⁻)²) in the loss, in units of 1/F. Its gradient moves
+    /// parameters only; the chains run on F. The d of the metrics is without it. Du and Mordatch, "Implicit
+    /// generation and modeling with energy based models" (arXiv 1903.08689), with α = 1 in their code.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub energy_penalty: Option<f64>,
-    /// The largest 2-norm of the gradient of the loss over all parameters together; a longer one is scaled down to it. Pascanu,
-    /// Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (arXiv 1211.5063).
+    /// The largest 2-norm of the gradient of the loss over all parameters together; a longer one is scaled down to
+    /// it. Pascanu, Mikolov and Bengio, "On the difficulty of training recurrent neural networks" (arXiv 1211.5063).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub parameter_gradient_clip: Option<f64>,
     /// λ of L2 weight decay: λθ is added to the gradient of the loss, for every parameter, before Adam's moments or the

@@ -47,7 +47,8 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Projection {
     }
 }
 
-/// σ of a row-major matrix: the root of the largest eigenvalue of its smaller Gram matrix. NaN where a value is not finite.
+/// σ of a row-major matrix: the root of the largest eigenvalue of its smaller Gram matrix. NaN where a value is not
+/// finite.
 fn largest_singular_value(rows: usize, values: &[f64]) -> f64 {
     if !values.iter().all(|value| value.is_finite()) {
         return f64::NAN;
