@@ -276,7 +276,7 @@ fn records_that_do_not_reach_the_states_are_refused() {
         place.write("e/records.jsonl", damaged);
         place
             .run(["evaluate", "--resume", "e"])
-            .badly(1, &["e/records.jsonl", "anew"]);
+            .badly(1, &["e/records.jsonl", "in another folder"]);
         assert_eq!(place.text("e/records.jsonl"), damaged);
     }
 }
@@ -393,7 +393,7 @@ fn impossible_evaluations_are_refused() {
     place.write("e/states.safetensors", &states[..states.len() / 2]);
     place
         .run(["evaluate", "--resume", "e"])
-        .badly(1, &["e/states.safetensors", "anew"]);
+        .badly(1, &["e/states.safetensors", "in another folder"]);
     let settings = place.text("e/evaluation.json");
     for damage in [
         ("\"chains\": 2", "\"chains\": 18446744073709551615"),
@@ -405,6 +405,6 @@ fn impossible_evaluations_are_refused() {
         place.write("e/evaluation.json", settings.replace(damage.0, damage.1));
         place
             .run(["evaluate", "--resume", "e"])
-            .badly(1, &["e/evaluation.json", "anew"]);
+            .badly(1, &["e/evaluation.json", "in another folder"]);
     }
 }

@@ -581,7 +581,7 @@ fn impossible_maps_are_refused() {
         place.write(&format!("weak/{name}"), damage);
         place
             .run(["map", "--resume", "weak"])
-            .badly(1, &[&format!("weak/{name}"), "anew"]);
+            .badly(1, &[&format!("weak/{name}"), "in another folder"]);
         place.write(&format!("weak/{name}"), whole);
     }
     place.run(["map", "--resume", "weak"]).well();
