@@ -1,5 +1,5 @@
 //! The chapter on settings names every key, no other, and the right defaults.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
