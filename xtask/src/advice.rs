@@ -8,10 +8,10 @@ use ebm_experiment::config::{ConfigError, Origin};
 use ebm_experiment::{ExperimentConfig, ExperimentError, NextStep, RunFolder};
 use ebm_trainer::latest_checkpoint;
 
-/// The program the way it was called: `ebm`, or `cargo xtask` where cargo runs it from its workspace.
+/// The name by which the program was called: `ebm`, or `cargo xtask` where cargo runs it from its workspace.
 pub(crate) fn program() -> &'static str {
     static PROGRAM: OnceLock<&str> = OnceLock::new();
-    // Cargo tells a program that it runs which package it is of.
+    // Cargo tells every program that it runs which package the program belongs to.
     PROGRAM.get_or_init(|| match std::env::var("CARGO_PKG_NAME").as_deref() {
         Ok(env!("CARGO_PKG_NAME")) => "cargo xtask",
         _ => "ebm",
@@ -29,7 +29,7 @@ pub(crate) fn shell_word(path: &Path) -> String {
     }
 }
 
-/// This process as it was called.
+/// The command line of this process.
 pub(crate) fn command_line() -> String {
     let words = std::env::args_os()
         .skip(1)
@@ -61,7 +61,8 @@ pub(crate) fn command(step: NextStep<'_>) -> Option<String> {
             let mut again = out.as_os_str().to_owned();
             again.push("-again");
             Some(format!(
-                "{program} diagnose --run {}{} --chains {} --multiple {} --from {} --seed {} --backend {backend} --engine {engine} --out {}",
+                "{program} diagnose --run {}{} --chains {} --multiple {} --from {} --seed {} --backend {backend} \
+                 --engine {engine} --out {}",
                 shell_word(run),
                 if average { " --average" } else { "" },
                 options.chains,
@@ -134,7 +135,7 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             folder, checkpoint, ..
         } => match checkpoint {
             Some(checkpoint) => format!(
-                "{error}\nThe newest checkpoint is {}. When the cause is mended, go on with:\n  {}",
+                "{error}\nThe newest checkpoint is {}. When the cause is fixed, go on with:\n  {}",
                 checkpoint.display(),
                 resume("experiment", folder)
             ),
@@ -142,15 +143,15 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
         },
         ExperimentError::Diverged { folder, .. } => format!("{error}{}", divergence_advice(folder)),
         ExperimentError::Study { folder, .. } => format!(
-            "{error}. When the cause is mended, go on with:\n  {}",
+            "{error}. When the cause is fixed, go on with:\n  {}",
             resume("experiment", folder)
         ),
         ExperimentError::Variant { variant, error } => {
             format!("variant \"{variant}\": {}", explain(error))
         }
         ExperimentError::Map(_) => format!(
-            "{error}. What changes it: --alpha, --alpha-range LOW,HIGH, both also with --resume; --start, --chains, \
-             --gather-steps, --resolution"
+            "{error}. Options that change it: --alpha, --alpha-range LOW,HIGH, both also with --resume; --start, \
+             --chains, --gather-steps, --resolution"
         ),
         ExperimentError::RunawayChains => format!("{error} (--epsilon, --temp-factor)"),
         error => error.to_string(),
@@ -239,7 +240,7 @@ fn is_in_the_way(error: &std::io::Error) -> bool {
     )
 }
 
-/// What to change when learning ran away, as lines of their own.
+/// Advice for learning that ran away, on lines of its own.
 fn divergence_advice(folder: &Path) -> String {
     let Ok(run) = RunFolder::open(folder) else {
         return String::new();

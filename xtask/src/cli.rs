@@ -34,14 +34,15 @@ pub(crate) struct Cli {
 }
 
 impl Cli {
-    /// Reads the command line of this process; ends it where there is nothing to do but to print help or what is wrong.
+    /// Reads the command line of this process. Ends the process after it has printed help or a usage error, if one is
+    /// due.
     pub(crate) fn read() -> Self {
         let matches = named_as_called(Self::command()).get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 }
 
-/// Help and examples name the program the way it was called.
+/// Help and examples name the program as it was called.
 fn named_as_called(command: clap::Command) -> clap::Command {
     let name = program();
     let command = command.bin_name(name);
@@ -95,7 +96,7 @@ pub(crate) struct ExperimentArguments {
     /// List the named experiments and studies.
     #[arg(long, exclusive = true)]
     pub(crate) list: bool,
-    /// An experiment file, ours or one of the paper's authors, or a study file.
+    /// An experiment file, in this program's format or that of the paper's authors, or a study file.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
     /// Override a key of the experiment, such as langevin.steps=200; may be repeated.
@@ -104,13 +105,14 @@ pub(crate) struct ExperimentArguments {
     /// Seed of all random numbers.
     #[arg(long, conflicts_with = "resume")]
     pub(crate) seed: Option<u64>,
-    /// How many learning iterations in total.
+    /// The number of learning iterations in total.
     #[arg(long)]
     pub(crate) iterations: Option<u64>,
     /// The folder of the run or study; by default a new one below runs/.
     #[arg(long, value_name = "DIR", conflicts_with = "resume")]
     pub(crate) out: Option<PathBuf>,
-    /// Continue the run in this folder from its newest checkpoint, or the study with its first variant that is not done.
+    /// Continue the run in this folder from its newest checkpoint, or the study in it from its first unfinished
+    /// variant.
     #[arg(long, value_name = "DIR")]
     pub(crate) resume: Option<PathBuf>,
     #[command(flatten)]
@@ -188,16 +190,17 @@ impl DataDirectory {
 /// What computes.
 #[derive(Debug, Args)]
 pub(crate) struct BackendArguments {
-    /// The backend that computes, where the build has it: flex or ndarray (CPU); cuda (an NVIDIA GPU), cuda:1 (the second one);
-    /// wgpu (the GPU that wgpu prefers), wgpu:0 (the first discrete one), wgpu:integrated, wgpu:cpu (a software driver);
-    /// the same with vulkan for wgpu, which is then all it uses; or auto, the best of cuda, wgpu and flex that starts
-    /// here [default: flex, or that of the run that is resumed or diagnosed].
+    /// The backend that computes, if the build has it: flex or ndarray (CPU); cuda (an NVIDIA GPU) or cuda:1 (the
+    /// second one); wgpu (the GPU that wgpu prefers), wgpu:0 (the first discrete GPU), wgpu:integrated or wgpu:cpu (a
+    /// software driver); vulkan, with the same devices, for wgpu that uses nothing but Vulkan; or auto, the best of
+    /// cuda, wgpu and flex that starts here [default: flex, or that of the run that is resumed or diagnosed].
     #[arg(long, value_name = "NAME[:DEVICE]")]
     pub(crate) backend: Option<BackendChoice>,
-    /// How chains are run: fused (hand-written CPU code), cube (hand-written GPU kernels), cube-tf32 and cube-bf16 (the same for
-    /// images, with products rounded to mantissas of 10 and 7 bits, on the tensor cores of NVIDIA GPUs), tensor (burn's operations), or
-    /// auto, which is fused on the CPU and cube on a GPU where it has all the net's layers [default: auto, or that of the
-    /// run that is resumed or diagnosed, if both compute on the CPU or both on a GPU].
+    /// The engine that runs the chains: fused (hand-written CPU code); cube (hand-written GPU kernels); cube-tf32 or
+    /// cube-bf16 (cube for images on the tensor cores of NVIDIA GPUs, with products rounded to mantissas of 10 or 7
+    /// bits); tensor (burn's operations); or auto, which is fused on the CPU, and on a GPU cube if it has all layers
+    /// of the net, otherwise tensor [default: auto, or that of the run that is resumed or diagnosed, if both compute
+    /// on the CPU or both on a GPU].
     #[arg(long, value_name = "NAME", value_parser = one_of(&EngineChoice::ALL, EngineChoice::name))]
     pub(crate) engine: Option<EngineChoice>,
 }
@@ -229,7 +232,7 @@ impl BackendArguments {
             None => earlier_backend.unwrap_or_default(),
         };
         let engine = self.engine.or_else(|| {
-            // A run that moves to a GPU leaves the CPU's engine behind, and the other way round.
+            // A run that moves between CPU and GPU does not keep its engine.
             earlier_backend.filter(|earlier| earlier.is_gpu() == backend.is_gpu())?;
             let engine: EngineChoice = earlier?.1.parse().ok()?;
             // Tensor cores are CUDA's alone.
@@ -251,7 +254,7 @@ pub(crate) fn one_of<T: Copy + Send + Sync + 'static>(
     let names: Vec<_> = all.iter().map(|value| name(*value)).collect();
     PossibleValuesParser::new(names).map(move |given| {
         let found = all.iter().find(|value| name(**value) == given);
-        // The parser before lets no other name through.
+        // The parser before this accepts no other name.
         *found.unwrap_or(&all[0])
     })
 }
@@ -272,8 +275,8 @@ pub(crate) struct TrainedArguments {
     /// A run folder: its newest weights are used.
     #[arg(long, value_name = "DIR", conflicts_with_all = ["weights", "experiment", "config"])]
     pub(crate) run: Option<PathBuf>,
-    /// A safetensors file or one of PyTorch's torch.save. A file that this program wrote knows its net; for others name the
-    /// experiment.
+    /// A safetensors file, or a file that PyTorch's torch.save wrote. Files that this program wrote name their net;
+    /// for other files name the experiment.
     #[arg(long, value_name = "FILE", conflicts_with = "average")]
     pub(crate) weights: Option<PathBuf>,
     /// The named experiment that the weights belong to.
@@ -287,7 +290,7 @@ pub(crate) struct TrainedArguments {
     /// The experiment file that the weights belong to.
     #[arg(long, value_name = "FILE", requires = "weights")]
     pub(crate) config: Option<PathBuf>,
-    /// Use the average of the parameters over learning, of a run with `optimizer.averaging`.
+    /// Use the average of the parameters over learning; the run needs `optimizer.averaging`.
     #[arg(long)]
     pub(crate) average: bool,
 }

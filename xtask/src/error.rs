@@ -14,7 +14,7 @@ pub(crate) enum DriverError {
     /// A flag or a combination of flags.
     #[error("{0}")]
     Usage(String),
-    /// An experiment, or work on its results; the message says with which flags to mend it.
+    /// An experiment failed, or work on its results; the message names the flags that help.
     #[error("{}", explain(.0))]
     Experiment(#[from] ExperimentError),
     /// The file system refused.
@@ -36,7 +36,7 @@ pub(crate) enum DriverError {
     NoStart {
         /// The backend.
         name: BackendName,
-        /// What is missing and how to mend it.
+        /// What is missing and how to fix it.
         fault: String,
     },
     /// The user stopped the work, and has been told how to go on.
@@ -44,7 +44,7 @@ pub(crate) enum DriverError {
     Interrupted,
 }
 
-/// The parts that the driver itself calls report as an experiment does.
+/// Errors of the crates that the driver itself calls are shown like those of an experiment.
 macro_rules! by_way_of_experiment {
     ($($part:ty),* $(,)?) => {$(
         impl From<$part> for DriverError {
@@ -65,7 +65,7 @@ impl DriverError {
         }
     }
 
-    /// 2 for wrong usage, 130 for an interruption as shells have it, 1 for the rest.
+    /// 2 for wrong usage, 130 for an interruption, as in shells, and 1 for all other failures.
     pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => 2,

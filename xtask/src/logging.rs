@@ -57,7 +57,7 @@ impl Screen {
         bar
     }
 
-    /// Whether nobody sees bars: then progress goes to the log.
+    /// Whether no terminal shows bars; progress then goes to the log.
     pub(crate) fn has_no_bars(&self) -> bool {
         self.is_quiet || self.bars.is_hidden()
     }
@@ -112,7 +112,7 @@ impl Supervisor for Screen {
         };
         let bar = self.bar(length, template);
         bar.set_position(done);
-        // The time left is judged by what this process does, not by what an earlier one did.
+        // The time left is estimated from the work of this process, not from that of an earlier one.
         bar.reset_eta();
         bar.enable_steady_tick(Duration::from_secs(1));
         Box::new(Bar(bar))
@@ -127,7 +127,7 @@ impl Supervisor for Screen {
     }
 }
 
-/// A bar that goes when the work is done.
+/// A bar that disappears when the work is done.
 struct Bar(ProgressBar);
 
 impl Progress for Bar {

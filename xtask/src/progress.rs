@@ -29,7 +29,7 @@ impl Observer for ProgressView {
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
         match event {
             Event::Started { iteration, .. } => {
-                // The time left is judged by what this process does, not by what an earlier one did.
+                // The time left is estimated from the work of this process, not from that of an earlier one.
                 self.bar.set_position(*iteration);
                 self.bar.reset_eta();
                 self.bar.enable_steady_tick(Duration::from_secs(1));

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
-/// A flag that Ctrl-C, a polite kill and a closed terminal raise.
+/// A flag that Ctrl-C, SIGTERM and a closed terminal raise.
 ///
 /// Where no handler can be installed, signals keep their usual effect and the flag stays down.
 pub(crate) fn on_interrupt() -> Arc<AtomicBool> {
@@ -24,8 +24,9 @@ fn install(stop: &Arc<AtomicBool>) -> io::Result<()> {
     if !ignores_hangup() {
         signals.push(signal_hook::consts::SIGHUP);
     }
-    // Before the flag is raised, so that the first Ctrl-C finds it down. Only Ctrl-C is repeated out of impatience: others
-    // come twice by nature, `timeout` for one signals the process and then its group.
+    // This is registered before what raises the flag, so that the first Ctrl-C does not end the process. Only a
+    // second Ctrl-C does: other signals may come twice by themselves, as from `timeout`, which signals the process
+    // and then its group.
     flag::register_conditional_shutdown(SIGINT, 130, Arc::clone(stop))?;
     for signal in signals {
         flag::register(signal, Arc::clone(stop))?;
@@ -36,7 +37,8 @@ fn install(stop: &Arc<AtomicBool>) -> io::Result<()> {
 /// Whether this process was started to outlive its terminal, as `nohup` does. A handler of ours would undo that.
 #[cfg(unix)]
 fn ignores_hangup() -> bool {
-    // Only Linux tells without unsafe code; elsewhere a run under nohup matters more than a checkpoint on hanging up.
+    // Only Linux tells this without unsafe code. Elsewhere hang-ups are not handled, because that could end a run
+    // under nohup.
     let Ok(status) = std::fs::read_to_string("/proc/self/status") else {
         return true;
     };

@@ -19,16 +19,16 @@ pub trait Dataset {
     /// How many data there are; `None` for a density, which never runs out.
     fn count(&self) -> Option<usize>;
 
-    /// `count` data, different ones as long as there are so many. The same noise gives the same batch.
+    /// `count` data, all different if the source has that many. The same noise gives the same batch.
     ///
     /// # Errors
     /// The source's, for example when there are fewer data.
     fn batch(&self, noise: &NoiseKey, count: usize) -> Result<States, DatasetError>;
 
-    /// A [`Self::batch`] with noise scale · N(0, I) added, which `noise` gives.
+    /// A [`Self::batch`] to which `noise` adds scale · N(0, I).
     ///
     /// # Errors
-    /// As [`Self::batch`]; [`CoreError::OtherShape`] when the batch is not of the shape that the source says.
+    /// As [`Self::batch`]; [`CoreError::OtherShape`] when the batch does not have the shape that the source names.
     fn noisy_batch(
         &self,
         batch: &NoiseKey,

@@ -7,11 +7,10 @@ use crate::CoreError;
 
 /// A function F from states to scalars; everything else in the project only needs this.
 ///
-/// States have shape `[chains, channels, height, width]`; points have one pixel, and [`PointEnergy`] makes an energy of a
-/// function of `[chains, dimensions]`.
-/// The density that Langevin chains with noise ε sample is p(x) ∝ exp(−U(x)) with the *learned energy*
-/// U = F / (ε²/2) (Nijkamp et al., arXiv 1903.12370, section 2.1): F is what a network computes, U is what
-/// the chains feel. [`crate::Temperature`] holds the factor between the two.
+/// States have shape `[chains, channels, height, width]`; points have one pixel, and [`PointEnergy`] makes an energy
+/// of a function of `[chains, dimensions]`. The density that Langevin chains with noise ε sample is p(x) ∝ exp(−U(x))
+/// with the *learned energy* U = F / (ε²/2) (Nijkamp et al., arXiv 1903.12370, section 2.1): F is what a network
+/// computes, U is what the chains feel. [`crate::Temperature`] holds the factor between the two.
 ///
 /// A chain's F must depend on that chain's state alone. Then one backward pass of the sum over chains
 /// gives every chain its own gradient.

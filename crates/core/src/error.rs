@@ -2,7 +2,7 @@
 
 use crate::StateShape;
 
-/// An impossible step size, temperature or shape, or a device that does not give its numbers.
+/// An impossible step size, temperature or shape, or a device that does not return its values.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CoreError {
     /// ε is negative, infinite or not a number.
@@ -15,7 +15,8 @@ pub enum CoreError {
     Temperature(f64),
     /// An energy returned something else than one scalar for each chain.
     #[error(
-        "the energy returned {got} values for {chains} chains: `Energy::energy` must return one scalar F for each chain, shape [chains]"
+        "the energy returned {got} values for {chains} chains: `Energy::energy` must return one scalar F for each \
+         chain, shape [chains]"
     )]
     EnergyShape {
         /// How many chains were given.
@@ -47,7 +48,7 @@ pub enum CoreError {
         /// What does not fit.
         problem: String,
     },
-    /// The backend did not hand its numbers over.
+    /// The backend did not return its values.
     #[error("the backend returned no data: {0}")]
     Backend(String),
 }

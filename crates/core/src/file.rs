@@ -15,7 +15,7 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     };
     let mut builder = tempfile::Builder::new();
     builder.prefix(".").suffix(".part");
-    // Temporary files are private by default; a result is for colleagues (the umask still applies).
+    // Temporary files are private by default, but others may want to read a result (the umask still applies).
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
     let mut file = builder
@@ -24,13 +24,13 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes).map_err(without_temporary_name)?;
     file.as_file().sync_all()?;
     file.persist(path).map_err(|error| error.error)?;
-    // The rename itself lasts through a power cut only once the folder is on disk.
+    // The rename survives a power failure only once the folder is on disk too.
     #[cfg(unix)]
     std::fs::File::open(folder)?.sync_all()?;
     Ok(())
 }
 
-/// The temporary file's name, which tempfile adds to errors, means nothing to a reader who asked for another one.
+/// Errors of tempfile name the temporary file, which means nothing to a reader who asked for another one.
 fn without_temporary_name(error: io::Error) -> io::Error {
     if error.get_ref().is_some() {
         io::Error::from(error.kind())

@@ -99,7 +99,7 @@ impl LayerDescription {
         }
     }
 
-    /// The parameters in the order of the fields, of every map weight and bias.
+    /// The parameters in the order of the fields: weight and bias of every linear map.
     #[must_use]
     pub fn parameters(&self) -> Vec<&ParameterValues> {
         match self {
@@ -129,8 +129,8 @@ pub enum Activation {
     },
 }
 
-/// An energy that can say what it is made of. Engines that do not use tensors run it from this description;
-/// an energy that has none, or only sometimes, is run with tensor operations.
+/// An energy that can describe its layers. Engines that do not use tensors run it from this description. An energy
+/// without a description is run with tensor operations.
 pub trait Layered {
     /// The layers in order; together they must compute what [`crate::Energy::energy`] does.
     ///

@@ -28,7 +28,7 @@ pub enum Stream {
     Watch = 8,
     /// Initial states of chains that only watch.
     WatchStart = 9,
-    /// The noise ε_data·N(0, I) of data that chains which only watch start from.
+    /// The noise ε_data·N(0, I) added to data from which chains that only watch start.
     WatchDataNoise = 10,
     /// The Z of chains that map a landscape.
     Attraction = 11,
@@ -81,8 +81,8 @@ impl NoiseKey {
 
     /// The N(0, 1) numbers of elements 4 `block`..4 `block` + 4 of `LANES` neighbouring chains from `first_chain` on:
     /// row e holds element 4 `block` + e of every chain. Only the first `wanted` rows are sure to be filled. The same
-    /// numbers as [`Self::normals`], for engines that lay chains side by side; inlined, so that it becomes vector code of
-    /// the caller's instruction set.
+    /// numbers as [`Self::normals`], for engines that lay chains side by side; inlined, so that it becomes vector
+    /// code of the caller's instruction set.
     #[inline(always)]
     #[must_use]
     pub fn normal_rows<const LANES: usize>(
@@ -112,18 +112,19 @@ impl NoiseKey {
         rows
     }
 
-    /// Fills `out` with uniform numbers in [0, 1), shape `[chains, per_chain]`: row i belongs to chain `first_chain + i`.
+    /// Fills `out` with uniform numbers in [0, 1), shape `[chains, per_chain]`: row i belongs to chain `first_chain +
+    /// i`.
     pub fn uniforms(&self, step: u64, first_chain: u32, per_chain: usize, out: &mut [f32]) {
         self.fill(step, first_chain, per_chain, out, |words, values| {
             *values = words.map(uniform);
         });
     }
 
-    /// For each of `N` neighbouring chains from `first_chain` on, a uniform number in the open interval (0, 1), of 52 bits,
-    /// that decides about the chain as a whole at `step`: whether a proposal is accepted.
+    /// For each of `N` neighbouring chains from `first_chain` on, a uniform number in the open interval (0, 1), of 52
+    /// bits, that decides about the chain as a whole at `step`: whether a proposal is accepted.
     ///
-    /// Its Philox counter is `[2³² − 1, chain, step low word, step high word]`, the block of the elements from 2³⁴ − 4 on.
-    /// No state has so many, so the decision shares no number with the noise of the same step.
+    /// Its Philox counter is `[2³² − 1, chain, step low word, step high word]`, the block of the elements from 2³⁴ −
+    /// 4 on. No state has so many, so the decision shares no number with the noise of the same step.
     #[inline(always)]
     #[must_use]
     pub fn decisions<const N: usize>(self, step: u64, first_chain: u32) -> [f64; N] {
@@ -270,7 +271,8 @@ mod tests {
         }
     }
 
-    /// Decisions of neighbours are those of the chains alone, and the words of the address that the documentation states.
+    /// Decisions of neighbours are those of the chains alone, and the words of the address that the documentation
+    /// states.
     #[test]
     fn decisions_lie_beyond_the_elements() {
         let key = NoiseKey::new(3, Stream::Langevin, 9);
@@ -285,8 +287,8 @@ mod tests {
         }
     }
 
-    /// 100,000 decisions: mean and mean square within 5 standard errors of 1/2 and 1/3 (false-alarm rate over seeds about
-    /// 1e-6; the seed is fixed), none of them 0 or 1.
+    /// 100,000 decisions: mean and mean square within 5 standard errors of 1/2 and 1/3 (false-alarm rate over seeds
+    /// about 1e-6; the seed is fixed), none of them 0 or 1.
     #[test]
     fn decisions_are_uniform() {
         let key = NoiseKey::new(12, Stream::Langevin, 0);

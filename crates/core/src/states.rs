@@ -17,7 +17,7 @@ use crate::{CoreError, NoiseKey};
 pub struct StateShape([usize; 3]);
 
 impl StateShape {
-    /// A point with so many coordinates.
+    /// A point with this number of coordinates.
     #[must_use]
     pub fn point(dimensions: usize) -> Self {
         Self([dimensions, 1, 1])
@@ -93,7 +93,8 @@ impl fmt::Display for StateShape {
     }
 }
 
-/// The states of a batch of chains on the host: values and the shape of one state. Chain after chain, each channel-major.
+/// The states of a batch of chains on the host: values and the shape of one state. Chain after chain, each
+/// channel-major.
 #[derive(Debug, Clone, PartialEq)]
 pub struct States {
     shape: StateShape,
@@ -178,7 +179,7 @@ impl States {
         self.values.len() / self.shape.size().max(1)
     }
 
-    /// Whether there is none.
+    /// Whether there are no states.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.values.is_empty()
@@ -206,7 +207,7 @@ impl States {
         self.values.chunks_exact(self.shape.size().max(1))
     }
 
-    /// The values of one state, if there are so many states.
+    /// The values of the state at this index, if there is one.
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&[f32]> {
         let size = self.shape.size();
@@ -226,7 +227,7 @@ impl States {
         }
     }
 
-    /// The same states, at most `chains` at a time.
+    /// The states in batches of at most `chains`.
     pub fn pieces(&self, chains: usize) -> impl Iterator<Item = Self> {
         let size = (chains * self.shape.size()).max(1);
         self.values.chunks(size).map(|values| Self {
@@ -311,7 +312,7 @@ impl States {
     /// The states of a tensor `[chains, channels, height, width]`. Waits for its device.
     ///
     /// # Errors
-    /// [`CoreError::Backend`] when the device does not hand them over.
+    /// [`CoreError::Backend`] when the device does not return them.
     pub fn from_tensor<B: Backend>(tensor: Tensor<B, 4>) -> Result<Self, CoreError> {
         let [_, channels, height, width] = tensor.dims();
         Self::new([channels, height, width], host_values(tensor)?)
@@ -339,7 +340,7 @@ pub fn device_tensor<B: Backend, const D: usize>(
 /// The values of a tensor on the host, row by row, in single precision. Waits for its device.
 ///
 /// # Errors
-/// [`CoreError::Backend`] when the device does not hand them over.
+/// [`CoreError::Backend`] when the device does not return them.
 pub fn host_values<B: Backend, const D: usize>(
     tensor: Tensor<B, D>,
 ) -> Result<Vec<f32>, CoreError> {

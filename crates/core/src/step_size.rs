@@ -19,7 +19,7 @@ impl Default for StepSize {
 }
 
 impl StepSize {
-    /// Takes ε.
+    /// The step size ε.
     ///
     /// # Errors
     /// [`CoreError::StepSize`] unless 0 ≤ ε < ∞.
@@ -72,7 +72,7 @@ impl Temperature {
     /// T = 1: F already is the potential U in nats, as for analytic energies.
     pub const ONE: Self = Self(1.0);
 
-    /// Takes T.
+    /// The temperature T.
     ///
     /// # Errors
     /// [`CoreError::Temperature`] unless 0 < T < ∞.

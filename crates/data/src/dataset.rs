@@ -72,7 +72,7 @@ impl Dataset {
         }
     }
 
-    /// [`Self::batch`] with noise scale · N(0, I) added, which `noise` gives.
+    /// A [`Self::batch`] to which `noise` adds scale · N(0, I).
     ///
     /// # Errors
     /// As [`Self::batch`].

@@ -31,7 +31,7 @@ pub struct ImageConfig {
     pub channels: Option<usize>,
     /// How a picture is brought to that square.
     pub fit: Fit,
-    /// Use only the first so many images of the source.
+    /// Use only this number of images, the first ones of the source.
     pub limit: Option<usize>,
 }
 
@@ -48,7 +48,7 @@ impl Default for ImageConfig {
 
 /// Larger squares are surely a slip of the keyboard: one image would take 192 MiB.
 const LARGEST_SIZE: usize = 4096;
-/// Resizing the shorter side makes the longer side so many times `size` long, in memory.
+/// Resizing the shorter side to `size` may make the longer side at most this many times as long, in memory.
 const LARGEST_ASPECT: u32 = 32;
 
 impl ImageConfig {

@@ -1,4 +1,4 @@
-//! Several chains of draws of one scalar, as the statistics of mixing take them.
+//! Several chains of draws of one scalar, the input of the statistics of mixing.
 
 use crate::check::is_constant;
 use crate::{DiagnosticsError, Result};

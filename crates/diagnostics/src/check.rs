@@ -1,4 +1,4 @@
-//! Checks of series from outside that several statistics share.
+//! Checks of input series that several statistics share.
 
 use crate::{DiagnosticsError, Result};
 

@@ -1,4 +1,5 @@
-//! What a classifier says of a set of samples: which classes they are spread over, and how sure it is.
+//! The output of a classifier for a set of samples: over which classes they are spread, and how sure the classifier
+//! is.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,13 +13,13 @@ pub struct ClassSummary {
     /// Entropy of these shares in nats: 0 when all are of one class, ln(classes) when all classes are equally many.
     /// An estimate from few samples is too low, by about (classes − 1) / (2·samples).
     pub entropy: f64,
-    /// Mean probability of the most probable class, from 1/classes to 1. A classifier can be sure of what is no member of
-    /// any class, so this alone is no measure of quality.
+    /// Mean probability of the most probable class, from 1/classes to 1. A classifier can be sure of a sample that
+    /// belongs to no class, so this number alone does not measure quality.
     pub mean_top_probability: f64,
 }
 
-/// Sums up the probabilities of classes, `[samples, classes]`, that a classifier gives to samples. Of equal
-/// probabilities the first counts.
+/// Sums up the probabilities of classes, `[samples, classes]`, that a classifier gives to samples. Among equal
+/// probabilities the first class counts.
 #[must_use]
 pub fn class_summary<T: Copy + Into<f64> + Sync>(
     probabilities: &FeatureMatrix<'_, T>,

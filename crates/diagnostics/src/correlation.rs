@@ -15,8 +15,8 @@ use crate::check::{check_same_length, check_series, is_constant};
 /// A series of zeros stays zero.
 ///
 /// # Errors
-/// [`DiagnosticsError::SeriesTooShort`](crate::DiagnosticsError::SeriesTooShort) for an empty series and [`DiagnosticsError::NotFinite`](crate::DiagnosticsError::NotFinite)
-/// for NaN or infinite values.
+/// [`DiagnosticsError::SeriesTooShort`](crate::DiagnosticsError::SeriesTooShort) for an empty series and
+/// [`DiagnosticsError::NotFinite`](crate::DiagnosticsError::NotFinite) for NaN or infinite values.
 pub fn unit_mean_square(series: &[f64]) -> Result<Vec<f64>> {
     check_series("the series", series, 1)?;
     // Dividing by the largest magnitude first keeps the squares from overflowing.
@@ -52,8 +52,8 @@ pub fn standardise(series: &[f64]) -> Result<Vec<f64>> {
 /// value at lag 0 is 1. A series of zeros has zeros at every lag, lag 0 included.
 ///
 /// # Errors
-/// [`DiagnosticsError::SeriesTooShort`](crate::DiagnosticsError::SeriesTooShort) unless the series is longer than `max_lag`, and
-/// [`DiagnosticsError::NotFinite`](crate::DiagnosticsError::NotFinite) for NaN or infinite values.
+/// [`DiagnosticsError::SeriesTooShort`](crate::DiagnosticsError::SeriesTooShort) unless the series is longer than
+/// `max_lag`, and [`DiagnosticsError::NotFinite`](crate::DiagnosticsError::NotFinite) for NaN or infinite values.
 pub fn autocorrelation(series: &[f64], max_lag: usize) -> Result<Vec<f64>> {
     check_series("the series", series, max_lag.saturating_add(1))?;
     let scaled = unit_mean_square(series)?;
@@ -74,8 +74,8 @@ pub fn autocorrelation(series: &[f64], max_lag: usize) -> Result<Vec<f64>> {
 /// result.
 ///
 /// # Errors
-/// [`DiagnosticsError::LengthsDiffer`](crate::DiagnosticsError::LengthsDiffer) for series of different lengths; otherwise as
-/// [`autocorrelation`].
+/// [`DiagnosticsError::LengthsDiffer`](crate::DiagnosticsError::LengthsDiffer) for series of different lengths;
+/// otherwise as [`autocorrelation`].
 pub fn cross_correlation(x: &[f64], y: &[f64], max_lag: usize) -> Result<Vec<f64>> {
     let what = "the two series of a cross-correlation";
     check_same_length(what, x.len(), y.len())?;

@@ -1,4 +1,4 @@
-//! How many independent draws are dependent ones worth? Effective sample sizes and standard errors of means.
+//! Effective sample sizes and standard errors of means: how many independent draws are dependent draws worth?
 
 use serde::{Deserialize, Serialize};
 
@@ -7,20 +7,21 @@ use crate::chains::{mean_and_variance, split};
 use crate::check::{check_series, is_constant};
 use crate::split_rhat::normal_scores;
 
-/// A mean with the standard error that its autocorrelated values leave it.
+/// The mean of autocorrelated values with its standard error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct MeanEstimate {
     /// The mean of all values.
     pub mean: f64,
     /// Monte-Carlo standard error of the mean: standard deviation (divisor n − 1) over √`effective_size`.
     pub standard_error: f64,
-    /// Number of independent values that would leave the same standard error. More than there are values
-    /// when neighbours have opposite signs, but never above n·log₁₀ n.
+    /// Number of independent values with the same standard error. It exceeds the number of values when neighbours
+    /// have opposite signs, but never n·log₁₀ n.
     pub effective_size: f64,
 }
 
-/// Bulk effective sample size of `chains`, each `[draws]` long: that of the mean of the rank-normalised draws, from the
-/// split chains. It tells how far the location of a distribution is known, also where it has no variance.
+/// Bulk effective sample size of `chains`, each `[draws]` long: that of the mean of the rank-normalised draws, from
+/// the split chains. It says how well the location of a distribution is known, even if the distribution has no
+/// variance.
 ///
 /// Autocorrelations are combined over the chains and summed by Geyer's initial monotone sequence (Vehtari et al. 2021,
 /// equations 10 to 13 and section 4.1).
@@ -111,8 +112,8 @@ pub(crate) fn effective_size(chains: &[&[f64]]) -> f64 {
     total / autocorrelation_time(chains).max(1.0 / total.log10())
 }
 
-/// The largest magnitude, 1 if all are 0, and the values divided by it: values near 1 have squares that neither overflow
-/// nor vanish.
+/// The largest magnitude, 1 if all are 0, and the values divided by it: values near 1 have squares that neither
+/// overflow nor vanish.
 fn scaled(values: &[f64]) -> (f64, Vec<f64>) {
     let largest = values.iter().fold(0.0, |m: f64, x| m.max(x.abs()));
     if largest == 0.0 {
@@ -153,8 +154,8 @@ fn autocorrelation_time(chains: &[&[f64]]) -> f64 {
     let variance = biased + between;
     let correlation = |lag: usize| 1.0 - (within - autocovariance(lag)) / variance;
 
-    // Sums of neighbouring even and odd lags are positive and fall for a reversible chain (Geyer 1992): they are taken
-    // until one is not, which also keeps the noise of far lags out.
+    // For a reversible chain the sums of neighbouring even and odd lags are positive and fall (Geyer 1992). They are
+    // added until one is not positive, which also keeps out the noise of far lags.
     let mut pairs = vec![[1.0, correlation(1)]];
     let mut last = pairs[0];
     let mut lag = 1;
@@ -163,7 +164,8 @@ fn autocorrelation_time(chains: &[&[f64]]) -> f64 {
         pairs.push(last);
         lag += 2;
     }
-    // Of the pair that ends the sequence only the even lag counts, and once: less bias for alternating signs.
+    // In the pair that ends the sequence only the even lag counts, and only once. This lowers the bias for
+    // alternating signs.
     pairs.pop();
     let end = if last[0] + last[1] < 0.0 {
         last[0].max(0.0)

@@ -59,7 +59,7 @@ pub enum DiagnosticsError {
         needed: usize,
     },
 
-    /// Two things that belong together differ in length.
+    /// Two series that belong together differ in length.
     #[error("{what} must have the same length, got {left} and {right}; cut the longer one")]
     LengthsDiffer {
         /// Which pair.
@@ -88,9 +88,10 @@ pub enum DiagnosticsError {
         what: &'static str,
     },
 
-    /// A group of chains was not recorded at a step that the judgement needs.
+    /// A group of chains has no record at a step that the judgement needs.
     #[error(
-        "the group \"{group}\" has no record at step {step}, {multiple} times the training length; record its chains at that step, or ask for other multiples"
+        "the group \"{group}\" has no record at step {step}, {multiple} times the training length; record its chains \
+         at that step, or ask for other multiples"
     )]
     MissingRecord {
         /// Name of the group.
@@ -114,7 +115,8 @@ pub enum DiagnosticsError {
 
     /// Two densities live on different grids.
     #[error(
-        "the two densities lie on different grids ({left} and {right}); build both with the same resolution and half width"
+        "the two densities lie on different grids ({left} and {right}); build both with the same resolution and half \
+         width"
     )]
     GridsDiffer {
         /// First grid, in words.
@@ -125,7 +127,8 @@ pub enum DiagnosticsError {
 
     /// A density has no mass on its grid.
     #[error(
-        "the density has no mass on the grid over [-{half_width}, {half_width}]²; use a larger half width, and check that the values are log densities and not energies"
+        "the density has no mass on the grid over [-{half_width}, {half_width}]²; use a larger half width, and check \
+         that the values are log densities and not energies"
     )]
     NoMass {
         /// Half the side of the grid.
@@ -134,14 +137,15 @@ pub enum DiagnosticsError {
 
     /// The samples of a kernel density lie on a line or a point.
     #[error(
-        "the covariance of the samples is singular, so they have no two-dimensional kernel density; use more and distinct samples"
+        "the covariance of the samples is singular, so they have no two-dimensional kernel density; use more and \
+         distinct samples"
     )]
     SingularCovariance,
 }
 
 impl DiagnosticsError {
-    /// Whether the values that were given allow no answer, such as chains that all fell into one state. All others are
-    /// failures of files, after which the same values may well give one.
+    /// Whether the given values allow no answer, such as chains that all fell into one state. All other errors are
+    /// failures of files, and the same values may give an answer later.
     #[must_use]
     pub fn lies_in_the_values(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! Feature vectors of samples, as the measures of sample quality take them.
+//! Feature vectors of samples, the input of the measures of sample quality.
 
 use crate::check::check_same_length;
 use crate::{DiagnosticsError, Result};
@@ -12,7 +12,7 @@ pub struct FeatureMatrix<'a, T> {
 }
 
 impl<'a, T: Copy + Into<f64> + Sync> FeatureMatrix<'a, T> {
-    /// Takes `values` as rows of `dimension` features.
+    /// Features from `values`, row by row, with `dimension` features in a row.
     ///
     /// # Errors
     /// [`DiagnosticsError::Parameter`] for dimension 0 or values that do not fill whole rows,

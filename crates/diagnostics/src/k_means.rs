@@ -1,4 +1,4 @@
-//! K-means: groups of rows around their means, a baseline for groups found in another way.
+//! K-means: groups of rows around their means, as a baseline for groups that were found in another way.
 
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use crate::features::{FeatureMatrix, squared_distance};
 use crate::split_mix::SplitMix;
 use crate::{DiagnosticsError, Result};
 
-/// How long and how often to search.
+/// The settings of the search.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct KMeansOptions {
     /// Searches from different first centres; the one with the least inertia counts.
@@ -40,16 +40,17 @@ pub struct KMeans {
     pub inertia: f64,
     /// Moves of the centres in the search that counts.
     pub iterations: usize,
-    /// Whether its last move changed no row's group. If not, allow more iterations.
+    /// Whether the search converged: its last move changed no row's group. If not, allow more iterations.
     pub converged: bool,
 }
 
 /// Splits `rows`, such as the pixels of states, into at most `groups` groups of small inertia.
 ///
 /// Lloyd's algorithm ("Least squares quantization in PCM", 1982) from first centres drawn as in k-means++ (Arthur and
-/// Vassilvitskii, 2007): each next one is a row, with probability in proportion to its squared distance from the nearest
-/// centre so far. A group that loses all its rows restarts at the row farthest from its centre. What is found is a local
-/// minimum; more restarts find a lower one or the same. Time is restarts · iterations · rows · groups · dimension.
+/// Vassilvitskii, 2007): each next one is a row, with probability in proportion to its squared distance from the
+/// nearest centre so far. A group that loses all its rows restarts at the row farthest from its centre. What is found
+/// is a local minimum; more restarts find a lower one or the same. Time is restarts · iterations · rows · groups ·
+/// dimension.
 ///
 /// # Errors
 /// [`DiagnosticsError::Parameter`] for no group, no restart, no iteration or fewer different rows than groups, and
@@ -153,7 +154,7 @@ struct Nearest {
 }
 
 impl Nearest {
-    /// Of equally near centres the first counts.
+    /// Among equally near centres the first counts.
     fn of<T: Copy + Into<f64> + Sync>(
         rows: &FeatureMatrix<'_, T>,
         centres: &[f64],

@@ -101,7 +101,7 @@ pub fn read_complete_metrics(path: impl AsRef<Path>) -> Result<MetricsFile> {
         }
         match serde_json::from_slice(&bytes) {
             Ok(record) => records.push(record),
-            // Only the last line can lack its line end, and only an early end of it is a tear.
+            // Only the last line can lack its line end, and it is torn only if it ends early.
             Err(source) if source.is_eof() && bytes.last() != Some(&b'\n') => {
                 return Ok(MetricsFile {
                     records,
@@ -123,8 +123,8 @@ pub fn read_complete_metrics(path: impl AsRef<Path>) -> Result<MetricsFile> {
     })
 }
 
-/// The last `window` iterations, but never the first half of a run: statistics of learning that has not settled mix its
-/// start with its balance. Runs of more than twice the window are not affected.
+/// The last `window` iterations, but never the first half of a run: at the start learning has not settled, and
+/// statistics would mix its start with its balance. Runs of more than twice the window are not affected.
 pub fn settled_window(metrics: &[IterationMetrics], window: usize) -> &[IterationMetrics] {
     let count = window
         .min(metrics.len().div_ceil(2).max(2))

@@ -1,17 +1,17 @@
-//! Which modes of a toy density do samples reach?
+//! Which modes of a toy density samples reach.
 
 use serde::{Deserialize, Serialize};
 
 use crate::check::{check_positive, check_same_length, check_samples};
 use crate::{DiagnosticsError, Result};
 
-/// What counts as a mode and as reaching it.
+/// The definition of a mode, and of a sample that reaches it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CoverageOptions {
     /// Standard deviation of a mode: per coordinate for points, along the radius for rings.
     pub standard_deviation: f64,
-    /// A sample belongs to its nearest mode when it lies within so many standard deviations of it. Of a Gaussian mode
-    /// 3 hold 98.9 %, of a ring 99.7 %.
+    /// A sample belongs to its nearest mode when it lies within this number of standard deviations of it. Three
+    /// standard deviations hold 98.9 % of a Gaussian mode and 99.7 % of a ring.
     pub reach: f64,
     /// A mode is covered when its share of the samples is at least this fraction of its true weight.
     pub least_share: f64,

@@ -7,18 +7,19 @@ use crate::check::check_series;
 use crate::features::{FeatureMatrix, check_pair, squared_distance};
 use crate::{DiagnosticsError, Result};
 
-/// How two sets of samples lie in each other's neighbourhoods.
+/// The measures of how two sets of samples lie in each other's neighbourhoods.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct NeighbourQuality {
     /// Share of generated samples within the k-th neighbour's distance of any real sample: are they realistic?
     pub precision: f64,
     /// Share of real samples within that distance of any generated sample: is everything generated?
     pub recall: f64,
-    /// Mean number of real neighbourhoods that a generated sample lies in, over k. 1 in expectation when the sets come
-    /// from one distribution, and more for samples in the densest places. Unlike precision, not fooled by one outlier.
+    /// Mean number of real neighbourhoods that a generated sample lies in, over k. 1 in expectation when the sets
+    /// come from one distribution, and more for samples in the densest places. Unlike precision, it is not misled by
+    /// one outlier.
     pub density: f64,
-    /// Share of real neighbourhoods with a generated sample inside: is everything generated? Unlike recall, not fooled
-    /// by generated outliers.
+    /// Share of real neighbourhoods with a generated sample inside: is everything generated? Unlike recall, it is not
+    /// misled by generated outliers.
     pub coverage: f64,
     /// k, the neighbour whose distance is the radius of a neighbourhood.
     pub neighbours: usize,

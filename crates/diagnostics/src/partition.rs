@@ -1,4 +1,4 @@
-//! How far two partitions of the same states agree, such as basins and classes.
+//! Measures of how far two partitions of the same states agree, such as basins and classes.
 
 use std::collections::BTreeMap;
 
@@ -8,9 +8,9 @@ use crate::{DiagnosticsError, Result};
 /// Share of states whose label is the most frequent one in their group: 1 when no group mixes labels, and never less
 /// than the share of the most frequent label of all.
 ///
-/// `groups` and `labels` hold one number for each state; which numbers does not matter. Every state in a group of its
-/// own has purity 1 too, so compare only partitions with as many groups. Source: Manning, Raghavan and Schütze,
-/// "Introduction to Information Retrieval" (2008), section 16.3.
+/// `groups` and `labels` hold one number for each state; which numbers does not matter. If every state is a group of
+/// its own, purity is 1 too, so compare only partitions with equal numbers of groups. Source: Manning, Raghavan and
+/// Schütze, "Introduction to Information Retrieval" (2008), section 16.3.
 ///
 /// # Errors
 /// [`DiagnosticsError::LengthsDiffer`] unless every state has a group and a label and
@@ -25,13 +25,13 @@ pub fn purity(groups: &[usize], labels: &[usize]) -> Result<f64> {
     Ok(most.values().sum::<usize>() as f64 / table.states as f64)
 }
 
-/// Adjusted Rand index of two partitions: 1 when they are the same, 0 on average when groups of these sizes are filled at
-/// random, and down to −1/2.
+/// Adjusted Rand index of two partitions: 1 when they are the same, 0 on average when groups of these sizes are
+/// filled at random, and down to −1/2.
 ///
 /// With S the number of pairs of states that are together in both partitions, A and B those together in each, N all
 /// pairs and E = A·B/N, it is (S − E) / ((A + B)/2 − E), equation 5 of Hubert and Arabie, "Comparing partitions",
-/// Journal of Classification 2 (1985). Where that is 0/0 both partitions put all states together, or both none, and so
-/// are the same: 1.
+/// Journal of Classification 2 (1985). Where that is 0/0, both partitions put all states together, or both put none
+/// together. They are then the same, and the index is 1.
 ///
 /// # Errors
 /// As [`purity`].
@@ -49,12 +49,12 @@ pub fn adjusted_rand_index(a: &[usize], b: &[usize]) -> Result<f64> {
     Ok((share(together) - expected) / (0.5 * (share(in_a) + share(in_b)) - expected))
 }
 
-/// Mutual information of two partitions over the arithmetic mean of their entropies, in [0, 1]: 1 when they are the same,
-/// 0 when they are independent.
+/// Mutual information of two partitions over the arithmetic mean of their entropies, in [0, 1]: 1 when they are the
+/// same, 0 when they are independent.
 ///
 /// NMI_sum of Vinh, Epps and Bailey, "Information theoretic measures for clusterings comparison", Journal of Machine
-/// Learning Research 11 (2010). It is not corrected for chance: many small groups raise it. When both partitions put all
-/// states together it would be 0/0; they are the same, so it is 1. When only one does it is 0.
+/// Learning Research 11 (2010). It is not corrected for chance: many small groups raise it. When both partitions put
+/// all states together it would be 0/0; they are the same, so it is 1. When only one does it is 0.
 ///
 /// # Errors
 /// As [`purity`].

@@ -1,4 +1,4 @@
-//! Do chains from different starts agree? The rank-normalised split R̂.
+//! The rank-normalised split R̂: do chains from different starts agree?
 
 use crate::Result;
 use crate::chains::{mean_and_variance, split};
@@ -11,8 +11,8 @@ use crate::effective_size::quantile;
 /// The larger of two values: R̂ of the normal scores of the ranks, which sees different locations, and of the same
 /// after folding at the median, which sees different spreads (Vehtari, Gelman, Simpson, Carpenter and Bürkner,
 /// "Rank-normalization, folding, and localization", Bayesian Analysis 16, 2021, equations 3, 4 and 14). Ranks make it
-/// indifferent to heavy tails and to any rising transformation of the draws. Infinite when each half chain stands still
-/// at a value of its own.
+/// indifferent to heavy tails and to any rising transformation of the draws. It is infinite when each half chain
+/// stands still at a value of its own.
 ///
 /// # Errors
 /// [`DiagnosticsError::SeriesTooShort`](crate::DiagnosticsError::SeriesTooShort) for no chain or fewer than 4 draws,

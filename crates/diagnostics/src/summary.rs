@@ -1,4 +1,4 @@
-//! What `d` and `r` say about a run, in numbers and in plain English.
+//! A summary of `d` and `r` of a run, in numbers and in words.
 
 use std::fmt;
 

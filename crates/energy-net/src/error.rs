@@ -60,7 +60,8 @@ pub enum NetError {
     },
     /// The file of PyTorch holds more than tensors in containers.
     #[error(
-        "{path}: asks for the Python object `{name}`, and nothing in a file of weights is ever run; save the weights alone: torch.save(net.state_dict(), FILE)"
+        "{path}: asks for the Python object `{name}`, and nothing in a file of weights is ever run; save the weights \
+         alone: torch.save(net.state_dict(), FILE)"
     )]
     NotOnlyWeights {
         /// The file.

@@ -7,8 +7,8 @@ use crate::{Architecture, LayerConfig, NetConfig};
 /// Far beyond any image; keeps products of sides in range.
 const LARGEST_SIDE: usize = 1 << 16;
 
-/// The net, with the published slope because no parameter shows it, and the state shape `[channels, height, width]` whose
-/// parameters have exactly these names and shapes.
+/// The net, with the published slope because no parameter shows it, and the state shape `[channels, height, width]`
+/// whose parameters have exactly these names and shapes.
 pub(crate) fn fitting_net(shapes: &BTreeMap<&str, &[usize]>) -> Option<(NetConfig, [usize; 3])> {
     let shape = |name| shapes.get(name).copied();
     let (architecture, width, channels, side) = match (shape("f.0.weight"), shape("convs.0.weight"))
@@ -67,7 +67,7 @@ fn parameter_shapes(net: &NetConfig, state_shape: [usize; 3]) -> BTreeMap<String
     shapes
 }
 
-/// What the linear maps in a layer are called, after the layer's own name.
+/// The names of the linear maps in a layer, which follow the layer's own name.
 fn map_names(layer: LayerConfig) -> &'static [&'static str] {
     match layer {
         LayerConfig::NonLocal { .. } => &[".theta", ".phi.0", ".g.0", ".W"],

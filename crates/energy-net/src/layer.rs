@@ -155,8 +155,8 @@ impl LayerConfig {
         Ok(shape)
     }
 
-    /// A stack of layers for inputs of `[channels, height, width]`, with PyTorch's default initial parameters. Its end
-    /// may have any shape: what an energy needs besides is the matter of [`crate::Sequential`].
+    /// A stack of layers for inputs of `[channels, height, width]`, with PyTorch's default initial parameters. The
+    /// output may have any shape; [`crate::Sequential`] checks that it is an energy.
     ///
     /// # Errors
     /// [`NetError::Layer`] for the first layer that does not fit.

@@ -3,8 +3,8 @@
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::tensor::{Tensor, backend::Backend};
 
-/// Where a walk through a module stands. Enum variants leave no trace in names and list positions do, so that a
-/// `Vec` of layers reads like a PyTorch `Sequential`: `f.0.weight`.
+/// The current place of a walk through a module. Enum variants leave no trace in names and list positions do, so that
+/// a `Vec` of layers reads like a PyTorch `Sequential`: `f.0.weight`.
 #[derive(Debug, Default, Clone)]
 pub struct ParameterPath(Vec<(String, String)>);
 
@@ -19,7 +19,7 @@ impl ParameterPath {
         self.0.pop();
     }
 
-    /// The dotted name of the parameter the walk stands at.
+    /// The dotted name of the parameter at the current place.
     #[must_use]
     pub fn name(&self) -> String {
         let names: Vec<_> = self
@@ -31,7 +31,8 @@ impl ParameterPath {
         names.join(".")
     }
 
-    /// Whether this is the weight of a `Linear`, which burn stores as `[inputs, outputs]` and PyTorch as `[outputs, inputs]`.
+    /// Whether this is the weight of a `Linear`, which burn stores as `[inputs, outputs]` and PyTorch as `[outputs,
+    /// inputs]`.
     #[must_use]
     pub fn is_linear_weight(&self) -> bool {
         self.0

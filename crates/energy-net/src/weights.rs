@@ -1,4 +1,5 @@
-//! Weights in and out, with PyTorch's names and layouts: safetensors files, and reading also those of `torch.save`.
+//! Writes and reads weights with PyTorch's names and layouts: safetensors files, and for reading also files of
+//! `torch.save`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -25,9 +26,9 @@ pub fn save_weights<B: Backend, M: Module<B>>(
     write_tensors(&named_parameters(module), path, metadata)
 }
 
-/// The module with the parameters of a safetensors file or a file of `torch.save`, as [`read_tensors`] takes them. Where
-/// all names begin with `module.`, as those of PyTorch's `DataParallel` do, and none of the module's does, that is left
-/// out.
+/// The module with the parameters of a safetensors file or a file of `torch.save`, as [`read_tensors`] takes them. If
+/// all names in the file begin with `module.`, as those of PyTorch's `DataParallel` do, and none of the module's
+/// does, this prefix is dropped.
 ///
 /// # Errors
 /// [`NetError::OtherNet`] when names or shapes differ, [`NetError::NotFinite`] when a value is not finite, and those of
@@ -36,8 +37,8 @@ pub fn load_weights<B: Backend, M: Module<B>>(module: M, path: &Path) -> Result<
     load_weight_bytes(module, &read(path)?, path)
 }
 
-/// As [`load_weights`], for the bytes of a file that is already in memory, such as one that is compiled in; `path` is
-/// named in errors.
+/// As [`load_weights`], for the bytes of a file that is already in memory, such as a compiled-in one; errors name
+/// `path`.
 ///
 /// # Errors
 /// Those of [`load_weights`] but [`NetError::Io`].
@@ -104,7 +105,7 @@ fn strip_data_parallel(tensors: &mut [NamedParameter], expected: &[NamedParamete
     }
 }
 
-/// Which net weights belong to that do not fit.
+/// Names the net to which the weights belong, if they do not fit.
 fn advice(found: &BTreeMap<String, NamedParameter>) -> String {
     let shapes = found
         .iter()
@@ -183,8 +184,8 @@ pub fn write_tensors(
     })
 }
 
-/// Sorts the text entries in the header, which come in the order of a hash map, so that the same weights are the same
-/// bytes. What is no header stays as it is.
+/// Sorts the text entries in the header, which come in the order of a hash map, so that equal weights give equal
+/// files. Bytes that are no header stay as they are.
 fn sort_metadata(file: &mut [u8]) {
     let Some((length, rest)) = file.split_first_chunk_mut::<8>() else {
         return;
@@ -224,12 +225,12 @@ pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
     }
 }
 
-/// Reads all tensors of a file as f32; they may be stored as f32 or f64. The file's first bytes, not its name, say whether
-/// it is
+/// Reads all tensors of a file as f32; they may be stored as f32 or f64. The file's first bytes, not its name, say
+/// whether it is
 /// - a safetensors file, or
-/// - a file of PyTorch's `torch.save`, in the format before or from PyTorch 1.6, that holds a state dict, as a whole or as
-///   the only one under a key such as `"net"`. Nothing in it is run, whatever it says, and it may have been saved from
-///   any device.
+/// - a file of PyTorch's `torch.save`, in the format before or from PyTorch 1.6, that holds a state dict, as a whole
+///   or as the only one under a key such as `"net"`. Nothing in it is run, whatever it says, and it may have been
+///   saved from any device.
 ///
 /// # Errors
 /// [`NetError::Io`]; [`NetError::Format`] for a damaged file or one of another format; [`NetError::NotOnlyWeights`] and
@@ -265,8 +266,8 @@ enum Format {
 }
 
 impl Format {
-    /// A safetensors file begins with the length of its header, which takes at most four of its eight bytes, and with the
-    /// header, which is an object of JSON. No pickle or archive begins so.
+    /// A safetensors file begins with the length of its header, which takes at most four of its eight bytes, and with
+    /// the header, which is an object of JSON. No pickle or archive begins so.
     fn of(bytes: &[u8], path: &Path) -> Result<Self, NetError> {
         match bytes {
             [_, _, _, _, 0, 0, 0, 0, b'{', ..] => Ok(Self::Safetensors),

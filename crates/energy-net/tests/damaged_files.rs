@@ -102,8 +102,8 @@ fn truncated(reader: &Reader) {
     }
 }
 
-/// Some bytes with one bit flipped, for the memory; that no flipped bit is taken for a sound file is tested in memory, beside
-/// the reader.
+/// Some bytes with one bit flipped, for the memory; that no flipped bit is taken for a sound file is tested in
+/// memory, beside the reader.
 fn flipped(reader: &Reader) {
     for (_, bytes) in files() {
         for position in (0..bytes.len()).step_by(bytes.len() / 30) {

@@ -1,4 +1,5 @@
-//! The engine bound to a net: how kernels see it, its parameters on the device, and the way of chains there and back.
+//! The engine bound to a net: the layout of the net for the kernels, its parameters on the device, and the transfer
+//! of chains to the device and back.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -60,12 +61,12 @@ impl CubeChains {
         &*self.engine.device
     }
 
-    /// Whether a batch of so many chains fits into one buffer.
+    /// Whether a batch of this number of chains fits into one buffer.
     fn fits(&self, chains: usize) -> bool {
         chains * self.shape.size() <= self.device().most_numbers()
     }
 
-    /// Hands chains to the device.
+    /// Queues chains on the device.
     fn launch_on_device(
         &self,
         states: &Handle,
@@ -287,8 +288,8 @@ impl<B: AutodiffBackend, E: Layered> BoundEngine<B, E> for CubeChains {
 }
 
 impl CubeChains {
-    /// The gradient of each parameter, from `own` of the first of its numbers and how many it has. A parameter of several layers has
-    /// the gradients of all of them.
+    /// The gradient of each parameter. `own` takes the place of its first number and the count of its numbers. A
+    /// parameter that several layers share has the sum of their gradients.
     fn by_id<T>(
         &self,
         own: impl Fn(usize, usize) -> T,
@@ -308,7 +309,7 @@ impl CubeChains {
         gradients
     }
 
-    /// r, once somebody asks for it.
+    /// r, read when it is asked for.
     fn magnitude(&self, norms: Norms, run: &ChainRun, chains: usize) -> PendingNumber {
         let (device, run) = (Arc::clone(&self.engine.device), run.clone());
         PendingNumber::new(move || Ok(run.mean(norms.total(&*device)?, chains)))
@@ -319,7 +320,7 @@ fn each<T, U>(gradients: HashMap<ParamId, T>, of: impl Fn(T) -> U) -> HashMap<Pa
     gradients.into_iter().map(|(id, g)| (id, of(g))).collect()
 }
 
-/// ULA, which is all that there is.
+/// ULA, the only kernel of this engine.
 fn ula(kernel: &AnyKernel) -> Result<Ula, LangevinError> {
     match kernel {
         AnyKernel::Ula(ula) => Ok(*ula),

@@ -1,4 +1,4 @@
-//! Tensors that lie on the device already, or are wanted there.
+//! Tensors that are already on the device, or are needed there.
 
 use std::any::Any;
 
@@ -15,15 +15,15 @@ pub trait CubeTensors: Backend {
     /// The runtime.
     type Runtime: Runtime<Device = Self::Device>;
 
-    /// The buffer of a tensor in single precision, without gaps, once what was asked of the tensor has been handed to the device. Others
-    /// may have the same buffer, and it may be a part of a larger one.
+    /// The buffer of a tensor in single precision, without gaps, after all pending operations on the tensor have been
+    /// queued on the device. Other tensors may share the buffer, and it may be a part of a larger one.
     fn buffer(tensor: Tensor<Self, 1>) -> Handle;
 
-    /// A tensor of the `numbers` that a buffer has, in single precision.
+    /// A tensor of `numbers` values from a buffer, in single precision.
     fn tensor(buffer: Handle, numbers: usize, device: &Self::Device) -> Tensor<Self, 1>;
 }
 
-/// [`CubeTensors`] for callers that do not know the backend. Those of other backends or devices have no buffer.
+/// [`CubeTensors`] for callers that do not know the backend. Tensors of other backends or devices have no buffer.
 pub(super) trait Bridge: Send + Sync {
     /// Of a tensor of rank 1.
     fn buffer(&self, tensor: &dyn Any) -> Option<Handle>;

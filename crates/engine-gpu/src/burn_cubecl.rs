@@ -30,11 +30,11 @@ impl<R: CubeRuntime, I: IntElement, B: BoolElement> CubeTensors
 {
     type Runtime = R;
 
-    /// Operations that still wait to be fused are handed to the device first.
+    /// Operations that still wait to be fused are queued on the device first.
     fn buffer(tensor: Tensor<Self, 1>) -> Handle {
         let tensor = tensor.into_primitive().tensor();
         let client = tensor.client.clone();
-        // The last reference would leave its number behind in burn's queue.
+        // If the last reference were resolved, its entry would stay in the queue of burn.
         let resolved = client.resolve_tensor_float::<CubeBackend<R, f32, I, B>>(tensor.clone());
         drop(tensor);
         into_contiguous(resolved).handle

@@ -1,4 +1,4 @@
-//! A GPU behind its runtime, and the way of numbers to it and back.
+//! A GPU behind its runtime, and the transfer of numbers to it and back.
 
 #![allow(unsafe_code)]
 
@@ -26,7 +26,7 @@ pub(super) struct Request<'a> {
     pub(super) is_waiting: bool,
 }
 
-/// What the user of an engine may choose.
+/// The settings of an engine that its user may choose.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Options {
     pub(super) units_per_neuron: Option<NonZeroUsize>,
@@ -36,7 +36,7 @@ pub(super) struct Options {
 }
 
 impl Request<'_> {
-    /// Sums of norms that may be left on the device.
+    /// The number of sums of norms that may stay on the device.
     pub(super) fn most_unread(&self) -> usize {
         if self.is_waiting { 0 } else { 100 }
     }
@@ -54,7 +54,7 @@ impl Request<'_> {
 /// A net without its parameters, as the kernels want it.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum CubeNet {
-    /// Whole chains a launch.
+    /// All steps of a chain in one launch.
     Dense(DenseNet),
     /// Layer by layer.
     Layered(LayeredNet),
@@ -98,7 +98,7 @@ pub(super) trait Device: Send + Sync {
 
     fn upload(&self, values: &[f32]) -> Handle;
 
-    /// Room for so many numbers.
+    /// Allocates room for this number of values.
     fn room(&self, numbers: usize) -> Handle;
 
     /// Copies so many numbers from a place in one buffer to a place in another.
@@ -107,7 +107,7 @@ pub(super) trait Device: Send + Sync {
     /// Waits for the buffers.
     fn read(&self, buffers: Vec<Handle>) -> Result<Vec<Vec<f32>>, LangevinError>;
 
-    /// Hands chains to the device.
+    /// Queues chains on the device.
     fn launch(
         &self,
         net: &CubeNet,
@@ -115,7 +115,7 @@ pub(super) trait Device: Send + Sync {
         request: Request<'_>,
     ) -> Result<Launched, LangevinError>;
 
-    /// Hands the gradient of Σᵢ wᵢ F(xᵢ) over the states of a batch to the device, `weights` being w.
+    /// Queues the gradient of Σᵢ wᵢ F(xᵢ) over the states of a batch on the device, `weights` being w.
     fn launch_gradients(
         &self,
         net: &LayeredNet,
@@ -140,7 +140,7 @@ impl<R: Runtime> Gpu<R> {
         }
     }
 
-    /// Multiprocessors; where neither user nor runtime tell, as many as a mid-range card has.
+    /// The number of multiprocessors. If neither user nor runtime gives it, that of a mid-range card is assumed.
     pub(super) fn multiprocessors(&self, options: Options) -> usize {
         const USUAL: u32 = 40;
 
@@ -149,7 +149,7 @@ impl<R: Runtime> Gpu<R> {
         options.multiprocessors.map_or(told, NonZeroUsize::get)
     }
 
-    /// So many cubes or a few more, in rows: devices limit how many there are along an axis.
+    /// This number of cubes or a few more, in rows, because devices limit the number along an axis.
     pub(super) fn cubes(&self, count: usize) -> CubeCount {
         let limit = self.client.properties().hardware.max_cube_count.0 as usize;
         let rows = count.div_ceil(limit).max(1);
@@ -160,7 +160,7 @@ impl<R: Runtime> Gpu<R> {
         self.client.create_from_slice(T::as_bytes(values))
     }
 
-    /// Room for so many numbers.
+    /// Allocates room for this number of values.
     pub(super) fn room(&self, numbers: usize) -> Handle {
         self.client.empty(numbers.max(1) * size_of::<f32>())
     }
@@ -174,7 +174,7 @@ impl<R: Runtime> Device for Gpu<R> {
         }
     }
 
-    /// So many that places can be counted in 32 bits.
+    /// So few that places can be counted in 32 bits.
     fn most_numbers(&self) -> usize {
         let page = self.client.properties().memory.max_page_size as usize;
         (page / size_of::<f32>()).min(u32::MAX as usize)
@@ -193,8 +193,8 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 
     fn read(&self, buffers: Vec<Handle>) -> Result<Vec<Vec<f32>>, LangevinError> {
-        // A kernel that does not compile is only reported here; reading would return what was there before. Not after every launch: on
-        // CUDA it waits for what was launched before the last time.
+        // A kernel that does not compile is only reported here; reading would return the old contents. This is not
+        // done after every launch, because on CUDA it waits for earlier launches.
         self.client.flush().map_err(failed)?;
         let reading = self.client.read_async(buffers);
         let read = cubecl::reader::read_sync(reading).map_err(failed)?;
@@ -232,7 +232,7 @@ impl<R: Runtime> Device for Gpu<R> {
     }
 }
 
-/// A buffer of so many numbers as a kernel's argument.
+/// A buffer of this number of values as a kernel's argument.
 pub(super) fn array<R: Runtime>(handle: &Handle, length: usize) -> ArrayArg<R> {
     // SAFETY: kernels that use the argument say why they stay within it.
     unsafe { ArrayArg::from_raw_parts(handle.clone(), length) }

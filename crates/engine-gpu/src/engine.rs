@@ -15,23 +15,27 @@ use crate::layout::Layout;
 use crate::precision::CubePrecision;
 use ebm_langevin::{BoundEngine, Engine, LangevinError};
 
-/// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on the way.
+/// Runs Langevin chains of nets that describe their layers on a GPU. States and activations never leave the card on
+/// the way.
 ///
-/// Small nets of dense layers with leaky ReLU (the toy net of arXiv 1903.12370 is one) go up to a thousand steps a launch; images
-/// and wide nets take two launches a layer, nine a non-local block, and two for the step, from buffers that are there from the start. The chains
-/// are the same either way. The kernel is ULA; MALA is for the tensor engine.
+/// Small nets of dense layers with leaky ReLU (the toy net of arXiv 1903.12370 is one) run up to a thousand steps in
+/// one launch. Images and wide nets take two launches for each layer, nine for each non-local block, and two for the
+/// step, with buffers that are allocated at the start. The chains are the same either way. The only kernel is ULA;
+/// the tensor engine has MALA.
 ///
-/// It lacks convolutions with kernels beyond 5×5 that do not cover their image, activations that are not right after a convolution or a
-/// linear layer, and negative slopes. Where F or ∇F overflow, a state is not a number here that may be infinite elsewhere.
+/// It lacks convolutions with kernels beyond 5×5 that do not cover their image, activations that are not right after
+/// a convolution or a linear layer, and negative slopes. Where F or ∇F overflows, a state becomes NaN here, while it
+/// may be infinite with other engines.
 ///
-/// The noise is the project's own stream, computed in the kernel, so chains walk the paths of the other engines to rounding.
+/// The noise is the project's own stream, computed in the kernel, so chains follow those of the other engines up to
+/// rounding.
 ///
-/// It also computes the gradient of the parameters, of the layers as they are described and always layer by layer, with products for the
-/// weights in f32.
+/// The engine also computes the gradient of the parameters, always layer by layer, with the products for the weights
+/// in f32.
 ///
-/// Made [for a burn backend](Self::for_backend) of the same runtime it takes states and parameters where they are, leaves the final
-/// states there, and [launches](BoundEngine::launch) without waiting. Made [on a device](Self::on) it works with any backend: states go over the
-/// host once a run, parameters once an update.
+/// Made [for a burn backend](Self::for_backend) of the same runtime it takes states and parameters where they are,
+/// leaves the final states there, and [launches](BoundEngine::launch) without waiting. Made [on a device](Self::on)
+/// it works with any backend: states pass through the host once in each run, parameters once in each update.
 #[derive(Clone)]
 pub struct CubeEngine {
     pub(crate) device: Arc<dyn Device>,
@@ -47,7 +51,7 @@ impl std::fmt::Debug for CubeEngine {
 }
 
 impl CubeEngine {
-    /// On a device of a CubeCL runtime. Runtimes panic where there is no such device.
+    /// An engine on a device of a CubeCL runtime. Runtimes panic where there is no such device.
     #[must_use]
     pub fn on<R: Runtime>(device: &R::Device) -> Self {
         Self {
@@ -58,8 +62,8 @@ impl CubeEngine {
         }
     }
 
-    /// On the device of a backend whose tensors it can use where they are: burn's `Cuda` and `Wgpu` with the feature `burn-cubecl`.
-    /// Runtimes panic where there is no such device.
+    /// An engine on the device of a backend, whose tensors it uses where they are: burn's `Cuda` and `Wgpu` with the
+    /// feature `burn-cubecl`. Runtimes panic where there is no such device.
     #[must_use]
     pub fn for_backend<B: AutodiffBackend<InnerBackend: CubeTensors>>(device: &B::Device) -> Self {
         Self {
@@ -71,7 +75,8 @@ impl CubeEngine {
     /// Whether the engine has every layer of the net, for states of a shape.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Core`] what does not fit.
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Core`]
+    /// what does not fit.
     pub fn supports<E: Layered>(
         &self,
         energy: &E,
@@ -80,7 +85,8 @@ impl CubeEngine {
         Layout::new(energy, shape.into(), &*self.device, self.options).map(|_| ())
     }
 
-    /// Binds the engine to a net over states of a shape: [`Engine::bind`]. The net's parameters go to the device, or stay there.
+    /// Binds the engine to a net over states of a shape: [`Engine::bind`]. The net's parameters go to the device, or
+    /// stay there.
     ///
     /// # Errors
     /// As [`Self::supports`].
@@ -101,18 +107,19 @@ impl CubeEngine {
         }
     }
 
-    /// Bytes that the runtime has reserved on the device for whatever the calling thread computes there. It does not grow with the
-    /// number of steps.
+    /// Bytes that the runtime has reserved on the device for whatever the calling thread computes there. It does not
+    /// grow with the number of steps.
     ///
     /// # Errors
-    /// [`LangevinError::Backend`] when the runtime does not tell.
+    /// [`LangevinError::Backend`] when the runtime does not report it.
     pub fn reserved_memory(&self) -> Result<u64, LangevinError> {
         self.device.reserved_memory()
     }
 
-    /// How many units share a neuron when whole chains are run in a launch: 4, 2 or 1, the largest of these that is not more than
-    /// `units` and for which a cube has room. By default 4 where the runtime says that units can shuffle, else 1; asking for more on a
-    /// device that cannot fails when chains are run. It changes the order of sums and so the rounding.
+    /// The number of units that share a neuron when whole chains run in one launch: 4, 2 or 1, the largest of these
+    /// that does not exceed `units` and fits into a cube. By default 4 where the runtime says that units can shuffle,
+    /// else 1; a larger number on a device that cannot shuffle fails when chains are run. The number changes the
+    /// order of sums and so the rounding.
     #[must_use]
     pub fn with_units_per_neuron(self, units: NonZeroUsize) -> Self {
         let options = Options {
@@ -122,9 +129,10 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// How many multiprocessors the device has, among which chains and products are divided. Only CUDA tells; otherwise 40 are assumed.
-    /// Cutting the products of chains changes no number; the gradient of weights is summed in other slices, and for small dense nets it
-    /// decides between the kernel for few chains and that for many, which round differently.
+    /// The number of multiprocessors of the device, among which chains and products are divided. Only CUDA reports
+    /// it; otherwise 40 are assumed. It does not change the chains of nets that go layer by layer. It changes the
+    /// slices in which the gradient of weights is summed, and for small dense nets it decides between the kernel for
+    /// few chains and that for many, which round differently.
     #[must_use]
     pub fn with_multiprocessors(self, multiprocessors: NonZeroUsize) -> Self {
         let options = Options {
@@ -134,8 +142,9 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// The most chains that step together; more go one batch after the other, with the same result: bit for bit for chains where nets go
-    /// layer by layer, to rounding otherwise and for gradients of parameters. By default as many as fit into 1 GiB, and all of a small dense net.
+    /// The largest number of chains that step together. More chains run one batch after the other, with the same
+    /// result: bit for bit for chains of nets that go layer by layer, otherwise and for gradients of parameters up to
+    /// rounding. The default is as many as fit into 1 GiB, and all chains of a small dense net.
     #[must_use]
     pub fn with_most_chains(self, chains: NonZeroUsize) -> Self {
         let options = Options {
@@ -145,9 +154,9 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// The precision of products' factors. TF32 and BF16 are for nets that go layer by layer, on devices with tensor cores for them, and
-    /// there for products of at least 16 rows, so not for the gradient of an image of three channels. Others are refused with
-    /// [`LangevinError::NoPrecision`].
+    /// The precision of the factors of products. TF32 and BF16 are for nets that go layer by layer, on devices with
+    /// tensor cores for them. They apply to products of at least 16 rows, so not to the gradient of an image of three
+    /// channels. Other nets and devices are refused with [`LangevinError::NoPrecision`].
     #[must_use]
     pub fn with_precision(self, precision: CubePrecision) -> Self {
         let options = Options {
@@ -157,7 +166,8 @@ impl CubeEngine {
         Self { options, ..self }
     }
 
-    /// Gives up with [`LangevinError::Cancelled`] before the next thousand steps of a small dense net, or fifty of another, once `cancel` is true.
+    /// Gives up with [`LangevinError::Cancelled`] before the next thousand steps of a small dense net, or fifty of
+    /// another, once `cancel` is true.
     #[must_use]
     pub fn cancelled_by(mut self, cancel: Arc<AtomicBool>) -> Self {
         self.cancel = Some(cancel);

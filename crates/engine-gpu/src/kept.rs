@@ -1,4 +1,4 @@
-//! Buffers on a device that depend on a net's layers and not on its parameters. A bound net has its own.
+//! Buffers on a device that depend on the layers of a net but not on its parameters. Each bound net has its own.
 
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
@@ -6,10 +6,10 @@ use cubecl::server::Handle;
 
 use super::dense::Spread;
 
-/// Buffers of where kernels find their parameters, made when they are first needed.
+/// Buffers with the places where kernels find their parameters, made when they are first needed.
 #[derive(Default)]
 pub(super) struct Kept {
-    /// For whole chains a launch, by how the chains are spread over the device.
+    /// For whole chains in one launch, by the spread of the chains over the device.
     dense: Mutex<Vec<(Spread, Arc<Vec<Handle>>)>>,
     /// For steps layer by layer.
     layered: OnceLock<Vec<Handle>>,

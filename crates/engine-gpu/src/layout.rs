@@ -8,16 +8,17 @@ use super::device::{CubeNet, Device, Options};
 use super::layered::LayeredNet;
 use ebm_langevin::LangevinError;
 
-/// A net as the kernels want it, and its parameters in the order of the layers.
+/// A net laid out for the kernels, and its parameters in the order of the layers.
 pub(super) struct Layout {
     pub(super) net: CubeNet,
-    /// The net layer by layer, as parameter gradients always are. `None` where that lacks something, or there is no room.
+    /// The net for kernels that go layer by layer, as parameter gradients always do. `None` if these lack a layer or
+    /// there is no room.
     pub(super) gradients: Option<LayeredNet>,
     pub(super) parameters: Vec<ParameterValues>,
 }
 
 impl Layout {
-    /// Whole chains a launch where that fits, otherwise layer by layer.
+    /// All steps of a chain in one launch if the net fits, otherwise layer by layer.
     ///
     /// # Errors
     /// As [`CubeEngine::supports`](super::CubeEngine::supports).
@@ -59,10 +60,10 @@ impl Layout {
         self.parameters.iter().map(ParameterValues::len).sum()
     }
 
-    /// What kernels leave out of F, to be added on the host: a dense net's last bias.
+    /// The part of F that kernels leave out and the host adds: the last bias of a dense net.
     ///
     /// # Errors
-    /// [`LangevinError::Core`] when the device does not hand it over.
+    /// [`LangevinError::Core`] when the device does not return it.
     pub(super) fn last_bias(&self) -> Result<f32, LangevinError> {
         match (&self.net, self.parameters.last()) {
             (CubeNet::Dense(net), Some(bias)) if net.ends_in_bias() => {

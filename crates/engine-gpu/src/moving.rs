@@ -40,8 +40,8 @@ impl<R: Runtime> Gpu<R> {
         (places, count): (&Handle, usize),
     ) -> Handle {
         let target = self.room(count);
-        // SAFETY: the lengths are those of the buffers, places are those of the source's numbers, and a unit beyond the count does
-        // nothing.
+        // SAFETY: the lengths are those of the buffers, places are those of the source's numbers, and a unit beyond
+        // the count does nothing.
         unsafe {
             arrange::launch_unchecked::<R>(
                 &self.client,

@@ -1,4 +1,5 @@
-//! The project's noise inside a kernel: Philox4×32-10 and Box–Muller, the numbers of [`ebm_core::NoiseKey`] to rounding.
+//! The project's noise inside a kernel: Philox4×32-10 and Box–Muller, the numbers of [`ebm_core::NoiseKey`] to
+//! rounding.
 //!
 //! Logarithm and sine are the polynomials of `ebm_core`, not the device's functions, which differ from card to card.
 
@@ -24,8 +25,8 @@ pub(super) struct Draws {
     pub(super) step_high: u32,
 }
 
-/// The arguments of the numbers from step `first` on. The high word is the same for a whole launch, so no launch may go beyond
-/// a multiple of 2³².
+/// The arguments of the numbers from step `first` on. The high word is the same for a whole launch, so no launch may
+/// go beyond a multiple of 2³².
 pub(super) fn draws_arguments<R: Runtime>(noise: NoiseKey, first: u64) -> DrawsLaunch<R> {
     let [key0, key1] = noise.philox_key();
     DrawsLaunch::new(key0, key1, first as u32, (first >> 32) as u32)
@@ -111,7 +112,8 @@ fn logarithm(x: f32) -> f32 {
 /// The cosine (`which` = 0) or sine (1) of 2π · word / 2³².
 #[cube]
 fn sine_or_cosine(word: u32, which: u32) -> f32 {
-    // The nearest quarter turn is subtracted in integers, exactly: |rest| ≤ 1/8 turn. A cosine is the sine a quarter turn on.
+    // The nearest quarter turn is subtracted in integers, exactly: |rest| ≤ 1/8 turn. A cosine is the sine a quarter
+    // turn on.
     let quadrant = (word + 0x2000_0000) >> 30;
     let rest = i32::reinterpret(word - (quadrant << 30));
     let angle = f32::cast_from(rest) * (TWO_POW_MINUS_32 * TAU);

@@ -1,12 +1,12 @@
-//! r, as far as the device has told.
+//! r, as far as it has been read from the device.
 
 use cubecl::server::Handle;
 
 use super::device::Device;
 use ebm_langevin::LangevinError;
 
-/// Σ over steps of ‖∇F‖₂ for every chain. The device sums up some steps in single precision; what it has summed is only read from time
-/// to time.
+/// Σ over steps of ‖∇F‖₂ for every chain. The device sums up some steps in single precision; its sums are only read
+/// from time to time.
 #[derive(Debug)]
 pub(super) struct Norms {
     sums: Vec<f64>,
@@ -21,7 +21,8 @@ impl Norms {
         }
     }
 
-    /// Adds what a device sums up for the chains from `first_chain` on; if that makes more than `most` such sums, all are read.
+    /// Adds the sums of a device for the chains from `first_chain` on. If there are then more than `most` unread
+    /// sums, all are read.
     pub(super) fn add(
         &mut self,
         first_chain: usize,

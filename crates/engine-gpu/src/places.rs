@@ -8,7 +8,7 @@ use ebm_core::ParameterValues;
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Places {
     rows: Vec<Range<u32>>,
-    /// The shape of what is turned, if it is.
+    /// The shape of the matrix, if it is transposed.
     transposed: Option<[usize; 2]>,
 }
 

@@ -1,21 +1,21 @@
-//! How products are rounded.
+//! The rounding of products.
 
 use cubecl::ir::FloatKind;
 
-/// What is left of the factors of a product. Sums, and all that is kept, are f32 either way.
+/// The precision of the factors of a product. Sums, and all stored numbers, are f32 in every case.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum CubePrecision {
     /// All 24 bits.
     #[default]
     F32,
-    /// A mantissa of 10 bits, on tensor cores. PyTorch's convolutions do the same by default on GPUs that can.
+    /// A mantissa of 10 bits, on tensor cores. PyTorch's convolutions do the same by default on GPUs that support it.
     Tf32,
     /// A mantissa of 7 bits, on tensor cores, which multiply twice as many of these as of TF32.
     Bf16,
 }
 
 impl CubePrecision {
-    /// As people write it.
+    /// The name in messages.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::F32 => "f32",

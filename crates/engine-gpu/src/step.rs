@@ -30,7 +30,7 @@ pub(super) fn is_bounded(ula: Ula) -> bool {
     ula.gradient_clip().is_some() || ula.state_clamp().is_some()
 }
 
-/// The value, or the bound it lies beyond; what is no number stays so.
+/// The value, or the bound if it lies beyond it; NaN stays NaN.
 #[cube]
 pub(super) fn within(value: f32, bound: f32) -> f32 {
     let value = select(value > bound, bound, value);

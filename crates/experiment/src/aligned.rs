@@ -1,6 +1,7 @@
 //! Tables of text.
 
-/// Columns as wide as their widest cell: those of `left` to the left, the others, which hold numbers, to the right.
+/// Columns as wide as their widest cell. Those of `left` are aligned left; the others hold numbers and are aligned
+/// right.
 #[must_use]
 pub fn aligned(rows: &[Vec<String>], left: &[usize]) -> String {
     let columns = rows.iter().map(Vec::len).max().unwrap_or(0);

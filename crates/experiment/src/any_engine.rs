@@ -27,7 +27,7 @@ pub enum EngineChoice {
     Fused,
     /// Hand-written GPU kernels.
     Cube,
-    /// The same with products rounded to TF32, where the net's layers and the device are for it.
+    /// The cube engine with products rounded to TF32, if the net's layers and the device allow it.
     CubeTf32,
     /// The same with BF16.
     CubeBf16,
@@ -44,7 +44,7 @@ impl EngineChoice {
         Self::CubeBf16,
     ];
 
-    /// The name by which it is asked for.
+    /// The name in settings and flags.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -83,7 +83,7 @@ impl FromStr for EngineChoice {
     }
 }
 
-/// A name that no engine has.
+/// A name that is not the name of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("there is no engine `{0}`: must be auto, tensor, fused, cube, cube-tf32 or cube-bf16")]
 pub struct UnknownEngine(pub String);
@@ -96,18 +96,18 @@ pub enum AnyEngine {
     Tensor(TensorEngine),
     /// Hand-written CPU code.
     Fused(FusedEngine),
-    /// Hand-written GPU kernels, and the tensor engine for what these do not do: MALA and landscapes.
+    /// Hand-written GPU kernels, and the tensor engine for what these lack: MALA and landscapes.
     #[cfg(feature = "cube")]
     Cube(CubeEngine, TensorEngine),
 }
 
 impl AnyEngine {
-    /// Decides for the net `energy` on states of `[channels, height, width]` on the CPU. The second value says why `auto` fell
-    /// back to the tensor engine, if it did.
+    /// Decides for the net `energy` on states of `[channels, height, width]` on the CPU. The second value says why
+    /// `auto` fell back to the tensor engine, if it did.
     ///
     /// # Errors
-    /// [`LangevinError::NotFused`] when the fused engine was asked for and lacks a layer, [`LangevinError::NotCubed`] when the
-    /// cube engine was, which needs a GPU's runtime.
+    /// [`LangevinError::NotFused`] when the fused engine was asked for and lacks a layer, [`LangevinError::NotCubed`]
+    /// when the cube engine was, which needs a GPU's runtime.
     pub fn choose<E: Layered>(
         choice: EngineChoice,
         energy: &E,
@@ -132,8 +132,8 @@ impl AnyEngine {
     /// As [`Self::choose`], for a GPU, on which `cube` runs.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] when the cube engine was asked for and lacks a layer or the precision, [`LangevinError::NotFused`] when the
-    /// fused engine was, which runs on the CPU.
+    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] when the cube engine was asked for and lacks a
+    /// layer or the precision, [`LangevinError::NotFused`] when the fused engine was, which runs on the CPU.
     #[cfg(feature = "cube")]
     pub fn choose_on_gpu<E: Layered>(
         choice: EngineChoice,
@@ -162,8 +162,8 @@ impl AnyEngine {
         }
     }
 
-    /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true; the cube engine before its next
-    /// series of launches.
+    /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true; the cube engine before
+    /// its next series of launches.
     #[must_use]
     pub fn cancelled_by(self, cancel: Arc<AtomicBool>) -> Self {
         match self {

@@ -32,8 +32,9 @@ impl GreyImages {
     }
 }
 
-/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file or from the tensor `states` of a
-/// safetensors file. `[count, height, width]`, and the only tensor of a file whatever its name, will do as well.
+/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file or from the tensor `states`
+/// of a safetensors file. Also accepted are arrays `[count, height, width]`, and the only tensor of a file, whatever
+/// its name.
 pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentError> {
     let Array { shape, values } = if has_ending(path, "npy") {
         read_npy(path)?
@@ -82,8 +83,8 @@ pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentErro
     })
 }
 
-/// Reads features, `[samples, features]`, from an .npy file or as the only tensor of two dimensions in a safetensors file,
-/// whatever its name. Doubles are rounded to single precision.
+/// Reads features, `[samples, features]`, from an .npy file or as the only tensor of two dimensions in a safetensors
+/// file, whatever its name. Doubles are rounded to single precision.
 pub(crate) fn read_features(path: &Path) -> Result<Array, ExperimentError> {
     if has_ending(path, "npy") {
         let array = read_npy(path)?;

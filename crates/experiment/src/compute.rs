@@ -1,4 +1,4 @@
-//! Where tensors are computed, behind one door.
+//! The one interface to the backends, where tensors are computed.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -13,10 +13,10 @@ use ebm_trainer::Learning;
 use crate::digits::{Reading, TrainedClassifier, TrainingSettings};
 use crate::{EngineChoice, ExperimentConfig, ExperimentError};
 
-/// Numbers of the states of all chains together, at most: 1 GiB.
+/// The largest number of values in the states of all chains together: 1 GiB.
 pub(crate) const MOST_NUMBERS: usize = 1 << 28;
 
-/// What a learner is made of, beside the backend.
+/// The parts of a learner besides the backend.
 #[derive(Debug)]
 pub struct LearnerRequest<'a> {
     /// All settings.
@@ -34,11 +34,11 @@ pub struct LearnerRequest<'a> {
 /// A backend with its device. All else in this crate takes and gives host values, so it is compiled once, whatever the
 /// backends; [`crate::OnBackend`] is the one implementation.
 pub trait Compute {
-    /// How the backend is called in run folders, such as "flex" or "cuda:1".
+    /// The name of the backend in run folders, such as "flex" or "cuda:1".
     fn name(&self) -> &str;
 
-    /// A net with the weights in a file, for states of `[channels, height, width]`, and the engine for it. Its chains give
-    /// up with [`ExperimentError::Stopped`] once `stop` is raised.
+    /// A net with the weights in a file, for states of `[channels, height, width]`, and the engine for it. Its chains
+    /// give up with [`ExperimentError::Stopped`] once `stop` is raised.
     ///
     /// # Errors
     /// [`ExperimentError::Net`] when net and weights do not go together, [`ExperimentError::Langevin`] when the engine
@@ -79,14 +79,14 @@ pub trait Compute {
         engine: EngineChoice,
     ) -> Result<f64, ExperimentError>;
 
-    /// What the digit classifier says of images, `[images, 28, 28]` in [−1, 1].
+    /// The output of the digit classifier for images, `[images, 28, 28]` in [−1, 1].
     ///
     /// # Errors
     /// [`ExperimentError::Net`].
     fn read_digits(&self, images: &[f32]) -> Result<Reading, ExperimentError>;
 
-    /// Trains the digit classifier from the embedded labels. `progress` is told the number of an epoch and its mean loss
-    /// in nats.
+    /// Trains the digit classifier from the embedded labels. `progress` is told the number of an epoch and its mean
+    /// loss in nats.
     ///
     /// # Errors
     /// [`ExperimentError::Net`].

@@ -11,7 +11,7 @@ use crate::ExperimentError;
 /// # Errors
 /// [`ExperimentError::Data`].
 pub fn load_data(data: &DataConfig, directory: Option<&Path>) -> Result<Dataset, ExperimentError> {
-    // The others need none, and an account without a home has none.
+    // The others need no folder, and an account without a home directory has none.
     let directory = if data.is_fetched() {
         data_directory(directory)?
     } else {

@@ -19,18 +19,19 @@ pub enum ExperimentError {
     /// The experiment's settings.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// A setting of an evaluation, a diagnosis, a map or the like that cannot be, alone or with what it is applied to.
+    /// A setting of an evaluation, a diagnosis, a map or the like that is impossible, by itself or for the net or run
+    /// it is applied to.
     #[error("{setting} {problem}")]
     Setting {
         /// The name of the setting, a field of the settings' type.
         setting: &'static str,
-        /// Its value where that helps, what is wrong, and what would be right.
+        /// Its value if that helps, what is wrong, and what is allowed.
         problem: String,
     },
-    /// A request that cannot be met, which no single setting is to blame for.
+    /// A request that cannot be met for a reason other than a single setting.
     #[error("{0}")]
     Request(String),
-    /// Results would be written over others.
+    /// New results would overwrite earlier ones.
     #[error("{path} {problem}; choose another place")]
     Occupied {
         /// The folder or file.
@@ -91,7 +92,7 @@ pub enum ExperimentError {
     /// Learning.
     #[error(transparent)]
     Trainer(#[from] TrainerError),
-    /// Something failed in the middle of a run.
+    /// A failure in the middle of a run.
     #[error("{error}")]
     Halted {
         /// What failed.
@@ -112,7 +113,7 @@ pub enum ExperimentError {
     /// Data.
     #[error(transparent)]
     Data(#[from] DataError),
-    /// A variant of a study that cannot be learned to its end.
+    /// A variant of a study that can never be learned to its end.
     #[error("variant \"{variant}\": {error}")]
     Variant {
         /// Its name.
@@ -195,13 +196,13 @@ pub enum ExperimentError {
         path: PathBuf,
         /// What it holds.
         problem: String,
-        /// Whether a run was named, and not a file.
+        /// Whether the request named a run and not a file.
         is_run: bool,
     },
-    /// Chains left all finite states.
+    /// States of chains became NaN or infinite.
     #[error(
-        "the chains ran to non-finite states; the net has not learned a proper energy, or the step size is too large for \
-         it and the temperature"
+        "the chains ran to non-finite states; the net has not learned a proper energy, or the step size is too large \
+         for it and the temperature"
     )]
     RunawayChains,
     /// A device failed.
@@ -221,7 +222,7 @@ impl From<LangevinError> for ExperimentError {
     }
 }
 
-/// Values that cannot be drawn are as wrong as values that cannot be counted.
+/// Errors about values are shown in the same way, whether they come from a figure or from a statistic.
 impl From<FiguresError> for ExperimentError {
     fn from(error: FiguresError) -> Self {
         match error {
@@ -255,7 +256,7 @@ impl ExperimentError {
         }
     }
 
-    /// Whether the request is at fault, and not what was met while it was carried out.
+    /// Whether the request itself is wrong, rather than something that happened while it was carried out.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         match self {

@@ -1,4 +1,4 @@
-//! What an experiment will cost: steps from the config, seconds from a short measurement on this machine.
+//! The expected cost of an experiment: steps from the config, seconds from a short measurement on this machine.
 
 use crate::config::{CostEstimate, ExperimentConfig};
 use crate::words::{duration, rounded};

@@ -9,7 +9,7 @@ use crate::ExperimentError;
 /// Writes a value for people to read: indented, with a line break at the end.
 ///
 /// # Errors
-/// [`ExperimentError::File`] for a value that JSON cannot say, [`ExperimentError::Io`].
+/// [`ExperimentError::File`] for a value that JSON cannot hold, [`ExperimentError::Io`].
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> Result<(), ExperimentError> {
     let mut text = serde_json::to_vec_pretty(value).map_err(|error| ExperimentError::File {
         path: path.to_owned(),

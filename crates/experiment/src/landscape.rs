@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use crate::ExperimentError;
 use crate::config::LandscapeConfig;
 
-/// What the figure shows.
-pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a kernel density estimate of short-run samples (the bank, for persistent chains); below, their logarithms.";
+/// The caption of the figure.
+pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a \
+    kernel density estimate of short-run samples (the bank, for persistent chains); below, their logarithms.";
 
 /// The net to compare with the true density.
 pub(crate) struct LearnedDensity<'a> {
@@ -29,7 +30,7 @@ pub(crate) struct LearnedDensity<'a> {
 pub(crate) struct GridEnergies {
     /// Under the net.
     pub(crate) newest: Vec<f64>,
-    /// Under the average of its parameters, where the run keeps one.
+    /// The same under the average of its parameters, if the run keeps one.
     pub(crate) average: Option<Vec<f64>>,
 }
 
@@ -61,11 +62,11 @@ pub struct LandscapeRecord {
     pub iteration: u64,
     /// Of the learned density.
     pub learned: DensityDistance,
-    /// Of the learned density under the average of the parameters, where the run keeps one.
+    /// The distances of the learned density under the average of the parameters, if the run keeps one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub average: Option<DensityDistance>,
-    /// Total variation between q and the density estimate of short-run samples, from 0 to 1. Their KL divergence would be
-    /// infinite wherever the estimate vanishes.
+    /// Total variation between q and the density estimate of short-run samples, from 0 to 1. Their KL divergence
+    /// would be infinite wherever the estimate vanishes.
     pub sampled_total_variation: f64,
 }
 
@@ -94,8 +95,8 @@ impl DensityDistance {
 }
 
 impl LearnedDensity<'_> {
-    /// Compares on the plot grid. `energies` is asked for F of points of the plane, `[points, 2]`; `samples` are short-run
-    /// samples of the same shape.
+    /// Compares on the plot grid. `energies` is asked for F of points of the plane, `[points, 2]`; `samples` are
+    /// short-run samples of the same shape.
     pub(crate) fn compare(
         &self,
         config: &LandscapeConfig,

@@ -21,8 +21,8 @@ use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest};
 
 const MEASURE: Duration = Duration::from_millis(1500);
 
-/// Chooses the engine for a net: the choice, the net and the shape of its states. The second value says why `auto` fell back
-/// to tensors, if it did.
+/// Chooses the engine for a net: the choice, the net and the shape of its states. The second value says why `auto`
+/// fell back to tensors, if it did.
 type ChooseEngine<B> =
     dyn Fn(EngineChoice, &Net<B>, [usize; 3]) -> Result<(AnyEngine, Option<String>), LangevinError>;
 

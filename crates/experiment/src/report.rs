@@ -46,7 +46,8 @@ pub(crate) struct ReportMaker<'a> {
 }
 
 impl ReportMaker<'_> {
-    /// Draws the plots and writes `report.html`; returns the summary of d and r, where there are enough iterations for one.
+    /// Draws the plots and writes `report.html`; returns the summary of d and r, where there are enough iterations
+    /// for one.
     pub(crate) fn write(
         &self,
         learner: &dyn LearnerView,
@@ -96,7 +97,8 @@ impl ReportMaker<'_> {
             self.save_figure(&figure, "diagnostics")?;
             report = report.figure(
                 &figure,
-                "d: energy difference between data and samples; below 0 the update expands the gap, above it contracts. r: mean norm of the gradient that moves a chain.",
+                "d: energy difference between data and samples; below 0 the update expands the gap, above it \
+                 contracts. r: mean norm of the gradient that moves a chain.",
             );
         }
         let options = CorrelationOptions {
@@ -108,7 +110,8 @@ impl ReportMaker<'_> {
             self.save_figure(&figure, "correlations")?;
             report = report.figure(
                 &figure,
-                "Correlations between iterations. Strong oscillation: d is negatively correlated with itself a few iterations before.",
+                "Correlations between iterations. Strong oscillation: d is negatively correlated with itself a few \
+                 iterations before.",
             );
         }
         report = self.long_runs(report)?;

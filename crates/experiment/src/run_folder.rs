@@ -1,4 +1,4 @@
-//! The folder of a run: where things are, and that nothing in it is overwritten by accident.
+//! The folder of a run: the places of its files, and protection against overwriting them by accident.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Write;
@@ -23,7 +23,7 @@ pub struct RunFolder {
     lock: Option<Arc<File>>,
 }
 
-/// What `run.json` says about how the run was made.
+/// The contents of `run.json`: how the run was made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct RunInfo {
     /// The experiment's name.
@@ -40,7 +40,7 @@ pub struct RunInfo {
     pub burn: String,
     /// Processor architecture and system.
     pub platform: String,
-    /// How its learning ran away, if it did and has not gone on since.
+    /// How its learning ran away, if it did and was not continued since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_away: Option<String>,
 }
@@ -77,7 +77,7 @@ impl RunFolder {
         Self { root, lock: None }.locked()
     }
 
-    /// Puts the settings of a run that is yet to be learned into its folder.
+    /// Writes the settings of a run into its folder before the run is learned.
     pub(crate) fn prepare(root: &Path, config: &ExperimentConfig) -> Result<(), ExperimentError> {
         create(root)?;
         let root = root.to_owned();
@@ -160,7 +160,7 @@ impl RunFolder {
         self.root.join("report.html")
     }
 
-    /// Whether the run has come to its end and written all of it; the report is written last.
+    /// Whether the run has ended and all its files are written; the report is written last.
     pub(crate) fn has_results(&self) -> bool {
         self.weights().is_file() && self.report().is_file()
     }
@@ -239,7 +239,7 @@ impl RunFolder {
         })
     }
 
-    /// What the newest checkpoint says.
+    /// The header of the newest checkpoint.
     pub(crate) fn checkpoint_to_resume(&self) -> Result<CheckpointInfo, ExperimentError> {
         let Ok(checkpoint) = latest_checkpoint(&self.checkpoints()) else {
             return Err(ExperimentError::NoCheckpoint {
@@ -260,7 +260,8 @@ impl RunFolder {
         Ok(read_complete_metrics(self.metrics())?.records)
     }
 
-    /// Cuts the metrics back to the iterations that a checkpoint holds, because the rest will be done again.
+    /// Cuts the metrics back to the iterations that a checkpoint holds, because the later iterations will be run
+    /// again.
     pub(crate) fn cut_metrics(&self, iteration: u64) -> Result<(), ExperimentError> {
         let mut text = String::new();
         let mut kept = 0;
@@ -323,7 +324,7 @@ pub(crate) fn lock(root: &Path) -> Result<File, ExperimentError> {
                       or wait until it has finished"
                 .into(),
         }),
-        // Some network file systems cannot lock; then one resumes at one's own risk.
+        // Some network file systems cannot lock. The run then goes on without protection against a second process.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }
@@ -331,7 +332,8 @@ pub(crate) fn lock(root: &Path) -> Result<File, ExperimentError> {
 /// Refuses a file that exists already or cannot be made, before time is spent on its contents.
 ///
 /// # Errors
-/// [`ExperimentError::Occupied`] for a file that exists, [`ExperimentError::Io`] names the folder that is missing or not writable.
+/// [`ExperimentError::Occupied`] for a file that exists, [`ExperimentError::Io`] names the folder that is missing or
+/// not writable.
 pub fn check_new_file(path: &Path) -> Result<(), ExperimentError> {
     if path.exists() {
         return Err(ExperimentError::Occupied {
@@ -340,7 +342,7 @@ pub fn check_new_file(path: &Path) -> Result<(), ExperimentError> {
             can_resume: false,
         });
     }
-    // As it will be written: beside its place, then moved there.
+    // The test writes a file beside the final place and moves it there, as the real write will.
     let folder = match path.parent() {
         Some(parent) if !parent.as_os_str().is_empty() => parent,
         _ => Path::new("."),
@@ -362,7 +364,7 @@ pub(crate) fn create_free(parent: &Path, name: &str) -> Result<PathBuf, Experime
             format!("-{number}")
         };
         let candidate = parent.join(format!("{name}{suffix}"));
-        // Creating, not asking: two runs that start together get two folders.
+        // The folder is created without asking first, so that two runs that start together get two folders.
         match fs::create_dir(&candidate) {
             Ok(()) => return Ok(candidate),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => number += 1,
@@ -393,7 +395,7 @@ fn runs_below(root: &Path) -> Vec<String> {
 
 fn is_occupied(folder: &Path) -> Result<bool, ExperimentError> {
     match fs::read_dir(folder) {
-        // The lock may be all that came of an earlier start.
+        // An earlier start may have left nothing but the lock.
         Ok(mut entries) => Ok(entries.any(|entry| entry.is_ok_and(|it| it.file_name() != LOCK))),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
         Err(error) => Err(ExperimentError::io(folder, error)),

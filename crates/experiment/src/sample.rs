@@ -17,16 +17,16 @@ const ARRAY: &str = "samples.npy";
 /// The file that [`crate::quality`] reads.
 pub(crate) const TENSORS: &str = "samples.safetensors";
 
-/// Samples that are to be drawn; the default is as learning draws its own.
+/// The settings of samples; the default is that of the short-run samples of learning.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SampleOptions {
     /// How many chains.
     pub count: usize,
-    /// Langevin steps of each; L of the training where it is not said.
+    /// Langevin steps of each chain; by default L of the training.
     pub steps: Option<u64>,
-    /// ε; that of the training where it is not said. The temperature stays that of the training.
+    /// ε; by default that of the training. The temperature stays that of the training.
     pub epsilon: Option<f64>,
-    /// The noise that chains start from; that of the training where it is not said, or uniform.
+    /// The noise that chains start from; by default that of the training, or uniform.
     pub start: Option<NoiseStart>,
     /// Seed of the chains.
     pub seed: u64,
@@ -58,7 +58,7 @@ pub struct Samples {
 }
 
 impl SampleOptions {
-    /// Checks what can be checked before a backend is started.
+    /// Checks everything that does not need a backend.
     ///
     /// # Errors
     /// [`ExperimentError::Setting`].

@@ -1,4 +1,4 @@
-//! Progress out, cancellation in.
+//! Progress reports and cancellation.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,13 +6,13 @@ use std::sync::atomic::AtomicBool;
 
 use crate::diagnosis::DiagnosisOptions;
 
-/// Whoever supervises the work: hears of its progress and may stop it. Every method does nothing unless it is overridden,
-/// and `&()` is a supervisor that never says anything.
+/// A supervisor of the work, which is told of its progress and may stop it. Every method does nothing unless it is
+/// overridden, and `&()` is a supervisor that does nothing at all.
 pub trait Supervisor {
     /// A line for people, such as where results are written or what the work will cost.
     fn tell(&self, _line: &str) {}
 
-    /// A line that matters also to those who want to hear nothing else, such as a variant of a study that failed.
+    /// A line that is shown even if the user asked for quiet, such as a variant of a study that failed.
     fn warn(&self, line: &str) {
         self.tell(line);
     }
@@ -22,7 +22,7 @@ pub trait Supervisor {
         Box::new(())
     }
 
-    /// The flag that stops the work when it is raised. It is asked for when everything has been checked and before
+    /// The flag that stops the work when it is raised. It is requested when everything has been checked and before
     /// anything is written.
     fn stop_flag(&self) -> Arc<AtomicBool> {
         Arc::default()
@@ -50,9 +50,9 @@ pub enum Work {
     Map,
 }
 
-/// Told how far a piece of work is. It is dropped at the work's end.
+/// The progress of a piece of work. It is dropped when the work ends.
 pub trait Progress {
-    /// So much is done, of so much.
+    /// `done` of `length` parts are done.
     fn advance_to(&mut self, _done: u64, _length: u64) {}
 
     /// What is going on, in a few words.
@@ -61,7 +61,7 @@ pub trait Progress {
 
 impl Progress for () {}
 
-/// What a person may want to do next.
+/// A next step that the user may want to take.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum NextStep<'a> {
@@ -75,19 +75,19 @@ pub enum NextStep<'a> {
         /// The run folder.
         run: &'a Path,
     },
-    /// Make a diagnosis once more, beside the one that is there.
+    /// Repeat a diagnosis beside the existing one.
     DiagnoseAgain {
         /// The run folder.
         run: &'a Path,
         /// Whether the net has the average of the parameters over learning.
         average: bool,
-        /// How it was made, with the starts that were chosen.
+        /// The options of the existing diagnosis, with the starts that were chosen.
         options: &'a DiagnosisOptions,
         /// The backend.
         backend: &'a str,
         /// The engine.
         engine: &'a str,
-        /// The folder of the diagnosis that is there.
+        /// The folder of the existing diagnosis.
         out: &'a Path,
     },
 }

@@ -28,7 +28,7 @@ pub enum TrainedSource {
     Weights {
         /// The file.
         file: PathBuf,
-        /// The experiment that the weights belong to. A file that this crate wrote knows its net.
+        /// The experiment that the weights belong to. Files that this crate wrote name their net.
         experiment: Option<Source>,
     },
 }
@@ -38,7 +38,7 @@ pub enum TrainedSource {
 pub struct Trained {
     /// The file of the weights.
     pub weights: PathBuf,
-    /// The run folder that they are from, if they are from one.
+    /// The run folder of the weights, if they come from one.
     pub run: Option<PathBuf>,
     /// The net.
     pub net: NetConfig,
@@ -48,9 +48,9 @@ pub struct Trained {
     pub langevin: LangevinConfig,
     /// The stabilisers of the training.
     pub stabilisers: Stabilisers,
-    /// What it learned from, where that is known.
+    /// The data that it learned from, if known.
     pub data: Option<DataConfig>,
-    /// ε_data of the training; 0 where it is not known.
+    /// ε_data of the training; 0 if it is not known.
     pub data_noise: f64,
 }
 
@@ -58,7 +58,8 @@ impl TrainedSource {
     /// The weights and the settings they belong to.
     ///
     /// # Errors
-    /// [`ExperimentError::UnknownNet`] when nothing says which net it is; others name the file that is missing or damaged.
+    /// [`ExperimentError::UnknownNet`] when nothing says which net it is; others name the file that is missing or
+    /// damaged.
     pub fn find(&self) -> Result<Trained, ExperimentError> {
         match self {
             Self::Run { folder, average } => {
@@ -107,7 +108,7 @@ impl Trained {
         }
     }
 
-    /// What this program writes into the header of its weights.
+    /// The entries that this program writes into the header of weight files.
     fn of_header(weights: &Path) -> Result<Self, ExperimentError> {
         let metadata = read_metadata(weights)?;
         let entry = |key: &str| metadata.get(key).map(String::as_str).unwrap_or_default();
@@ -148,18 +149,18 @@ impl Trained {
     }
 }
 
-/// The newest weights of a run folder: those of the newest checkpoint, since a run that goes on leaves older final weights
-/// behind, or where no checkpoint is left the final ones.
+/// The newest weights of a run folder: those of the newest checkpoint, because a continued run may still have older
+/// final weights. Without a checkpoint they are the final ones.
 pub(crate) struct NewestWeights {
     pub(crate) path: PathBuf,
     /// Learning iterations, where they come from a checkpoint.
     pub(crate) iteration: Option<u64>,
-    /// Where the bank of the same iteration is, if the run has one and they come from a checkpoint.
+    /// The file of the bank of the same iteration, if the run has one and the weights come from a checkpoint.
     pub(crate) bank: Option<PathBuf>,
 }
 
 impl NewestWeights {
-    /// Of `folder`; with `average` the average of the parameters instead of the newest ones.
+    /// The newest weights of `folder`, or with `average` the average of the parameters.
     ///
     /// # Errors
     /// [`ExperimentError::NoNet`] when there are none, and those of a damaged checkpoint.

@@ -1,5 +1,5 @@
-//! A folder in which long work on trained weights goes on: an evaluation, a map. It is complete in itself, so that the work can
-//! be continued anywhere.
+//! The folder of long work on trained weights, such as an evaluation or a map. It is complete in itself, so that the
+//! work can be continued anywhere.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -13,12 +13,12 @@ use crate::run_folder::lock;
 const WEIGHTS: &str = "weights.safetensors";
 const STATES: &str = "states";
 
-/// What the work is called in messages, and the file that makes a folder one of its kind.
+/// The name of the work in messages, and the file by which its folder is recognised.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct WorkKind {
     /// With its article, such as "a map".
     pub(crate) name: &'static str,
-    /// Written last: a folder that has it has all that is needed to go on.
+    /// This file is written last: a folder that has it has all that is needed to go on.
     pub(crate) settings: &'static str,
     /// What to do when the folder is damaged.
     pub(crate) anew: &'static str,
@@ -62,13 +62,13 @@ impl WorkFolder {
         Self::check_free(root, kind)?;
         fs::create_dir_all(root).map_err(|error| ExperimentError::io(root, error))?;
         let folder = Self::locked(root, kind)?;
-        // Read and written, not copied: the source may be a file of PyTorch.
+        // The weights are read and written instead of copied, because the source may be a file of PyTorch.
         let metadata = read_metadata(weights)?;
         write_tensors(&read_tensors(weights)?, &folder.weights(), metadata)?;
         Ok(folder)
     }
 
-    /// The folder of earlier work, with its settings as far as `check` agrees to them.
+    /// The folder of earlier work, with its settings, which `check` must accept.
     ///
     /// # Errors
     /// [`ExperimentError::Request`] when it is none, [`ExperimentError::RunFolder`] when it is damaged.
@@ -114,7 +114,7 @@ impl WorkFolder {
         self.path(WEIGHTS)
     }
 
-    /// The tensor "states" of a file, which must have so many values.
+    /// The tensor "states" of a file, which must have the expected number of values.
     ///
     /// # Errors
     /// [`ExperimentError::RunFolder`] when it does not.
@@ -131,7 +131,7 @@ impl WorkFolder {
         }
     }
 
-    /// The error for a file that does not go with the settings.
+    /// The error for a file that does not match the settings.
     pub(crate) fn foreign(&self, name: &str) -> ExperimentError {
         self.damaged(name, "does not belong to the settings beside it")
     }

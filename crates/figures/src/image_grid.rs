@@ -154,7 +154,7 @@ mod tests {
         assert_eq!(picture.get_pixel(5, 5).0, [255, 0, 0]);
         assert_eq!(picture.get_pixel(8, 2).0, [0, 255, 0]);
         assert_eq!(picture.get_pixel(2, 8).0, [0, 0, 255]);
-        // The separators and the free place are white.
+        // The separators and the empty places are white.
         assert_eq!(picture.get_pixel(6, 2).0, [255; 3]);
         assert_eq!(picture.get_pixel(10, 10).0, [255; 3]);
     }

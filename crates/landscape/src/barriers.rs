@@ -1,4 +1,4 @@
-//! Barriers between basins, by pulls that grow until a way is found.
+//! Barriers between basins, found by pulls that grow until a way is found.
 
 use ebm_core::States;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,8 @@ use serde::{Deserialize, Serialize};
 use crate::grouping::pairs_of;
 use crate::{Diffusion, Experiments, LandscapeError, Surface};
 
-/// An estimate of the barrier between two basins: the highest state of a way, so from above but for the length of a step.
+/// An estimate of the barrier between two basins: the highest energy on a way. It is an upper estimate, up to the
+/// length of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Barrier {
     /// The number of the lower basin.
@@ -19,8 +20,8 @@ pub struct Barrier {
     pub strength: f64,
 }
 
-/// How pulls grow. At the strength of the grouping no basin reaches another, by definition; a pull just strong enough leads over
-/// the lowest barrier, a much stronger one straight over whatever lies between.
+/// How pulls grow. At the strength of the grouping no basin reaches another, by definition; a pull just strong enough
+/// leads over the lowest barrier, a much stronger one straight over whatever lies between.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct BarrierSearch {
     /// The factor from one pull to the next.
@@ -45,7 +46,7 @@ pub struct Barriers {
     search: BarrierSearch,
     /// The pull of the grouping.
     strength: f64,
-    /// Number and U of each basin's representative.
+    /// The number and U of each basin's representative.
     minima: Vec<(usize, f64)>,
     found: Vec<Barrier>,
     /// Pairs of basins without a way so far.
@@ -54,7 +55,8 @@ pub struct Barriers {
 }
 
 impl Barriers {
-    /// Begins for basins whose `representatives` are given by number and U in nats, grouped with the pull `strength`.
+    /// A search for basins that were grouped with the pull `strength`; `representatives` are given by number and U in
+    /// nats.
     ///
     /// # Errors
     /// [`LandscapeError::Setting`].
@@ -88,7 +90,7 @@ impl Barriers {
         self.open.is_empty() || self.pulls >= self.search.most_pulls
     }
 
-    /// What was found so far.
+    /// The barriers found so far.
     #[must_use]
     pub fn found(&self) -> &[Barrier] {
         &self.found
@@ -106,7 +108,8 @@ impl Barriers {
         self.strength * self.search.factor.powi(self.pulls as i32 + 1)
     }
 
-    /// Tries all open pairs with the next stronger pull; says whether there is more to do. On an error nothing has changed.
+    /// Tries all open pairs with the next stronger pull. Returns whether more remains to be done. On an error nothing
+    /// has changed.
     ///
     /// # Errors
     /// As [`Diffusion::run`].

@@ -1,23 +1,24 @@
-//! The way down from states to local minima of U, without noise.
+//! Descent from states to local minima of U, without noise.
 
 use ebm_core::{StateShape, States};
 use serde::{Deserialize, Serialize};
 
 use crate::{LandscapeError, Surface};
 
-/// Gradient descent that only ever goes down: a step of a state is taken if U falls by at least a quarter of what the slope
-/// promises, and then the next one is longer; otherwise it is tried again at half the length. A step may pass over a ridge that is
-/// narrower than itself, so the first one should suit the energy.
+/// Gradient descent that only ever goes down: a step of a state is taken if U falls by at least a quarter of what the
+/// slope promises, and then the next one is longer; otherwise it is tried again at half the length. A step may pass
+/// over a ridge that is narrower than itself, so the first one should suit the energy.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Descent {
-    /// The factor of ∇F in the first step. 1 suits a net that was trained with noise ε, whose Langevin steps have it too.
+    /// The factor of ∇F in the first step. 1 suits a net that was trained with noise ε, whose Langevin steps have it
+    /// too.
     pub first_factor: f64,
-    /// A state is at rest when a window of evaluations, steps among them, lowered U by less than this, in nats. Engines compute
-    /// F in single precision, so U = F/T has steps of about 1e-7·|F|/T itself.
+    /// A state is at rest when a window of evaluations, steps among them, lowered U by less than this, in nats.
+    /// Engines compute F in single precision, so U = F/T has steps of about 1e-7·|F|/T itself.
     pub tolerance: f64,
     /// Evaluations of a window.
     pub window: u64,
-    /// Evaluations at most. A state that is not at rest by then is returned as it is, and says so.
+    /// The largest number of evaluations. A state that is not at rest by then is returned as it is and marked.
     pub most_evaluations: u64,
 }
 
@@ -58,7 +59,7 @@ struct Descending {
 
 impl Descent {
     /// Takes all states down at once. States whose U or ∇F is not finite are left out of the result, which is sorted
-    /// by energy, the lowest first; `origin` tells where each came from.
+    /// by energy, the lowest first; `origin` is the number of the state from which each came.
     ///
     /// # Errors
     /// [`LandscapeError::Setting`], [`LandscapeError::States`], and the engine's.
@@ -103,7 +104,7 @@ impl Descent {
             for ((way, energy), (state, slope)) in moving.iter_mut().zip(energies).zip(places) {
                 way.consider(state, energy, slope, surface.temperature().get());
                 if evaluation.is_multiple_of(self.window) {
-                    // Otherwise the length of the step is still being looked for.
+                    // Otherwise the search for the length of the step still goes on.
                     way.minimum.is_at_rest =
                         way.has_settled && way.before - way.minimum.energy < self.tolerance;
                     (way.before, way.has_settled) = (way.minimum.energy, false);
@@ -152,7 +153,7 @@ impl Descending {
     }
 
     fn consider(&mut self, state: &[f32], energy: f64, slope: &[f32], temperature: f64) {
-        /// The share of the fall promised by the slope that a step has to have (Armijo's rule).
+        /// A step must lower U by at least this share of what the slope promises (Armijo's rule).
         const SHARE: f64 = 0.25;
 
         let square: f64 = self

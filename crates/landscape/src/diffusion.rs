@@ -8,29 +8,30 @@ use serde::{Deserialize, Serialize};
 
 use crate::{LandscapeError, Surface};
 
-/// How chains diffuse toward a target: Langevin dynamics on U(X)/τ + α‖X − X*‖₂
-/// (Hill, Nijkamp and Zhu, arXiv 1803.01043, section 3).
+/// The settings of chains that diffuse toward a target: Langevin dynamics on U(X)/τ + α‖X − X*‖₂ (Hill, Nijkamp and
+/// Zhu, arXiv 1803.01043, section 3).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Diffusion {
-    /// ε > 0. Where the pull alone would make a step longer than δ/2, that is for α > δ/ε², the steps are as much smaller as it takes:
-    /// longer ones would jump over saddles, and over the target.
+    /// ε > 0. Where the pull alone would make a step longer than δ/2, that is for α > δ/ε², steps are shortened
+    /// accordingly: longer steps would jump over saddles and over the target.
     pub step_size: StepSize,
-    /// τ, in which U is measured: 1 has the fluctuations of the model itself, less has fewer. The drift ε²/2τT grows as τ falls,
-    /// so ε should fall with √τ.
+    /// τ, in which U is measured: 1 has the fluctuations of the model itself, less has fewer. The drift ε²/2τT grows
+    /// as τ falls, so ε should fall with √τ.
     pub temperature_factor: f64,
-    /// δ, in units of the states: a chain has arrived when ‖X − X*‖₂ ≤ δ. In d dimensions a chain at its target keeps a distance
-    /// of about (d − 1)/α where U is flat, so δ must not be smaller.
+    /// δ, in units of the states: a chain has arrived when ‖X − X*‖₂ ≤ δ. In d dimensions a chain at its target keeps
+    /// a distance of about (d − 1)/α where U is flat, so δ must not be smaller.
     pub resolution: f64,
-    /// M: a chain gives up after so many steps that brought it no nearer than it had been.
+    /// M: a chain gives up after this number of steps that brought it no nearer to its target.
     pub patience: u64,
-    /// Steps of a way at most.
+    /// The largest number of steps of a way.
     pub most_steps: u64,
-    /// How often each direction of a pair is tried.
+    /// The number of tries in each direction of a pair.
     pub trials: u32,
-    /// Chains that run at once, at most. Which numbers a chain draws depends on its place among those that run, so another batch is
-    /// another experiment, as another seed is.
+    /// The largest number of chains that run at once. The numbers that a chain draws depend on its place among those
+    /// that run, so another batch size is another experiment, as another seed is.
     pub batch: usize,
-    /// The seed of all noise. Experiments of one kind share their noise under one seed; independent repetitions need another.
+    /// The seed of all noise. Experiments of one kind share their noise under one seed; independent repetitions need
+    /// another.
     pub seed: u64,
 }
 
@@ -39,11 +40,11 @@ pub struct Diffusion {
 pub struct Attempt {
     /// Where it begins.
     pub from: usize,
-    /// Where it is drawn to.
+    /// The state it is drawn to.
     pub to: usize,
 }
 
-/// What came of an attempt to cross from one state to another.
+/// The outcome of an attempt to cross from one state to another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Crossing {
     /// The highest U on the way in nats, if the chain arrived.
@@ -82,7 +83,7 @@ impl Diffusion {
         at_least_one("the batch", self.batch as u64)
     }
 
-    /// Both directions of `pair`, as often as they are to be tried.
+    /// All attempts in both directions of `pair`.
     #[must_use]
     pub fn attempts(&self, pair: (usize, usize)) -> Vec<Attempt> {
         let (a, b) = pair;
@@ -93,11 +94,11 @@ impl Diffusion {
     /// Runs all attempts between `states` with the pull α (`strength`, nats of U/τ per unit of distance). The results
     /// are in the order of the attempts. `call` numbers the noise: another call is another experiment.
     ///
-    /// `walked` is told the chain steps of every piece of the work, and may stop it by `false`.
+    /// `walked` is called with the chain steps of every piece of the work, and stops it by returning `false`.
     ///
     /// # Errors
-    /// [`LandscapeError::Setting`], [`LandscapeError::NoSuchState`]; [`LangevinError::Cancelled`] when `walked` says so; the
-    /// engine's.
+    /// [`LandscapeError::Setting`], [`LandscapeError::NoSuchState`]; [`LangevinError::Cancelled`] when `walked` says
+    /// so; the engine's.
     pub fn run(
         &self,
         surface: &Surface<'_>,
@@ -107,7 +108,7 @@ impl Diffusion {
         call: u64,
         walked: &mut dyn FnMut(u64) -> bool,
     ) -> Result<Vec<Crossing>, LandscapeError> {
-        /// Steps between two looks at who has ended.
+        /// Steps between two checks of which chains have ended.
         const PIECE: u64 = 25;
 
         self.check()?;

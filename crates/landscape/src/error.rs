@@ -19,7 +19,7 @@ pub enum LandscapeError {
     /// States of another shape than the surface's.
     #[error(transparent)]
     States(#[from] CoreError),
-    /// A pair names a state that is not there.
+    /// A pair names a state that does not exist.
     #[error("a pair asks for state {index}, but there are {states}, counted from 0")]
     NoSuchState {
         /// The index asked for.
@@ -27,7 +27,7 @@ pub enum LandscapeError {
         /// How many states there are.
         states: usize,
     },
-    /// Other minima than those a grouping began with.
+    /// The minima are not those with which the grouping began.
     #[error("the grouping began with {expected} minima and was given {got}")]
     OtherMinima {
         /// How many it began with.
@@ -35,9 +35,10 @@ pub enum LandscapeError {
         /// How many were given.
         got: usize,
     },
-    /// A barrier between basins that are not there, or of an energy that is none.
+    /// A barrier between basins that do not exist, or with an energy that is not finite.
     #[error(
-        "a barrier of {energy} nats between basins {a} and {b}: there are {basins} basins, counted from 0, and energies must be finite"
+        "a barrier of {energy} nats between basins {a} and {b}: there are {basins} basins, counted from 0, and \
+         energies must be finite"
     )]
     Barrier {
         /// A basin.
@@ -51,7 +52,8 @@ pub enum LandscapeError {
     },
     /// Minima out of order.
     #[error(
-        "the minima are not sorted: number {index} does not have a finite energy at or above the one before; sort them with the lowest first"
+        "the minima are not sorted: number {index} does not have a finite energy at or above the one before; sort \
+         them with the lowest first"
     )]
     NotSorted {
         /// The first one out of order.

@@ -1,9 +1,9 @@
-//! Whose noise is whose.
+//! The noise of each kind of experiment.
 
 use ebm_core::{NoiseKey, Stream};
 
-/// The experiments that draw from the stream [`Stream::Attraction`]. Each kind has 2³² numbers of its own there, so that none shares
-/// noise with another.
+/// The experiments that draw from the stream [`Stream::Attraction`]. Each kind has 2³² numbers of its own there, so
+/// that none shares noise with another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Experiments {
@@ -13,12 +13,13 @@ pub enum Experiments {
     Barriers = 1,
     /// Those of a [`StrengthSweep`](crate::StrengthSweep).
     Sweep = 2,
-    /// No experiments, but which pairs of states are swept.
+    /// The draw of the pairs that are swept, which is no experiment.
     Pairs = 4,
 }
 
 impl Experiments {
-    /// The number of an experiment of this kind among those of all kinds: the `call` of [`Diffusion::run`](crate::Diffusion::run).
+    /// The number of an experiment of this kind among those of all kinds: the `call` of
+    /// [`Diffusion::run`](crate::Diffusion::run).
     #[must_use]
     pub fn call(self, number: u64) -> u64 {
         ((self as u64) << 32) + number
@@ -35,7 +36,7 @@ impl Experiments {
 mod tests {
     use super::Experiments;
 
-    /// Maps that were begun before go on with the same numbers.
+    /// These numbers stay fixed, so that maps begun earlier go on with the same noise.
     #[test]
     fn the_numbers_are_those_of_before() {
         assert_eq!(Experiments::Grouping.call(3), 3);

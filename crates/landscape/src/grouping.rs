@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Diffusion, Experiments, LandscapeError, Minimum, Surface};
 
-/// A metastable basin: minima that reach its lowest one, its representative, at the strength of the grouping, or reach another that
-/// does.
+/// A metastable basin: minima that, at the strength of the grouping, reach the lowest of them, its representative,
+/// directly or by way of another.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Basin {
     /// Numbers of its minima, the representative first.
@@ -29,12 +29,13 @@ pub struct Joined {
     pub barrier: f64,
 }
 
-/// The mapping of minima, basin by basin: the algorithm of Hill, Nijkamp and Zhu (arXiv 1803.01043, section 4), in another order of
-/// work. There each minimum, from the lowest up, is tried against every basin known so far, and opens a new one where none is
-/// reached. Here a new basin is at once tried against all minima above its representative. The attempts and the result are
-/// the same, and thousands of chains run at once. At the end basins that reach each other every time become one, which is ours.
+/// The mapping of minima, basin by basin: the algorithm of Hill, Nijkamp and Zhu (arXiv 1803.01043, section 4), in
+/// another order of work. There each minimum, from the lowest up, is tried against every basin known so far, and
+/// opens a new one where none is reached. Here a new basin is at once tried against all minima above its
+/// representative. The attempts and the result are the same, and thousands of chains run at once. At the end basins
+/// that reach each other every time become one; this last step is our addition.
 ///
-/// The value can be serialised after every [`Self::advance`] and taken up again.
+/// The grouping can be serialised after every [`Self::advance`] and continued later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Grouping {
     strength: f64,
@@ -42,7 +43,7 @@ pub struct Grouping {
     representatives: Vec<usize>,
     /// For each minimum, the basin it joins; none for representatives.
     joined: Vec<Option<Joined>>,
-    /// How many basins were tried against all minima above.
+    /// The number of basins that were tried against all minima above.
     tried: usize,
     /// Experiments so far, which number the noise.
     calls: u64,
@@ -51,7 +52,7 @@ pub struct Grouping {
 }
 
 impl Grouping {
-    /// Begins with the lowest of `minima` as the first basin, for the pull α in nats of U/τ per unit of distance.
+    /// A grouping whose first basin is the lowest of `minima`, for the pull α in nats of U/τ per unit of distance.
     ///
     /// # Errors
     /// [`LandscapeError::NotSorted`] unless the minima are sorted by energy, [`LandscapeError::Setting`] unless α > 0.
@@ -92,7 +93,8 @@ impl Grouping {
         self.representatives.len()
     }
 
-    /// The least number of minima that are settled: each is a representative, or has been tried against every basin below it.
+    /// A lower bound of the number of settled minima: each is a representative, or has been tried against every basin
+    /// below it.
     #[must_use]
     pub fn settled(&self) -> usize {
         match self.representatives.get(self.tried) {
@@ -135,13 +137,13 @@ impl Grouping {
         &self.joined
     }
 
-    /// Tries the newest basin against the minima above it, and opens the next one if there has to be one; at the end tries all
-    /// basins against each other once more, by their representatives and by the members that are nearest to each other, and joins those
-    /// that reach each other every time. Says whether there is more to do.
-    /// On an error nothing has changed.
+    /// Tries the newest basin against the minima above it, and opens the next one if needed. At the end it tries all
+    /// basins against each other once more, by their representatives and by the members that are nearest to each
+    /// other, and joins those that reach each other every time. Returns whether more remains to be done. On an error
+    /// nothing has changed.
     ///
     /// # Errors
-    /// [`LandscapeError::OtherMinima`] when there are more or fewer than at the beginning, and as [`Diffusion::run`].
+    /// [`LandscapeError::OtherMinima`] when their number has changed since the beginning, and as [`Diffusion::run`].
     pub fn advance(
         &mut self,
         surface: &Surface<'_>,
@@ -189,10 +191,10 @@ impl Grouping {
         Ok(!self.is_done())
     }
 
-    /// Basins whose representatives, or whose nearest members, reach each other in every attempt of a second experiment, in both
-    /// directions, become one, the lowest barriers first. Representatives alone would leave a long valley in pieces, because the pull
-    /// goes straight at its target, which may lie round a bend. A single arrival is not enough: among the many pairs of many basins
-    /// some arrive by chance, and would join everything.
+    /// Basins whose representatives, or whose nearest members, reach each other in every attempt of a second
+    /// experiment, in both directions, become one, the lowest barriers first. Representatives alone would leave a
+    /// long valley in pieces, because the pull goes straight at its target, which may lie round a bend. A single
+    /// arrival is not enough: among the many pairs of many basins some arrive by chance, and would join everything.
     fn consolidate(
         &mut self,
         surface: &Surface<'_>,
@@ -229,7 +231,7 @@ impl Grouping {
         Ok(false)
     }
 
-    /// The basins that the minima `a` and `b` are in become one, with the representative of the lower.
+    /// Joins the basins of the minima `a` and `b` into one, which keeps the lower representative.
     fn merge(&mut self, a: usize, b: usize, barrier: f64) {
         let basin_of = |minimum: usize| {
             let own = self
@@ -268,7 +270,7 @@ impl Grouping {
     }
 }
 
-/// For every two basins the two members that are nearest to each other, the lower minimum first.
+/// For each pair of basins, the two members that are nearest to each other, the lower minimum first.
 fn nearest_members(basins: &[Basin], minima: &[Minimum]) -> Vec<(usize, usize)> {
     let square = |(a, b): &(usize, usize)| -> f64 {
         let values = minima[*a].state.iter().zip(&minima[*b].state);

@@ -1,4 +1,4 @@
-//! The energy to be mapped, and what computes it.
+//! The energy to be mapped, and the chains that compute it.
 
 use ebm_core::{StateShape, States, Temperature};
 use ebm_langevin::{Chains, EnergyGradient};

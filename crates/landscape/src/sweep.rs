@@ -1,4 +1,4 @@
-//! How the strength of the pull decides what is a basin.
+//! How the basins depend on the strength of the pull.
 
 use ebm_core::States;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ pub struct SweptPair {
     pub a: usize,
     /// That of another.
     pub b: usize,
-    /// The weakest pull tried with which one reached the other; none if none did so far.
+    /// The weakest pull so far with which one state reached the other, if any.
     pub threshold: Option<f64>,
 }
 
@@ -22,8 +22,9 @@ impl SweptPair {
     }
 }
 
-/// Pairs of states under ever stronger pulls. Below the transition no state reaches another and every minimum is a basin;
-/// above it all do, and there is one. It can be serialised after every [`Self::advance`] and taken up again.
+/// Pairs of states under ever stronger pulls. Below the transition no state reaches another, and every minimum is a
+/// basin. Above it every state reaches every other, and there is one basin. A sweep can be serialised after every
+/// [`Self::advance`] and continued later.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StrengthSweep {
     strengths: Vec<f64>,
@@ -32,7 +33,8 @@ pub struct StrengthSweep {
 }
 
 impl StrengthSweep {
-    /// Begins with all of `pairs` apart. `strengths` are values of α, in nats of U/τ per unit of distance, the weakest first.
+    /// A sweep with all of `pairs` apart. `strengths` are values of α, in nats of U/τ per unit of distance, the
+    /// weakest first.
     ///
     /// # Errors
     /// [`LandscapeError::Setting`] unless they are finite, positive and ascending.
@@ -75,7 +77,7 @@ impl StrengthSweep {
         self.strengths.get(..self.tried).unwrap_or(&self.strengths)
     }
 
-    /// The pairs and what is known of them.
+    /// The pairs, with the pulls that brought them together.
     #[must_use]
     pub fn pairs(&self) -> &[SweptPair] {
         &self.pairs
@@ -87,8 +89,8 @@ impl StrengthSweep {
         self.tried >= self.strengths.len() || self.pairs.iter().all(|p| p.threshold.is_some())
     }
 
-    /// Tries the pairs that are still apart with the next strength; says whether there is more to do. On an error nothing has
-    /// changed.
+    /// Tries the pairs that are still apart with the next strength. Returns whether more remains to be done. On an
+    /// error nothing has changed.
     ///
     /// # Errors
     /// As [`Diffusion::run`].
@@ -115,7 +117,8 @@ impl StrengthSweep {
         Ok(!self.is_done())
     }
 
-    /// The fraction of those pairs for which `counts` says yes that are together at `strength`; none without such pairs.
+    /// Among the pairs for which `counts` is true, the fraction that is together at `strength`; none without such
+    /// pairs.
     #[must_use]
     pub fn together(&self, strength: f64, counts: impl Fn(&SweptPair) -> bool) -> Option<f64> {
         let counted: Vec<&SweptPair> = self.pairs.iter().filter(|pair| counts(pair)).collect();
@@ -124,9 +127,9 @@ impl StrengthSweep {
         (!counted.is_empty()).then(|| together as f64 / counted.len() as f64)
     }
 
-    /// The strongest pull tried with which at most `fraction` of the pairs known to be different are together: those just
-    /// fail to reach each other, as Hill, Nijkamp and Zhu tune α. None if already the weakest brings more together, or no pair is
-    /// known to be different.
+    /// The strongest pull tried with which at most `fraction` of the pairs known to be different are together: such
+    /// pairs then just fail to reach each other, which is how Hill, Nijkamp and Zhu tune α. None if even the weakest
+    /// pull brings more together, or no pair is known to be different.
     #[must_use]
     pub fn just_apart(
         &self,
@@ -140,9 +143,9 @@ impl StrengthSweep {
         self.tried().iter().copied().take_while(keeps_apart).last()
     }
 
-    /// The middle of the widest range of tried pulls, on a logarithmic scale, within which at most `fraction` of the pairs come
-    /// together, while more than that are together below it and more than that apart above: where the grouping depends least on α. None
-    /// where there is no such range.
+    /// The middle of the widest range of tried pulls, on a logarithmic scale, within which at most `fraction` of the
+    /// pairs come together, while more than that fraction are together below it, and more are apart above it. There
+    /// the grouping depends least on α. None if there is no such range.
     #[must_use]
     pub fn widest_plateau(&self, fraction: f64) -> Option<f64> {
         let (tried, all) = (self.tried(), self.pairs.len());

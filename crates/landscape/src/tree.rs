@@ -15,18 +15,18 @@ pub struct Merge {
     pub energy: f64,
 }
 
-/// Which basins are connected below which energy (Becker and Karplus, "The topology of multidimensional potential energy
-/// surfaces", J. Chem. Phys. 106, 1997). A forest where there are basins without a barrier.
+/// Which basins are connected below which energy (Becker and Karplus, "The topology of multidimensional potential
+/// energy surfaces", J. Chem. Phys. 106, 1997). It is a forest if some basins have no barrier.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DisconnectivityTree {
     /// U of each basin's lowest minimum, in nats.
     pub leaves: Vec<f64>,
-    /// From the lowest barrier up.
+    /// The merges, from the lowest barrier up.
     pub merges: Vec<Merge>,
 }
 
 impl DisconnectivityTree {
-    /// Merges basins from the lowest barrier up. Barriers between basins that are connected already say nothing new.
+    /// Merges basins from the lowest barrier up. Barriers between connected basins are ignored.
     ///
     /// # Errors
     /// [`LandscapeError::Barrier`] when one names a basin that is not there, or is not finite.

@@ -7,8 +7,9 @@ use ebm_langevin::{
     TensorEngine,
 };
 
-/// dX = P dt, dP = −∇U dt − γP dt + √(2γ) dW, by the splitting "BAOAB" but for its last half kick, which the next step's first makes
-/// up for (Leimkuhler and Matthews, "Rational construction of stochastic numerical methods for molecular sampling", 2013).
+/// dX = P dt, dP = −∇U dt − γP dt + √(2γ) dW, by the splitting "BAOAB" but for its last half kick, which the next
+/// step's first makes up for (Leimkuhler and Matthews, "Rational construction of stochastic numerical methods for
+/// molecular sampling", 2013).
 struct Underdamped {
     /// The time step.
     step: f64,

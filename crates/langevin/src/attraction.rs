@@ -5,16 +5,17 @@ use ebm_core::{NoiseKey, States, StepSize, Temperature};
 
 use crate::{LangevinError, Ula};
 
-/// No distance is smaller, so that at the target, where the offset is 0, the pull is 0 and not 0/0.
+/// The smallest distance by which the offset is divided. At the target, where the offset is 0, the pull is thus 0 and
+/// not 0/0.
 pub const NO_DISTANCE: f32 = 1e-20;
 
-/// Langevin dynamics on the magnetised potential F(X)/T + α‖X − X*‖₂ of a chain with the target X*
-/// (Hill, Nijkamp and Zhu, "Building a telescope to look into high-dimensional image spaces", arXiv 1803.01043, section 3):
-/// X ← X − (ε²/2)(∇F(X)/T + α (X − X*)/‖X − X*‖₂) + εZ, Z ~ N(0, I).
+/// Langevin dynamics on the magnetised potential F(X)/T + α‖X − X*‖₂ of a chain with the target X* (Hill, Nijkamp and
+/// Zhu, "Building a telescope to look into high-dimensional image spaces", arXiv 1803.01043, section 3): X ← X −
+/// (ε²/2)(∇F(X)/T + α (X − X*)/‖X − X*‖₂) + εZ, Z ~ N(0, I).
 ///
-/// The pull has the same size α everywhere, so without noise a chain cannot climb a slope of U = F/T steeper than α nats per unit of
-/// distance: whether it arrives says how steep the way is. At X* itself there is no pull. With ε = 0 the step is, as for
-/// [`Ula`], descent of the magnetised F: X ← X − ∇F(X) − αT (X − X*)/‖X − X*‖₂.
+/// The pull has the same size α everywhere, so without noise a chain cannot climb a slope of U = F/T steeper than α
+/// nats per unit of distance: whether it arrives says how steep the way is. At X* itself there is no pull. With ε = 0
+/// the step is, as for [`Ula`], descent of the magnetised F: X ← X − ∇F(X) − αT (X − X*)/‖X − X*‖₂.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attraction {
     ula: Ula,
@@ -63,7 +64,8 @@ impl Attraction {
         self.pull
     }
 
-    /// ∇F of the magnetised F, from ∇F, X − X* and ‖X − X*‖₂; shapes `[chains, channels, height, width]` and `[chains]`.
+    /// ∇F of the magnetised F, from ∇F, X − X* and ‖X − X*‖₂; shapes `[chains, channels, height, width]` and
+    /// `[chains]`.
     pub(crate) fn gradient<B: Backend>(
         &self,
         gradient: Tensor<B, 4>,
@@ -76,12 +78,12 @@ impl Attraction {
     }
 }
 
-/// When a chain's way ends.
+/// The conditions under which a chain's way ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArrivalRule {
     /// δ: a chain has arrived when ‖X − X*‖₂ ≤ δ.
     pub resolution: f64,
-    /// M: a chain gives up when its distance has not fallen below the smallest one for so many steps.
+    /// M: a chain gives up when its distance has not fallen below the smallest one for this number of steps.
     pub patience: u64,
 }
 
@@ -90,12 +92,12 @@ pub struct ArrivalRule {
 pub enum WayEnd {
     /// Within δ of the target.
     Arrived,
-    /// No nearer for M steps, or where F or the distance is not a number.
+    /// It came no nearer for M steps, or F or the distance is not a number.
     GaveUp,
 }
 
-/// What is known of a chain's way to its target. An engine looks at the state before every step; a way that is walked in
-/// pieces hands its record on.
+/// The record of a chain's way to its target. An engine looks at the state before every step. A way that is walked in
+/// pieces keeps one record.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Way {
     /// The highest F so far, until the end of the way.
@@ -123,7 +125,7 @@ impl Default for Way {
 }
 
 impl Way {
-    /// Takes note of a state of the way: its F and ‖X − X*‖₂.
+    /// Records a state of the way: its F and ‖X − X*‖₂.
     pub fn observe(&mut self, rule: ArrivalRule, energy: f32, distance: f32) {
         if self.end.is_some() {
             return;

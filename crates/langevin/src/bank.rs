@@ -32,7 +32,7 @@ impl PersistentBank {
         Self { states }
     }
 
-    /// How many states there are.
+    /// The number of states.
     #[must_use]
     pub fn len(&self) -> usize {
         self.states.len()
@@ -73,8 +73,8 @@ impl PersistentBank {
     /// Replaces the states at the given places.
     ///
     /// # Errors
-    /// [`LangevinError::BankShape`] when `batch` is not one state for each place, or a place does not exist; nothing
-    /// is written then.
+    /// [`LangevinError::BankShape`] when `batch` does not have one state for each place, or when a place does not
+    /// exist; nothing is written then.
     pub fn write_back(&mut self, places: &[usize], batch: &States) -> Result<(), LangevinError> {
         batch.check_shape(self.states.shape())?;
         let is_known = places.iter().all(|&place| place < self.len());

@@ -1,4 +1,4 @@
-//! A bound that values are cut to.
+//! A bound to which values are clipped.
 
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::LangevinError;
 pub struct Bound(f64);
 
 impl Bound {
-    /// Takes c.
+    /// The bound c.
     ///
     /// # Errors
     /// [`LangevinError::Bound`] unless 0 < c < ∞, also as an f32, which states and gradients are.

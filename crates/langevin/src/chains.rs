@@ -21,8 +21,8 @@ pub struct ChainRun {
 }
 
 impl Default for ChainRun {
-    /// 150 steps of the training dynamics with ε = 0.01, those of an iteration on CIFAR-10 in arXiv 1903.12370, with noise that is
-    /// for chains which only watch.
+    /// 150 steps of the training dynamics with ε = 0.01, those of an iteration on CIFAR-10 in arXiv 1903.12370, with
+    /// the noise of chains that only watch.
     fn default() -> Self {
         Self {
             kernel: Ula::default().into(),
@@ -35,7 +35,7 @@ impl Default for ChainRun {
 }
 
 impl ChainRun {
-    /// So many steps of a kernel; the rest as by default.
+    /// `steps` steps of `kernel`; all else has its default.
     pub fn new(kernel: impl Into<AnyKernel>, steps: u64) -> Self {
         Self {
             kernel: kernel.into(),
@@ -75,7 +75,7 @@ impl ChainRun {
         }
     }
 
-    /// The mean over steps and chains of what sums up to `sum`; 0 without steps.
+    /// The mean over steps and chains of a quantity with the sum `sum`; 0 without steps.
     #[must_use]
     pub fn mean(&self, sum: f64, chains: usize) -> f64 {
         sum / (self.steps as f64 * chains as f64).max(1.0)
@@ -94,11 +94,11 @@ impl ChainRun {
 pub struct ChainOutcome {
     /// Final states.
     pub states: States,
-    /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain, taken before each step
-    /// (arXiv 1903.12370, section 3), so where a step starts or is proposed from. With no steps it is 0.
+    /// r, the mean over steps and chains of ‖∇F(X)‖₂ for the whole state of a chain (arXiv 1903.12370, section 3).
+    /// The gradient is taken before each step, where the step or the proposal starts. Without steps r is 0.
     pub gradient_magnitude: f64,
-    /// The fraction of proposals that were accepted, over steps and chains. `None` where nothing was proposed: for ULA, and without
-    /// steps.
+    /// The fraction of proposals that were accepted, over steps and chains. `None` where nothing was proposed: for
+    /// ULA, and without steps.
     pub acceptance_rate: Option<f64>,
     /// F of each final state, where the run asked for it.
     pub energies: Option<Vec<f32>>,
@@ -113,13 +113,14 @@ pub struct EnergyGradient {
     pub gradient: States,
 }
 
-/// An energy with an engine that was [bound](crate::Engine::bind) to it: chains can be run on it. States come from the host and go
-/// back there, so nothing here depends on a backend, and code that takes a `&dyn Chains` is compiled once.
+/// An energy with an engine that was [bound](crate::Engine::bind) to it: chains can be run on it. States come from
+/// the host and go back there, so nothing here depends on a backend, and code that takes a `&dyn Chains` is compiled
+/// once.
 pub trait Chains: Send + Sync {
     /// The engine's name, such as "tensor".
     fn name(&self) -> &'static str;
 
-    /// The name of the engine for [`Self::energy_gradient`] and [`Self::attract`], where it is another.
+    /// The name of the engine for [`Self::energy_gradient`] and [`Self::attract`], where it differs.
     fn landscape_name(&self) -> &'static str {
         self.name()
     }
@@ -130,8 +131,9 @@ pub trait Chains: Send + Sync {
     /// Runs chains from `states`.
     ///
     /// # Errors
-    /// [`LangevinError`] when the states have another shape, the energy breaks its contract, the engine lacks the kernel, or the
-    /// caller asked it to stop. Non-finite states are not an error here: they are returned, for the caller to judge.
+    /// [`LangevinError`] when the states have another shape, the energy breaks its contract, the engine lacks the
+    /// kernel, or the caller asked it to stop. Non-finite states are not an error here: they are returned, for the
+    /// caller to judge.
     fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError>;
 
     /// F of each state.
@@ -169,12 +171,12 @@ pub trait Chains: Send + Sync {
         Ok(gradient.iter().map(norm).collect())
     }
 
-    /// Runs chains from `states` toward `targets`, one for each, and keeps a record in `ways`, one for each chain. Chains whose way
-    /// ends walk on with the others, but their record stays. Returns the states after the last step.
+    /// Runs chains from `states` toward `targets`, one for each, and keeps a record in `ways`, one for each chain.
+    /// Chains whose way ends walk on with the others, but their record stays. Returns the states after the last step.
     ///
     /// # Errors
-    /// [`LangevinError::Targets`] when there is not one target and one way for each chain, and those of [`Self::run`]. After an
-    /// error the records are of no use.
+    /// [`LangevinError::Targets`] when there is not one target and one way for each chain, and those of
+    /// [`Self::run`]. After an error the records are of no use.
     fn attract(
         &self,
         states: &States,

@@ -9,13 +9,13 @@ use ebm_core::{StateShape, States, device_tensor, host_values};
 
 use crate::{ChainOutcome, ChainRun, Chains, LangevinError, PendingNumber};
 
-/// A way to compute many steps. Which engine does it changes the speed and nothing else.
+/// A way to compute many steps. The choice of the engine changes the speed and nothing else.
 pub trait Engine<B: AutodiffBackend, E> {
     /// The engine's name, such as "tensor".
     fn name(&self) -> &'static str;
 
-    /// Binds the engine to an energy over states of a shape. What comes back keeps all that the engine makes of the energy: a plan,
-    /// packed weights, buffers. Tensors, where there are any, live on `device`.
+    /// Binds the engine to an energy over states of a shape. The result keeps all that the engine prepares for the
+    /// energy: a plan, packed weights, buffers. Tensors, where there are any, live on `device`.
     ///
     /// # Errors
     /// [`LangevinError`] names what the engine lacks, or what does not fit.
@@ -42,16 +42,17 @@ impl<B: AutodiffBackend, E, T: Engine<B, E> + ?Sized> Engine<B, E> for Box<T> {
     }
 }
 
-/// An engine that is bound to an energy `E`, for callers that have tensors of `B`. For others it is [`Chains`].
+/// An engine that is bound to an energy `E`, for callers that have tensors of `B`. Callers without tensors use it as
+/// [`Chains`].
 pub trait BoundEngine<B: AutodiffBackend, E>: Chains {
     /// Takes over the energy with other parameters.
     ///
     /// # Errors
-    /// [`LangevinError`] as [`Engine::bind`]; what was bound before stays bound then.
+    /// [`LangevinError`] as [`Engine::bind`]; the earlier parameters then stay in use.
     fn update(&mut self, energy: E) -> Result<(), LangevinError>;
 
-    /// Runs chains from `initial`, where the engine can without waiting for the device, so that the next work can be handed to it
-    /// meanwhile. States stay where the engine has them.
+    /// Runs chains from `initial`. An engine that can do so returns without waiting for the device, so that the next
+    /// work can be queued meanwhile. States stay where the engine has them.
     ///
     /// # Errors
     /// As [`Chains::run`]; what fails on the device later is reported by [`PendingNumber::read`].
@@ -63,13 +64,13 @@ pub trait BoundEngine<B: AutodiffBackend, E>: Chains {
         self.run(&initial.into_states()?, run).map(Launched::from)
     }
 
-    /// Whether [`Self::launch`] returns before the chains have walked, at least for [`crate::Ula`].
+    /// Whether [`Self::launch`] returns before the chains have run, at least for [`crate::Ula`].
     fn runs_ahead(&self) -> bool {
         false
     }
 
-    /// F of each of the states of `batches`, one after the other, and ∂/∂θ Σᵢ wᵢ F(xᵢ), where the engine computes parameter
-    /// gradients itself; `None` leaves them to automatic differentiation.
+    /// F of each of the states of `batches`, one after the other, and ∂/∂θ Σᵢ wᵢ F(xᵢ), where the engine computes
+    /// parameter gradients itself; `None` leaves them to automatic differentiation.
     ///
     /// # Errors
     /// [`LangevinError`] when the energy breaks its contract, or there is not one weight for each state.
@@ -96,7 +97,7 @@ pub fn check_weights(weights: &[f32], chains: usize) -> Result<(), LangevinError
     })
 }
 
-/// The states of a batch of chains where they are.
+/// The states of a batch of chains, on the host or on a device.
 #[derive(Debug, Clone)]
 pub enum Batch<B: Backend> {
     /// On the host.
@@ -115,7 +116,7 @@ impl<B: Backend> Batch<B> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -136,7 +137,7 @@ impl<B: Backend> Batch<B> {
     /// The states on the host. Waits for the device, if they are on one.
     ///
     /// # Errors
-    /// [`LangevinError::Core`] when the device does not hand them over.
+    /// [`LangevinError::Core`] when the device does not return them.
     pub fn into_states(self) -> Result<States, LangevinError> {
         match self {
             Self::Host(states) => Ok(states),
@@ -153,16 +154,16 @@ impl<B: Backend> Batch<B> {
     }
 }
 
-/// Chains that have been launched, and perhaps not walked yet.
+/// Chains that have been launched and may still be running.
 #[derive(Debug)]
 pub struct Launched<B: Backend> {
-    /// Final states. Whatever is computed from them waits for them, on the device.
+    /// Final states. Computations on the device that use them wait for them.
     pub states: Batch<B>,
     /// r, as in [`ChainOutcome::gradient_magnitude`].
     pub gradient_magnitude: PendingNumber,
     /// As in [`ChainOutcome::acceptance_rate`].
     pub acceptance_rate: Option<f64>,
-    /// F of each final state, where the run asked for it, and so waited.
+    /// F of each final state, where the run asked for it; the launch has then waited for it.
     pub energies: Option<Vec<f32>>,
 }
 
@@ -192,7 +193,8 @@ impl<B: Backend> From<ChainOutcome> for Launched<B> {
     }
 }
 
-/// F of each state and the gradient of a weighted sum of them with respect to the parameters, perhaps not computed yet.
+/// F of each state, and the gradient of a weighted sum of them with respect to the parameters. Both may still be in
+/// computation.
 #[derive(Debug, Clone)]
 pub struct ParameterGradient<B: Backend> {
     /// F(xᵢ), one for each state.
@@ -201,7 +203,7 @@ pub struct ParameterGradient<B: Backend> {
     pub gradients: HashMap<ParamId, Numbers<B>>,
 }
 
-/// A row of numbers where it is.
+/// A row of numbers, on the host or on a device.
 #[derive(Debug, Clone)]
 pub enum Numbers<B: Backend> {
     /// On the host.
@@ -220,7 +222,7 @@ impl<B: Backend> Numbers<B> {
         }
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -229,7 +231,7 @@ impl<B: Backend> Numbers<B> {
     /// The numbers on the host. Waits for the device, if they are on one.
     ///
     /// # Errors
-    /// [`LangevinError::Core`] when the device does not hand them over.
+    /// [`LangevinError::Core`] when the device does not return them.
     pub fn read(self) -> Result<Vec<f32>, LangevinError> {
         match self {
             Self::Host(numbers) => Ok(numbers),
@@ -264,7 +266,7 @@ impl<B: Backend> Numbers<B> {
         Ok(rows.into_iter().map(&mut of_row).collect())
     }
 
-    /// A tensor of the numbers, which has to have as many, on a device.
+    /// The numbers as a tensor on a device; its shape must have as many elements.
     pub fn to_tensor<const D: usize>(&self, shape: Shape, device: &B::Device) -> Tensor<B, D> {
         match self {
             Self::Host(numbers) => device_tensor(numbers.clone(), shape, device),

@@ -5,13 +5,14 @@ use ebm_core::CoreError;
 /// An impossible request, or an energy that does not keep its contract.
 #[derive(Debug, thiserror::Error)]
 pub enum LangevinError {
-    /// The energy's output or the states have the wrong shape, a net's description does not fit, a step size or temperature is
-    /// impossible, or a device did not hand its numbers over.
+    /// The energy's output or the states have the wrong shape, a net's description does not fit, a step size or
+    /// temperature is impossible, or a device did not return its values.
     #[error(transparent)]
     Core(#[from] CoreError),
     /// More states asked of the bank than it holds.
     #[error(
-        "a batch of {count} chains cannot be drawn from a persistent bank of {size} states: lower the batch size or enlarge the bank"
+        "a batch of {count} chains cannot be drawn from a persistent bank of {size} states: lower the batch size or \
+         enlarge the bank"
     )]
     BankTooSmall {
         /// States asked for.
@@ -32,7 +33,7 @@ pub enum LangevinError {
     /// The start's factor is not a positive finite number.
     #[error("the factor of the chain start is {0}: must be a finite number > 0")]
     StartFactor(f64),
-    /// A bound of gradients or states that is none.
+    /// An invalid bound of gradients or states.
     #[error("the bound is {0}: must be a number > 0 that single precision can hold")]
     Bound(f64),
     /// The fused engine cannot compute this net.
@@ -60,14 +61,16 @@ pub enum LangevinError {
         /// States given.
         chains: usize,
     },
-    /// A pull that is none.
+    /// An invalid strength of the attraction.
     #[error(
-        "the strength of the attraction is {0}: must be a number of nats per unit of distance, ≥ 0, and less than 1e15 in units of F"
+        "the strength of the attraction is {0}: must be a number of nats per unit of distance, ≥ 0, and less than \
+         1e15 in units of F"
     )]
     AttractionStrength(f64),
     /// Not one target and one record for each chain.
     #[error(
-        "chains of shape {states:?} need targets of the same shape and as many records of ways, and got targets of shape {targets:?} and {ways} records"
+        "chains of shape {states:?} need targets of the same shape and as many records of ways, and got targets of \
+         shape {targets:?} and {ways} records"
     )]
     Targets {
         /// Shape of the chains.
@@ -79,15 +82,17 @@ pub enum LangevinError {
     },
     /// MALA with ε = 0.
     #[error(
-        "MALA was given the step size 0, with which it proposes no noise and cannot decide: give ε > 0, or take ULA to descend F"
+        "MALA was given the step size 0, with which it proposes no noise and cannot decide: give ε > 0, or take ULA \
+         to descend F"
     )]
     StillProposal,
     /// A search for a step size with impossible settings.
     #[error("the search for a step size cannot start: {0}")]
     StepSizeSearch(String),
-    /// No step size that was tried is accepted as often as wanted.
+    /// No step size that was tried has the wanted acceptance rate.
     #[error(
-        "no step size from {low} to {high} has an acceptance rate within {tolerance} of {target}: the closest tried is {closest} with the rate {acceptance_rate}; {advice}"
+        "no step size from {low} to {high} has an acceptance rate within {tolerance} of {target}: the closest tried \
+         is {closest} with the rate {acceptance_rate}; {advice}"
     )]
     AcceptanceNotReached {
         /// Smallest ε of the search.
@@ -96,7 +101,7 @@ pub enum LangevinError {
         high: f64,
         /// Acceptance rate wanted.
         target: f64,
-        /// How far from it would have been near enough.
+        /// The tolerance around the target.
         tolerance: f64,
         /// The ε whose rate came closest.
         closest: f64,
@@ -110,10 +115,11 @@ pub enum LangevinError {
     Cancelled,
     /// The cube engine was given tensors that are not on its device.
     #[error(
-        "the cube engine was made for the tensors of another backend or device: make it for these with `for_backend`, or for any with `on`"
+        "the cube engine was made for the tensors of another backend or device: make it for these with \
+         `for_backend`, or for any with `on`"
     )]
     OtherBackend,
-    /// The backend did not hand its numbers over.
+    /// The backend did not return its values.
     #[error("the backend returned no data: {0}")]
     Backend(String),
 }

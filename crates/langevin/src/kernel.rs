@@ -14,16 +14,16 @@ use crate::{LangevinError, Mala, Ula};
 pub type EnergyAt<'a, B> =
     dyn Fn(Tensor<B, 4>) -> Result<(Tensor<B, 1>, Tensor<B, 4>), LangevinError> + 'a;
 
-/// A kernel as pure mathematics: a start and a step, without input, output or hidden randomness. The tensor engine runs it, on
-/// the tensors of the backend `B`, which has no gradients of its own.
+/// A kernel as pure mathematics: a start and a step, without input, output or hidden randomness. The tensor engine
+/// runs it, on the tensors of the backend `B`, which has no gradients of its own.
 ///
 /// ULA and MALA are kernels. Bring another one with [`AnyKernel::own`]; `examples/own_kernel.rs` does.
 pub trait Kernel<B: Backend>: Send + Sync {
-    /// What a batch of chains carries from step to step: the states and, for example, momenta. It lasts as long as a run: chains
-    /// that are run in pieces begin each piece with [`Self::init`], from the states of the piece before.
+    /// What a batch of chains carries from step to step: the states and, for example, momenta. It lasts as long as a
+    /// run: chains that are run in pieces begin each piece with [`Self::init`], from the states of the piece before.
     type State;
 
-    /// What chains at `states` begin with.
+    /// What a batch of chains at `states` carries before the first step.
     ///
     /// # Errors
     /// Those of `energy`.
@@ -45,7 +45,7 @@ pub trait Kernel<B: Backend>: Send + Sync {
         noise: StepNoise,
     ) -> Result<(Self::State, StepInfo<B>), LangevinError>;
 
-    /// Where the chains are.
+    /// The current states of the chains.
     fn states(&self, state: Self::State) -> Tensor<B, 4>;
 }
 
@@ -82,7 +82,7 @@ impl StepNoise {
     }
 }
 
-/// What a step tells about itself.
+/// The statistics of a step.
 #[derive(Debug, Clone)]
 pub struct StepInfo<B: Backend> {
     /// Σ over the chains of ‖∇F(X)‖₂ where the step starts.
@@ -101,7 +101,7 @@ pub enum GradientNorm<B: Backend> {
 }
 
 impl<B: Backend> StepInfo<B> {
-    /// Of a step that proposes nothing, from ∇F, `[chains, channels, height, width]`.
+    /// The statistics of a step that proposes nothing, from ∇F, `[chains, channels, height, width]`.
     #[must_use]
     pub fn of_gradient(gradient: Tensor<B, 4>) -> Self {
         Self {
@@ -111,12 +111,13 @@ impl<B: Backend> StepInfo<B> {
     }
 }
 
-/// The kernel of a run, whatever it is. Engines accelerate [`Ula`] and [`Mala`].
+/// The kernel of a run. Engines accelerate [`Ula`] and [`Mala`].
 #[derive(Debug, Clone, PartialEq)]
 pub enum AnyKernel {
-    /// Every Langevin step is taken: the kernel of learning. Its stationary density is exp(−F/T) up to a bias that grows with ε.
+    /// Every Langevin step is taken: the kernel of learning. Its stationary density is exp(−F/T) up to a bias that
+    /// grows with ε.
     Ula(Ula),
-    /// Langevin steps are proposed, and taken or not: exp(−F/T) exactly.
+    /// Langevin steps are proposed, then accepted or rejected: the stationary density is exp(−F/T) exactly.
     Mala(Mala),
     /// A kernel of the caller's, which the tensor engine runs.
     Own(OwnKernel),
@@ -150,7 +151,7 @@ impl fmt::Debug for OwnKernel {
 }
 
 impl PartialEq for OwnKernel {
-    /// Whether they are clones of one.
+    /// Whether both are clones of one kernel.
     fn eq(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }

@@ -36,5 +36,5 @@ pub use tensor_chains::TensorChains;
 pub use tensor_engine::TensorEngine;
 pub use ula::Ula;
 
-// What a few lines that sample an own energy need beside this crate.
+// What a short program that samples its own energy needs beside this crate.
 pub use ebm_core::{PointEnergy, States};

@@ -2,8 +2,8 @@
 
 use crate::LangevinError;
 
-/// A number that is read from the device where it is computed only when it is asked for, because asking waits for all that the device
-/// was given before. Ask on the thread that launched it: GPU runtimes order work by thread.
+/// A number that is read from the device where it is computed only when it is asked for, because asking waits for all
+/// that the device was given before. Ask on the thread that launched it: GPU runtimes order work by thread.
 pub struct PendingNumber(Source);
 
 enum Source {

@@ -39,7 +39,7 @@ impl Default for Sampler {
 }
 
 impl Sampler {
-    /// Of a kernel; the rest as by default.
+    /// A sampler with this kernel; all else has its default.
     #[must_use]
     pub fn new(kernel: impl Into<AnyKernel>) -> Self {
         Self {
@@ -48,13 +48,14 @@ impl Sampler {
         }
     }
 
-    /// Takes so many steps in all.
+    /// Runs this number of steps in total.
     #[must_use]
     pub fn with_steps(self, steps: u64) -> Self {
         Self { steps, ..self }
     }
 
-    /// Draws [starts](Self::start), and the noise of chains that only watch, of this seed. By default the seed is 1.
+    /// Draws [starts](Self::start), and the noise of chains that only watch, from this seed. By default the seed is
+    /// 1.
     #[must_use]
     pub fn with_seed(self, seed: u64) -> Self {
         let noise = NoiseKey::new(seed, Stream::Watch, 0);
@@ -71,7 +72,7 @@ impl Sampler {
         Self { noise, ..self }
     }
 
-    /// A record at every multiple of so many steps, and at the end.
+    /// Makes a record at every multiple of this number of steps, and at the end.
     #[must_use]
     pub fn with_record_every(self, steps: u64) -> Self {
         Self {
@@ -99,8 +100,8 @@ impl Sampler {
         }
     }
 
-    /// The longest piece in steps, by default 100: as much as a cancellation can cost. Pieces end at its multiples and at records,
-    /// wherever a walk was cut, so that sums over pieces round the same.
+    /// The longest piece in steps, by default 100; a cancellation loses no more than that. Pieces end at its
+    /// multiples and at records, wherever a walk was cut, so that sums over pieces are rounded in the same way.
     #[must_use]
     pub fn with_piece(self, steps: u64) -> Self {
         Self {
@@ -109,7 +110,7 @@ impl Sampler {
         }
     }
 
-    /// Goes on when chains leave all finite states. By default that [ends](Ended::RanAway) the walk.
+    /// Goes on when states become NaN or infinite. By default that [ends](Ended::RanAway) the walk.
     #[must_use]
     pub fn without_finite_check(self) -> Self {
         Self {
@@ -147,7 +148,7 @@ impl Sampler {
         NoiseStart::Gaussian.draw(1.0, key, count, chains.shape())
     }
 
-    /// Runs chains from `start`, and shows every record, the first one of the start.
+    /// Runs chains from `start` and passes every record on; the first one is that of the start.
     ///
     /// # Errors
     /// Those of [`Chains::run`], but for a cancellation, which is an [end](Ended::Cancelled) of its own.
@@ -218,7 +219,7 @@ impl Sampler {
         Ok(place.ended(Ended::Whole))
     }
 
-    /// How the walk ended, if chains have left all finite states.
+    /// How the walk ended, if states have become NaN or infinite.
     fn runaway(&self, place: &ChainPlace, energies: &[f32]) -> Option<Ended> {
         let is_sound = |(state, energy): (&[f32], &f32)| {
             energy.is_finite() && state.iter().all(|value| value.is_finite())
@@ -345,7 +346,7 @@ impl fmt::Display for Record<'_> {
     }
 }
 
-/// A piece of a walk that is done, and recorded where it ends at a record.
+/// A finished piece of a walk, with a record if it ends at one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Piece<'a> {
     /// Its steps.
@@ -361,13 +362,13 @@ pub trait Watch {
     /// What can go wrong.
     type Error: From<LangevinError>;
 
-    /// Told of every record. A break ends the walk there.
+    /// Is called with every record. A break ends the walk there.
     ///
     /// # Errors
     /// Any; it ends the walk.
     fn record(&mut self, record: &Record<'_>) -> Result<ControlFlow<()>, Self::Error>;
 
-    /// Told of every piece, after the record at its end, if there is one. A break ends the walk there.
+    /// Is called with every piece, after the record at its end, if there is one. A break ends the walk there.
     ///
     /// # Errors
     /// Any; it ends the walk.
@@ -394,9 +395,9 @@ pub enum Ended {
     Whole,
     /// The watcher asked for it.
     Stopped,
-    /// The flag of the engine was raised.
+    /// The cancellation flag of the engine was raised.
     Cancelled,
-    /// Chains left all finite states. That is an outcome: the energy has no steady state that they could reach.
+    /// States became NaN or infinite. That is an outcome: the energy has no steady state that the chains could reach.
     RanAway {
         /// The record at which it was seen.
         step: u64,
@@ -408,7 +409,7 @@ pub enum Ended {
 /// Chains at the end of a walk.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sampled {
-    /// Where they are: after the last piece that was whole and, where chains are checked, whose end was finite.
+    /// The states after the last complete piece; where states are checked, the last piece whose end was finite.
     pub place: ChainPlace,
     /// Why the walk ended there.
     pub ended: Ended,

@@ -4,14 +4,14 @@ use ebm_core::{NoiseKey, States, StepSize, Temperature};
 
 use crate::{ChainRun, Chains, LangevinError, Mala};
 
-/// What to look for, and how.
+/// The settings of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepSizeSearch {
-    /// The acceptance rate to reach. The default, 0.574, is the most efficient one for many independent elements (Roberts and
-    /// Rosenthal, "Optimal scaling of discrete approximations to Langevin diffusions", JRSS B 60, 1998).
+    /// The acceptance rate to reach. The default, 0.574, is the most efficient one for many independent elements
+    /// (Roberts and Rosenthal, "Optimal scaling of discrete approximations to Langevin diffusions", JRSS B 60, 1998).
     pub target: f64,
-    /// How near to the target is near enough; 0.01 by default. A pilot run cannot tell finer than one proposal of all its
-    /// proposals, and its rate has a standard error of about 0.5/√(chains · steps).
+    /// The tolerance around the target; 0.01 by default. The rate of a pilot run is a multiple of one over the number
+    /// of its proposals, and its rate has a standard error of about 0.5/√(chains · steps).
     pub tolerance: f64,
     /// The smallest and the largest ε to try; from 1e-6 to 10 by default.
     pub range: (f64, f64),
@@ -21,7 +21,7 @@ pub struct StepSizeSearch {
     pub noise: NoiseKey,
 }
 
-/// The end of a search.
+/// The result of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FoundStepSize {
     /// ε.
@@ -86,15 +86,15 @@ impl StepSizeSearch {
     }
 }
 
-/// The ε with which MALA at temperature T accepts as often as `search` wants, by bisection of log ε.
+/// Finds the ε at which MALA at temperature T has the acceptance rate that `search` asks for, by bisection of log ε.
 ///
-/// Every pilot run starts from `states`, with the same noise, so that the rate falls with ε
-/// and nothing else; the same arguments give the same ε. The rate is that of chains at `states`: let them come to rest first,
-/// because chains that fall in energy accept more often, or less, than they will later.
+/// Every pilot run starts from `states`, with the same noise, so that the rate falls with ε and nothing else; the
+/// same arguments give the same ε. The rate is that of chains at `states`: run a burn-in first, because chains that
+/// still fall in energy have another acceptance rate than later.
 ///
 /// # Errors
-/// [`LangevinError::StepSizeSearch`] for impossible settings, [`LangevinError::AcceptanceNotReached`] when the rate does not pass
-/// the target within the range or is too coarse to come near it, and the errors of the engine.
+/// [`LangevinError::StepSizeSearch`] for impossible settings, [`LangevinError::AcceptanceNotReached`] when the rate
+/// does not pass the target within the range or is too coarse to come near it, and the errors of the engine.
 pub fn find_step_size(
     chains: &dyn Chains,
     states: &States,

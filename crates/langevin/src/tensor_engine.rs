@@ -30,8 +30,8 @@ impl TensorEngine {
         self
     }
 
-    /// The engine as it suits a CPU for states of a shape: blocks of 16 chains for images, no blocks
-    /// for points, which are so little work that cutting costs more than it gives.
+    /// The engine with the blocks that suit a CPU for states of a shape: 16 chains for images, and no blocks for
+    /// points, whose work is too little to be worth cutting.
     #[must_use]
     pub fn for_cpu(shape: impl Into<StateShape>) -> Self {
         const BLOCK: Option<NonZeroUsize> = NonZeroUsize::new(16);

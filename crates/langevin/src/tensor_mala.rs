@@ -5,8 +5,8 @@ use burn::tensor::{Bool, Tensor, TensorData, backend::Backend};
 use crate::kernel::EnergyAt;
 use crate::{GradientNorm, Kernel, LangevinError, Mala, Move, StepInfo, StepNoise};
 
-/// Where chains are, with F and ∇F: on the device to go on from, and in f64 on the host to decide with. Not every device has
-/// f64, and the differences of f32 energies, small against the energies and divided by a small T, need it.
+/// Where chains are, with F and ∇F: on the device to go on from, and in f64 on the host to decide with. Not every
+/// device has f64, and the differences of f32 energies, small against the energies and divided by a small T, need it.
 #[derive(Debug)]
 pub struct Place<B: Backend> {
     /// `[chains, channels, height, width]`, as is the gradient.
@@ -57,7 +57,7 @@ impl<B: Backend> Place<B> {
         }
     }
 
-    /// Brings the chains that were accepted to where they are `there`.
+    /// Moves the accepted chains to their places in `there`.
     fn follow(&mut self, there: Self, accepted: Vec<bool>) {
         for (chain, _) in accepted.iter().enumerate().filter(|(_, is)| **is) {
             let elements = self.elements(chain);

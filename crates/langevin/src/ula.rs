@@ -12,8 +12,9 @@ use crate::{Bound, Kernel, LangevinError, StepInfo, StepNoise};
 /// A net that is trained with noise ε defines its own temperature T = ε²/2, with which the step is
 /// X ← X − ∇F(X) + εZ: [`Ula::learned`]. For potentials in nats, such as the analytic ones, T = 1: [`Ula::new`].
 ///
-/// Two bounds of earlier work are off unless asked for: [`Ula::with_gradient_clip`] and [`Ula::with_state_clamp`]. With either the
-/// step is no longer Langevin dynamics on U where the bound bites, and the stationary density is another one.
+/// Two bounds of earlier work are off unless asked for: [`Ula::with_gradient_clip`] and [`Ula::with_state_clamp`].
+/// With either the step is no longer Langevin dynamics on U where the bound bites, and the stationary density is
+/// another one.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Ula {
     step_size: StepSize,
@@ -67,8 +68,9 @@ impl Ula {
         }
     }
 
-    /// Sets every element of ∇F(X) beyond ±c to ±c in the step, in units of F per unit of state and before the drift's
-    /// factor (as Du and Mordatch do in the code of arXiv 1903.08689). The magnitude r of a run stays that of the whole ∇F.
+    /// Sets every element of ∇F(X) beyond ±c to ±c in the step, in units of F per unit of state and before the
+    /// drift's factor (as Du and Mordatch do in the code of arXiv 1903.08689). The magnitude r of a run stays that of
+    /// the whole ∇F.
     #[must_use]
     pub fn with_gradient_clip(self, bound: Option<Bound>) -> Self {
         Self {
@@ -110,8 +112,8 @@ impl Ula {
         self.state_clamp
     }
 
-    /// The states one step on. `states`, `gradient` (∇F) and `noise` (Z) have shape `[chains, channels, height, width]`;
-    /// without noise (ε = 0) pass `None`.
+    /// The states one step on. `states`, `gradient` (∇F) and `noise` (Z) have shape `[chains, channels, height,
+    /// width]`; without noise (ε = 0) pass `None`.
     pub fn moved<B: Backend>(
         &self,
         states: Tensor<B, 4>,

@@ -1,4 +1,4 @@
-//! Iterations that do not wait for their numbers, and reading these later.
+//! Iterations that do not wait for their numbers, which are read later.
 
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
@@ -15,20 +15,22 @@ where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,
 {
-    /// As [`Self::iterate`], but without reading anything from the device, so that with an engine that
-    /// [runs ahead](Self::runs_ahead) the next iteration can be handed to it meanwhile. The update is made before anybody
-    /// knows whether learning has run away: [`Self::read`] finds out.
+    /// As [`Self::iterate`], but without reading anything from the device, so that with an engine that [runs
+    /// ahead](Self::runs_ahead) the next iteration can be queued meanwhile. The update is made before it is known
+    /// whether learning has run away: [`Self::read`] finds out.
     ///
-    /// Until then [`LearnerView`](crate::LearnerView) shows the net, the samples and the iteration number of the last iteration
-    /// that was advanced; the bank, which has not been written, and checkpoints are refused with [`TrainerError::Unread`].
-    /// Every unread iteration keeps two numbers and, with persistent chains, its samples on the device.
+    /// Until then [`LearnerView`](crate::LearnerView) shows the net, the samples and the iteration number of the last
+    /// iteration that was advanced; the bank, which has not been written, and checkpoints are refused with
+    /// [`TrainerError::Unread`]. Every unread iteration keeps two numbers and, with persistent chains, its samples on
+    /// the device.
     ///
-    /// Some stabilisers work on the host and wait for the device all the same: the penalty of energies, the clip of the
-    /// gradient of θ, weight decay and the bound of the spectral norm. So does an engine that computes parameter gradients on
-    /// the host.
+    /// Some stabilisers work on the host and still wait for the device: the penalty of energies, the clip of the
+    /// gradient of θ, weight decay and the bound of the spectral norm. So does an engine that computes parameter
+    /// gradients on the host.
     ///
     /// # Errors
-    /// Those of the chains and the data. The state is then that of before this call, and earlier iterations can still be read.
+    /// Those of the chains and the data. The state is then that of before this call, and earlier iterations can still
+    /// be read.
     pub fn advance(&mut self) -> Result<(), TrainerError> {
         let walk = self.walk()?;
         let state = &self.state;
@@ -43,14 +45,14 @@ where
         self.update(walk.gradients, walk.samples)
     }
 
-    /// Reads the numbers of the iterations that were advanced since the last time, appends them to `metrics` in order, and writes
-    /// the samples of persistent chains into the bank.
+    /// Reads the numbers of the iterations that were advanced since the last time, appends them to `metrics` in
+    /// order, and writes the samples of persistent chains into the bank.
     ///
     /// # Errors
     /// [`TrainerError::Diverged`] for the first iteration whose energies are not finite or ran away, and
-    /// [`TrainerError::Langevin`] when the device has failed. Then `metrics` has the sound iterations
-    /// before that one, but the learner goes back to before the first that was not read: parameters, optimiser, bank and iteration
-    /// number are those of then.
+    /// [`TrainerError::Langevin`] when the device has failed. Then `metrics` has the sound iterations before that
+    /// one, but the learner goes back to the state before the first unread iteration: its parameters, optimiser, bank
+    /// and iteration number.
     pub fn read(&mut self, metrics: &mut Vec<IterationMetrics>) -> Result<(), TrainerError> {
         let Some(unread) = self.unread.take() else {
             return Ok(());
@@ -76,13 +78,13 @@ where
         });
         if result.is_err() {
             self.state = before;
-            // What went wrong first is what the caller hears of; the next iteration tries this again.
+            // The caller gets the first error; the next iteration tries this again.
             let _ = self.bind();
         }
         result
     }
 
-    /// Refuses what cannot be done while iterations are unread.
+    /// Refuses requests that are impossible while iterations are unread.
     pub(crate) fn check_read(&self) -> Result<(), TrainerError> {
         match &self.unread {
             None => Ok(()),

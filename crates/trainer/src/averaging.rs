@@ -7,9 +7,9 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_energy_net::ParameterPath;
 
-/// The decay of the exponential moving average θ̄ ← β θ̄ + (1 − β) θ after iteration `iteration`: the `limit`, but early on
-/// no more than (1 + t)/(10 + t), so that the average is over about the last tenth of the iterations until it is as long
-/// as the limit allows, 1/(1 − limit) iterations.
+/// The decay of the exponential moving average θ̄ ← β θ̄ + (1 − β) θ after iteration `iteration`: the `limit`, but
+/// early on no more than (1 + t)/(10 + t), so that the average is over about the last tenth of the iterations until
+/// it is as long as the limit allows, 1/(1 − limit) iterations.
 ///
 /// Plain descent with a constant rate circles a minimum instead of reaching it, and the average of its path lies nearer
 /// (Polyak and Juditsky, "Acceleration of stochastic approximation by averaging", SIAM J. Control Optim. 30, 1992).
@@ -93,7 +93,7 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Mix<'_, A::InnerBackend> {
         param.map(|average| {
             let shape = average.shape();
             let average = average.inner();
-            // Written as a correction, so that an average of equal parameters is exactly those.
+            // Written as a correction, so that the average of equal parameters equals them exactly.
             let correction = newest.reshape(shape) - average.clone();
             Tensor::from_inner(average + correction * (1.0 - self.decay))
         })

@@ -1,4 +1,4 @@
-//! Checkpoints: folders with all that is needed to go on, that appear whole or not at all.
+//! Checkpoints: folders with all that is needed to go on. A checkpoint appears whole or not at all.
 
 use std::collections::HashMap;
 use std::fs;
@@ -139,7 +139,7 @@ where
         .prefix(".unfinished-")
         .tempdir_in(parent)
         .map_err(|source| io(parent, source))?;
-    // Nobody looks for a draft: what could not be written is the checkpoint.
+    // The error names the checkpoint and not its draft, which nobody looks for.
     fill(learner, draft.path()).map_err(|error| match error {
         TrainerError::Io { source, .. } | TrainerError::Net(NetError::Io { source, .. }) => {
             io(folder, source)

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Stabilisers, TrainerError};
 
-/// States in the bank of a toy density, where the config does not say.
+/// States in the bank of a toy density, if the config does not give their number.
 pub const TOY_BANK_SIZE: usize = 10_000;
 
 /// All that Algorithm 1 of arXiv 1903.12370 needs besides a net and data.
@@ -15,9 +15,9 @@ pub const TOY_BANK_SIZE: usize = 10_000;
 pub struct LearningConfig {
     /// Seed of every random number of the run.
     pub seed: u64,
-    /// How many learning iterations in total.
+    /// The number of learning iterations in total.
     pub iterations: u64,
-    /// n, how many data and how many chains an iteration uses.
+    /// n, the number of data and of chains in an iteration.
     pub batch_size: usize,
     /// ε_data, the standard deviation of the Gaussian noise added to data; about 2ε–3ε or more for images, 0 for toys.
     pub data_noise: f64,
@@ -64,8 +64,8 @@ pub struct OptimizerConfig {
     /// After every iteration, rate ← max(minimum, rate × decay).
     #[serde(default = "one")]
     pub decay: f64,
-    /// The largest decay β of an exponential moving average of θ, such as 0.9999 for about the last 10,000 iterations. The
-    /// average is kept beside θ for use after learning; learning does not see it. None by default.
+    /// The largest decay β of an exponential moving average of θ, such as 0.9999 for about the last 10,000
+    /// iterations. The average is kept beside θ for use after learning; learning does not see it. None by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub averaging: Option<f64>,
 }
@@ -83,7 +83,8 @@ pub enum Method {
 const SMALLEST_EPSILON: f64 = 1e-15;
 
 impl Default for LearningConfig {
-    /// Those with which arXiv 1903.12370 learns images by non-convergent chains: CIFAR-10 with 150 steps from uniform noise.
+    /// The settings with which arXiv 1903.12370 learns images by non-convergent chains: CIFAR-10 with 150 steps from
+    /// uniform noise.
     fn default() -> Self {
         Self {
             seed: 123,
@@ -119,7 +120,7 @@ impl Default for OptimizerConfig {
 }
 
 impl LangevinConfig {
-    /// With so many steps.
+    /// With this number of Langevin steps.
     #[must_use]
     pub fn with_steps(self, steps: u64) -> Self {
         Self { steps, ..self }
@@ -131,13 +132,13 @@ impl LangevinConfig {
         Self { epsilon, ..self }
     }
 
-    /// With chains that start from here.
+    /// With this start of the chains.
     #[must_use]
     pub fn with_start(self, start: ChainStart) -> Self {
         Self { start, ..self }
     }
 
-    /// With persistent chains, and so many states in their bank.
+    /// With persistent chains and a bank of this size.
     #[must_use]
     pub fn with_bank(self, size: usize) -> Self {
         Self {
@@ -185,8 +186,8 @@ fn one() -> f64 {
 }
 
 impl LearningConfig {
-    /// Those with which arXiv 1903.12370 learns toy densities by convergent chains: 500 steps of ε = 0.125 of persistent chains, and
-    /// plain descent.
+    /// The settings with which arXiv 1903.12370 learns toy densities by convergent chains: 500 steps of ε = 0.125 of
+    /// persistent chains, and plain descent.
     #[must_use]
     pub fn for_toys() -> Self {
         let epsilon = StepSize::new(0.125).unwrap_or_default();
@@ -207,13 +208,13 @@ impl LearningConfig {
         Self { seed, ..self }
     }
 
-    /// With so many learning iterations.
+    /// With this number of learning iterations.
     #[must_use]
     pub fn with_iterations(self, iterations: u64) -> Self {
         Self { iterations, ..self }
     }
 
-    /// With so many data and chains an iteration.
+    /// With this number of data and of chains in an iteration.
     #[must_use]
     pub fn with_batch_size(self, batch_size: usize) -> Self {
         Self { batch_size, ..self }
@@ -252,15 +253,15 @@ impl LearningConfig {
         self.stabilisers.kernel(self.langevin.epsilon)
     }
 
-    /// States in the persistent bank, where chains start from one, for a data set of `data` states or a density, which has
-    /// no number.
+    /// The number of states in the persistent bank, if chains start from one. `data` is the number of data; a density
+    /// has none.
     #[must_use]
     pub fn bank_size(&self, data: Option<usize>) -> Option<usize> {
         let size = self.langevin.bank_size.or(data).unwrap_or(TOY_BANK_SIZE);
         (self.langevin.start == ChainStart::Persistent).then_some(size)
     }
 
-    /// Checks that a batch can be drawn, different states all, from a data set of `data` states and from the bank.
+    /// Checks that a batch of different states can be drawn from a data set of `data` states and from the bank.
     ///
     /// # Errors
     /// [`TrainerError::Setting`] for the batch size.

@@ -1,5 +1,5 @@
-//! The update of parameters that are on the host, in one pass. Operation by operation that of burn's optimisers, so that it
-//! makes no difference to the result where parameters are.
+//! The update of parameters that are on the host, in one pass. The operations are those of burn's optimisers in the
+//! same order, so the result does not depend on where the parameters are.
 
 use rayon::prelude::*;
 

@@ -8,7 +8,7 @@ use ebm_langevin::{Batch, BoundEngine, ChainRun, LangevinError, Numbers};
 
 use crate::{Gradients, TrainerError};
 
-/// What is descended: scale · (mean F(x⁺) − mean F(x⁻) + α · (mean F(x⁺)² + mean F(x⁻)²)).
+/// The loss: scale · (mean F(x⁺) − mean F(x⁻) + α · (mean F(x⁺)² + mean F(x⁻)²)).
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Loss {
     /// 1/T.
@@ -25,7 +25,8 @@ pub(crate) struct Difference<B: AutodiffBackend> {
 }
 
 impl<B: AutodiffBackend> Difference<B> {
-    /// Asks the engine for the energies and the gradient; if it leaves them to automatic differentiation, so be it.
+    /// Asks the engine for the energies and the gradient. If it returns none, automatic differentiation computes
+    /// them.
     pub(crate) fn new<N: Module<B> + Energy<B>>(
         net: &N,
         chains: &dyn BoundEngine<B, N>,

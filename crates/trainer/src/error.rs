@@ -21,8 +21,8 @@ pub enum TrainerError {
         /// What would be right.
         allowed: String,
     },
-    /// Learning ran away. The parameters and the last checkpoint are those of before: of the iteration before, or, where
-    /// iterations were [advanced](crate::Learner::advance), of before the first that was not read yet.
+    /// Learning ran away. The learner is back at the state before this iteration or, where iterations were
+    /// [advanced](crate::Learner::advance), before the first unread one. The last checkpoint is from before, too.
     #[error("learning ran away at iteration {iteration}: {cause}")]
     Diverged {
         /// The iteration that was given up.
@@ -60,7 +60,8 @@ pub enum TrainerError {
     Observer(#[from] ObserverError),
     /// An engine that was asked for the final energies did not give one for each state.
     #[error(
-        "the engine gave {energies} energies for {states} states; a run with `final_energies` has to return one for each"
+        "the engine gave {energies} energies for {states} states; a run with `final_energies` has to return one for \
+         each"
     )]
     Energies {
         /// Energies given.
@@ -68,7 +69,7 @@ pub enum TrainerError {
         /// States given.
         states: usize,
     },
-    /// Something was asked for that takes iterations whose numbers have been read.
+    /// A request that is only possible when the numbers of all iterations have been read.
     #[error(
         "the numbers of {iterations} iterations have not been read yet: call `Learner::read` first"
     )]
@@ -78,7 +79,7 @@ pub enum TrainerError {
     },
 }
 
-/// How learning was seen to run away.
+/// The sign by which learning was seen to run away.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
 pub enum DivergenceCause {
     /// An energy or gradient is infinite or not a number.

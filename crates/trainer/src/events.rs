@@ -1,4 +1,4 @@
-//! What happens while learning, for those who watch.
+//! Events of learning, for observers.
 
 use std::path::Path;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use ebm_diagnostics::IterationMetrics;
 
 use crate::{DivergenceCause, LearnerView};
 
-/// Something that happened. Observers look; they cannot change the learning.
+/// An event of learning. Observers see it but cannot change the learning.
 #[derive(Clone, Copy)]
 #[non_exhaustive]
 pub enum Event<'a> {
@@ -24,8 +24,9 @@ pub enum Event<'a> {
         metrics: &'a IterationMetrics,
         /// The time it took; the mean over them where the numbers of several iterations were read together.
         elapsed: Duration,
-        /// The state of learning after it, for observers that [look](Observer::looks_at) at it. For others it may be that of a
-        /// later iteration, or of an earlier one when a later one ran away: compare [`LearnerView::iteration`].
+        /// The state of learning after it, for observers that [look](Observer::looks_at) at it. For others it may be
+        /// that of a later iteration, or of an earlier one when a later one ran away: compare
+        /// [`LearnerView::iteration`].
         learner: &'a dyn LearnerView,
     },
     /// A checkpoint was written.
@@ -49,16 +50,17 @@ pub trait Observer {
     /// Called for every event, in order.
     ///
     /// # Errors
-    /// An error ends the learning after a checkpoint; return one only when results would otherwise be lost, such as when
-    /// the disk is full.
+    /// An error ends the learning after a checkpoint; return one only when results would otherwise be lost, such as
+    /// when the disk is full.
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError>;
 
-    /// Whether it looks at the learner, and not only at the numbers, when it is told that `iteration` is done. Asked after an
-    /// iteration where numbers are read [every few iterations](crate::Trainer::metrics_every): they are read at once where somebody
-    /// looks. Nobody needs to say so for the last iteration and for those with a checkpoint, of which everybody is told at once.
+    /// Whether this observer looks at the learner, and not only at the numbers, when it is told that `iteration` is
+    /// done. It is asked after each iteration where numbers are read [every few
+    /// iterations](crate::Trainer::metrics_every); if any observer looks, they are read at once. After the last
+    /// iteration and those with a checkpoint they are always read at once.
     ///
-    /// What an observer does on [`Event::IterationDone`] must depend on the number in its metrics, not on the learner's, where this
-    /// says no.
+    /// What an observer does on [`Event::IterationDone`] must depend on the number in its metrics, not on the
+    /// learner's, where this says no.
     fn looks_at(&self, _iteration: u64) -> bool {
         true
     }

@@ -1,4 +1,4 @@
-//! One iteration of Algorithm 1, and the state it moves.
+//! One iteration of Algorithm 1, and the state that it changes.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -59,8 +59,8 @@ where
     /// A learner before its first iteration. Binds the engine to the net.
     ///
     /// # Errors
-    /// [`TrainerError::Setting`] when a setting is out of range or does not fit the data, [`TrainerError::Langevin`] when the
-    /// engine lacks something of the net.
+    /// [`TrainerError::Setting`] when a setting is out of range or does not fit the data, [`TrainerError::Langevin`]
+    /// when the engine lacks something of the net.
     pub fn new(
         config: LearningConfig,
         net: N,
@@ -90,7 +90,7 @@ where
         })
     }
 
-    /// Puts text entries, such as the net's description, into the header of every weight file that is written.
+    /// Adds text entries, such as the net's description, to the header of every weight file that is written.
     #[must_use]
     pub fn with_metadata(mut self, metadata: HashMap<String, String>) -> Self {
         self.metadata = metadata;
@@ -112,16 +112,16 @@ where
     /// One learning iteration: Algorithm 1 of arXiv 1903.12370.
     ///
     /// # Errors
-    /// [`TrainerError::Diverged`] when energies are not finite or ran away; then, as after any error of the chains or the data, the
-    /// parameters, the bank and the iteration number are those of before. [`TrainerError::Unread`] when iterations that were
-    /// [advanced](Self::advance) have not been [read](Self::read).
+    /// [`TrainerError::Diverged`] when energies are not finite or ran away; then, as after any error of the chains or
+    /// the data, the parameters, the bank and the iteration number are those of before. [`TrainerError::Unread`] when
+    /// iterations that were [advanced](Self::advance) have not been [read](Self::read).
     pub fn iterate(&mut self) -> Result<IterationMetrics, TrainerError> {
         self.check_read()?;
         let walk = self.walk()?;
         let energies = means(&walk.energies.read()?, self.config.batch_size);
         let metrics = self.judgement().metrics(walk.numbers, energies)?;
         let mut samples = walk.samples;
-        // Written back first: it can still fail, and changes nothing when it does.
+        // The bank is written first, because this can still fail and then changes nothing.
         if let (Some(bank), Some(places)) = (&mut self.bank, walk.places) {
             let states = samples.into_states()?;
             bank.write_back(&places, &states)?;
@@ -131,7 +131,8 @@ where
         Ok(metrics)
     }
 
-    /// The chains of the next iteration and the gradient they lead to, without an update and without waiting for the device.
+    /// The chains of the next iteration and the gradient they lead to, without an update and without waiting for the
+    /// device.
     pub(crate) fn walk(&mut self) -> Result<Walk<B>, TrainerError> {
         self.bind()?;
         let iteration = self.state.iteration + 1;
@@ -174,7 +175,7 @@ where
         self.bind()
     }
 
-    /// Binds the chains to the net of the moment, if they are not.
+    /// Binds the chains to the current net, if they are not bound to it.
     pub(crate) fn bind(&mut self) -> Result<(), TrainerError> {
         if self.bound != self.state.iteration {
             self.rebind()?;
@@ -182,7 +183,7 @@ where
         Ok(())
     }
 
-    /// Binds the chains to the net of the moment.
+    /// Binds the chains to the current net.
     pub(crate) fn rebind(&mut self) -> Result<(), TrainerError> {
         self.chains.update(self.state.net.clone().no_grad())?;
         self.bound = self.state.iteration;
@@ -210,7 +211,7 @@ where
         self.chains.name()
     }
 
-    /// Whether [`Self::advance`] returns before the iteration is computed, which is for the engine to say.
+    /// Whether [`Self::advance`] returns before the iteration is computed; this depends on the engine.
     pub fn runs_ahead(&self) -> bool {
         self.chains.runs_ahead()
     }
@@ -218,7 +219,8 @@ where
     /// Continues from a checkpoint folder.
     ///
     /// # Errors
-    /// [`TrainerError::Checkpoint`], [`TrainerError::Net`] or [`TrainerError::Io`] when it is damaged or of another run.
+    /// [`TrainerError::Checkpoint`], [`TrainerError::Net`] or [`TrainerError::Io`] when it is damaged or of another
+    /// run.
     pub fn restore(mut self, folder: &Path) -> Result<Self, TrainerError> {
         checkpoint::restore(&mut self, folder)?;
         Ok(self)

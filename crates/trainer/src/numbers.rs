@@ -5,8 +5,8 @@ use ebm_langevin::PendingNumber;
 
 use crate::{DivergenceCause, TrainerError};
 
-/// Mean F(x⁺) and mean F(x⁻), of the first so many and of the others. In double precision, because d is the small difference of
-/// two means.
+/// Mean F(x⁺) and mean F(x⁻): of the data, which come first, and of the samples. In double precision, because d is
+/// the small difference of two means.
 pub(crate) fn means(energies: &[f32], data: usize) -> [f64; 2] {
     let mean = |values: &[f32]| {
         let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
@@ -16,7 +16,7 @@ pub(crate) fn means(energies: &[f32], data: usize) -> [f64; 2] {
     [mean(of_data), mean(of_samples)]
 }
 
-/// What becomes the [`IterationMetrics`] of an iteration, together with its mean energies.
+/// The quantities that make the [`IterationMetrics`] of an iteration, together with its mean energies.
 pub(crate) struct IterationNumbers {
     pub(crate) iteration: u64,
     pub(crate) learning_rate: f64,
@@ -29,7 +29,7 @@ pub(crate) struct IterationNumbers {
 pub(crate) struct Judgement {
     /// 1/T: d is measured in units of U = F/T.
     pub(crate) scale: f64,
-    /// The largest |mean F(x⁺) − mean F(x⁻)| that is not taken for divergence.
+    /// The largest |mean F(x⁺) − mean F(x⁻)| that does not count as divergence.
     pub(crate) limit: f64,
 }
 

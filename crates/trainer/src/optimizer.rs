@@ -14,8 +14,8 @@ use ebm_langevin::Numbers;
 use crate::Method;
 use crate::descent::{BETAS, EPSILON, adam, descend};
 
-/// Adam or plain descent over the parameters of a burn module. Adam's moments are kept by parameter name, on the host where
-/// the gradient is.
+/// Adam or plain descent over the parameters of a burn module. Adam's moments are kept by parameter name, on the host
+/// where the gradient is.
 #[derive(Clone)]
 pub struct Optimizer<B: Backend> {
     method: Method,
@@ -24,7 +24,7 @@ pub struct Optimizer<B: Backend> {
     moments: BTreeMap<String, [Numbers<B>; 2]>,
 }
 
-/// The gradient of a scalar with respect to the parameters of a module, by where it comes from.
+/// The gradient of a scalar with respect to the parameters of a module, by its origin.
 pub enum Gradients<A: AutodiffBackend> {
     /// Automatic differentiation.
     Automatic(A::Gradients),
@@ -33,7 +33,8 @@ pub enum Gradients<A: AutodiffBackend> {
 }
 
 impl<A: AutodiffBackend> Gradients<A> {
-    /// That of a parameter, flattened. A parameter that the scalar does not depend on, or that its owner froze, has none.
+    /// That of a parameter, flattened. A parameter that the scalar does not depend on, or that its owner froze, has
+    /// none.
     pub(crate) fn of<const D: usize>(
         &self,
         id: ParamId,
@@ -54,7 +55,7 @@ impl<A: AutodiffBackend> Gradients<A> {
 }
 
 impl<B: Backend> Optimizer<B> {
-    /// An optimiser that has seen nothing.
+    /// An optimiser before its first step.
     #[must_use]
     pub fn new(method: Method) -> Self {
         Self {
@@ -144,7 +145,8 @@ impl<B: Backend> Optimizer<B> {
         Ok(optimizer)
     }
 
-    /// The parameter after a step. Where the gradient is on the host, so is the work: one pass instead of one an operation.
+    /// The parameter after a step. Where the gradient is on the host, the step is made there too, in one pass instead
+    /// of one for each operation.
     fn updated<const D: usize>(
         &mut self,
         name: String,

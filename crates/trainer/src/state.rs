@@ -1,4 +1,4 @@
-//! What an iteration changes beside the bank, and how.
+//! The state that an iteration changes, except the bank, and its update.
 
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
@@ -27,7 +27,7 @@ where
     B: AutodiffBackend,
     N: AutodiffModule<B>,
 {
-    /// That of before the first iteration.
+    /// The state before the first iteration.
     pub(crate) fn new(config: &LearningConfig, net: N) -> Self {
         let net = project(&config.stabilisers, net);
         let settings = &config.optimizer;

@@ -15,7 +15,7 @@ use crate::{Checkpoints, Event, LearnerView, Learning, Observer, TrainerError};
 pub enum Outcome {
     /// All iterations are done.
     Finished,
-    /// It was asked to stop after so many iterations; the checkpoint continues from there.
+    /// It was asked to stop; these are the iterations that are done, and the checkpoint continues from there.
     Stopped {
         /// Iterations done.
         iteration: u64,
@@ -65,22 +65,22 @@ impl<'a> Trainer<'a> {
         self
     }
 
-    /// Reads the numbers of iterations from the device only every so many, at least and by default 1, where the engine runs
-    /// ahead ([`Learning::runs_ahead`]); with other engines it changes nothing. What is learned is the same. Numbers are read
-    /// earlier when an observer [looks](Observer::looks_at), for a checkpoint, at the end, and on a stop, which waits for what the
-    /// device has been given.
+    /// Reads the numbers of iterations from the device only after every `iterations` iterations, at least and by
+    /// default 1, where the engine runs ahead ([`Learning::runs_ahead`]); with other engines it changes nothing. What
+    /// is learned is the same. Numbers are read earlier when an observer [looks](Observer::looks_at), for a
+    /// checkpoint, at the end, and on a stop, which waits for the queued work.
     ///
-    /// Observers are told of the iterations when their numbers are read, in order. When one of them turns out to have run away, the
-    /// learner goes back to before the first of them.
+    /// Observers are told of the iterations when their numbers are read, in order. When one of them turns out to have
+    /// run away, the learner goes back to before the first of them.
     #[must_use]
     pub fn metrics_every(mut self, iterations: u32) -> Self {
         self.metrics_every = iterations;
         self
     }
 
-    /// Reads earlier than [`Self::metrics_every`] says where so many iterations would take longer than this, judged by those before, so
-    /// that on a slow device observers still hear of learning, and a stop does not wait long for what the device has been given. The
-    /// first iteration, which may compile and try kernels, is then read alone.
+    /// Reads numbers before [`Self::metrics_every`] iterations are done if these would take longer than this, judged
+    /// by the iterations before. On a slow device observers are thus still told of learning, and a stop does not wait
+    /// long for the queued work. The first iteration, which may compile and try kernels, is then read alone.
     #[must_use]
     pub fn metrics_within(mut self, time: Duration) -> Self {
         self.metrics_within = Some(time);
@@ -90,8 +90,8 @@ impl<'a> Trainer<'a> {
     /// Learns until the configured number of iterations is reached.
     ///
     /// # Errors
-    /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from before.
-    /// Any other error of the parts; where the learner's state is sound a checkpoint is written first.
+    /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from
+    /// before. Any other error of the parts; where the learner's state is sound a checkpoint is written first.
     /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
     pub fn run(mut self, learner: &mut dyn Learning) -> Result<Outcome, TrainerError> {
         let iterations = learner.unread();
@@ -119,7 +119,7 @@ impl<'a> Trainer<'a> {
                 })
             });
             if let Err(error) = told {
-                // A watching chain that was cancelled is a stop like any other.
+                // A cancelled chain of an observer is a stop like any other.
                 if self.stop.load(Ordering::Relaxed) {
                     return self.stopped(learner);
                 }
@@ -143,7 +143,8 @@ impl<'a> Trainer<'a> {
         Ok(Outcome::Finished)
     }
 
-    /// The next iteration, or as many as need not be read one by one; how many were done, and the numbers of those that are sound.
+    /// Runs the next iteration, or as many as need not be read one by one. Returns how many were done and the numbers
+    /// of the sound ones.
     fn learn(
         &self,
         learner: &mut dyn Learning,
@@ -163,7 +164,7 @@ impl<'a> Trainer<'a> {
                 break Ok(());
             }
         };
-        // Read whatever happened; what went wrong in an earlier iteration comes first.
+        // Numbers are read even after an error, because an error in an earlier iteration comes first.
         let read = learner.read(metrics);
         (advanced, read.and(last))
     }
@@ -179,7 +180,7 @@ impl<'a> Trainer<'a> {
         fitting.clamp(1.0, f64::from(self.metrics_every.max(1))) as u32
     }
 
-    /// Whether somebody waits for the state after the newest iteration.
+    /// Whether an observer or a checkpoint needs the state after the newest iteration.
     fn is_awaited(&self, learner: &dyn LearnerView) -> bool {
         let iteration = learner.iteration();
         let mut observers = self.observers.iter();

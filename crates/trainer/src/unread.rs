@@ -7,9 +7,9 @@ use crate::numbers::IterationNumbers;
 use crate::state::State;
 use crate::unwritten::UnwrittenChains;
 
-/// Iterations that were advanced, in order, and what it takes to undo them.
+/// Iterations that were advanced, in order, and what is needed to undo them.
 pub(crate) struct Unread<B: AutodiffBackend, N> {
-    /// The state of before the first of them.
+    /// The state before the first of them.
     pub(crate) before: State<B, N>,
     pub(crate) numbers: Vec<IterationNumbers>,
     /// F of the data and of the samples of each.
@@ -19,7 +19,7 @@ pub(crate) struct Unread<B: AutodiffBackend, N> {
 }
 
 impl<B: AutodiffBackend, N> Unread<B, N> {
-    /// None yet, after `before`.
+    /// No iterations yet; `before` is the current state.
     pub(crate) fn after(before: State<B, N>) -> Self {
         Self {
             before,

@@ -1,4 +1,4 @@
-//! Persistent chains that have walked on and are not back in the bank yet.
+//! Persistent chains that have run and are not yet written back into the bank.
 
 use std::collections::HashMap;
 
@@ -9,8 +9,8 @@ use ebm_langevin::{Batch, LangevinError, PersistentBank};
 
 use crate::TrainerError;
 
-/// Samples on the device, and the places of the bank that they belong to, batch by batch. The bank itself is on the host and
-/// remains what it was, so that these can be thrown away.
+/// Samples on the device, and the places of the bank that they belong to, batch by batch. The bank itself is on the
+/// host and remains what it was, so that these can be thrown away.
 pub(crate) struct UnwrittenChains<B: Backend> {
     batches: Vec<Walked<B>>,
     /// Batch and row of the newest state of a place.
@@ -32,7 +32,7 @@ impl<B: Backend> Default for UnwrittenChains<B> {
 }
 
 impl<B: Backend> UnwrittenChains<B> {
-    /// The chains at `places` have walked on to `samples`.
+    /// Records that the chains at `places` have moved on to `samples`.
     pub(crate) fn push(&mut self, places: Vec<usize>, samples: Batch<B>) {
         let batch = self.batches.len();
         for (row, &place) in places.iter().enumerate() {
@@ -41,8 +41,8 @@ impl<B: Backend> UnwrittenChains<B> {
         self.batches.push(Walked { places, samples });
     }
 
-    /// The newest states at the given places: those of here, and for other places those of the bank. If any of them is on the
-    /// device, they all are.
+    /// The newest states at the given places: those kept here, and for other places those of the bank. If any of them
+    /// is on the device, they all are.
     pub(crate) fn gather(
         &self,
         bank: &PersistentBank,
@@ -104,7 +104,7 @@ impl<B: Backend> UnwrittenChains<B> {
             .map(|batch| (batch.places, batch.samples))
             .unzip();
         let states = joined(samples)?;
-        // In the order in which they walked, so that the newest state of a place is the one that remains.
+        // Written in the order in which the chains ran, so that the newest state of a place remains.
         Ok(bank.write_back(&places.concat(), &states)?)
     }
 }

@@ -38,10 +38,10 @@ pub trait LearnerView {
     /// [`TrainerError::Unread`] while there are iterations whose samples have not been written into it.
     fn bank(&self) -> Result<Option<&PersistentBank>, TrainerError>;
 
-    /// The net of the moment with its engine: F of states, and chains on it.
+    /// The current net with its engine: F of states, and chains on it.
     fn chains(&self) -> &dyn Chains;
 
-    /// Steps of the training kernel with noise for chains that only watch, of the iteration of the moment.
+    /// Steps of the training kernel, with the noise of the current iteration for chains that only watch.
     fn watch_run(&self, steps: u64) -> ChainRun {
         let noise = NoiseKey::new(self.config().seed, Stream::Watch, self.iteration());
         ChainRun::new(self.config().kernel(), steps).with_noise(noise)
@@ -68,8 +68,8 @@ pub trait LearnerView {
     /// Writes everything that is needed to go on: a folder with weights, optimiser state, bank and iteration.
     ///
     /// # Errors
-    /// [`TrainerError::Io`] and [`TrainerError::Net`]; [`TrainerError::Unread`] while there are iterations that nobody has checked
-    /// for divergence.
+    /// [`TrainerError::Io`] and [`TrainerError::Net`]; [`TrainerError::Unread`] while there are iterations that
+    /// nobody has checked for divergence.
     fn save_checkpoint(&self, folder: &Path) -> Result<(), TrainerError>;
 }
 

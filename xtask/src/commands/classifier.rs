@@ -1,4 +1,4 @@
-//! `classifier train`: the digit classifier anew, from the embedded labels.
+//! `classifier train`: trains the digit classifier anew from the embedded labels.
 
 use std::path::PathBuf;
 
@@ -19,8 +19,8 @@ pub(crate) struct ClassifierArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum ClassifierCommand {
-    /// Train the digit classifier that `quality` measures with. The program has its weights already; this is how they
-    /// came to be. Takes less than a minute.
+    /// Train the digit classifier that `quality` measures with. The program comes with its weights, which this
+    /// command has made. Takes less than a minute.
     Train {
         /// The file for the weights.
         #[arg(
@@ -32,7 +32,7 @@ pub(crate) enum ClassifierCommand {
         /// Seed of the initial weights and of the order.
         #[arg(long, default_value_t = 1)]
         seed: u64,
-        /// How many times each digit is shown.
+        /// The number of epochs: how many times each digit is shown.
         #[arg(long, default_value_t = 12, value_parser = clap::value_parser!(u32).range(1..=1000))]
         epochs: u32,
     },

@@ -21,13 +21,13 @@ use crate::logging::Screen;
   cargo xtask diagnose --run runs/short-run --chains 32 --multiple 30 --out quick-look
   cargo xtask diagnose --run runs/mnist_convergent --from noise,data,bank")]
 pub(crate) struct DiagnoseArguments {
-    /// The run folder: net and bank of its newest checkpoint, d and r of all iterations.
+    /// The run folder. Its newest checkpoint gives the net and the bank, its metrics give d and r of all iterations.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: PathBuf,
-    /// Judge the average of the parameters over learning, of a run with `optimizer.averaging`.
+    /// Judge the average of the parameters over learning; the run needs `optimizer.averaging`.
     #[arg(long)]
     pub(crate) average: bool,
-    /// Chains from each start.
+    /// The number of chains from each start.
     #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=100_000))]
     pub(crate) chains: u32,
     /// Length of the chains, in multiples of L, the Langevin steps of a learning iteration.
@@ -67,8 +67,8 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
     match diagnose(&subject, &options, &out, data, (&*compute, engine), screen) {
         Err(ExperimentError::Stopped) => {
             screen.say(
-                "Stopped; nothing was written. The same command starts anew, with fewer --chains or a lower --multiple it \
-                 takes less time.",
+                "Stopped; nothing was written. The same command starts anew. Fewer --chains or a lower --multiple \
+                 take less time.",
             );
             Err(DriverError::Interrupted)
         }

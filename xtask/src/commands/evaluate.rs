@@ -42,7 +42,7 @@ pub(crate) struct EvaluateArguments {
     /// Step size ε [default: that of the training].
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
-    /// Look for the ε at which MALA accepts this share of its proposals; 0.574 mixes best in many dimensions.
+    /// Find the ε at which MALA has this acceptance rate; 0.574 mixes best in many dimensions.
     #[arg(long, value_name = "RATE", conflicts_with = "epsilon")]
     pub(crate) target_acceptance: Option<f64>,
     /// T as a multiple of the training's ε²/2. ULA's drift is ε²/2T, so a lower T asks for a smaller ε.
@@ -71,7 +71,8 @@ pub(crate) struct EvaluateArguments {
 /// Where chains start, and how many.
 #[derive(Debug, Args)]
 pub(crate) struct StartArguments {
-    /// Where chains start: uniform or gaussian noise, data, or the persistent bank of the run [default: as in learning].
+    /// Where chains start: uniform or gaussian noise, data, or the persistent bank of the run [default: as in
+    /// learning].
     #[arg(
         long,
         value_name = "START",

@@ -76,7 +76,7 @@ fn resume(
     learn(run, &*compute(backend)?, screen)
 }
 
-/// Learns with a bar, or where nobody sees bars with log lines.
+/// Learns with a progress bar, or with log lines where no terminal shows bars.
 fn learn(run: LearningRun, compute: &dyn Compute, screen: &Screen) -> Result<(), DriverError> {
     let chain_steps_each = run
         .config
@@ -97,7 +97,7 @@ fn learn(run: LearningRun, compute: &dyn Compute, screen: &Screen) -> Result<(),
     tell(&learned?, screen)
 }
 
-/// What came of a run, and how to go on.
+/// Prints the outcome of a run, and how to go on.
 pub(crate) fn tell(learned: &LearnedRun, screen: &Screen) -> Result<(), DriverError> {
     let resume = resume_command("experiment", &learned.resumed_by);
     match learned.end {
@@ -154,7 +154,7 @@ fn dry_run(
         .map_err(|error| DriverError::Usage(error.to_string()))?;
     screen.tell(&json);
     let seconds_per_step = compute.seconds_per_step(config, engine)?;
-    // Beside the config, not in it: `--dry-run > my-experiment.json` gives a file that loads.
+    // The cost goes to standard error, so that `--dry-run > my-experiment.json` gives a file that loads.
     screen.say(&describe_cost(config, seconds_per_step));
     Ok(())
 }

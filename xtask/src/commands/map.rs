@@ -23,7 +23,7 @@ use crate::logging::Screen;
 pub(crate) struct MapArguments {
     #[command(flatten)]
     pub(crate) trained: TrainedArguments,
-    /// Continue the map in this folder. With --alpha or --alpha-range, if no minimum has been grouped yet.
+    /// Continue the map in this folder. --alpha and --alpha-range may be given until the first minimum is grouped.
     #[arg(
         long,
         value_name = "DIR",
@@ -33,31 +33,31 @@ pub(crate) struct MapArguments {
         ]
     )]
     pub(crate) resume: Option<PathBuf>,
-    /// Where chains start: data, bank, uniform or gaussian; may be repeated [default: data, the bank of the run if it has one,
-    /// and the noise that learning or its bank starts from].
+    /// Where chains start: data, bank, uniform or gaussian; may be repeated [default: data, the bank of the run if it
+    /// has one, and the noise that learning or its bank starts from].
     #[arg(long, value_name = "START", value_parser = one_of(EvaluationStart::ALL, EvaluationStart::name))]
     pub(crate) start: Vec<EvaluationStart>,
     /// Start from the data of this named experiment or experiment file instead of the training's.
     #[arg(long, value_name = "NAME|FILE")]
     pub(crate) data_of: Option<String>,
-    /// Chains from each start.
+    /// The number of chains from each start.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub(crate) chains: u32,
     /// Langevin steps of each chain, as in learning, before it descends to its minimum; may be 0 [default: 100·L].
     #[arg(long, value_name = "STEPS")]
     pub(crate) gather_steps: Option<u64>,
-    /// τ, the temperature at which chains look for ways as a multiple of that of the training. A low one keeps them at the
+    /// τ, the temperature of the attracted chains as a multiple of that of the training. A low τ keeps them at the
     /// bottom of their valleys; ε falls with √τ, so that the drift stays that of learning.
     #[arg(long, value_name = "FACTOR", default_value_t = 0.1)]
     pub(crate) temp_factor: f64,
-    /// δ, the distance at which a chain has reached a minimum, in units of the states [default: a tenth of the root mean square
-    /// distance between minima].
+    /// δ, the distance at which a chain has reached a minimum, in units of the states [default: a tenth of the root
+    /// mean square distance between minima].
     #[arg(long, value_name = "DISTANCE")]
     pub(crate) resolution: Option<f64>,
-    /// M: a chain gives up after so many steps that brought it no nearer.
+    /// M: a chain gives up after this number of steps that brought it no nearer to its target.
     #[arg(long, value_name = "STEPS", default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=MOST_STEPS))]
     pub(crate) patience: u64,
-    /// How often each direction of a pair is tried.
+    /// The number of tries in each direction of a pair of minima.
     #[arg(long, default_value_t = 2, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) trials: u32,
     /// α, the pull in nats of U/τ per unit of distance [default: found by a sweep].
@@ -72,7 +72,7 @@ pub(crate) struct MapArguments {
     /// Group the minima once more at these multiples of α, such as 0.5,0.7,1.4, to see how the basins depend on it.
     #[arg(long, value_name = "FACTORS", value_delimiter = ',')]
     pub(crate) multiples: Vec<f64>,
-    /// Barriers are sought between so many basins at most, those with the most minima.
+    /// The largest number of basins between which barriers are sought; those with the most minima are taken.
     #[arg(long, value_name = "COUNT", default_value_t = 30, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) graph_basins: u32,
     /// Seed of everything.
@@ -133,7 +133,7 @@ pub(crate) fn run(arguments: &MapArguments, screen: &Screen) -> Result<(), Drive
 }
 
 impl MapArguments {
-    /// How α is found, where something is said of it.
+    /// How α is found, if the arguments say so.
     fn strength(&self) -> Result<Option<Strength>, DriverError> {
         match (self.alpha, &self.alpha_range[..]) {
             (Some(alpha), _) => Ok(Some(Strength::Alpha(alpha))),

@@ -21,7 +21,8 @@ use crate::logging::Screen;
   cargo xtask quality --samples samples/samples.npy
   cargo xtask quality --features mine.safetensors --reference-features data.safetensors")]
 pub(crate) struct QualityArguments {
-    /// A run folder that learned digits: what `sample` left in its folder samples, against the data of the run.
+    /// The folder of a run that learned digits. Its samples, which `sample` wrote into its folder `samples`, are
+    /// compared with its data.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
     /// Samples of digits, as .npy or .safetensors, [count, 1, height, width] in [−1, 1].
@@ -31,8 +32,8 @@ pub(crate) struct QualityArguments {
     /// resized to the size of the samples].
     #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pub(crate) reference: Option<PathBuf>,
-    /// Features of samples, such as Inception's for the FID, [samples, features]: a two-dimensional .npy file, or the only
-    /// two-dimensional tensor of a safetensors file.
+    /// Features of samples, such as Inception's for the FID, [samples, features]: a two-dimensional .npy file, or the
+    /// only two-dimensional tensor of a safetensors file.
     #[arg(long, value_name = "FILE", requires = "reference_features")]
     pub(crate) features: Option<PathBuf>,
     /// The same features of data.

@@ -57,7 +57,7 @@ pub(crate) fn resume(
     })
 }
 
-/// Runs a study and tells what came of it.
+/// Runs a study and prints the outcome.
 fn with_run(
     compute: &dyn Compute,
     engine: EngineChoice,
@@ -67,7 +67,7 @@ fn with_run(
 ) -> Result<(), DriverError> {
     let told = |event: StudyEvent<'_>| match event {
         StudyEvent::Learned(learned) => {
-            // A variant that has ended has nothing to go on with.
+            // A variant that has ended cannot be continued.
             let _ = experiment::tell(learned, screen);
         }
         StudyEvent::Diagnosed(diagnosis, folder) => diagnose::tell(diagnosis, folder, screen),

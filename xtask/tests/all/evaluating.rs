@@ -73,8 +73,8 @@ fn an_evaluation_leaves_records_pictures_states_and_a_page() {
     assert_eq!(before, place.contents());
 }
 
-/// U = F/T: halving T doubles every energy of the same states. And with the same noise the drift (ε²/2T)∇F of a step is in
-/// proportion to 1/T: x(1/4) − x(1) = 3 (x(1/2) − x(1)).
+/// U = F/T: halving T doubles every energy of the same states. And with the same noise the drift (ε²/2T)∇F of a step
+/// is in proportion to 1/T: x(1/4) − x(1) = 3 (x(1/2) − x(1)).
 #[test]
 fn the_temperature_scales_energies_and_drift() {
     let place = Place::with_image_run("2");
@@ -144,8 +144,8 @@ fn mala_records_its_acceptance_and_finds_a_step_size() {
         ended.stdout.contains("% of the proposals were accepted"),
         "{ended:?}"
     );
-    // The search allows for 0.01, and the rate it tells comes from 2,000 further proposals, with a standard error of 0.01 if
-    // they were independent: 0.1 is missed by a negligible share of seeds.
+    // The search allows for 0.01, and the rate it tells comes from 2,000 further proposals, with a standard error of
+    // 0.01 if they were independent: 0.1 is missed by a negligible share of seeds.
     let told = ended.stdout.split("accepts ").nth(1).unwrap();
     let told: f64 = told.split(' ').next().unwrap().parse().unwrap();
     assert!((told - 70.0).abs() < 10.0, "{told}");
@@ -189,7 +189,8 @@ fn a_stopped_evaluation_goes_on_where_it_was() {
         let arguments = |out: &str| {
             let steps = if engine == "tensor" { "3000" } else { "20000" };
             let text = format!(
-                "evaluate --run run --chains 4 --record-every 50 --kernel mala --epsilon 0.003 --engine {engine} --steps {steps} --out {out}"
+                "evaluate --run run --chains 4 --record-every 50 --kernel mala --epsilon 0.003 --engine {engine} \
+                 --steps {steps} --out {out}"
             );
             text.split(' ').map(str::to_owned).collect::<Vec<_>>()
         };
@@ -275,7 +276,7 @@ fn records_that_do_not_reach_the_states_are_refused() {
         place.write("e/records.jsonl", damaged);
         place
             .run(["evaluate", "--resume", "e"])
-            .badly(1, &["e/records.jsonl", "anew"]);
+            .badly(1, &["e/records.jsonl", "in another folder"]);
         assert_eq!(place.text("e/records.jsonl"), damaged);
     }
 }
@@ -392,7 +393,7 @@ fn impossible_evaluations_are_refused() {
     place.write("e/states.safetensors", &states[..states.len() / 2]);
     place
         .run(["evaluate", "--resume", "e"])
-        .badly(1, &["e/states.safetensors", "anew"]);
+        .badly(1, &["e/states.safetensors", "in another folder"]);
     let settings = place.text("e/evaluation.json");
     for damage in [
         ("\"chains\": 2", "\"chains\": 18446744073709551615"),
@@ -404,6 +405,6 @@ fn impossible_evaluations_are_refused() {
         place.write("e/evaluation.json", settings.replace(damage.0, damage.1));
         place
             .run(["evaluate", "--resume", "e"])
-            .badly(1, &["e/evaluation.json", "anew"]);
+            .badly(1, &["e/evaluation.json", "in another folder"]);
     }
 }

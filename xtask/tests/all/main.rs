@@ -1,4 +1,5 @@
-//! The program from outside: what it prints, writes and refuses. One program for all, because each would compile the same generic code again.
+//! The program from outside: what it prints, writes and refuses. One program for all, because each would compile the
+//! same generic code again.
 #![allow(missing_docs)]
 
 #[path = "../common/mod.rs"]
@@ -6,6 +7,7 @@ mod common;
 
 mod bench;
 mod comparing;
+mod config_chapter;
 mod diagnosing;
 mod divergence;
 mod evaluating;

@@ -175,7 +175,8 @@ fn a_map_of_the_plane_leaves_basins_barriers_and_a_page() {
     check(&found, &["data", "bank", "uniform"], 30);
     assert_eq!(found["digits"], Value::Null);
 
-    // One basin for each Gaussian, on the circle of radius 1 at multiples of 45°, whatever the seed. The net is far from converged.
+    // One basin for each Gaussian, on the circle of radius 1 at multiples of 45°, whatever the seed. The net is far
+    // from converged.
     let states = minima_states(&place, "run/map");
     let mut octants = BTreeSet::new();
     for basin in found["basins"].as_array().unwrap() {
@@ -519,7 +520,8 @@ fn impossible_maps_are_refused() {
     ];
     place.run(weights).badly(2, &["--start bank"]);
 
-    // Weights know their data, but have no bank. Pulls that move nothing choose no α; then it can be given, or another range.
+    // Weights know their data, but have no bank. Pulls that move nothing choose no α; then it can be given, or
+    // another range.
     let arguments = [
         "map",
         "--weights",
@@ -579,7 +581,7 @@ fn impossible_maps_are_refused() {
         place.write(&format!("weak/{name}"), damage);
         place
             .run(["map", "--resume", "weak"])
-            .badly(1, &[&format!("weak/{name}"), "anew"]);
+            .badly(1, &[&format!("weak/{name}"), "in another folder"]);
         place.write(&format!("weak/{name}"), whole);
     }
     place.run(["map", "--resume", "weak"]).well();

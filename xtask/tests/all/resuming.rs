@@ -359,7 +359,8 @@ fn averages_and_landscapes_of_a_resumed_run_are_those_of_one_run() {
     assert!(place.path("whole/plots/divergence.png").is_file());
 }
 
-/// Ctrl-C while the samples of the report are drawn leaves the report to `--resume`, also where an earlier one is there.
+/// Ctrl-C while the samples of the report are drawn leaves the report to `--resume`, also where an earlier one is
+/// there.
 #[cfg(unix)]
 #[test]
 fn a_report_that_was_stopped_is_written_on_resuming() {

@@ -8,11 +8,11 @@ use burn::tensor::{Tensor, backend::Backend};
 
 use crate::{CoreError, host_values};
 
-/// A parameter as a row of numbers in burn's layout. Where it comes from a tensor, its values are brought to the host when they are
-/// first asked for, so that a description costs nothing on a GPU; clones share them.
+/// A parameter as a row of numbers in burn's layout. Where it comes from a tensor, its values are brought to the host
+/// when they are first asked for, so that a description costs nothing on a GPU; clones share them.
 #[derive(Clone)]
 pub struct ParameterValues {
-    /// The id of the burn parameter that it is, so that a gradient finds its way back.
+    /// The id of the burn parameter, by which its gradient is assigned to it.
     pub id: ParamId,
     count: usize,
     tensor: Option<Arc<dyn Parameter>>,
@@ -22,7 +22,7 @@ pub struct ParameterValues {
 impl ParameterValues {
     /// A parameter of a burn module.
     pub fn of<B: Backend, const D: usize>(parameter: &Param<Tensor<B, D>>) -> Self {
-        // As it is: any operation on a tensor of automatic differentiation leaves its trace in a graph.
+        // Taken unchanged: every operation on a tensor with automatic differentiation is added to its graph.
         let tensor = parameter.val();
         Self {
             id: parameter.id,
@@ -55,10 +55,10 @@ impl ParameterValues {
         self.count == 0
     }
 
-    /// Its values, row by row. The first time it waits for the device of the tensor.
+    /// Its values, row by row. The first call waits for the device of the tensor.
     ///
     /// # Errors
-    /// [`CoreError::Backend`] when the device does not hand them over.
+    /// [`CoreError::Backend`] when the device does not return them.
     pub fn values(&self) -> Result<&[f32], CoreError> {
         if let Some(values) = self.values.get() {
             return Ok(values);
@@ -70,8 +70,8 @@ impl ParameterValues {
         Ok(self.values.get_or_init(|| read))
     }
 
-    /// The tensor that it comes from, if it does: a [`Tensor<B, D>`] of the module's backend and the parameter's rank, for engines that
-    /// can use it where it is.
+    /// The tensor that it comes from, if there is one: a [`Tensor<B, D>`] of the module's backend and the parameter's
+    /// rank, for engines that can use it where it is.
     #[must_use]
     pub fn tensor(&self) -> Option<&dyn Any> {
         self.tensor.as_ref().map(|tensor| tensor.as_any())

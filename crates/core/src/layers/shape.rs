@@ -158,11 +158,11 @@ impl LayerShape {
     }
 }
 
-/// The shape before each of the layers and at their end, for states of the shape `input`.
+/// The shape before each layer and after the last one, for states of the shape `input`.
 ///
 /// # Errors
-/// [`CoreError::Description`] for the first layer that does not fit what goes into it, or whose parameters do not have as many
-/// numbers as it needs.
+/// [`CoreError::Description`] for the first layer that does not fit its input, or whose parameters have a wrong
+/// number of values.
 pub fn layer_shapes(
     layers: &[LayerDescription],
     input: StateShape,

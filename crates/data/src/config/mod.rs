@@ -47,7 +47,7 @@ pub enum DataConfig {
     Rings(Rings),
 }
 
-// The image keys are spelled out in each of the following, because serde's `flatten` would let unknown keys pass.
+// Each of the following structs spells out the image keys, because serde's `flatten` would let unknown keys pass.
 macro_rules! image_source {
     ($(#[$about:meta])* $name:ident, $(#[$about_path:meta])* $path:ident) => {
         $(#[$about])*
@@ -209,7 +209,7 @@ fn not_fetched(name: &'static str, folder: &Path, missing: &'static str) -> Data
     }
 }
 
-/// The training images and, where they are there too, the labels.
+/// The training images, with the labels if the folder has them.
 fn load_mnist_like(
     name: &'static str,
     folder: &Path,

@@ -22,11 +22,11 @@ pub(super) fn open_file(path: &Path, append: bool) -> io::Result<Box<dyn Write>>
     Ok(Box::new(file))
 }
 
-/// How one try ended short.
+/// Why one try did not finish.
 enum Failure {
     /// Another try may succeed.
     Passing(String),
-    /// Another try would fail alike.
+    /// Another try would fail in the same way.
     Final(DataError),
 }
 

@@ -84,7 +84,7 @@ pub struct Fetched {
 pub struct Fetcher {
     agent: ureq::Agent,
     mirror: Option<String>,
-    /// How often a failed connection is tried again.
+    /// The number of further tries after a failed connection.
     retries: u32,
     /// The wait before the first retry; each later one is twice as long.
     pause: Duration,
@@ -221,7 +221,7 @@ impl Fetcher {
     }
 }
 
-/// Keeps a second process out until the returned file is dropped.
+/// Keeps other processes out of the folder until the returned file is dropped.
 fn lock(directory: &Path) -> Result<File, DataError> {
     let path = directory.join(".lock");
     let file = File::create(&path).map_err(DataError::file(&path, "create"))?;
@@ -229,7 +229,7 @@ fn lock(directory: &Path) -> Result<File, DataError> {
         Err(TryLockError::WouldBlock) => Err(DataError::Busy {
             path: directory.to_path_buf(),
         }),
-        // Some network file systems cannot lock; then one fetches at one's own risk.
+        // Some network file systems cannot lock. Fetching then goes on without protection against a second process.
         Ok(()) | Err(TryLockError::Error(_)) => Ok(file),
     }
 }

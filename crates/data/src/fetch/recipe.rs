@@ -16,7 +16,7 @@ pub struct DataRecipe {
 pub struct RemoteFile {
     /// The file's name on disk and, below NAME/, on a mirror.
     pub file: String,
-    /// Where its publisher has it.
+    /// The address at its publisher.
     pub url: String,
     /// Its size in bytes.
     pub bytes: u64,

@@ -13,7 +13,8 @@ use crate::error::DataError;
 ///
 /// Only files and folders below `target` are accepted: links and paths that lead out are an error.
 pub(super) fn unpack(archive: &Path, target: &Path) -> Result<(), DataError> {
-    // Hidden and of a fixed name: never taken for data, and what a killed process left is cleared.
+    // The name is hidden, so that the folder is never taken for data, and fixed, so that the remains of a killed
+    // process are cleared.
     let work = target.with_file_name(".unpacking");
     let clear = || match fs::remove_dir_all(&work) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),

@@ -36,7 +36,7 @@ pub(super) fn parse<const RANK: usize>(
     };
     let mut read = |limit: usize, promise: &dyn Fn() -> String| {
         let mut contents = Vec::new();
-        // Grows with what is really there, never with what a header promises.
+        // The memory grows with the bytes that are read, never with what a header promises.
         match reader
             .by_ref()
             .take(limit as u64)

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DiagnosticsError, Result};
 
-/// Fewest chains of a group whose spread can be judged. So few show only a large change.
+/// The least number of chains in a group whose spread can be judged. So few chains show only a large change.
 pub(crate) const FEWEST_CHAINS: usize = 4;
 
 /// Where the chains of a group start.
@@ -62,7 +62,7 @@ pub struct ChainGroup {
 pub(crate) const ENERGY: &str = "energy";
 
 impl ChainGroup {
-    /// Checks shapes. Values that are not finite are no error: they are what a diverging chain leaves.
+    /// Checks shapes. Values that are not finite are no error: diverging chains have them.
     ///
     /// # Errors
     /// [`DiagnosticsError::SeriesTooShort`] for no record, [`DiagnosticsError::Parameter`] for fewer than 4 chains, for

@@ -1,4 +1,4 @@
-//! One of the numbers that decide on convergence, of whichever kind, and what it says in words.
+//! One of the numbers that decide on convergence, of any kind, and its description in words.
 
 use std::fmt;
 

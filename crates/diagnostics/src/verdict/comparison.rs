@@ -23,8 +23,8 @@ pub struct Change {
     pub mean_before: f64,
     /// Mean over the chains at the multiple.
     pub mean_after: f64,
-    /// Standard deviation over the chains at L: the unit of the change. Where all chains are the same at L, that at the
-    /// multiple; 0 where they are the same there too.
+    /// Standard deviation over the chains at L: the unit of the change. If all chains are the same at L, it is the
+    /// deviation at the multiple; 0 if they are the same there too.
     pub spread: f64,
     /// The change in spreads; negative when the summary falls. [`Estimate::UNBOUNDED`] where there is no spread.
     pub spreads: Estimate,
@@ -68,7 +68,7 @@ pub(crate) fn within_group(
             let (mean_after, variance_after) = mean_and_variance(to);
             let moved: Vec<f64> = to.iter().zip(from).map(|(to, from)| to - from).collect();
             let (change, variance) = mean_and_variance(&moved);
-            // A summary that is the same in all chains at L, such as a share of 0, has its spread later, if ever.
+            // A summary that is the same in all chains at L, such as a share of 0, can only have a spread later.
             let spread = if variance_before > 0.0 {
                 variance_before.sqrt()
             } else {
@@ -119,7 +119,7 @@ pub(crate) fn between_groups(
         let spread = (0.5 * (a + b)).sqrt();
         let [part_a, part_b] = [a / sizes[0], b / sizes[1]];
         let squares = |x: f64, y: f64| x * x / (sizes[0] - 1.0) + y * y / (sizes[1] - 1.0);
-        // Without any spread there is nothing to divide, and no freedom either.
+        // Without any spread there is nothing to divide by and there are no degrees of freedom.
         let (degrees, spread_degrees) = if spread > 0.0 {
             (
                 (part_a + part_b).powi(2) / squares(part_a, part_b),

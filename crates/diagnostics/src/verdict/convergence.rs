@@ -1,6 +1,6 @@
 //! Are short-run samples near the steady state? The second axis of the paper, decided by long chains.
 //!
-//! The samples of a convergent model stay what they are when their chains are continued far beyond the training length,
+//! The samples of a convergent model do not change when their chains are continued far beyond the training length,
 //! and chains from noise and from data meet; those of a non-convergent one sink to states of far lower energy (arXiv
 //! 1903.12370, section 3). Both are claims about a change, so both are tested: a change is shown to be negligible, or
 //! shown not to be, or neither.
@@ -37,9 +37,9 @@ pub struct ConvergenceOptions {
     pub spread_tolerance: f64,
     /// Probability that any of the intervals misses its true number.
     pub error_rate: f64,
-    /// Starts whose chains at L are no training samples: those from noise of a persistently trained model, whose
-    /// training chains are far older than L. They may still burn in at L, so their change from there says nothing, and
-    /// only their distance from the other groups at the largest multiple counts. They need no record at L.
+    /// Starts whose chains at L are no training samples: chains from noise, if the model was trained with persistent
+    /// chains, which are far older than L. At L they may still be in their burn-in, so their change from L says
+    /// nothing. Only their distance from the other groups at the largest multiple counts. They need no record at L.
     pub burning_in: Vec<ChainStart>,
 }
 
@@ -83,8 +83,9 @@ impl fmt::Display for Convergence {
 pub struct ConvergenceTest {
     /// What the test decides.
     pub conclusion: Convergence,
-    /// How sure: about the highest confidence of the simultaneous intervals at which the conclusion would still stand. When
-    /// undecided, the highest at which there would have been one. Between 0 and 1; 1 when a chain does not stay finite.
+    /// How sure: about the highest confidence of the simultaneous intervals at which the conclusion would still
+    /// stand. When undecided, the highest at which there would have been one. Between 0 and 1; 1 when a chain does
+    /// not stay finite.
     pub confidence: f64,
     /// Change of each summary of each group from L to each multiple.
     pub changes: Vec<Change>,
@@ -93,10 +94,11 @@ pub struct ConvergenceTest {
     pub spread_changes: Vec<SpreadChange>,
     /// Distance of each pair of groups at the largest multiple, for the summaries that both have.
     pub distances: Vec<Distance>,
-    /// How the chains of each group mix. Does not decide: chains that stay near different modes have a large R̂ also
-    /// when nothing drifts.
+    /// How the chains of each group mix. This does not decide: chains that stay near different modes have a large R̂
+    /// even when nothing drifts.
     pub mixing: Vec<Mixing>,
-    /// The groups with chains that do not stay finite. Such chains decide, and are left out of everything else.
+    /// The groups with chains that do not stay finite. Such chains alone decide the outcome, and all other numbers
+    /// leave them out.
     #[serde(default)]
     pub not_finite: Vec<NotFiniteChains>,
     /// The options of the test.
@@ -106,18 +108,19 @@ pub struct ConvergenceTest {
 /// Judges convergence from groups of chains, each recorded at L and at all multiples of L.
 ///
 /// Compared are:
-/// - the mean over chains of each summary of each group at each multiple of L with that of the same chains at L, in units
-///   of the spread over chains at L;
+/// - the mean over chains of each summary of each group at each multiple of L with that of the same chains at L, in
+///   units of the spread over chains at L;
 /// - their spreads, by the log of the ratio, because a mean shows neither a few chains that leave nor a collapse;
 /// - the means of each summary of each pair of groups at the largest multiple, in units of the common spread.
 ///
-/// Nothing else is: distributions of one mean and one spread count as the same, so give the summaries that matter.
+/// Nothing else is compared: distributions with the same mean and spread count as the same, so give the summaries
+/// that matter.
 ///
 /// The two-sided intervals of all K comparisons hold together at about `error_rate` (Bonferroni: each at
 /// `error_rate`/K), and the error of the spread itself is part of them. [`Convergence::Convergent`] needs every
 /// interval wholly within its tolerance, [`Convergence::NotConvergent`] one wholly beyond; each is wrong with a
-/// probability of about `error_rate` at most: the intervals take means of chains for normal. The rest is
-/// [`Convergence::Undecided`].
+/// probability of at most about `error_rate`, since the intervals assume that means of chains are normal. All other
+/// cases are [`Convergence::Undecided`].
 ///
 /// A NaN or an infinity in a chain is an outcome and not an error: [`Convergence::NotConvergent`].
 ///
@@ -248,8 +251,9 @@ impl ConvergenceTest {
         (Convergence::Undecided, inside.max(outside))
     }
 
-    /// The comparison that decided: of those beyond the tolerance the change of the energy, else the largest; of those
-    /// across it, or else of all within, the one whose interval reaches the farthest.
+    /// The comparison that decided. If some lie beyond the tolerance, it is the change of the energy or else the
+    /// largest of them. Otherwise it is the one whose interval reaches the farthest, among those across the tolerance
+    /// if there are any.
     fn clearest(&self) -> Option<Compared<'_>> {
         let options = &self.options;
         let at = |place: Place| Compared::all(self).filter(move |c| c.place(options) == place);

@@ -48,7 +48,7 @@ impl Estimate {
         Self::new(value, 0.0, MOST_DEGREES, 0.5)
     }
 
-    /// A number of which nothing is known.
+    /// A number about which nothing is known.
     pub(crate) fn unknown() -> Self {
         Self {
             value: 0.0,

@@ -1,4 +1,4 @@
-//! The two halves of a window, compared with errors that allow for autocorrelation.
+//! Comparison of the two halves of a window, with errors that allow for autocorrelation.
 
 use super::estimate::{Estimate, Place};
 use crate::chains::mean_and_variance;
@@ -26,9 +26,9 @@ impl Error {
 /// One half of a window.
 pub(crate) struct Half {
     pub(crate) mean: f64,
-    /// With the trend within the half taken out: a drift does not widen its own interval.
+    /// Without the trend within the half, so that a drift does not widen its own interval.
     without_trend: Error,
-    /// With all that the series does within the half, trends included.
+    /// With all variation within the half, trends included.
     whole: Error,
 }
 
@@ -45,10 +45,10 @@ impl Half {
 /// How the last half compares with the first one, with two intervals.
 #[derive(Clone, Copy)]
 pub(crate) struct Comparison {
-    /// Without the trends within the halves. Shows a drift that goes on.
+    /// Without the trends within the halves. It shows a drift that goes on.
     sharp: Estimate,
-    /// With the larger error of both. A window that rises and falls back has two equal halves, and only what happens
-    /// within them tells that it has not settled.
+    /// With the larger error of both. A window that rises and falls back has two equal halves, and only the trends
+    /// within them show that it has not settled.
     cautious: Estimate,
     /// Effective size of the half that has the smaller one.
     effective_size: f64,
@@ -64,7 +64,7 @@ impl Comparison {
         }
     }
 
-    /// Where the comparison lies by `place`, and the interval that tells so. Shown to be small needs the cautious
+    /// Where the comparison lies by `place`, and the interval that shows it. To be shown small, it needs the cautious
     /// interval and at least `fewest` effective values in each half.
     pub(crate) fn judge(
         &self,
@@ -95,7 +95,7 @@ impl Halves {
         }
     }
 
-    /// Last mean less first, in units of `unit`.
+    /// The mean of the last half minus that of the first, in units of `unit`.
     pub(crate) fn difference(&self, unit: f64, error_rate: f64) -> Comparison {
         let value = (self.last.mean - self.first.mean) / unit;
         self.compare(value, |_, error| error.standard / unit, error_rate)
@@ -196,7 +196,7 @@ mod tests {
 
     #[test]
     fn a_hump_is_not_shown_to_be_small() {
-        // Its halves have the same mean and no spread but their trends.
+        // Its halves have the same mean, and their only spread is their trends.
         let hump: Vec<f64> = (0..100)
             .map(|t: i32| f64::from((2 * t - 99).abs()))
             .collect();

@@ -1,4 +1,4 @@
-//! Which outcome of learning is it? Both axes of the paper, decided by tests.
+//! The outcome of learning on both axes of the paper, decided by tests.
 //!
 //! The first axis is read from the window of `d` and `r` in which learning has settled: is it stable, do expansion and
 //! contraction balance, and is the oscillation weak or strong? The second needs long chains: are the samples of
@@ -70,8 +70,8 @@ impl Default for VerdictOptions {
 pub struct LearningVerdict {
     /// Whether learning is stable.
     pub stability: StabilityTest,
-    /// How it oscillates; `None` when d or r is not finite somewhere in the window, d is constant or there are fewer than 8
-    /// iterations.
+    /// How it oscillates; `None` when d or r is not finite somewhere in the window, d is constant or there are fewer
+    /// than 8 iterations.
     pub oscillation: Option<OscillationTest>,
 }
 

@@ -1,4 +1,4 @@
-//! Chains that leave the numbers: the strongest evidence against convergence.
+//! Chains that become NaN or infinite: the strongest evidence against convergence.
 
 use std::borrow::Cow;
 use std::fmt;

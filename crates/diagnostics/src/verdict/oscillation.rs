@@ -99,7 +99,8 @@ pub struct OscillationTest {
     /// Largest lag tested; fewer than asked for in a window of fewer than 4 iterations per lag.
     #[serde(default)]
     pub lags: usize,
-    /// The lag at which the autocorrelation of the normal scores of d is the farthest below zero, by its band or the floor.
+    /// The lag at which the autocorrelation of the normal scores of d is the farthest below zero, by its band or the
+    /// floor.
     pub most_negative: LagCorrelation,
     /// The same above zero.
     pub most_positive: LagCorrelation,
@@ -122,8 +123,8 @@ impl fmt::Display for OscillationTest {
         };
         write!(
             f,
-            "{}: the rank autocorrelation of d is {} at lag {} (noise: ±{}, floor {}); r reaches {} at lag {} (±{}), d and \
-             r {} at lag {} (±{}); Ljung–Box p = {}",
+            "{}: the rank autocorrelation of d is {} at lag {} (noise: ±{}, floor {}); r reaches {} at lag {} (±{}), \
+             d and r {} at lag {} (±{}); Ljung–Box p = {}",
             self.conclusion,
             number(told.value),
             told.lag,
@@ -143,22 +144,24 @@ impl fmt::Display for OscillationTest {
 /// Tests d (in any unit) for oscillation over one window, with r of the same iterations beside it.
 ///
 /// Both series are replaced by the normal scores of their ranks, so that one spike among thousands of values neither
-/// makes a swing nor hides one. The autocorrelations ρ_k of the scores x of d are compared with one-sided Šidák bands over
-/// the lags, which independent values leave with probability `false_alarm_rate`. Each band is z·√((g_k + 2·Σ_{j<k} ρ_j²)/n):
+/// makes a swing nor hides one. The autocorrelations ρ_k of the scores x of d are compared with one-sided Šidák bands
+/// over the lags, which independent values leave with probability `false_alarm_rate`. Each band is z·√((g_k +
+/// 2·Σ_{j<k} ρ_j²)/n):
 /// - Bartlett's standard error of ρ_k when only the lags before k are correlated, so that wandering alone does not pass
 ///   for a swing at some far lag;
-/// - with g_k = n·Σ x_t²·x_{t+k}²/(Σ x_t²)², at least 1, in place of 1: independent values whose amplitude changes slowly
-///   have this variance (Dalla, Giraitis & Phillips 2022, "Robust tests for white noise and cross-correlation").
+/// - with g_k = n·Σ x_t²·x_{t+k}²/(Σ x_t²)², at least 1, in place of 1: independent values whose amplitude changes
+///   slowly have this variance (Dalla, Giraitis & Phillips 2022, "Robust tests for white noise and
+///   cross-correlation").
 ///
-/// What remains assumed is that d is symmetric about a constant median wherever its amplitude changes, and that the window
-/// is long beside the lags.
+/// What remains assumed is that d is symmetric about a constant median wherever its amplitude changes, and that the
+/// window is long beside the lags.
 /// - a ρ_k below both −band and −floor: [`Oscillation::Strong`];
 /// - otherwise one above both: [`Oscillation::Wandering`] (a swing with a period of more than about 4 times `max_lag`
 ///   looks so);
 /// - otherwise [`Oscillation::Weak`] if the band is narrow enough, and [`Oscillation::Undecided`] if not.
 ///
-/// Scores are centred although d is drawn uncentred: a mean m beside a spread s lifts every lag by m²/(m² + s²) and would
-/// hide a swing. Whether the mean is zero is a question of balance, not of oscillation.
+/// Scores are centred although d is drawn uncentred: a mean m beside a spread s lifts every lag by m²/(m² + s²) and
+/// would hide a swing. Whether the mean is zero is a question of balance, not of oscillation.
 ///
 /// # Errors
 /// [`DiagnosticsError::LengthsDiffer`] for series of different lengths, [`DiagnosticsError::SeriesTooShort`] for fewer

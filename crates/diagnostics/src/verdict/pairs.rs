@@ -1,4 +1,4 @@
-//! Which groups of chains are compared with what.
+//! The choice of the groups of chains that are compared.
 
 use std::borrow::Cow;
 

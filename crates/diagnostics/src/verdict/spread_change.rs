@@ -1,4 +1,4 @@
-//! Does a group of chains spread out or contract while its mean stays? Ratios of spreads, with their errors.
+//! Ratios of spreads, with their errors: does a group of chains spread out or contract while its mean stays?
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::chains::mean_and_variance;
 
 /// How the spread of one summary of one group changes from L to a multiple of L.
 ///
-/// A mean that stays does not show a few chains that leave, nor chains that all collapse into one state.
+/// A constant mean does not show that a few chains leave, or that all chains collapse into one state.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpreadChange {
     /// Where the chains start.
@@ -66,7 +66,7 @@ fn log_ratio(from: &[f64], to: &[f64], rate: f64) -> Estimate {
         .zip(sums_without_one(from, from_sum))
         .map(|(to, from)| 0.5 * (to / from).ln())
         .collect();
-    // A single chain that is all of the spread leaves nothing to know its error by.
+    // If a single chain makes the whole spread, its error cannot be estimated.
     if !without.iter().all(|x| x.is_finite()) {
         return Estimate {
             value,
@@ -79,8 +79,8 @@ fn log_ratio(from: &[f64], to: &[f64], rate: f64) -> Estimate {
     Estimate::new(value, standard_error, m - 1.0, rate)
 }
 
-/// Of two records one is the same in all chains. Values that are all different in the other one, as energies are, are
-/// never the same by chance; those of a count or a share may be.
+/// In one of the two records all chains have the same value. Values that all differ in the other record, such as
+/// energies, are never the same by chance; those of a count or a share may be.
 fn to_nothing(other: &[f64], sign: f64) -> Estimate {
     let mut sorted = other.to_vec();
     sorted.sort_by(f64::total_cmp);
@@ -101,7 +101,7 @@ fn sums_without_one(values: &[f64], sum: f64) -> impl Iterator<Item = f64> {
     let m = values.len() as f64;
     values.iter().map(move |x| {
         let left = sum - (x - mean).powi(2) * m / (m - 1.0);
-        // Rounding leaves a trifle where nothing is left.
+        // Rounding leaves a small rest where the sum is 0.
         if left > 1e-12 * sum { left } else { 0.0 }
     })
 }

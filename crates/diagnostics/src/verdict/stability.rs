@@ -19,8 +19,8 @@ const INTERVALS: f64 = 4.0;
 /// Fewest iterations of a window: two halves with a drift and a spread each.
 const FEWEST_ITERATIONS: usize = 40;
 
-/// Fewest effective values in each half from which a drift or a growth may be called small. With fewer the standard
-/// errors themselves are hardly known.
+/// The least number of effective values in each half for which a drift or a growth may be called small. With fewer
+/// the standard errors themselves are too uncertain.
 const FEWEST_EFFECTIVE: f64 = 20.0;
 
 /// How to test for stability.
@@ -84,7 +84,7 @@ impl fmt::Display for Stability {
 pub enum Instability {
     /// d or r is NaN or infinite somewhere in the window.
     NotFinite,
-    /// |d| passes the largest allowed value.
+    /// |d| exceeds the largest allowed value.
     BeyondBound,
     /// The mean of d drifts.
     Drift,
@@ -125,16 +125,16 @@ pub enum Balance {
 
 /// The numbers behind a [`StabilityTest`]. Intervals hold together at the error rate of the test.
 ///
-/// Those of drifts and growth leave out the trends within the halves where they then lie beyond their tolerance, and
-/// include them otherwise.
+/// The intervals of drifts and growth leave out the trends within the halves if they then lie beyond their tolerance,
+/// and include them otherwise.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct StabilityMeasures {
     /// Mean of d over the window, with its standard error, in the unit of d.
     pub mean_energy_difference: MeanEstimate,
     /// Mean of d in the second half less that in the first, in standard deviations of d over the window.
     pub drift: Estimate,
-    /// log of the root mean square of d in the second half over that in the first; [`Estimate::UNBOUNDED`] in size where
-    /// d is zero throughout one of them.
+    /// log of the root mean square of d in the second half over that in the first; [`Estimate::UNBOUNDED`] in size
+    /// where d is zero throughout one of them.
     pub log_growth: Estimate,
     /// Share of iterations with d < 0, whose update expands the energy gap (Wilson's interval).
     pub expanding_share: Estimate,
@@ -155,8 +155,8 @@ pub struct StabilityTest {
     pub iterations: usize,
     /// Number of iterations whose d or r is not finite.
     pub not_finite: usize,
-    /// The numbers; `None` when some iterations are not finite, and in a [`Verdict`](super::Verdict) also when there are
-    /// too few of them or d is constant.
+    /// The numbers; `None` when some iterations are not finite, and in a [`Verdict`](super::Verdict) also when there
+    /// are too few of them or d is constant.
     pub measures: Option<StabilityMeasures>,
     /// The options of the test.
     pub options: StabilityOptions,
@@ -211,20 +211,22 @@ fn growth(log_growth: f64) -> String {
 
 /// Tests whether d and r of one window have settled. A NaN or an infinity is an outcome here, not an error.
 ///
-/// Four intervals, simultaneously valid at `error_rate` (Bonferroni), are compared with their tolerances: the drift of
-/// the mean of d and its growth between the halves, the share of expansions and the drift of the mean of r. All within:
-/// stable. One wholly beyond: unstable. So what drifts by less than its tolerance is called unstable at most at that
-/// rate, and what drifts by more than its tolerance is called stable at most at that rate; simulations hold to it for
-/// autoregressions of d with coefficients from −0.5 to 0.7 over 1,000 iterations.
+/// Four intervals, simultaneously valid at `error_rate` (Bonferroni), are compared with their tolerances: the drift
+/// of the mean of d and its growth between the halves, the share of expansions and the drift of the mean of r.
+/// Learning is stable if all lie within, and unstable if one lies wholly beyond. A series that drifts by less than
+/// its tolerance is thus called unstable at most at that rate, and one that drifts by more is called stable at most
+/// at that rate. Simulations confirm this for autoregressions of d with coefficients from −0.5 to 0.7 over 1,000
+/// iterations.
 ///
-/// Standard errors allow for autocorrelation (Geyer's initial monotone sequence). To show a drift, the linear trend
-/// within each half is taken out of them: a drift shall not widen its own interval. To show that there is none, it is
-/// not: a window that rises and falls back has equal halves. Below 20 effective values in a half nothing is shown to be
-/// small.
+/// Standard errors allow for autocorrelation (Geyer's initial monotone sequence). To show a drift, they leave out the
+/// linear trend within each half, so that a drift does not widen its own interval. To show that there is none, they
+/// include it, because a window that rises and falls back has equal halves. Below 20 effective values in a half
+/// nothing is shown to be small.
 ///
 /// # Errors
-/// [`DiagnosticsError::LengthsDiffer`] for series of different lengths, [`DiagnosticsError::SeriesTooShort`] for fewer
-/// than 40 iterations, [`DiagnosticsError::NoSpread`] when d is constant, and [`DiagnosticsError::Parameter`] for a negative r or options out of range.
+/// [`DiagnosticsError::LengthsDiffer`] for series of different lengths, [`DiagnosticsError::SeriesTooShort`] for
+/// fewer than 40 iterations, [`DiagnosticsError::NoSpread`] when d is constant, and [`DiagnosticsError::Parameter`]
+/// for a negative r or options out of range.
 pub fn test_stability(d: &[f64], r: &[f64], options: &StabilityOptions) -> Result<StabilityTest> {
     check_options(options)?;
     check_same_length("d and r", d.len(), r.len())?;
@@ -274,7 +276,7 @@ pub fn test_stability(d: &[f64], r: &[f64], options: &StabilityOptions) -> Resul
     Ok(test)
 }
 
-/// The numbers, and where each lies that can make learning unstable.
+/// The numbers, and for each that can make learning unstable, where it lies.
 fn measure(
     d: &[f64],
     r: &[f64],
@@ -301,7 +303,7 @@ fn measure(
     let squares: Vec<f64> = d.iter().map(|d| d * d).collect();
     let expanding_share = share_below_zero(&d, rate);
     let mean_r = r.iter().sum::<f64>() / r.len() as f64;
-    // A gradient that is zero throughout has settled, though not well.
+    // A gradient that is zero throughout has settled, although such learning is useless.
     let unit_r = if mean_r > 0.0 { mean_r } else { 1.0 };
 
     let (drift_place, drift) = Halves::of(&d)

@@ -1,4 +1,4 @@
-//! How sure a conclusion from several intervals is.
+//! The confidence of a conclusion from several intervals.
 
 use super::convergence::ConvergenceOptions;
 use super::estimate::Estimate;
@@ -8,9 +8,9 @@ use super::standardised::Standardised;
 pub(crate) struct Sureness {
     tolerance: f64,
     log_spread_tolerance: f64,
-    /// That all lie within: the least sure one counts.
+    /// For the conclusion that all lie within, the least sure one counts.
     pub(crate) inside: f64,
-    /// That one lies beyond: the surest one counts.
+    /// For the conclusion that one lies beyond, the surest one counts.
     pub(crate) outside: f64,
 }
 
@@ -25,7 +25,7 @@ impl Sureness {
     }
 
     pub(crate) fn add_standardised(&mut self, estimate: &Estimate, standardised: &Standardised) {
-        // The end away from zero is Student's, so that the rate within is as well.
+        // The end away from zero uses Student's distribution, so the rate for "within" does, too.
         self.add(
             estimate.rate_inside(self.tolerance),
             standardised.rate_outside(self.tolerance),

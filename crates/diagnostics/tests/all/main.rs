@@ -1,4 +1,5 @@
-//! Numbers against independent references and closed forms. One program for all, because each would compile the same generic code again.
+//! Numbers against independent references and closed forms. One program for all, because each would compile the same
+//! generic code again.
 #![allow(missing_docs)]
 
 mod golden;

@@ -104,8 +104,8 @@ fn negative_autoregression_is_strong() {
 
 #[test]
 fn growing_amplitude_is_not_called_strong() {
-    // Independent values whose amplitude grows e⁴-fold over the window: nominal rate 1 % on each side, without the floor.
-    // 1,000 series: more than 22 of them have a probability below 0.1 %.
+    // Independent values whose amplitude grows e⁴-fold over the window: nominal rate 1 % on each side, without the
+    // floor. 1,000 series: more than 22 of them have a probability below 0.1 %.
     let mut noise = Noise(17);
     let options = OscillationOptions {
         floor: 0.0,
@@ -492,8 +492,8 @@ fn means_that_stay_are_not_enough() {
 
 #[test]
 fn intervals_of_spread_changes_cover_the_truth() {
-    // Nominal 95 %, of which one number in two has 97.5 %; 1,000 groups whose spread doubles. The jackknife allows 2.5 %
-    // with few chains.
+    // Nominal 95 %, of which one number in two has 97.5 %; 1,000 groups whose spread doubles. The jackknife allows
+    // 2.5 % with few chains.
     let options = ConvergenceOptions {
         multiples: vec![100],
         error_rate: 0.1,
@@ -605,9 +605,10 @@ fn chains_that_burn_in_count_by_their_distance_only() {
 
 #[test]
 fn a_drift_at_the_tolerance_is_decided_wrongly_at_the_stated_rate() {
-    // At a drift of exactly one spread both conclusions are wrong. Means and spreads of two summaries at two multiples
-    // share 40 %, and only one of the eight drifts: at most 5 % over both sides in expectation. Of 1,000 groups more than
-    // 72 have a probability below 0.1 %. The smaller the group, the more the error of the spread counts.
+    // At a drift of exactly one spread both conclusions are wrong. Means and spreads of two summaries at two
+    // multiples share 40 %, and only one of the eight drifts: at most 5 % over both sides in expectation. Of 1,000
+    // groups more than 72 have a probability below 0.1 %. The smaller the group, the more the error of the spread
+    // counts.
     let options = ConvergenceOptions {
         error_rate: 0.4,
         ..ConvergenceOptions::default()
@@ -648,8 +649,8 @@ fn some_dozens_of_chains_show_convergence() {
 
 #[test]
 fn intervals_of_changes_cover_the_truth() {
-    // Nominal 95 % for one of two comparisons; 1,000 groups, the delta method allows 92.5 %. The bound towards zero of a
-    // large change is cautious, so that nearly only the other end is missed.
+    // Nominal 95 % for one of two comparisons; 1,000 groups, the delta method allows 92.5 %. The bound towards zero
+    // of a large change is cautious, so that nearly only the other end is missed.
     let options = ConvergenceOptions {
         multiples: vec![100],
         error_rate: 0.1,

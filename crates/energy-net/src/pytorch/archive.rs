@@ -46,7 +46,7 @@ impl<'a> Archive<'a> {
             entries,
             folder,
         };
-        // Newer versions note the order of bytes; older ones knew only the little-endian one.
+        // Newer versions record the byte order; older ones were always little-endian.
         let note = format!("{}byteorder", archive.folder);
         if archive.entries.contains_key(&note) && archive.entry("byteorder")? != b"little" {
             return Err(Problem::Contents(

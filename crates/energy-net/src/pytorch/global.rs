@@ -8,10 +8,10 @@ use super::storage::StorageKind;
 pub(super) enum Global {
     /// `collections.OrderedDict`.
     OrderedDict,
-    /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`: storage, offset, shape, strides, and more that says
-    /// nothing of the numbers.
+    /// `torch._utils._rebuild_tensor` and `_rebuild_tensor_v2`: storage, offset, shape, strides, and entries that do
+    /// not affect the values.
     Tensor,
-    /// `torch._utils._rebuild_parameter`: a tensor, and more that says nothing of the numbers.
+    /// `torch._utils._rebuild_parameter`: a tensor, and entries that do not affect the values.
     Parameter,
     /// `torch.FloatStorage` and its like.
     Storage(StorageKind),

@@ -1,9 +1,9 @@
 //! Weights from the files of PyTorch's `torch.save`, without running what is in them.
 //!
-//! Such a file holds a pickle, a small program that builds Python objects, and the numbers of the tensors beside it. Here
-//! the program may build containers, text, numbers and references to stored numbers, and call the three functions of
-//! PyTorch that turn such a reference into a tensor; those calls are not made but noted. Any other name of a type or
-//! function ends the reading. Format: PyTorch's `torch/serialization.py` and Python's `pickletools`.
+//! Such a file holds a pickle, a small program that builds Python objects, and the numbers of the tensors beside it.
+//! Here the program may build containers, text, numbers and references to stored numbers, and call the three
+//! functions of PyTorch that turn such a reference into a tensor; those calls are not made but noted. Any other name
+//! of a type or function ends the reading. Format: PyTorch's `torch/serialization.py` and Python's `pickletools`.
 
 mod archive;
 mod global;

@@ -65,7 +65,7 @@ impl<'a> Pickle<'a> {
         Ok(self.values.len() - 1)
     }
 
-    /// Counts what is about to be added or copied.
+    /// Counts the values that are about to be added or copied.
     pub(super) fn take_room(&mut self, count: usize) -> Result<(), Problem> {
         let reason = || Problem::Damaged(format!("its pickle has more than {MOST_VALUES} objects"));
         self.room = self.room.checked_sub(count).ok_or_else(reason)?;

@@ -32,8 +32,8 @@ fn no_part_of_a_file_is_taken_for_the_whole() {
     }
 }
 
-/// In an archive a changed bit is seen, or it lies where it says nothing of the weights. In the older format one within a
-/// number cannot be seen.
+/// In an archive a changed bit is seen, or it lies where it says nothing of the weights. In the older format one
+/// within a number cannot be seen.
 #[test]
 fn no_changed_bit_of_an_archive_changes_the_weights() {
     for (name, bytes) in files() {

@@ -168,8 +168,8 @@ impl<'a> Unpickler<'a> {
         }
     }
 
-    /// A storage: its place in the file as ("storage", type, key, device, count), in older files with a sixth entry that
-    /// is always None.
+    /// A storage: its place in the file as ("storage", type, key, device, count), in older files with a sixth entry
+    /// that is always None.
     fn storage(&mut self) -> Result<(), Problem> {
         let place = self.pop()?;
         let storage = match self.pickle.get(place) {

@@ -1,5 +1,5 @@
-//! Files of `torch.save`: weights in every form PyTorch users have them, and files that must be refused. What is read is
-//! written by `golden/make_pytorch_files.py`.
+//! Files of `torch.save`: weights in every form PyTorch users have them, and files that must be refused. What is read
+//! is written by `golden/make_pytorch_files.py`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};

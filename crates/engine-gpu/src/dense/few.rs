@@ -1,8 +1,9 @@
-//! Whole chains of a small dense net in one launch, for few chains: as little time from step to step as can be.
+//! Whole chains of a small dense net in one launch, for few chains, with the shortest possible time from step to
+//! step.
 //!
-//! A cube takes a vector of chains through all steps. Some neighbouring units share a neuron: each sums some of its inputs for all
-//! chains of the cube, and they add up by shuffling. Their weights stay in registers, so that a step reads nothing but
-//! activations in shared memory, and there is one barrier a layer.
+//! A cube takes a vector of chains through all steps. Some neighbouring units share a neuron: each sums some of its
+//! inputs for all chains of the cube, and they add up by shuffling. Their weights stay in registers, so that a step
+//! reads nothing but activations in shared memory, and there is one barrier a layer.
 
 use cubecl::prelude::*;
 
@@ -11,8 +12,9 @@ use super::supply::{bring_noise, noise_place};
 use crate::noise::Draws;
 use crate::step::{Step, within};
 
-/// Takes `steps` Langevin steps of chains that follow `chains_before` others in the noise. `states` is `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to
-/// `energies`. `parameters` is `[entries][units]`.
+/// Takes `steps` Langevin steps of chains that follow `chains_before` others in the noise. `states` is
+/// `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to `energies`. `parameters` is
+/// `[entries][units]`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn walk_few<N: Size>(

@@ -32,7 +32,8 @@ impl FewLayout {
 
     /// Whether units have registers for their weights.
     pub(super) fn holds_weights(&self) -> bool {
-        /// Registers of a multiprocessor of most cards, what a unit can have of them, and what it needs for sums and addresses.
+        /// Registers of a multiprocessor of most cards, what a unit can have of them, and what it needs for sums and
+        /// addresses.
         const REGISTERS: [usize; 3] = [65_536, 255, 60];
 
         let [all, most, others] = REGISTERS;

@@ -20,13 +20,13 @@ use crate::norms::Norms;
 use crate::step::{is_bounded, step_arguments};
 use ebm_langevin::LangevinError;
 
-/// Steps of a launch at most, because norms are summed in f32 within it.
+/// The largest number of steps in a launch, because norms are summed in f32 within it.
 const TURN: u64 = 1_000;
 
-/// Multiply-adds of a launch at most: a driver may stop kernels that run for seconds.
+/// The largest number of multiply-adds in a launch, because a driver may stop kernels that run for seconds.
 const MOST_WORK: u64 = 500_000_000_000;
 
-/// Units that share a neuron at most.
+/// The largest number of units that share a neuron.
 const MOST_PARTS: usize = 4;
 
 /// How chains are spread over the cubes of a device.
@@ -64,8 +64,8 @@ fn spread<R: Runtime>(
     let hardware = &gpu.client.properties().hardware;
     let most_units = hardware.max_units_per_cube.min(hardware.max_cube_dim.0) as usize;
     let most_shared = hardware.max_shared_memory_size;
-    // One chain to a cube while there are multiprocessors to spare, then up to four; beyond eight for each multiprocessor
-    // they would have to wait for each other.
+    // One chain to a cube while there are multiprocessors to spare, then up to four; beyond eight for each
+    // multiprocessor they would have to wait for each other.
     let multiprocessors = gpu.multiprocessors(options);
     let lanes = match chains / (2 * multiprocessors) {
         0 => Some(1),
@@ -117,7 +117,7 @@ pub(crate) fn fits<R: Runtime>(
     net: &DenseNet,
     options: Options,
 ) -> Result<(), LangevinError> {
-    // With a chain to a cube least memory is needed, and that is tried last.
+    // One chain for each cube needs the least memory; this is tried last.
     spread(gpu, net, 1 << 20, false, options).map(|_| ())
 }
 
@@ -140,7 +140,7 @@ pub(crate) fn launch<R: Runtime>(
     for first in (0..chains).step_by(block) {
         let count = block.min(chains - first);
         let (place, numbers) = (first * net.size(), count * net.size());
-        // A block that is all walks where the states are to be.
+        // If the block holds all chains, they run where the final states are to be.
         let is_all = count == chains;
         let [moved, of_block] = if is_all {
             [states.clone(), energies.clone()]
@@ -201,8 +201,8 @@ fn walk_block<R: Runtime>(
         let draws = draws_arguments(run.noise, first);
         let step = step_arguments(ula);
         let first_chain = batch.first_chain + numbers.start;
-        // SAFETY: the lengths are those of the buffers; kernels read parameters as they are packed for their layout, and of the
-        // rest only what belongs to a chain.
+        // SAFETY: the lengths are those of the buffers; kernels read parameters as they are packed for their layout,
+        // and of the rest only what belongs to a chain.
         match &spread {
             Spread::Few(layout) => unsafe {
                 walk_few::launch_unchecked::<R>(

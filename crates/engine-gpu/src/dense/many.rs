@@ -1,7 +1,8 @@
-//! Whole chains of a dense net in one launch, for many chains: as many products for a number read as can be.
+//! Whole chains of a dense net in one launch, for many chains, with as many products as possible for each number
+//! read.
 //!
-//! A cube takes its chains through all steps. A unit has four neurons of four chains, so that it reads one vector of weights, which
-//! come through the cache, and one of activations, which are in shared memory, for sixteen products.
+//! A cube takes its chains through all steps. A unit has four neurons of four chains, so that it reads one vector of
+//! weights, which come through the cache, and one of activations, which are in shared memory, for sixteen products.
 
 use cubecl::prelude::*;
 
@@ -11,8 +12,8 @@ use super::supply::{bring_noise, noise_place};
 use crate::noise::Draws;
 use crate::step::{Step, within};
 
-/// Takes `steps` Langevin steps of chains that follow `chains_before` others in the noise. `states` is `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to
-/// `energies`. Vectors are of four.
+/// Takes `steps` Langevin steps of chains that follow `chains_before` others in the noise. `states` is
+/// `[chains][values]`; Σ‖∇F‖₂ goes to `norms`, F at the end without the last bias to `energies`. Vectors are of four.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn walk_many<N: Size>(
@@ -245,8 +246,8 @@ fn forward<N: Size>(
     }
 }
 
-/// The sums of the unit's four neurons over fours of inputs: weights `[inputs][outputs]` from `first_weight` on times values from
-/// `first_value` on. `fours_of` is that of inputs and outputs.
+/// The sums of the unit's four neurons over fours of inputs: weights `[inputs][outputs]` from `first_weight` on times
+/// values from `first_value` on. `fours_of` is that of inputs and outputs.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 fn multiply<N: Size>(

@@ -143,8 +143,9 @@ impl DenseNet {
             .is_some_and(|layer| layer.biases.is_some())
     }
 
-    /// What each unit needs, `[entries][units]`: unit `parts` · n + p has neuron n, and of the inputs of a sum those that are
-    /// congruent to p. The entries are those of [`FewLayout`]; where a layer has no such weight there is none.
+    /// What each unit needs, `[entries][units]`: unit `parts` · n + p has neuron n, and of the inputs of a sum those
+    /// that are congruent to p. The entries are those of [`FewLayout`]; where a layer has no such weight there is
+    /// none.
     pub(super) fn by_units(&self, layout: &FewLayout) -> Vec<u32> {
         let parts = layout.parts;
         let mut packed = vec![0; layout.entries() * layout.units];

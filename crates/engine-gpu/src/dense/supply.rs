@@ -1,10 +1,11 @@
-//! Noise for some steps at once, made by all units of a cube: the few that move states would keep the others waiting.
+//! Noise for some steps at once, made by all units of a cube, because the few units that move states would keep the
+//! others waiting.
 
 use cubecl::prelude::*;
 
 use crate::noise::{Draws, normals};
 
-/// How much noise is made at once.
+/// The sizes of a supply of noise.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Supply {
     /// Values of a state.
@@ -32,8 +33,8 @@ impl Supply {
     }
 }
 
-/// Makes the noise from step `number` on, if it is the first of a supply, for the cube's chains from `first_chain` on. A barrier must
-/// come before it is used, and no unit may be more than a supply behind.
+/// Makes the noise from step `number` on, if it is the first of a supply, for the cube's chains from `first_chain`
+/// on. A barrier must come before it is used, and no unit may be more than a supply behind.
 #[cube]
 pub(super) fn bring_noise(
     noise: &mut SharedMemory<f32>,

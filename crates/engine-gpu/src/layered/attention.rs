@@ -1,7 +1,8 @@
 //! The softmax of the non-local block and its gradient.
 //!
-//! Of c channels with h inner ones, `maps` is `[3h][pixels]`: queries θ, and before pooling keys φ and values g. `pooled` is
-//! `[2h][pooled pixels]`: keys and values. Attention is `[pooled pixels][pixels]`, so that neighbours touch neighbours.
+//! Of c channels with h inner ones, `maps` is `[3h][pixels]`: queries θ, and before pooling keys φ and values g.
+//! `pooled` is `[2h][pooled pixels]`: keys and values. Attention is `[pooled pixels][pixels]`, so that neighbours
+//! touch neighbours.
 
 use cubecl::prelude::*;
 
@@ -51,7 +52,8 @@ impl Attention {
     }
 }
 
-/// Brings the pooled keys and values of a chain into shared memory, `[2h][row]` vectors, zeros beyond the pooled pixels.
+/// Brings the pooled keys and values of a chain into shared memory, `[2h][row]` vectors, zeros beyond the pooled
+/// pixels.
 #[cube]
 fn bring_pooled<N: Size>(
     pooled: &Array<f32>,
@@ -117,8 +119,8 @@ fn add_weighted<N: Size>(
     }
 }
 
-/// Attention of the pixels of chain `CUBE_POS_Y`, one unit for each: weights over the pooled pixels, softmax(θᵀφ), and their
-/// mixture of g.
+/// Attention of the pixels of chain `CUBE_POS_Y`, one unit for each: weights over the pooled pixels, softmax(θᵀφ),
+/// and their mixture of g.
 #[cube(launch_unchecked)]
 pub(super) fn attend<N: Size>(
     maps: &Array<f32>,
@@ -183,8 +185,8 @@ pub(super) fn attend<N: Size>(
     }
 }
 
-/// The gradient of scores and queries of the pixels of chain `CUBE_POS_Y`, one unit for each; `scores` is as the weights, and queries
-/// are the first channels of `target`.
+/// The gradient of scores and queries of the pixels of chain `CUBE_POS_Y`, one unit for each; `scores` is as the
+/// weights, and queries are the first channels of `target`.
 #[cube(launch_unchecked)]
 pub(super) fn attend_gradient<N: Size>(
     pooled: &Array<f32>,
@@ -244,8 +246,8 @@ pub(super) fn attend_gradient<N: Size>(
     }
 }
 
-/// The gradient of pooled keys (`CUBE_POS_Y` = 0), Σ over pixels of scores' gradients and queries, or of pooled values (1), of
-/// weights and the mixture's gradient; as `pooled`, of chain `CUBE_POS_X`.
+/// The gradient of pooled keys (`CUBE_POS_Y` = 0), Σ over pixels of scores' gradients and queries, or of pooled
+/// values (1), of weights and the mixture's gradient; as `pooled`, of chain `CUBE_POS_X`.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn pooled_gradient(

@@ -88,7 +88,7 @@ pub(super) fn arranged<R: Runtime>(
         .collect()
 }
 
-/// Chains that step together, with all the room they need.
+/// Chains that step together, with all their buffers.
 pub(super) struct Block<'a, R: Runtime> {
     pub(super) gpu: &'a Gpu<R>,
     pub(super) net: &'a LayeredNet,
@@ -99,7 +99,7 @@ pub(super) struct Block<'a, R: Runtime> {
     pub(super) gradients: Vec<Handle>,
     /// What each stage needs beside.
     pub(super) extra: Vec<Extra>,
-    /// Read and written where a kernel is given something that it does not touch.
+    /// A buffer for arguments that a kernel does not touch.
     pub(super) nothing: [Handle; 2],
     /// How products are cut, by their numbers.
     pub(super) cuts: Vec<[Cut; 2]>,
@@ -168,8 +168,8 @@ impl<'a, R: Runtime> Block<'a, R> {
         })
     }
 
-    /// Runs all steps, the noise being that of the chains from `first_chain` on; hands out each chain's Σ‖∇F‖₂ over some steps after
-    /// these.
+    /// Runs all steps, the noise being that of the chains from `first_chain` on; hands out each chain's Σ‖∇F‖₂ over
+    /// some steps after these.
     fn run(
         &self,
         first_chain: usize,
@@ -229,7 +229,7 @@ impl<'a, R: Runtime> Block<'a, R> {
         self.backward_from_head();
     }
 
-    /// The same, once it is known how F depends on what the head sees.
+    /// The same, given how F depends on the input of the head.
     pub(super) fn backward_from_head(&self) {
         for (number, stage) in self.net.stages.iter().enumerate().rev() {
             let [source, target] = [&self.gradients[number + 1], &self.gradients[number]];

@@ -1,11 +1,11 @@
-//! What the sums of a product go through before they are written.
+//! The operations on the sums of a product before they are written.
 
 use cubecl::prelude::*;
 
 use super::activation::{Curve, activated, derivative};
 use super::tile::Cut;
 
-/// Which of it a kernel is compiled for.
+/// The operations that a kernel is compiled for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Finish {
     /// Whether a bias is added to every row.
@@ -55,8 +55,8 @@ pub(super) fn column_of(
     }
 }
 
-/// Writes a sum. `bias` is `[rows, padded]`, `addend` and `kept` are images of the target's shape, and `before` takes what goes into an
-/// activation whose derivative needs it.
+/// Writes a sum. `bias` is `[rows, padded]`, `addend` and `kept` are images of the target's shape, and `before` takes
+/// what goes into an activation whose derivative needs it.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn finish_row<N: Size>(

@@ -8,9 +8,9 @@ pub(super) fn numbers_of(shape: &Shape) -> usize {
     shape.iter().product()
 }
 
-/// A matrix product whose right factor is gathered from an image: its rows are channels and taps of the source, its columns
-/// the pixels of all chains' targets. A forward convolution is one; so is its input gradient, where with stride s the pixels
-/// of each residue modulo s are a product of their own, because they see other taps.
+/// A matrix product whose right factor is gathered from an image: its rows are channels and taps of the source, its
+/// columns the pixels of all chains' targets. A forward convolution is one; so is its input gradient, where with
+/// stride s the pixels of each residue modulo s are a product of their own, because they see other taps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Gather {
     pub(super) source: Shape,
@@ -75,8 +75,8 @@ impl Convolution {
         }
     }
 
-    /// The left factors of [`Self::forward`], `[inputs · taps²][outputs, padded]`, from weights `[outputs, inputs, kernel, kernel]`, or
-    /// whatever stands for these.
+    /// The left factors of [`Self::forward`], `[inputs · taps²][outputs, padded]`, from weights `[outputs, inputs,
+    /// kernel, kernel]`, or whatever stands for these.
     pub(super) fn forward_weights<T: Copy + Default>(&self, weights: &[T]) -> Vec<T> {
         let depth = self.input[0] * self.kernel * self.kernel;
         let row = padded(self.outputs);
@@ -89,8 +89,8 @@ impl Convolution {
         packed
     }
 
-    /// The left factors of [`Self::backward`], `[residues][outputs · taps²][inputs, padded]`. Taps that a residue does not have
-    /// are 0.
+    /// The left factors of [`Self::backward`], `[residues][outputs · taps²][inputs, padded]`. Taps that a residue
+    /// does not have are 0.
     pub(super) fn backward_weights<T: Copy + Default>(&self, weights: &[T]) -> Vec<T> {
         let Self {
             kernel, stride: s, ..

@@ -1,4 +1,5 @@
-//! The last layer, of one value: its weights are where the gradient starts, and F is only computed when it is asked for.
+//! The last layer, of one value: its weights are where the gradient starts, and F is only computed when it is asked
+//! for.
 
 use cubecl::prelude::*;
 
@@ -7,8 +8,8 @@ use super::activation::{Curve, derivative};
 /// Units of the cube that sums a chain.
 pub(super) const UNITS: usize = 256;
 
-/// ∂F/∂ of what the last layer sees, `[chains][inputs]`: its weights, times the derivative of the activation before. One unit
-/// for each of the `values`.
+/// ∂F/∂ of what the last layer sees, `[chains][inputs]`: its weights, times the derivative of the activation before.
+/// One unit for each of the `values`.
 #[cube(launch_unchecked)]
 pub(super) fn head_gradient(
     weights: &Array<f32>,
@@ -29,7 +30,8 @@ pub(super) fn head_gradient(
     }
 }
 
-/// F of each chain, one cube for each: the weights' product with `[chains][inputs]`, and the bias, which comes after the weights.
+/// F of each chain, one cube for each: the weights' product with `[chains][inputs]`, and the bias, which comes after
+/// the weights.
 #[cube(launch_unchecked)]
 pub(super) fn head_energy(
     weights: &Array<f32>,

@@ -98,8 +98,8 @@ impl<R: Runtime> Block<'_, R> {
         let pixels = self.chains * attention.pixels;
         let weights = |handle| array(handle, pixels * attention.pooled_pixels);
         let mixed = |handle| array(handle, pixels * attention.inner);
-        // SAFETY: the lengths are those of the buffers; a unit beyond the pixels or entries of its chain does nothing, and cubes stay
-        // within their chain.
+        // SAFETY: the lengths are those of the buffers; a unit beyond the pixels or entries of its chain does
+        // nothing, and cubes stay within their chain.
         unsafe {
             attend_gradient::launch_unchecked::<R>(
                 &self.gpu.client,
@@ -149,7 +149,8 @@ impl<R: Runtime> Block<'_, R> {
             CubePrecision::Tf32 => product_rounded::launch_unchecked::<tf32, R>,
             CubePrecision::Bf16 => product_rounded::launch_unchecked::<bf16, R>,
         };
-        // SAFETY: the lengths are those of the buffers; rows, columns and taps outside of weights, chains and images are left out.
+        // SAFETY: the lengths are those of the buffers; rows, columns and taps outside of weights, chains and images
+        // are left out.
         unsafe {
             launch(
                 &self.gpu.client,

@@ -1,12 +1,12 @@
-//! How the factors of a product come to a cube, piece by piece.
+//! The transfer of the factors of a product to a cube, piece by piece.
 
 use cubecl::prelude::*;
 
 use super::gather::Gather;
 use super::tile::Cut;
 
-/// The columns that a unit brings. The taps that a unit brings of a column are the same in every piece, so where they lie in the
-/// source and which of them are inside is computed once.
+/// The columns that a unit brings. The taps that a unit brings of a column are the same in every piece, so where they
+/// lie in the source and which of them are inside is computed once.
 #[derive(CubeType)]
 pub(super) struct OwnColumns {
     /// The first column of the cube's that the unit brings, and the first line.

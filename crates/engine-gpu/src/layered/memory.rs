@@ -1,4 +1,4 @@
-//! What the device has room and units for.
+//! The limits of the device: its memory and its units.
 
 use std::num::NonZeroUsize;
 
@@ -23,7 +23,8 @@ const BUDGET: usize = 1 << 30;
 /// The most chains that the device takes at once.
 ///
 /// # Errors
-/// [`LangevinError::NotCubed`] says what it has no room for, [`LangevinError::NoPrecision`] that it lacks the precision.
+/// [`LangevinError::NotCubed`] says what it has no room for, [`LangevinError::NoPrecision`] that it lacks the
+/// precision.
 pub(super) fn block_size<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,

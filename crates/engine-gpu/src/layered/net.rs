@@ -185,8 +185,8 @@ impl LayeredNet {
         Convolution::dense(inputs, 1).forward([1, 1, 1])
     }
 
-    /// Where the gradients of every product's weights and biases, `[outputs][inputs · taps² + 1]`, are among those of the parameters, in
-    /// the order of their numbers; then of the last layer's.
+    /// Where the gradients of every product's weights and biases, `[outputs][inputs · taps² + 1]`, are among those of
+    /// the parameters, in the order of their numbers; then of the last layer's.
     pub(super) fn gradient_places(&self) -> Vec<Vec<u32>> {
         let of_product = |product: &Product| {
             let [weights, bias] = [product.weights[0], product.bias];

@@ -6,10 +6,11 @@ use crate::places::Places;
 /// A buffer of parameters.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Packing {
-    /// The left factors of [`Convolution::forward`], `[inputs · taps²][outputs, padded]`, from weights `[outputs, inputs, kernel, kernel]`.
+    /// The left factors of [`Convolution::forward`], `[inputs · taps²][outputs, padded]`, from weights `[outputs,
+    /// inputs, kernel, kernel]`.
     Forward(Convolution, Places),
-    /// The left factors of [`Convolution::backward`], `[residues][outputs · taps²][inputs, padded]`, from the same. Taps that a residue
-    /// does not have are 0.
+    /// The left factors of [`Convolution::backward`], `[residues][outputs · taps²][inputs, padded]`, from the same.
+    /// Taps that a residue does not have are 0.
     Backward(Convolution, Places),
     /// As they are, and zeros up to this number.
     Row(Places, usize),

@@ -70,7 +70,7 @@ struct Sums {
     multiprocessors: usize,
 }
 
-/// What the gradient of a product's weights is a product of.
+/// The factors of the gradient of a product's weights.
 struct Factors<'a> {
     gather: Gather,
     /// Of what comes out, before its activation.
@@ -144,8 +144,8 @@ impl<R: Runtime> Block<'_, R> {
         let slices = columns.div_ceil(slice);
         let count = rows * lines;
         let partial = self.gpu.room(slices * count);
-        // SAFETY: the lengths are those of the buffers; rows, lines and columns outside of products, chains and images are left out, and
-        // places are those of the gradients.
+        // SAFETY: the lengths are those of the buffers; rows, lines and columns outside of products, chains and
+        // images are left out, and places are those of the gradients.
         unsafe {
             weight_gradient::launch_unchecked::<R>(
                 &self.gpu.client,

@@ -56,8 +56,8 @@ pub(super) fn take_largest(
     }
 }
 
-/// The gradient, which goes to the first of a window's largest values, times the derivative of the activation that made them. One
-/// unit for each value of the channels that are pooled.
+/// The gradient, which goes to the first of a window's largest values, times the derivative of the activation that
+/// made them. One unit for each value of the channels that are pooled.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn pool_gradient(

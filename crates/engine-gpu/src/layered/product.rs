@@ -1,8 +1,8 @@
 //! The kernel of convolutions, linear maps and their input gradients.
 //!
-//! A cube computes a tile of the product. The left factor comes from packed weights, the right one is gathered from an image;
-//! of both there are always two pieces in shared memory, one at work and one arriving. Sums, bias, activation and the
-//! derivative of the activation before leave the kernel together.
+//! A cube computes a tile of the product. The left factor comes from packed weights, the right one is gathered from
+//! an image; of both there are always two pieces in shared memory, one at work and one arriving. Sums, bias,
+//! activation and the derivative of the activation before leave the kernel together.
 
 use cubecl::prelude::*;
 
@@ -12,8 +12,8 @@ use super::loading::{
 };
 use super::tile::Cut;
 
-/// `weights` is `[products][depth][rows, padded]`; `source` and `target` are `[chains]` of their shapes, and so is what the sums meet at
-/// the end. Columns are those of all chains.
+/// `weights` is `[products][depth][rows, padded]`; `source` and `target` are `[chains]` of their shapes, and so is
+/// what the sums meet at the end. Columns are those of all chains.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn product_f32<N: Size>(

@@ -1,7 +1,7 @@
 //! The same products on tensor cores, their factors rounded.
 //!
-//! As in the f32 kernel one piece is at work while the next one arrives. Planes divide the cube's tile into fragments of 16 × 16, and
-//! multiply eight lines of TF32 or sixteen of BF16 at a time; sums are f32.
+//! As in the f32 kernel one piece is at work while the next one arrives. Planes divide the cube's tile into fragments
+//! of 16 × 16, and multiply eight lines of TF32 or sixteen of BF16 at a time; sums are f32.
 
 use cubecl::cmma::{self, Matrix, MatrixIdent, MatrixLayout};
 use cubecl::prelude::*;
@@ -17,7 +17,8 @@ pub(super) const PLANE: usize = 32;
 /// Added to rows in shared memory, so that fragments are read from different banks.
 pub(super) const APART: usize = 8;
 
-/// As the f32 kernel, with factors of `E`: `weights` is `[products][depth][rows, padded]`; `source` and `target` are `[chains]` of their shapes.
+/// As the f32 kernel, with factors of `E`: `weights` is `[products][depth][rows, padded]`; `source` and `target` are
+/// `[chains]` of their shapes.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn product_rounded<E: Numeric, N: Size>(

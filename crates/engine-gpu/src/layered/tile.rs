@@ -52,8 +52,8 @@ impl Tile {
     }
 }
 
-/// A product cut by a tile. Lines, the rows of the right factor, are taken in pieces of whole source channels, so that a unit always
-/// brings the same taps.
+/// A product cut by a tile. Lines, the rows of the right factor, are taken in pieces of whole source channels, so
+/// that a unit always brings the same taps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Cut {
     pub(super) gather: Gather,
@@ -63,9 +63,9 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// The cut with the least reading that leaves no multiprocessor without work, among those whose pieces fit into so many bytes of
-    /// shared memory; `None` where none does. Every entry of a product is summed in the same order whatever the tile, so this changes
-    /// no number.
+    /// The cut with the least reading that leaves no multiprocessor without work, among those whose pieces fit into
+    /// so many bytes of shared memory; `None` where none does. Every entry of a product is summed in the same order
+    /// whatever the tile, so this changes no number.
     pub(super) fn best(
         gather: Gather,
         chains: usize,
@@ -233,8 +233,8 @@ impl Cut {
         (channel + down * self.gather.source[2] as i32 + across) as u32
     }
 
-    /// Whether every unit reads only columns that it has brought itself. These stay with it, and the whole left factor is in shared
-    /// memory at once.
+    /// Whether every unit reads only columns that it has brought itself. These stay with it, and the whole left
+    /// factor is in shared memory at once.
     pub(super) fn is_direct(&self) -> bool {
         const MOST_LINES: usize = 768;
 
@@ -318,8 +318,8 @@ mod tests {
         assert_eq!(tile(1 << 10), None);
     }
 
-    /// What the kernel relies on: units share columns evenly, pieces are whole channels, and of each the units that share a column bring
-    /// the same number of whole rows of taps, of which a bit each fits into 32.
+    /// What the kernel relies on: units share columns evenly, pieces are whole channels, and of each the units that
+    /// share a column bring the same number of whole rows of taps, of which a bit each fits into 32.
     #[test]
     fn pieces_are_even() {
         for tile in TILES {

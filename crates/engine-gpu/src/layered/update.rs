@@ -6,8 +6,9 @@ use super::head::{UNITS, sum_of_cube};
 use crate::noise::{Draws, normals};
 use crate::step::{Step, within};
 
-/// X ← clamp(X − drift · clip(∇F) + ε Z) for `states` and `gradient` of `[chains][size]`, one cube for each chain from `first_chain`
-/// on; ‖∇F‖₂ is added to the chain's entry of `norms`, or begins it where `is_first` is not 0. A unit takes the four elements that share a block of noise.
+/// X ← clamp(X − drift · clip(∇F) + ε Z) for `states` and `gradient` of `[chains][size]`, one cube for each chain
+/// from `first_chain` on; ‖∇F‖₂ is added to the chain's entry of `norms`, or begins it where `is_first` is not 0. A
+/// unit takes the four elements that share a block of noise.
 #[cube(launch_unchecked)]
 #[allow(clippy::too_many_arguments)]
 pub(super) fn update(

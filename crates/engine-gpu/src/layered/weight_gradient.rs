@@ -14,14 +14,14 @@ pub(super) const UNITS: usize = 64;
 const OWN: usize = 4;
 /// What each unit brings of either factor.
 const LOADS: usize = TILE * DEPTH / UNITS;
-/// Turns of [`DEPTH`] columns that are summed before they are added to the others.
+/// The number of turns of [`DEPTH`] columns that are summed before they are added to the total.
 const SUMMED: usize = 64;
 /// Added to rows in shared memory, so that neighbours write to different banks.
 const APART: usize = 1;
 
-/// Σ over a slice of the columns of gradient × gathered source, `[slices][rows][depth + 1]`; the last line's source is 1, which makes it
-/// the gradient of the bias. `gradient` is `[chains]` of the gather's target, `source` `[chains]` of its source. Cubes are lines,
-/// rows and slices of `slice` columns, a multiple of [`DEPTH`].
+/// Σ over a slice of the columns of gradient × gathered source, `[slices][rows][depth + 1]`; the last line's source
+/// is 1, which makes it the gradient of the bias. `gradient` is `[chains]` of the gather's target, `source`
+/// `[chains]` of its source. Cubes are lines, rows and slices of `slice` columns, a multiple of [`DEPTH`].
 #[cube(launch_unchecked)]
 pub(super) fn weight_gradient(
     gradient: &Array<f32>,
@@ -44,7 +44,7 @@ pub(super) fn weight_gradient(
 
     let mut left = SharedMemory::<f32>::new(comptime!(DEPTH * (TILE + APART)));
     let mut right = SharedMemory::<f32>::new(comptime!(DEPTH * (TILE + APART)));
-    // Sums of some columns, and of all: f32 loses little of either.
+    // Sums of some columns, and of all columns, so that f32 loses little in either.
     let mut sums = Array::<f32>::new(comptime!(OWN * OWN));
     let mut totals = Array::<f32>::new(comptime!(OWN * OWN));
     #[unroll]
@@ -139,7 +139,8 @@ pub(super) fn weight_gradient(
     }
 }
 
-/// Sums the slices of each of `count` entries to the gradient at its place, or adds them to what is there; place 0 is none.
+/// Sums the slices of each of `count` entries to the gradient at its place, or adds them to what is there; place 0 is
+/// none.
 #[cube(launch_unchecked)]
 pub(super) fn add_slices(
     partial: &Array<f32>,

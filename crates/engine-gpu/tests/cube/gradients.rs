@@ -52,8 +52,9 @@ fn assert_alike(engine: &CubeEngine, net: &Stack, chains: usize) {
     assert!(far < 1e-6, "{far}");
 }
 
-/// The toy net and an odd one, which chains walk in whole, and nets of images: tiles that are not filled, strides, pooling, all
-/// activations, and the non-local block; with few multiprocessors, and so many that every slice is short.
+/// The toy net and an odd one, which chains walk in whole, and nets of images: tiles that are not filled, strides,
+/// pooling, all activations, and the non-local block; with few multiprocessors, and so many that every slice is
+/// short.
 #[test]
 fn parameter_gradients_are_those_of_automatic_differentiation() {
     let Some(engine) = engine() else { return };

@@ -1,5 +1,5 @@
-//! The cube engine against tensor operations and automatic differentiation, on any Vulkan driver (`--features wgpu`) or NVIDIA GPU
-//! (`--features cuda`).
+//! The cube engine against tensor operations and automatic differentiation, on any Vulkan driver (`--features wgpu`)
+//! or NVIDIA GPU (`--features cuda`).
 #![cfg(any(feature = "cuda", feature = "wgpu"))]
 #![allow(clippy::unwrap_used)]
 
@@ -22,8 +22,8 @@ use ebm_langevin::{
 type B = Autodiff<Flex>;
 type Stack = stack::Stack<B>;
 
-/// On an NVIDIA GPU, otherwise on what wgpu finds, as far as this is built for them. None, with a word about it, where there is
-/// neither; a failure where `EBM_NEEDS_GPU` says that there is one.
+/// On an NVIDIA GPU, otherwise on what wgpu finds, as far as this is built for them. None, with a word about it,
+/// where there is neither; a failure where `EBM_NEEDS_GPU` says that there is one.
 fn engine() -> Option<CubeEngine> {
     type Start = fn() -> CubeEngine;
     let starts: [Option<Start>; 2] = [
@@ -221,8 +221,8 @@ fn what_it_lacks_is_named() {
     );
 }
 
-/// Convolutions of all kinds: the nets of arXiv 1903.12370 in small, odd sizes, strides that do not divide, every activation,
-/// with pooling that leaves a rim.
+/// Convolutions of all kinds: the nets of arXiv 1903.12370 in small, odd sizes, strides that do not divide, every
+/// activation, with pooling that leaves a rim.
 #[test]
 fn image_chains_walk_as_with_tensors() {
     let Some(engine) = engine() else { return };
@@ -382,8 +382,8 @@ fn no_chains_no_bias_and_a_stop() {
     }
 }
 
-/// Where there are tensor cores for it: near, and not the same. Pooling may choose another of two values that are nearly equal, which
-/// changes a gradient by more than the rounding does.
+/// Where there are tensor cores for it: near, and not the same. Pooling may choose another of two values that are
+/// nearly equal, which changes a gradient by more than the rounding does.
 fn rounded_products_are_near(precision: CubePrecision, name: &str, tolerances: [f32; 2]) {
     let Some(engine) = engine() else { return };
     let engine = engine.with_precision(precision);

@@ -15,11 +15,12 @@ pub struct Comparison {
     pub page: PathBuf,
 }
 
-/// Puts run folders side by side on a page in `out`, or in a new folder below runs/. `command` repeats it, for the page.
+/// Puts run folders side by side on a page in `out`, or in a new folder below runs/. `command` repeats it, for the
+/// page.
 ///
 /// # Errors
-/// [`ExperimentError::Occupied`] for a folder that holds a comparison, [`ExperimentError::Request`] for one that is no run,
-/// and those of damaged files.
+/// [`ExperimentError::Occupied`] for a folder that holds a comparison, [`ExperimentError::Request`] for one that is
+/// no run, and those of damaged files.
 pub fn compare(
     folders: &[PathBuf],
     out: Option<&Path>,
@@ -37,7 +38,7 @@ pub fn compare(
         .iter()
         .map(|root| ComparedRun::open(root))
         .collect::<Result<Vec<_>, _>>()?;
-    // Only now that every run can be read is anything created.
+    // Nothing is created before every run has been read.
     let out = match out {
         Some(out) => {
             std::fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;

@@ -1,7 +1,7 @@
 //! Several runs on one page.
 //!
-//! `ComparedRun` reads what a run folder says of itself, `differing_settings` keeps the settings in which the runs
-//! differ, `page` puts everything side by side.
+//! `ComparedRun` reads a run folder, `differing_settings` keeps the settings in which the runs differ, `page` puts
+//! everything side by side.
 
 mod compare;
 mod page;

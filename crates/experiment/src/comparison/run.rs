@@ -1,4 +1,4 @@
-//! What a run folder says of itself.
+//! The contents of a run folder that a comparison needs.
 
 use std::path::{Path, PathBuf};
 
@@ -19,11 +19,11 @@ pub struct ComparedRun {
     pub root: PathBuf,
     /// Its settings.
     pub config: ExperimentConfig,
-    /// How it was made, where the folder still says so.
+    /// How it was made, if the folder still has that file.
     pub info: Option<RunInfo>,
     /// d and r of every iteration.
     pub metrics: Vec<IterationMetrics>,
-    /// Distances of densities while learning went on, for toy runs.
+    /// Distances of densities during learning, for toy runs.
     pub landscape: Vec<LandscapeRecord>,
     /// Means and spreads of d and r, where there are enough iterations.
     pub summary: Option<RunSummary>,
@@ -32,7 +32,7 @@ pub struct ComparedRun {
 }
 
 impl ComparedRun {
-    /// Reads a run folder; a run that still goes on counts as far as it has come.
+    /// Reads a run folder. An unfinished run is read as far as it has come.
     ///
     /// # Errors
     /// [`ExperimentError::Request`] names a folder that is no run; others name a damaged file.
@@ -64,7 +64,8 @@ impl ComparedRun {
         self.info.as_ref()?.ran_away.as_deref()
     }
 
-    /// That it ran away, or the verdict of the diagnosis, or else the first axis, judged anew.
+    /// The sentence on its outcome: that learning ran away, or the verdict of the diagnosis, or else a new judgement
+    /// of the first axis.
     pub fn verdict(&self, supervisor: &dyn Supervisor) -> String {
         if let Some(cause) = self.ran_away() {
             return format!("Ran away: {cause}.");
@@ -85,7 +86,7 @@ impl ComparedRun {
         if diagnosis.iteration == self.iterations() {
             return diagnosis.sentence.clone();
         }
-        // A run that went on since has a net that nobody has judged.
+        // A run that was continued since then has a net that has not been judged.
         format!(
             "{} (Diagnosed after iteration {}; the run has {} now.)",
             diagnosis.sentence,

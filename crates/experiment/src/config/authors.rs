@@ -58,10 +58,10 @@ const TOYS: [Pair; 14] = [
     ("log_viz_freq", "landscape.every"),
 ];
 
-/// Keys that their training programs read only for some starts, and that their own files leave out otherwise.
+/// Keys that their training programs read only for some starts, and that their files leave out for the other starts.
 const OPTIONAL: [&str; 2] = ["s_t_0_size", "noise_init_factor"];
 
-/// Keys that only files for their evaluation program have.
+/// Keys that only occur in files for their evaluation program.
 const EVALUATION: [&str; 5] = [
     "net_weight_path",
     "mcmc_init",
@@ -141,7 +141,7 @@ impl Dialect {
         Ok(translated)
     }
 
-    /// Their programs read every key, so none may be absent; and none may be there that would go unheeded.
+    /// Their programs read every key, so no key may be absent, and no key may be present that would be ignored.
     fn check_keys(self, file: &Map<String, Value>) -> Result<(), Fault> {
         let switch = (self == Self::Images).then_some(LONG_RUN_SWITCH);
         let known = || self.pairs().map(|(theirs, _)| theirs).chain(switch);
@@ -179,7 +179,7 @@ impl Dialect {
     }
 }
 
-/// Whether their programs would heed the key, given the others.
+/// Whether their programs would use the key, given the others.
 fn is_used(key: &str, file: &Map<String, Value>) -> bool {
     let text = |key: &str| file.get(key).and_then(Value::as_str);
     let number = |key: &str| file.get(key).and_then(Value::as_f64);
@@ -189,7 +189,8 @@ fn is_used(key: &str, file: &Map<String, Value>) -> bool {
         "log_longrun_freq" | "num_longrun_steps" | "longrun_init" => {
             file.get(LONG_RUN_SWITCH) != Some(&Value::Bool(false))
         }
-        // A rate that does not decay never meets its floor. One above it would raise the rate: that is refused later.
+        // A rate that does not decay never reaches its floor. A floor above the rate would raise it; that is refused
+        // later.
         "lr_min" => number("lr_decay") != Some(1.0) || number("lr_min") > number("lr_init"),
         _ => true,
     }

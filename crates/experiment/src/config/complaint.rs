@@ -1,4 +1,4 @@
-//! What serde finds wrong with a value, kept apart by kind instead of as a sentence.
+//! The errors of serde, by kind instead of as sentences.
 
 use std::fmt;
 
@@ -19,11 +19,11 @@ pub(super) struct Complaint {
 /// What is wrong.
 #[derive(Debug)]
 pub(super) enum Problem {
-    /// A key that must be there is not.
+    /// A required key is missing.
     Missing(&'static str),
-    /// A key that means nothing here, and those that do.
+    /// An unknown key, and the known ones.
     UnknownKey(String, &'static [&'static str]),
-    /// A name that means nothing here, and those that do.
+    /// An unknown name, and the known ones.
     UnknownName(String, &'static [&'static str]),
     /// A value of another kind or out of range.
     Kind {
@@ -32,7 +32,7 @@ pub(super) enum Problem {
         /// What it must be.
         wanted: String,
     },
-    /// What a type says in its own words.
+    /// An error of a type, in its own words.
     Other(String),
 }
 
@@ -144,7 +144,7 @@ impl de::Error for Complaint {
             Unexpected::Map => "a section".to_owned(),
             other => other.to_string(),
         };
-        // A visitor that was not told which type to read says its name.
+        // A visitor that does not know which kind of value is wanted gives the name of its Rust type.
         let wanted = wanted.to_string();
         let wanted = match wanted.as_str() {
             "usize" | "u64" | "u32" | "u16" | "u8" => "a whole number from 0".to_owned(),

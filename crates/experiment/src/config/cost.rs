@@ -1,4 +1,4 @@
-//! How much sampling an experiment asks for.
+//! The amount of sampling in an experiment.
 
 use ebm_langevin::ChainStart;
 
@@ -43,8 +43,8 @@ impl CostEstimate {
         Self::new(runs, config.langevin.steps, SAMPLES)
     }
 
-    /// All chain steps of the diagnosis at the end: chains from where learning starts and from the data, which contrastive
-    /// divergence does not tell apart, and short-run samples where they are judged.
+    /// All chain steps of the diagnosis at the end: chains from where learning starts and from the data, which
+    /// contrastive divergence does not tell apart, and short-run samples where they are judged.
     pub fn diagnosis(config: &ExperimentConfig, diagnosis: DiagnosisConfig) -> u64 {
         let from_data = config.langevin.start == ChainStart::Data;
         let starts = if from_data { 1 } else { 2 };

@@ -1,4 +1,4 @@
-//! From JSON values to settings. What does not fit is told with its key.
+//! Reads settings from JSON values. Errors name the key that does not fit.
 
 use serde::de::{DeserializeOwned, IntoDeserializer, Unexpected};
 use serde::{Deserializer, de};
@@ -8,7 +8,7 @@ use super::ExperimentConfig;
 use super::complaint::{Complaint, Problem};
 use super::error::Fault;
 
-/// The settings of an experiment, with every key filled in that a file need not give.
+/// The settings of an experiment from a file in which all defaults are filled in.
 pub(super) fn decode_experiment(file: Map<String, Value>) -> Result<ExperimentConfig, Fault> {
     let file = Value::Object(file);
     read(&file).map_err(|complaint| {
@@ -30,7 +30,7 @@ fn read<T: DeserializeOwned>(value: &Value) -> Result<T, Complaint> {
     T::deserialize(Node(value))
 }
 
-/// serde names only the first absent key; who adds this section by `--set` wants to know them all.
+/// serde names only the first missing key, but a user who adds this section by `--set` needs all of them.
 fn absent_of_long_run(file: &Value) -> Option<Fault> {
     let section = file.get("long_run")?;
     let mut absent = vec!["every", "steps", "start"];
@@ -42,7 +42,8 @@ fn absent_of_long_run(file: &Value) -> Option<Fault> {
     ))
 }
 
-/// `data` is read in two passes for its tag, in which serde loses the key that is wrong. Trying each key alone finds it.
+/// `data` is read in two passes for its tag, in which serde loses the key that is wrong. Trying each key alone finds
+/// it.
 fn blame_in_data(file: &Value) -> Option<Fault> {
     let data = file.get("data")?;
     let Some(data) = data.as_object() else {
@@ -68,7 +69,8 @@ fn blame_in_data(file: &Value) -> Option<Fault> {
     })
 }
 
-/// A value that is read with [`Complaint`] as its error. Numbers without a fraction count as whole, however they are written.
+/// A value that is read with [`Complaint`] as its error. Numbers without a fraction count as whole, however they are
+/// written.
 #[derive(Clone, Copy)]
 struct Node<'a>(&'a Value);
 

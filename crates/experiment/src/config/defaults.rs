@@ -1,16 +1,17 @@
-//! What a file need not say.
+//! Defaults of the keys that a file leaves out.
 
 use serde_json::{Map, Value, json};
 
-/// Fills in absent keys with the published settings for the kind of data: those of `cifar10_nonconvergent` for images and
-/// of `gmm_convergent` for toy densities. Only `data` must be given.
+/// Fills in absent keys with the published settings for the kind of data: those of `cifar10_nonconvergent` for images
+/// and of `gmm_convergent` for toy densities. Only `data` must be given.
 ///
-/// `langevin`, `net` and, for toys, `landscape` are filled key by key; `"landscape": null` leaves the plots out. `optimizer` is taken as a whole, because a learning rate means something
-/// only for its method: 1e-4 is Adam's, and far too small for SGD.
+/// `langevin`, `net` and, for toys, `landscape` are filled key by key; `"landscape": null` leaves the plots out.
+/// `optimizer` is taken as a whole, because a learning rate means something only for its method: 1e-4 is Adam's, and
+/// far too small for SGD.
 pub(super) fn fill(file: &mut Map<String, Value>) {
     let source = file.get("data").and_then(|data| data.get("source"));
     let toy = matches!(source.and_then(Value::as_str), Some("gmm" | "rings"));
-    // As many samples for the density plot as the bank can give.
+    // The density plot cannot use more samples than the bank has states.
     let bank = file
         .get("langevin")
         .and_then(|chains| chains.get("bank_size"));
@@ -50,7 +51,7 @@ fn merge(file: &mut Map<String, Value>, defaults: Value) {
     };
     for (key, default) in defaults {
         match file.get_mut(&key) {
-            // The one section that a toy has unless it is refused.
+            // A toy has this section unless the file sets it to null.
             Some(Value::Null) if key == "landscape" => {}
             None | Some(Value::Null) => {
                 file.insert(key, default);

@@ -1,4 +1,4 @@
-//! What can be wrong with an experiment's settings. All of it is the user's to mend.
+//! What can be wrong with an experiment's settings. All of it can be fixed by the user.
 
 use std::fmt;
 use std::io;
@@ -51,7 +51,7 @@ pub enum ConfigError {
     Evaluation {
         /// The file.
         origin: String,
-        /// The key that tells.
+        /// The key that shows it.
         key: String,
     },
     /// A key is unknown, absent, of the wrong type or out of range.
@@ -64,7 +64,7 @@ pub enum ConfigError {
         /// What is wrong, with the value and what is allowed.
         problem: String,
     },
-    /// A study where an experiment belongs.
+    /// A study where an experiment is needed.
     #[error("{name} is a study; an experiment is needed here, as it is for the base of a study")]
     Study {
         /// The study or its file.
@@ -103,7 +103,7 @@ pub enum ConfigError {
     },
 }
 
-/// Who gave a key.
+/// The origin of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     /// A file, or something else that has a name.
@@ -132,7 +132,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// A [`ConfigError::Key`] before it is known who gave the key.
+/// A [`ConfigError::Key`] before the origin of the key is known.
 #[derive(Debug)]
 pub(super) struct Fault {
     pub(super) key: String,

@@ -17,9 +17,9 @@ pub struct ExperimentConfig {
     pub description: String,
     /// Seed of every random number of the run.
     pub seed: u64,
-    /// How many learning iterations.
+    /// The number of learning iterations.
     pub iterations: u64,
-    /// n, how many data and how many chains an iteration uses.
+    /// n, the number of data and of chains in an iteration.
     pub batch_size: usize,
     /// What to learn from.
     pub data: DataConfig,
@@ -38,7 +38,7 @@ pub struct ExperimentConfig {
     pub stabilisers: Stabilisers,
     /// What is written, and how often.
     pub output: OutputConfig,
-    /// Long chains beside learning, which show whether the net has converged.
+    /// Long chains during learning, which show whether the net has converged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub long_run: Option<LongRunConfig>,
     /// Plots of the learned density, for toy densities.
@@ -66,7 +66,7 @@ impl ExperimentConfig {
         self.stabilisers.kernel(self.langevin.epsilon)
     }
 
-    /// How d and r of such a run are summed up.
+    /// The options of a summary of d and r of such a run.
     pub fn summary_options(&self) -> SummaryOptions {
         SummaryOptions {
             noise: self.langevin.epsilon.get(),
@@ -92,7 +92,7 @@ impl ExperimentConfig {
     }
 }
 
-/// As [`ExperimentConfig::is_digits`], of data alone.
+/// As [`ExperimentConfig::is_digits`], for a data config alone.
 pub fn are_digits(data: &DataConfig) -> bool {
     let is_digits = matches!(
         data,

@@ -21,7 +21,7 @@ pub enum Source {
     File(PathBuf),
 }
 
-/// How messages call it.
+/// The name in messages.
 impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -32,7 +32,7 @@ impl fmt::Display for Source {
 }
 
 impl Source {
-    /// The text of an experiment or a study. To be read once: a pipe gives it only once.
+    /// The text of an experiment or a study. Call this once: a pipe can be read only once.
     ///
     /// # Errors
     /// [`ConfigError::UnknownName`] and [`ConfigError::Read`].
@@ -46,8 +46,8 @@ impl Source {
         }
     }
 
-    /// The experiment's name: a file's is its own without the ending, or for the file in the folder of a run or study the
-    /// folder's.
+    /// The experiment's name. For a file it is the file's name without the ending, or for a file in the folder of a
+    /// run or study the name of the folder.
     pub(super) fn name(&self) -> String {
         match self {
             Self::Named(name) => name.clone(),
@@ -78,7 +78,7 @@ impl ExperimentConfig {
     /// experiment's name.
     ///
     /// # Errors
-    /// [`ConfigError`], which is always the user's to mend.
+    /// [`ConfigError`], which the user can always fix.
     pub fn load(source: &Source, overrides: &[String]) -> Result<(Self, String), ConfigError> {
         Self::parse(source, &source.read()?, overrides)
     }

@@ -1,9 +1,9 @@
 //! What an experiment is made of: settings by name or from a file, with overrides, checked before anything runs.
 //!
-//! A file passes four stations: `Source` reads it, `authors` translates the format of the paper's authors where it
-//! meets it, `overrides` applies `--set`, `defaults` fills in what is not said. All that happens on JSON values; only
-//! then `decode` makes an `ExperimentConfig` of them and `validate` checks its ranges. A `Study` is a base and what
-//! `--set` would say for each of its variants.
+//! A file passes four stations: `Source` reads it, `authors` translates files in the format of the paper's authors,
+//! `overrides` applies `--set`, `defaults` fills in missing keys. All that happens on JSON values; only then `decode`
+//! makes an `ExperimentConfig` of them and `validate` checks its ranges. A `Study` is a base and the overrides of
+//! each of its variants.
 
 mod authors;
 mod complaint;

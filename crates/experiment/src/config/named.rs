@@ -9,8 +9,8 @@ macro_rules! files {
     };
 }
 
-/// Names and JSON texts: a short first experience, its convergent counterpart, then the published settings of arXiv 1903.12370. They are compiled
-/// in, so that the program finds them from any folder.
+/// Names and JSON texts: a short first experience, its convergent counterpart, then the published settings of arXiv
+/// 1903.12370. They are compiled in, so that the program finds them from any folder.
 pub fn named() -> &'static [(&'static str, &'static str)] {
     files!["":
         "short-run",

@@ -13,7 +13,8 @@ pub(super) struct Override<'a> {
 }
 
 impl<'a> Override<'a> {
-    /// Splits the argument at its first `=`. What is no JSON is taken as a string, so that strings need no quotes.
+    /// Splits the argument at its first `=`. A value that is not JSON is taken as a string, so that strings need no
+    /// quotes.
     pub(super) fn parse(argument: &'a str) -> Result<Self, ConfigError> {
         let refuse = |problem| ConfigError::Override {
             argument: argument.to_owned(),
@@ -51,7 +52,7 @@ impl<'a> Override<'a> {
         self.key
     }
 
-    /// How messages call it.
+    /// The name in messages.
     pub(super) fn origin(&self) -> Origin {
         Origin::Override(self.argument.to_owned())
     }

@@ -10,11 +10,11 @@ pub struct OutputConfig {
     pub checkpoint_every: u64,
     /// Iterations between two pictures of samples.
     pub images_every: u64,
-    /// How many of the newest checkpoints stay on disk.
+    /// The number of newest checkpoints that stay on disk.
     pub keep_checkpoints: usize,
-    /// Iterations between two times that d, r and energies are read from a GPU and written, at most: fewer where they take longer than
-    /// about a second. With `cube`, which need not wait for them; other engines write every iteration as it is done, whatever this
-    /// says.
+    /// The largest number of iterations between two times that d, r and energies are read from a GPU and written;
+    /// fewer if they take longer than about a second. It applies to the engine `cube`, which need not wait for these
+    /// numbers. Other engines write every iteration when it is done.
     pub metrics_every: u32,
 }
 
@@ -29,7 +29,7 @@ impl Default for OutputConfig {
     }
 }
 
-/// Long chains under the net of the moment. All three keys are needed: what is affordable depends on the net.
+/// Long chains under the current net. All three keys are required, because the affordable values depend on the net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LongRunConfig {

@@ -11,30 +11,30 @@ use super::load::is_study;
 use super::overrides::Override;
 use super::{ConfigError, ExperimentConfig, Source};
 
-/// Letters of the name of a variant: file systems end at some more.
+/// The largest number of letters in the name of a variant; file systems allow a few more.
 const LONGEST_NAME: usize = 100;
 
-/// A study as its file says it, and as it is written down again with the overrides of the command line in `set`.
+/// The contents of the file of a study. It is written again with the overrides of the command line in `set`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StudyConfig {
     /// One line for the list of studies.
     #[serde(default)]
     pub description: String,
-    /// The experiment that all variants start from: a name, or the path of a file, which ends in `.json` and is relative to the
-    /// file of the study.
+    /// The experiment that all variants start from: a name, or the path of a file, which ends in `.json` and is
+    /// relative to the file of the study.
     pub base: String,
     /// Overrides of all variants, such as `langevin.steps=60`.
     #[serde(default)]
     pub set: Vec<String>,
-    /// What is compared, at least two.
+    /// The experiments to compare, at least two.
     pub variants: Vec<VariantConfig>,
-    /// How each variant is diagnosed at its end.
+    /// The diagnosis of each variant at its end.
     #[serde(default)]
     pub diagnosis: DiagnosisConfig,
 }
 
-/// One of the things compared.
+/// One of the experiments that are compared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct VariantConfig {
@@ -45,11 +45,11 @@ pub struct VariantConfig {
     pub set: Vec<String>,
 }
 
-/// As the flags of `diagnose`.
+/// The settings of a diagnosis, as the flags of `diagnose`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct DiagnosisConfig {
-    /// Chains from each start.
+    /// The number of chains from each start.
     pub chains: u32,
     /// Length of the chains, in multiples of L.
     pub multiple: u64,
@@ -76,8 +76,8 @@ pub struct Study {
 }
 
 impl Study {
-    /// Whether this text is that of a study rather than an experiment. One that is no JSON is no study: reading it as an
-    /// experiment tells what is wrong.
+    /// Whether this text is that of a study rather than an experiment. A text that is not JSON is no study; the error
+    /// then comes from reading it as an experiment.
     pub fn is_meant_by(text: &str) -> bool {
         let file: Value = serde_json::from_str(text).unwrap_or_default();
         file.as_object().is_some_and(is_study)
@@ -86,7 +86,7 @@ impl Study {
     /// Reads a study, adds `overrides` to all its variants, and checks each.
     ///
     /// # Errors
-    /// [`ConfigError`], which is always the user's to mend.
+    /// [`ConfigError`], which the user can always fix.
     pub fn load(source: &Source, overrides: &[String]) -> Result<Self, ConfigError> {
         Self::parse(source, &source.read()?, overrides)
     }
@@ -152,7 +152,7 @@ impl Study {
 }
 
 impl StudyConfig {
-    /// The settings of a variant: the base, then what is set for all, then what is set for it.
+    /// The settings of a variant: the base, then the overrides of all variants, then its own.
     fn experiment(&self, variant: &VariantConfig) -> Result<ExperimentConfig, ConfigError> {
         let base = if self.base.ends_with(".json") {
             Source::File(PathBuf::from(&self.base))
@@ -197,7 +197,7 @@ impl StudyConfig {
                 return Err(Fault::new(
                     key,
                     format!(
-                        "is \"{name}\", which an earlier variant is called too; give it another name"
+                        "is \"{name}\", which is also the name of an earlier variant; give it another name"
                     ),
                 ));
             }
@@ -218,7 +218,7 @@ impl StudyConfig {
         Ok(())
     }
 
-    /// What is meant for all variants cannot be a key in which they differ.
+    /// An override of all variants must not set a key in which they differ.
     fn refuse_contested(&self, overrides: &[String], origin: &str) -> Result<(), ConfigError> {
         for argument in overrides {
             let asked = Override::parse(argument)?;

@@ -1,6 +1,6 @@
 //! "Did you mean".
 
-/// The candidate most like `wanted`, if one is like it at all.
+/// The candidate most similar to `wanted`, if any is similar enough.
 pub(super) fn closest<'a>(
     wanted: &str,
     candidates: impl IntoIterator<Item = &'a str>,

@@ -1,4 +1,4 @@
-//! Ranges, and what one section demands of another.
+//! Checks of ranges, and of sections against each other.
 
 use ebm_data::{DataConfig, DataError};
 use ebm_energy_net::NetError;
@@ -12,7 +12,7 @@ use super::{ExperimentConfig, LandscapeConfig, LongRunConfig, LongRunStart};
 const MOST_STATES: usize = 1_000_000;
 /// Numbers in a bank, 4 GiB of them: it is written with every checkpoint.
 const LARGEST_BANK: usize = 1 << 30;
-/// Iterations whose numbers, and with persistent chains whose samples, wait on the device.
+/// The largest number of iterations whose numbers, and with persistent chains whose samples, wait on the device.
 const MOST_UNREAD: u32 = 1000;
 /// Points along each axis of a grid; the work grows with their square times the samples.
 const FINEST_GRID: usize = 2000;
@@ -112,7 +112,8 @@ impl ExperimentConfig {
         Err(Fault::new(
             key,
             format!(
-                "is {count}: must be at most \"langevin.bank_size\" ({size}), since so many states are drawn from the bank at once"
+                "is {count}: must be at most \"langevin.bank_size\" ({size}), since so many states are drawn from \
+                 the bank at once"
             ),
         ))
     }

@@ -1,4 +1,4 @@
-//! Long chains of one start, in pieces: only scalars of each record and the states of a few are kept.
+//! Long chains from one start, in pieces. Only scalars of each record, and the states of a few records, are kept.
 
 use std::ops::ControlFlow;
 
@@ -13,7 +13,8 @@ use crate::ExperimentError;
 /// Steps between two moves of the progress bar.
 const PIECE: u64 = 200;
 
-/// Chains that left all finite states. That is an outcome: such a net has no steady state that they could reach.
+/// Chains whose states became NaN or infinite. That is an outcome: such a net has no steady state that they could
+/// reach.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Runaway {
     /// Where the chains started: noise, data or bank.
@@ -26,7 +27,7 @@ pub struct Runaway {
     pub of: usize,
 }
 
-/// What is kept of the chains of one start.
+/// The records of the chains from one start.
 pub(crate) struct GroupRecord {
     pub(crate) start: StartName,
     /// Energies U = F/T and summaries of the states at each recorded step; cut off where chains ran away.
@@ -41,11 +42,12 @@ pub(crate) struct GroupRecord {
 /// Runs and records chains.
 pub(crate) struct Recorder<'a> {
     pub(crate) net: &'a dyn Chains,
-    /// The kernel of learning, with its bounds if it has any: what is asked is whether its own chains have come to rest.
+    /// The kernel of learning, with its bounds if it has any, because the question is whether the chains of learning
+    /// have come to rest.
     pub(crate) kernel: Ula,
     pub(crate) schedule: &'a Schedule,
     pub(crate) temperature: Temperature,
-    /// Told of every chain step that is done.
+    /// Is called with the number of finished chain steps.
     pub(crate) progress: &'a mut dyn FnMut(u64),
 }
 
@@ -108,7 +110,7 @@ impl Recorder<'_> {
     }
 }
 
-/// What is kept of chains on their way.
+/// The records of chains that are still running.
 struct Kept<'a> {
     record: GroupRecord,
     recorder: Recorder<'a>,

@@ -1,8 +1,8 @@
 //! The verdict on both axes, redone from a run folder.
 //!
-//! `Subject` finds net, bank and metrics, `Schedule` says at which steps chains are recorded, `chains` runs them
-//! from each start, `plane` adds what only toy densities allow, `short_run` the quality of samples of digits, `Diagnosis` puts the numbers into one sentence and
-//! `verdict.json`, and `page` writes figures and `diagnosis.html`.
+//! `Subject` finds net, bank and metrics, `Schedule` says at which steps chains are recorded, `chains` runs them from
+//! each start, `plane` adds what only toy densities allow, `short_run` the quality of samples of digits, `Diagnosis`
+//! puts the numbers into one sentence and `verdict.json`, and `page` writes figures and `diagnosis.html`.
 
 mod chains;
 mod page;

@@ -14,7 +14,7 @@ use crate::json::write_json;
 use crate::landscape::CAPTION;
 use crate::pictures::{grid, write_figure};
 
-/// The page that binds everything together.
+/// The page that shows everything.
 pub(crate) const PAGE: &str = "diagnosis.html";
 
 /// Everything that is shown.
@@ -41,7 +41,8 @@ impl Page<'_> {
             write_figure(&figure, out, "energies")?;
             report = report.figure(
                 &figure,
-                "Learned energy U of the chains. A net whose short-run samples are near its steady state keeps them level from L on.",
+                "Learned energy U of the chains. A net whose short-run samples are near its steady state keeps them \
+                 level from L on.",
             );
         }
         report = self.grids(report, out)?;
@@ -67,7 +68,7 @@ impl Page<'_> {
             .config(config)
             .command(&self.command)
             .write_html(out.join(PAGE))?;
-        // Last, so that a folder that has it has everything.
+        // Written last, so that a folder that has it has everything.
         write_json(&out.join(RECORD), self.diagnosis)
     }
 
@@ -120,7 +121,8 @@ impl Page<'_> {
         let mut tables = Vec::new();
         if let LongChains::Judged(test) = &self.diagnosis.convergence {
             tables.push(table(
-                "Change of the chains from L, in spreads over the chains at L; the intervals of this and the next table hold together with 95 %",
+                "Change of the chains from L, in spreads over the chains at L; the intervals of this and the next \
+                 table hold together with 95 %",
                 ["start", "quantity", "steps", "mean at L", "mean there", "change"],
                 test.changes.iter().map(|change| {
                     [
@@ -242,7 +244,7 @@ impl PlaneQuality {
         ]
     }
 
-    /// The divergence in words.
+    /// The divergence as text.
     pub(crate) fn kl(&self) -> String {
         self.kl_divergence
             .map_or("infinite".into(), |kl| format!("{kl:.4}"))

@@ -1,4 +1,4 @@
-//! What only toy densities allow: the learned density itself, and which modes samples reach.
+//! The measures that only toy densities allow: the learned density itself, and the modes that samples reach.
 
 use ebm_data::Toy;
 use ebm_diagnostics::{

@@ -17,14 +17,14 @@ use crate::quality::{DigitQuality, or_warning};
 use crate::words::{duration, rounded};
 use crate::{Compute, EngineChoice, ExperimentError, NextStep, Progress, Supervisor, Work};
 
-/// A diagnosis that is to be made.
+/// The options of a diagnosis.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DiagnosisOptions {
-    /// Chains from each start, at least 4.
+    /// The number of chains from each start, at least 4.
     pub chains: usize,
     /// Length of the chains, in multiples of L; at least 3.
     pub multiple: u64,
-    /// Where chains start; where learning starts its chains, and data, if it is empty.
+    /// Where chains start. If it is empty: where learning starts its chains, and data.
     pub from: Vec<StartName>,
     /// Seed of the chains.
     pub seed: u64,
@@ -47,12 +47,12 @@ pub fn default_folder(run: &Path) -> PathBuf {
     run.join("diagnosis")
 }
 
-/// Judges a run on both axes and writes figures, page and `verdict.json` into the new folder `out`. Data sets are looked for
-/// in `data_directory`, or in the usual place.
+/// Judges a run on both axes and writes figures, page and `verdict.json` into the new folder `out`. Data sets are
+/// looked for in `data_directory`, or in the usual place.
 ///
 /// # Errors
-/// [`ExperimentError::Stopped`] after a stop; nothing has been written then. [`ExperimentError::is_usage`] ones before chains
-/// run; later those of files and engines.
+/// [`ExperimentError::Stopped`] after a stop; nothing has been written then. [`ExperimentError::is_usage`] ones
+/// before chains run; later those of files and engines.
 pub fn diagnose(
     subject: &Subject,
     options: &DiagnosisOptions,
@@ -70,7 +70,7 @@ pub fn diagnose(
         dataset: dataset.as_ref(),
         seed: options.seed,
     };
-    // Drawn before anything is measured or run, because what is asked for may not be there.
+    // Starts are drawn before anything is measured or run, because some of them may not exist.
     let initial = from
         .iter()
         .enumerate()
@@ -178,9 +178,9 @@ fn refuse_to_overwrite(out: &Path) -> Result<(), ExperimentError> {
     Ok(())
 }
 
-/// The starts that were asked for, each once, or those that belong to the claim under test: that what learning calls
-/// its samples stays as it is, and meets chains from the data. Noise that learning never starts from would first need
-/// a burn-in that the claim is not about.
+/// The requested starts, each once, or else those of the claim under test: the samples of learning do not change when
+/// their chains go on, and they meet chains from the data. Noise that learning never starts from would first need a
+/// burn-in, about which the claim says nothing.
 fn starts(asked: &[StartName], subject: &Subject) -> Vec<StartName> {
     let mut starts = vec![Starts::of_learning(subject), StartName::Data];
     if !asked.is_empty() {
@@ -189,7 +189,7 @@ fn starts(asked: &[StartName], subject: &Subject) -> Vec<StartName> {
     each_once(starts)
 }
 
-/// The data, where chains start from them or samples are compared with them and no download is needed for that.
+/// The data, if chains start from them, or if samples are compared with them and this needs no download.
 fn load_needed_data(
     subject: &Subject,
     from: &[StartName],
@@ -203,7 +203,7 @@ fn load_needed_data(
     Ok(Some(load_data(data, directory)?))
 }
 
-/// Everything that needs the net.
+/// Runs everything that needs the net.
 struct Chained<'a> {
     starts: &'a Starts<'a>,
     schedule: &'a Schedule,
@@ -211,7 +211,7 @@ struct Chained<'a> {
     initial: &'a [(StartName, States)],
 }
 
-/// What the net showed.
+/// The results for the net.
 struct Found {
     records: Vec<GroupRecord>,
     plane: Option<(PlaneQuality, Figure)>,

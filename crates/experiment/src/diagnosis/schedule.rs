@@ -1,4 +1,4 @@
-//! At which Langevin steps long chains are recorded.
+//! The Langevin steps at which long chains are recorded.
 
 /// Records of the second half of the chains, evenly spaced as R̂ and effective sample sizes need them.
 const LATE_RECORDS: u64 = 32;
@@ -19,8 +19,8 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Chains of `multiple`·L steps, with `multiple` of at least 3: logarithmic steps with L and 10·L among them over the
-    /// first half, even ones over the second.
+    /// Chains of `multiple`·L steps, with `multiple` of at least 3: logarithmic steps with L and 10·L among them over
+    /// the first half, even ones over the second.
     pub(crate) fn new(training_steps: u64, multiple: u64) -> Self {
         let last = training_steps.saturating_mul(multiple);
         let half = last.div_ceil(2);

@@ -1,4 +1,4 @@
-//! Short-run samples, what learning calls its samples, drawn anew and in numbers that suffice to judge them.
+//! Short-run samples, which are the samples of learning, drawn anew and in numbers that suffice to judge them.
 
 use ebm_core::States;
 use ebm_data::Dataset;
@@ -15,8 +15,8 @@ use crate::quality::{DigitQuality, digit_quality, samples_to_judge};
 pub(super) const FAMILY: u64 = 3;
 
 impl Starts<'_> {
-    /// How many short-run samples are judged besides the groups of chains: none of data that nothing is measured for, and
-    /// never more than there are different starts.
+    /// The number of short-run samples that are judged besides the groups of chains: 0 if nothing is measured for
+    /// such data, and never more than there are different starts.
     pub(crate) fn sample_count(&self) -> usize {
         let config = &self.subject.config;
         let wanted = if config.is_toy() {
@@ -43,8 +43,8 @@ impl Starts<'_> {
         Ok(net.run(&initial, &run)?.states)
     }
 
-    /// The quality of short-run samples, where the data are digits and at hand. None of chains that start from the data:
-    /// they are compared with what they started from, and would be best without having moved.
+    /// The quality of short-run samples, where the data are digits and at hand. Chains that start from the data are
+    /// not judged: they would be compared with their own starts, and would be best if they did not move.
     ///
     /// # Errors
     /// [`ExperimentError::Diagnostics`] when there are too few samples or data.

@@ -13,7 +13,7 @@ use crate::ExperimentError;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartName {
-    /// The noise that learning starts from, or uniform noise where it does not start from noise.
+    /// The noise that learning starts from, or uniform noise if learning does not start from noise.
     Noise,
     /// Data, with their noise as in learning.
     Data,
@@ -56,7 +56,7 @@ pub(crate) struct Starts<'a> {
 }
 
 impl Starts<'_> {
-    /// Where the chains of the learning itself start, as far as the folder still has it.
+    /// Where the chains of learning start, if the folder still has these states.
     pub(crate) fn of_learning(subject: &Subject) -> StartName {
         match (&subject.bank, subject.config.langevin.start.noise()) {
             (Some(_), _) => StartName::Bank,
@@ -74,7 +74,7 @@ impl Starts<'_> {
     /// `count` states.
     ///
     /// # Errors
-    /// [`ExperimentError::Setting`] when bank or data have fewer or the run has none.
+    /// [`ExperimentError::Setting`] when bank or data have fewer states or the run has none.
     pub(crate) fn draw(
         &self,
         start: StartName,

@@ -1,4 +1,4 @@
-//! The run that is diagnosed: its settings, its newest net with the bank of the same moment, and its metrics.
+//! The run that is diagnosed: its settings, its newest net with the bank of the same iteration, and its metrics.
 
 use std::path::{Path, PathBuf};
 
@@ -33,9 +33,9 @@ pub struct Subject {
 }
 
 impl Subject {
-    /// Reads the folder; with `average`, the net has the average of the parameters over learning. The net is that of the
-    /// newest checkpoint, because the bank beside it belongs to it; a folder that kept only its final weights has them and
-    /// no bank.
+    /// Reads the folder; with `average`, the net has the average of the parameters over learning. The net is that of
+    /// the newest checkpoint, because it belongs to the bank there. A folder that kept only its final weights gives
+    /// these and no bank.
     ///
     /// # Errors
     /// [`ExperimentError::Request`] for no run folder; others name the file that is missing or damaged.
@@ -53,7 +53,8 @@ impl Subject {
         };
         if last < iteration {
             tracing::warn!(
-                "{}: ends at iteration {last}, the net is of iteration {iteration}; lines are missing, and the first axis is judged without them",
+                "{}: ends at iteration {last}, the net is of iteration {iteration}; lines are missing, and the first \
+                 axis is judged without them",
                 folder.metrics().display()
             );
         }

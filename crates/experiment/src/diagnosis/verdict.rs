@@ -68,7 +68,7 @@ impl Learning {
 pub enum LongChains {
     /// Judged by tests.
     Judged(ConvergenceTest),
-    /// Some left all finite states, so there is nothing to test.
+    /// Some chains became NaN or infinite, so there is nothing to test.
     RanAway(Vec<Runaway>),
 }
 
@@ -83,7 +83,7 @@ impl LongChains {
             return Ok(Self::RanAway(runaways));
         }
         let groups: Vec<_> = records.iter().map(|record| record.group.clone()).collect();
-        // Where learning goes on from a bank, chains from noise are still on their way after L steps.
+        // If learning continues chains from a bank, chains from noise are still in their burn-in after L steps.
         let has_bank = records.iter().any(|record| record.start == StartName::Bank);
         let burning_in = if has_bank {
             vec![ChainStart::Noise]
@@ -159,7 +159,7 @@ fn without_flat_summaries(mut groups: Vec<ChainGroup>, schedule: &Schedule) -> V
     groups
 }
 
-/// Everything that a diagnosis found out, with what it was made from.
+/// All results of a diagnosis, and what it was made from.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Diagnosis {
     /// Both axes in one sentence.
@@ -183,7 +183,7 @@ pub struct Diagnosis {
     pub seed: u64,
     /// What computed.
     pub backend: String,
-    /// What ran the chains.
+    /// The engine of the chains.
     pub engine: String,
     /// Version of this program.
     pub version: String,
@@ -193,19 +193,19 @@ pub struct Diagnosis {
     pub convergence: LongChains,
     /// Mean U of the data with their noise, if chains started from them.
     pub data_energy: Option<f64>,
-    /// Where the chains of learning start, as far as the folder still says so.
+    /// Where the chains of learning start, if the folder still says so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start: Option<StartName>,
     /// For toy densities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plane: Option<PlaneQuality>,
-    /// Of short-run samples, where the data are digits and chains do not start from them.
+    /// The quality of short-run samples, if the data are digits and chains do not start from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digits: Option<DigitQuality>,
 }
 
 impl Diagnosis {
-    /// What the samples of the net are called: those of a bank have a longer past than L steps.
+    /// The name of the samples of the net: those from a bank have run for more than L steps.
     #[must_use]
     pub fn samples(&self) -> String {
         if self.start == Some(StartName::Bank) {

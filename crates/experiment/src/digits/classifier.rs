@@ -17,7 +17,8 @@ pub const FEATURES: usize = 64;
 /// Digits from 0 to 9.
 pub const CLASSES: usize = 10;
 
-/// The weights that come with the program, and where they are for messages; `assets/README.md` says how they came to be.
+/// The weights that come with the program, and where they are for messages; `assets/README.md` says how they came to
+/// be.
 const WEIGHTS: &[u8] = include_bytes!("../../assets/digit-classifier.safetensors");
 const WEIGHTS_NAME: &str = "assets/digit-classifier.safetensors";
 

@@ -1,4 +1,4 @@
-//! Images of any size as the classifier reads them.
+//! Images of any size, brought to the form that the classifier reads.
 
 use ebm_data::ImageSet;
 use image::imageops::{FilterType, resize};
@@ -32,12 +32,13 @@ impl DigitImages<'_> {
         outside as f64 / self.values.len().max(1) as f64
     }
 
-    /// What speaks against these images being in [−1, 1], if anything does.
+    /// A warning if these images do not seem to lie in [−1, 1].
     #[must_use]
     pub fn doubt(&self) -> Option<&'static str> {
         if self.share_outside() > 0.5 {
             return Some(
-                "more than half of the pixels lie outside [−1, 1] and are clamped; from [0, 255] scale images with x/127.5 − 1",
+                "more than half of the pixels lie outside [−1, 1] and are clamped; from [0, 255] scale images with \
+                 x/127.5 − 1",
             );
         }
         self.values.iter().all(|value| *value >= 0.0).then_some(
@@ -52,7 +53,7 @@ impl DigitImages<'_> {
 
     /// The images at `indices` as `[indices.len(), 28, 28]` in [−1, 1]: values are clamped to [−1, 1], and images of
     /// another size are resampled (bilinear, widened when shrinking so that nothing is skipped), each axis by its own
-    /// factor. The same numbers in give the same numbers out.
+    /// factor. The result is deterministic.
     #[must_use]
     pub fn at_classifier_size(&self, indices: &[usize]) -> Vec<f32> {
         let mut out = vec![0.0; indices.len() * SIDE * SIDE];
@@ -120,8 +121,8 @@ mod tests {
         assert_eq!(brought(&image, SIDE, SIDE), expected);
     }
 
-    /// A plane stays a plane, away from the border: exactly under bilinear interpolation, nearly where it is widened. Half
-    /// a pixel beside it would be off by more than 0.005.
+    /// A plane stays a plane, away from the border: exactly under bilinear interpolation, nearly where it is widened.
+    /// Half a pixel beside it would be off by more than 0.005.
     #[test]
     fn resampling_is_linear_in_both_directions() {
         for (height, width) in [(32, 32), (14, 56)] {

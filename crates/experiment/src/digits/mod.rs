@@ -1,7 +1,7 @@
 //! A small classifier of handwritten digits that comes trained with the program, from the embedded labels.
 //!
-//! `DigitClassifier` is the net, `training` is how it learned, `DigitImages` brings images to its size. Its last
-//! hidden layer gives the features in which `crate::quality` compares samples with data.
+//! `DigitClassifier` is the net, `training` trains it, `DigitImages` brings images to its size. Its last hidden layer
+//! gives the features in which `crate::quality` compares samples with data.
 
 mod classifier;
 mod images;

@@ -1,10 +1,10 @@
-//! Which data are held out.
+//! The choice of held-out data.
 
 /// Every fifth datum is held out.
 const EVERY: usize = 5;
 
-/// The indices of the data that are held out: 4, 9, 14, … Not a block, because the second half of the embedded digits is
-/// harder to read than the first.
+/// The indices of the data that are held out: 4, 9, 14, … They are not a block, because the second half of the
+/// embedded digits is harder to read than the first.
 pub(crate) fn held_out(count: usize) -> Vec<usize> {
     (0..count).filter(|index| is_held_out(*index)).collect()
 }

@@ -18,10 +18,10 @@ use crate::ExperimentError;
 const BATCH: usize = 100;
 /// Adam's rate at the start; it falls linearly to 0.
 const LEARNING_RATE: f64 = 2e-3;
-/// Images are moved by up to so many pixels in both directions, anew in each epoch.
+/// Images are moved by up to this number of pixels in both directions, anew in each epoch.
 const MOST_SHIFT: usize = 2;
 
-/// What decides the weights.
+/// The settings that determine the weights.
 #[derive(Debug, Clone, Copy)]
 pub struct TrainingSettings {
     /// Seed of initial weights, order and shifts.
@@ -39,12 +39,12 @@ impl Default for TrainingSettings {
     }
 }
 
-/// A classifier that has been trained, and what it is worth.
+/// A trained classifier and its accuracy.
 #[derive(Debug, Clone)]
 pub struct TrainedClassifier {
     /// Its weights.
     pub parameters: Vec<NamedParameter>,
-    /// How it was made, for the header of the file.
+    /// The settings of its training, for the header of the file.
     pub metadata: HashMap<String, String>,
     /// Held-out digits that it reads right.
     pub right: usize,

@@ -24,14 +24,14 @@ const SUMS: &str = "ebm.sums_since_record";
 const KIND: WorkKind = WorkKind {
     name: "an evaluation",
     settings: SETTINGS,
-    anew: "evaluate anew into another folder",
+    anew: "make a new evaluation in another folder",
 };
 
 /// A folder with settings, weights, the newest states and the records up to them.
 #[derive(Debug)]
 pub struct EvaluationFolder(WorkFolder);
 
-/// Sums over the steps since the last record, as they lie beside the states.
+/// Sums over the steps since the last record, as they are saved with the states.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
     /// Of r.
@@ -53,12 +53,12 @@ impl EvaluationFolder {
     ) -> Result<Self, ExperimentError> {
         let folder = Self(WorkFolder::create(root, KIND, weights)?);
         folder.save(settings, start, None)?;
-        // Last: a folder with settings has all that is needed to go on.
+        // Settings are written last: a folder with settings has all that is needed to go on.
         folder.write_settings(settings)?;
         Ok(folder)
     }
 
-    /// Writes the settings, with what a later part of the evaluation changed.
+    /// Writes the settings, with the changes of a later part of the evaluation.
     pub(crate) fn write_settings(&self, settings: &Settings) -> Result<(), ExperimentError> {
         write_json(&self.path(SETTINGS), settings)
     }
@@ -148,14 +148,14 @@ impl EvaluationFolder {
                     gradient_magnitude: sums.gradient_magnitude,
                     acceptance_rate: sums.acceptance_rate,
                 },
-                // Whether there is a record of the start is for the records to say.
+                // The file of records says whether there is a record of the start.
                 is_new: false,
             }),
             _ => Err(self.0.foreign(STATES)),
         }
     }
 
-    /// The records up to `step`. What lies beyond will be made again, and is cut off.
+    /// The records up to `step`. Later records are cut off and will be made again.
     pub(crate) fn read_records(
         &self,
         settings: &Settings,

@@ -1,7 +1,8 @@
 //! Long chains under a net that is no longer learned: do they stay near the data, and at which energies?
 //!
-//! `Settings` says what is run, `EvaluationFolder` keeps weights, newest states and records so that it can be continued,
-//! `Evaluation` runs the chains from record to record with memory that does not grow with the steps, and `page` shows them.
+//! `Settings` says what is run, `EvaluationFolder` keeps weights, newest states and records so that it can be
+//! continued, `Evaluation` runs the chains from record to record with memory that does not grow with the steps, and
+//! `page` shows them.
 
 mod folder;
 mod options;

@@ -1,31 +1,31 @@
-//! What an evaluation is asked for.
+//! The options of an evaluation.
 
 use super::{KernelName, Settings, StartOptions, step_size, temperature};
 use crate::{ExperimentError, Trained};
 
-/// Records of a whole evaluation, unless asked for more or fewer.
+/// The default number of records of a whole evaluation.
 const RECORDS: u64 = 1_000;
 
-/// An evaluation that is to be made; the default is that of learning, 100 times as long.
+/// The options of an evaluation. The default is the kernel and the start of learning, with chains 100 times as long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationOptions {
     /// The kernel.
     pub kernel: KernelName,
-    /// ε; that of the training where it is not said.
+    /// ε; by default that of the training.
     pub epsilon: Option<f64>,
-    /// The share of its proposals that MALA shall accept; ε is then looked for.
+    /// The acceptance rate that MALA shall have; ε is then found by a search.
     pub target_acceptance: Option<f64>,
     /// T as a multiple of the training's ε²/2. The drift of ULA is ε²/2T, so a lower T asks for a smaller ε.
     pub temperature_factor: f64,
     /// Where chains start, and how many.
     pub start: StartOptions,
-    /// Langevin steps of each chain; 100·L where it is not said.
+    /// Langevin steps of each chain; by default 100·L.
     pub steps: Option<u64>,
-    /// Steps between two records; as many as make 1,000 records where it is not said.
+    /// Steps between two records; by default as many as make 1,000 records.
     pub record_every: Option<u64>,
     /// Seed of the chains.
     pub seed: u64,
-    /// How the evaluation was asked for, for its record; such as a command line.
+    /// The request for the evaluation, such as a command line, which is kept with it.
     pub command: String,
 }
 
@@ -93,7 +93,7 @@ impl EvaluationOptions {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             command: self.command.clone(),
         };
-        // Where ε is looked for, that of the training is only where it would stand.
+        // If ε is found by a search, that of the training is only a placeholder.
         if self.target_acceptance.is_none() {
             settings.kernel()?;
         }

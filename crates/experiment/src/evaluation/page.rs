@@ -18,11 +18,11 @@ pub(crate) struct Page<'a> {
 }
 
 impl Page<'_> {
-    /// One sentence: where the chains went.
+    /// One sentence on the outcome of the chains.
     pub(crate) fn sentence(&self) -> String {
         let settings = self.settings;
         let (Some(first), Some(last)) = (self.records.first(), self.records.last()) else {
-            return "The chains left all finite states at once.".to_owned();
+            return "The chains became NaN or infinite at once.".to_owned();
         };
         let mut sentence = match self.ended {
             Ended::Whole => format!("After {} steps of {}", last.step, settings.kernel),
@@ -31,7 +31,7 @@ impl Page<'_> {
                 last.step, settings.steps, settings.kernel
             ),
             Ended::RanAway { step } => format!(
-                "The chains left all finite states before step {step}; after {} steps of {}",
+                "The chains became NaN or infinite before step {step}; after {} steps of {}",
                 last.step, settings.kernel
             ),
         };
@@ -73,7 +73,8 @@ impl Page<'_> {
             epsilon => format!("ε₀²/2 with ε₀ = {epsilon}"),
         };
         let text = format!(
-            "{} chains from {} under {}. Step size ε = {}, temperature T = {temperature:.4e}: {} times that of the training, {learned}. Energies are U = F/T.",
+            "{} chains from {} under {}. Step size ε = {}, temperature T = {temperature:.4e}: {} times that of the \
+             training, {learned}. Energies are U = F/T.",
             settings.chains,
             settings.start,
             settings.weights,
@@ -126,7 +127,7 @@ impl Page<'_> {
         (proposed > 0.0).then(|| accepted / proposed)
     }
 
-    /// Those that have something to show.
+    /// The figures that have something to show.
     fn figures(&self) -> Vec<(&'static str, Figure, &'static str)> {
         let every = self.settings.record_every.max(1);
         let regular = self.records.iter().filter(|r| r.step.is_multiple_of(every));

@@ -1,4 +1,4 @@
-//! What is written down of the chains at a step.
+//! The record of the chains at a step.
 
 use ebm_diagnostics::quantile;
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ pub struct Record {
     /// Accepted proposals over all proposals since the record before; none at the start and for ULA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acceptance_rate: Option<f64>,
-    /// Share of the elements of all states beyond [−1.5, 1.5]: farther from the range of image data, [−1, 1], than their noise
-    /// brings them.
+    /// Share of the elements of all states beyond [−1.5, 1.5]: this is farther from the range of image data, [−1, 1],
+    /// than the data noise reaches.
     pub saturation: f64,
 }
 
@@ -32,7 +32,7 @@ impl Record {
         format!("mean U {:.2}", self.mean_energy)
     }
 
-    /// Of chains with energies U, in nats, and their states. None where a number is not finite.
+    /// The record of chains with energies U, in nats, and their states. None if a number is not finite.
     pub(crate) fn of(step: u64, energies: &[f64], states: &[f32]) -> Option<Self> {
         let finite =
             energies.iter().all(|u| u.is_finite()) && states.iter().all(|value| value.is_finite());

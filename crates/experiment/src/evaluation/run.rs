@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{Compute, EngineChoice, ExperimentError, Supervisor, Trained, Work};
 
-/// What came of an evaluation.
+/// The outcome of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Evaluation {
     /// Its folder.
@@ -25,12 +25,13 @@ pub struct Evaluation {
     pub records: Vec<Record>,
     /// How it ended.
     pub ended: Ended,
-    /// Where the chains went, in one sentence.
+    /// The outcome of the chains in one sentence.
     pub sentence: String,
 }
 
 impl Evaluation {
-    /// Runs chains under a net, in the new folder `out`. Data sets are looked for in `data_directory`, or in the usual place.
+    /// Runs chains under a net, in the new folder `out`. Data sets are looked for in `data_directory`, or in the
+    /// usual place.
     ///
     /// # Errors
     /// [`ExperimentError::is_usage`] ones before anything is written; later those of files and engines. Chains that run
@@ -72,7 +73,7 @@ impl Evaluation {
         to_end(&folder, settings, place, (compute, engine), supervisor)
     }
 
-    /// Goes on with an evaluation that was [opened](EvaluationFolder::open), to `steps` in all where that is given.
+    /// Goes on with an evaluation that was [opened](EvaluationFolder::open), to `steps` in total if that is given.
     ///
     /// # Errors
     /// [`ExperimentError::Setting`] for fewer steps than it has, [`ExperimentError::RunFolder`] where the folder is
@@ -99,7 +100,7 @@ impl Evaluation {
     }
 }
 
-/// From `place` to the end, with pictures and page.
+/// Runs from `place` to the end, with pictures and page.
 fn to_end(
     folder: &EvaluationFolder,
     mut settings: Settings,
@@ -112,7 +113,7 @@ fn to_end(
     let stop: Arc<AtomicBool> = supervisor.stop_flag();
     let (shape, weights) = (settings.state_shape, folder.weights());
     let net = compute.trained_net(&settings.net, shape, &weights, engine, &stop)?;
-    // A later part of an evaluation may run elsewhere and farther.
+    // A later part of an evaluation may run on another machine and for more steps.
     compute.name().clone_into(&mut settings.backend);
     net.name().clone_into(&mut settings.engine);
     folder.write_settings(&settings)?;

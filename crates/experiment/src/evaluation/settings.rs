@@ -1,4 +1,4 @@
-//! What determines an evaluation.
+//! The settings of an evaluation.
 
 use std::fmt;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::ExperimentError;
 use crate::compute::MOST_NUMBERS;
 
-/// Steps that a stop may cost.
+/// The largest number of steps that a stop may lose.
 const PIECE: u64 = 100;
 
 /// The kernel of the chains.
@@ -47,7 +47,8 @@ impl fmt::Display for KernelName {
     }
 }
 
-/// Everything that determines an evaluation, besides the weights and the initial states, which lie beside it as files.
+/// Everything that determines an evaluation, besides the weights and the initial states, which are files in the same
+/// folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -63,7 +64,7 @@ pub struct Settings {
     pub temperature_factor: f64,
     /// The kernel.
     pub kernel: KernelName,
-    /// Those of the training; their bounds hold for the steps of ULA.
+    /// The stabilisers of the training; their bounds apply to the steps of ULA.
     #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
     pub stabilisers: Stabilisers,
     /// ε of the chains.
@@ -92,7 +93,7 @@ impl Settings {
     /// T in units of F: the chains sample exp(−F/T).
     ///
     /// # Errors
-    /// [`ExperimentError::Setting`] for a factor that gives none.
+    /// [`ExperimentError::Setting`] for a factor that gives no temperature.
     pub fn temperature(&self) -> Result<Temperature, ExperimentError> {
         temperature(self.training_epsilon, self.temperature_factor)
     }
@@ -115,7 +116,7 @@ impl Settings {
         })
     }
 
-    /// What runs the chains: a record at each multiple of the interval, at each milestone and at the end.
+    /// The sampler: it makes a record at each multiple of the interval, at each milestone and at the end.
     pub(super) fn sampler(&self) -> Result<Sampler, ExperimentError> {
         Ok(Sampler::new(self.kernel()?)
             .with_steps(self.steps)
@@ -145,7 +146,7 @@ impl Settings {
         milestones
     }
 
-    /// Refuses what no evaluation has, such as a damaged file.
+    /// Refuses settings that no evaluation has, such as those of a damaged file.
     ///
     /// # Errors
     /// What is wrong.
@@ -220,7 +221,7 @@ mod tests {
     fn records_come_at_multiples_milestones_and_at_the_end() {
         assert_eq!(records(&settings(10, 4)), [1, 4, 8, 10]);
         assert_eq!(records(&settings(1, 1)), [1]);
-        // However long the interval, there is something to see at 1 % and 10 %.
+        // There are records at 1 % and 10 % even if the interval is longer.
         assert_eq!(records(&settings(1_000, 1_000)), [10, 100, 1_000]);
         assert_eq!(settings(250, 7).milestones(), [0, 3, 25, 250]);
     }

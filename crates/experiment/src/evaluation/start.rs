@@ -18,7 +18,7 @@ use crate::trained::{NewestWeights, Trained};
 /// Where chains start, and how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StartOptions {
-    /// The start; as in learning where it is not said.
+    /// The start; by default as in learning.
     pub start: Option<EvaluationStart>,
     /// A safetensors file with the states to start from, such as samples or a bank; instead of `start`.
     pub states: Option<PathBuf>,
@@ -80,7 +80,7 @@ pub(crate) struct Starts<'a> {
 }
 
 impl Starts<'_> {
-    /// In words where the states come from, and the states, row by row.
+    /// The origin of the states in words, and the states, row by row.
     ///
     /// # Errors
     /// [`ExperimentError::Setting`] when there are too few, and those of the files they are in.
@@ -116,7 +116,7 @@ impl Starts<'_> {
         self.bank().is_ok()
     }
 
-    /// As asked for, or as learning starts its chains.
+    /// The requested start, or that of the chains of learning.
     fn start(&self) -> Result<EvaluationStart, ExperimentError> {
         match (self.options.start, &self.options.data_of) {
             (Some(EvaluationStart::Data) | None, Some(_)) => return Ok(EvaluationStart::Data),
@@ -132,7 +132,7 @@ impl Starts<'_> {
             ChainStart::Gaussian => EvaluationStart::Gaussian,
             ChainStart::Data => EvaluationStart::Data,
             ChainStart::Persistent if self.bank().is_ok() => EvaluationStart::Bank,
-            // What the bank of the learning was filled with.
+            // The noise with which the bank was filled at first.
             ChainStart::Persistent => EvaluationStart::Uniform,
         })
     }
@@ -145,8 +145,8 @@ impl Starts<'_> {
             }
             (None, Some(data)) => (data.clone(), self.trained.data_noise),
             (None, None) => {
-                let problem = "is needed, because the weights do not say what they learned from; name an experiment with the \
-                               data, or start from noise";
+                let problem = "is needed, because the weights do not say what they learned from; name an experiment \
+                    with the data, or start from noise";
                 return Err(ExperimentError::setting("data_of", problem));
             }
         };
@@ -207,7 +207,7 @@ impl Starts<'_> {
         self.states(tensor.values)
     }
 
-    /// As many different states as there are chains; all of them in their order where there are just as many.
+    /// As many different states as there are chains. If the numbers are equal, all states in their order.
     fn choose(&self, states: &States, what: &str) -> Result<States, ExperimentError> {
         let count = self.options.chains;
         enough(what, states.len(), count)?;

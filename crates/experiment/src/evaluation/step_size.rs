@@ -1,4 +1,4 @@
-//! ε by the acceptance rate that is wanted.
+//! ε for a wanted acceptance rate.
 
 use ebm_core::{NoiseKey, States, StepSize, Stream};
 use ebm_langevin::{ChainRun, Chains, StepSizeSearch, Ula};
@@ -6,8 +6,8 @@ use ebm_langevin::{ChainRun, Chains, StepSizeSearch, Ula};
 use super::{Settings, step_size};
 use crate::ExperimentError;
 
-/// The ε at which MALA accepts a share `target` of its proposals, and the share in a last pilot run. Before the search the
-/// chains take `settle` steps from `states`: states that still fall in energy are accepted at another rate.
+/// The ε at which MALA has the acceptance rate `target`, and the rate in a last pilot run. Before the search the
+/// chains take `settle` steps from `states`: chains that still fall in energy have another acceptance rate.
 ///
 /// # Errors
 /// [`ExperimentError::Setting`] when there is none.

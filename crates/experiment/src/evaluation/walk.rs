@@ -21,17 +21,17 @@ pub enum Ended {
     Whole,
     /// It was stopped after this step; the states are saved.
     Stopped {
-        /// Steps that are saved.
+        /// The number of steps that are saved.
         step: u64,
     },
-    /// Chains left all finite states before this step.
+    /// States became NaN or infinite before this step.
     RanAway {
         /// The record that could not be made.
         step: u64,
     },
 }
 
-/// Goes on from `place` to the end. Returns all records, with those of earlier parts.
+/// Runs from `place` to the end. Returns all records, with those of earlier parts.
 pub(super) fn walk(
     settings: &Settings,
     folder: &EvaluationFolder,
@@ -54,7 +54,7 @@ pub(super) fn walk(
     let ended = match sampled.ended {
         ebm_langevin::Ended::Whole => Ended::Whole,
         ebm_langevin::Ended::RanAway { step, .. } => {
-            // Where even the start is not finite there is nothing to save.
+            // If even the start is not finite, there is nothing to save.
             if step > 0 {
                 keeper.save(&sampled.place, None)?;
             }
@@ -123,7 +123,7 @@ impl Watch for Keeper<'_> {
 }
 
 impl Keeper<'_> {
-    /// Records first: states that follow them are of no use without.
+    /// Records are saved first: states are of no use without the records before them.
     fn save(&self, place: &ChainPlace, energies: Option<&[f32]>) -> Result<(), ExperimentError> {
         self.file.sync()?;
         self.folder.save(self.settings, place, energies)

@@ -21,17 +21,17 @@ use crate::report::{Ending, ReportMaker};
 use crate::run_folder::{RunFolder, RunInfo};
 use crate::{Compute, EngineChoice, ExperimentError, LearnerRequest, Supervisor};
 
-/// How long the numbers of iterations on a GPU may wait to be read, about.
+/// About how long the numbers of iterations on a GPU may wait to be read.
 const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
-/// Where the folder of a run is or will be.
+/// The folder of a run, and what is in it.
 #[derive(Debug)]
 pub enum Place {
-    /// A new folder: this one, or one below runs/.
+    /// A new folder: the given one, or one below runs/.
     New(Option<PathBuf>),
-    /// One with its config and without a checkpoint: from the first iteration.
+    /// A folder with its config and without a checkpoint, which starts with the first iteration.
     Prepared(RunFolder),
-    /// From its newest checkpoint.
+    /// A folder that continues from its newest checkpoint.
     Existing(RunFolder),
 }
 
@@ -46,18 +46,18 @@ pub struct LearningRun {
     pub engine: EngineChoice,
     /// The data.
     pub dataset: Dataset,
-    /// Where it is written.
+    /// The folder it is written to.
     pub place: Place,
-    /// The folder with which a stopped run is resumed, where it is not its own but that of its study.
+    /// The folder for resuming a stopped run, if it is that of its study and not its own.
     pub resumed_by: Option<PathBuf>,
 }
 
-/// A run that was learned to its end, or as far as it was let.
+/// A run that was learned to its end or until it was stopped.
 #[derive(Debug)]
 pub struct LearnedRun {
     /// Its folder.
     pub folder: RunFolder,
-    /// The folder with which it is resumed: its own, or that of its study.
+    /// The folder for resuming it: its own, or that of its study.
     pub resumed_by: PathBuf,
     /// How it ended.
     pub end: End,
@@ -67,7 +67,7 @@ pub struct LearnedRun {
     pub chain_steps: f64,
     /// Seconds that they took.
     pub seconds: f64,
-    /// Means and spreads of d and r, where it is finished and has enough iterations.
+    /// Means and spreads of d and r, if it is finished and has enough iterations.
     pub summary: Option<RunSummary>,
 }
 
@@ -81,7 +81,7 @@ pub enum End {
         /// The last iteration done.
         iteration: u64,
     },
-    /// It was stopped when the net was written and the report was not.
+    /// It was stopped after the net was written and before the report was.
     StoppedBeforeReport,
 }
 
@@ -94,8 +94,8 @@ impl LearnedRun {
 }
 
 impl LearningRun {
-    /// A new run of this config in `folder`, or in a new folder below runs/; with the engine that suits the device. Data sets
-    /// are looked for in `data_directory`, or in the usual place.
+    /// A new run of this config in `folder`, or in a new folder below runs/; with the engine that suits the device.
+    /// Data sets are looked for in `data_directory`, or in the usual place.
     ///
     /// # Errors
     /// [`ExperimentError::Data`].
@@ -115,11 +115,12 @@ impl LearningRun {
         })
     }
 
-    /// The run in `folder` from its newest checkpoint on, to `iterations` in all where that is given; and how it was made.
+    /// The run in `folder` from its newest checkpoint on, to `iterations` in all where that is given; and how it was
+    /// made.
     ///
     /// # Errors
-    /// [`ExperimentError::Complete`], [`ExperimentError::NoCheckpoint`], [`ExperimentError::Unfit`]; those of the folder and the
-    /// data.
+    /// [`ExperimentError::Complete`], [`ExperimentError::NoCheckpoint`], [`ExperimentError::Unfit`]; those of the
+    /// folder and the data.
     pub fn resume(
         folder: &Path,
         iterations: Option<u64>,
@@ -132,7 +133,8 @@ impl LearningRun {
             .collect();
         let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &overrides)?;
         let done = folder.checkpoint_to_resume()?.iteration;
-        // A run that could not write its results at the end, for a full disk perhaps, only does that.
+        // If a run has all its iterations but could not write its results, for example on a full disk, only that is
+        // done.
         if done > config.iterations || done == config.iterations && folder.has_results() {
             return Err(ExperimentError::Complete {
                 folder: folder.root().to_owned(),
@@ -153,12 +155,12 @@ impl LearningRun {
         Ok((run, info))
     }
 
-    /// Learns until the end, a stop or a failure, and leaves results in every case. `observers` are told after the metrics are
-    /// written and before anything else.
+    /// Learns until the end, a stop or a failure, and leaves results in every case. `observers` are told after the
+    /// metrics are written and before anything else.
     ///
     /// # Errors
-    /// [`ExperimentError::Diverged`] when learning runs away, [`ExperimentError::Halted`] when something fails in the middle.
-    /// Before anything is written: settings that do not go together, with each other or with the engine.
+    /// [`ExperimentError::Diverged`] when learning runs away, [`ExperimentError::Halted`] when something fails in the
+    /// middle. Before anything is written: settings that do not go together, with each other or with the engine.
     pub fn learn(
         self,
         compute: &dyn Compute,
@@ -183,7 +185,7 @@ impl LearningRun {
             metadata,
             stop: &stop,
         })?;
-        // Only now that nothing in the settings can be wrong is anything created.
+        // Nothing is created before all settings are known to be right.
         let begins = |folder: &RunFolder| {
             supervisor.tell(&format!("{name} → {}", folder.root().display()));
         };
@@ -194,7 +196,7 @@ impl LearningRun {
                 folder
             }
             Place::Prepared(folder) => {
-                // What a run left that ended before its first checkpoint.
+                // The remains of a run that ended before its first checkpoint.
                 folder.cut_metrics(0)?;
                 begins(&folder);
                 folder
@@ -230,7 +232,7 @@ impl LearningRun {
     }
 }
 
-/// What `sample` needs to know about the net of a weight file, and what a resumed run must not have changed.
+/// The entries of a weight file that `sample` needs, and that a resumed run must not change.
 fn weight_metadata(config: &ExperimentConfig, shape: [usize; 3]) -> HashMap<String, String> {
     let entries = [
         ("ebm.net", serde_json::to_string(&config.net)),
@@ -298,7 +300,7 @@ impl Prepared<'_> {
             learning: self,
             last: Instant::now(),
         };
-        // Numbers first: whatever fails later, they are on disk.
+        // Numbers are written first, so that they are on disk whatever fails later.
         let mut trainer = Trainer::new().observer(&mut metrics);
         for observer in observers {
             trainer = trainer.observer(&mut **observer);
@@ -343,7 +345,7 @@ impl Prepared<'_> {
             Ok(Outcome::Finished) => {
                 view.save_weights(&folder.weights())?;
                 view.save_average(&folder.average())?;
-                // That of an earlier moment: a run without a report is one that still has to write it.
+                // The report of an earlier iteration is removed: a run without a report still has to write it.
                 folder.remove_report()?;
                 match self.write_report(view, &Ending::Finished, landscape.as_ref()) {
                     Ok(summary) => Ok(ended(End::Finished, summary)),
@@ -430,7 +432,7 @@ impl Observer for PlotRefresh<'_> {
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
         if let Event::IterationDone { metrics, learner, .. } = event
             && metrics.iteration < learner.config().iterations
-            // A learner that is further on is about to be shown with metrics that are, too.
+            // A learner at a later iteration will be shown with its own metrics.
             && metrics.iteration == learner.iteration()
             && self.looks_at(metrics.iteration)
         {

@@ -11,23 +11,24 @@ use crate::digits::DigitImages;
 use crate::quality::{DigitQuality, digit_quality, or_warning, samples_to_judge};
 use crate::{Compute, ExperimentError};
 
-/// Short-run samples at some moment of learning.
+/// Short-run samples at some iteration of learning.
 #[derive(Default)]
 pub(crate) struct Shown {
     /// Row by row; empty where there is nothing to show.
     pub(crate) states: Vec<f32>,
-    /// Whether they were drawn from noise for this, and not left by the last iteration.
+    /// Whether they were drawn anew from noise, rather than taken from the last iteration.
     pub(crate) are_fresh: bool,
-    /// Their quality, where it can be measured and was asked for.
+    /// Their quality, if it can be measured and was requested.
     pub(crate) quality: Option<DigitQuality>,
 }
 
 impl Shown {
-    /// Fresh chains where chains start from noise; otherwise, or when chains may no longer run because of a stop, those of
-    /// the last iteration. At the end of learning enough to judge them, because that takes many.
+    /// Fresh chains where chains start from noise; otherwise, or when chains may no longer run because of a stop,
+    /// those of the last iteration. At the end of learning there are enough of them to judge their quality.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] at the end of learning: the report of a run that has ended would lack them for ever.
+    /// [`ExperimentError::Stopped`] at the end of learning: the report of a run that has ended would lack them for
+    /// ever.
     pub(crate) fn draw(
         config: &ExperimentConfig,
         dataset: &Dataset,
@@ -68,7 +69,7 @@ impl Shown {
                 Err(LangevinError::Cancelled) if is_finished => {
                     return Err(ExperimentError::Stopped);
                 }
-                // One that goes on gets another report.
+                // A run that goes on gets another report.
                 Err(LangevinError::Cancelled) => {}
                 Err(error) => tracing::warn!("no fresh samples: {error}"),
             }

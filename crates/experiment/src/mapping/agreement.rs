@@ -1,4 +1,4 @@
-//! How far basins agree with each other and with the digits read in their minima.
+//! The agreement of groupings with each other, and of basins with the digits read in their minima.
 
 use ebm_diagnostics::{
     DiagnosticsError, FeatureMatrix, KMeansOptions, adjusted_rand_index, k_means,
@@ -91,12 +91,12 @@ impl Agreement {
 pub struct DigitAgreement {
     /// The basins of the first grouping.
     pub basins: Agreement,
-    /// As many groups of k-means on the pixels of the same minima; none where it cannot make that many.
+    /// As many groups of k-means on the pixels of the same minima; none if it cannot make that many.
     pub k_means: Option<Agreement>,
 }
 
 impl DigitAgreement {
-    /// None for minima in which no digits were read.
+    /// None if no digits were read in the minima.
     ///
     /// # Errors
     /// What does not lie in the values.
@@ -183,7 +183,8 @@ impl DigitAgreement {
             ),
         ];
         Table {
-            caption: "Groups of minima against the digits that the classifier reads in them; a reading is no label of a person, and the classifier sees a digit in everything".into(),
+            caption: "Groups of minima against the digits that the classifier reads in them; a reading is not a label \
+                given by a person, and the classifier sees a digit in everything".into(),
             header: ["quantity", "basins", "k-means on pixels"].map(String::from).to_vec(),
             rows: rows
                 .into_iter()

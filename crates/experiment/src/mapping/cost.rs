@@ -1,4 +1,4 @@
-//! What a map will cost: steps from the settings, seconds from a short measurement on this machine.
+//! The expected cost of a map: steps from the settings, seconds from a short measurement on this machine.
 
 use std::time::{Duration, Instant};
 
@@ -15,11 +15,12 @@ const MEASURE: Duration = Duration::from_millis(1500);
 /// Steps of the measurement at most.
 const STEPS: u64 = 200;
 
-/// A resolution at which no chain arrives, and a pull so weak that it does not shorten the steps.
+/// The measurement uses a resolution at which no chain arrives, and a pull so weak that it does not shorten the
+/// steps.
 const NOWHERE: f64 = 1e-12;
 const NO_PULL: f64 = 1e-13;
 
-/// The number of basins is not known before, so the cost is that of so many.
+/// The number of basins is not known before, so the cost is given for this number.
 const BASINS: usize = 10;
 
 /// The cost of a map.
@@ -94,7 +95,8 @@ impl<'a> Cost<'a> {
         let pairs = ways(shown * (shown - 1) / 2);
         let pulls = u64::from(BarrierSearch::default().most_pulls);
         text + &format!(
-            "\nHow many basins there are is not known before. Ten would take:\n  {} {}, {}\n  barriers between them, {}",
+            "\nHow many basins there are is not known before. Ten would take:\n  {} {}, {}\n  barriers between them, \
+             {}",
             groupings,
             if groupings == 1 {
                 "grouping"
@@ -106,7 +108,8 @@ impl<'a> Cost<'a> {
         )
     }
 
-    /// Ways of which each gives up after M steps, to ways that go on to the last: fewer steps only where they arrive sooner.
+    /// The range is from ways that all give up after M steps to ways that go on to the last step. Ways that arrive
+    /// sooner take fewer steps.
     fn range(&self, fewest: u64, most: u64) -> String {
         let low = (fewest * self.settings.patience.min(self.settings.most_steps)) as f64;
         let high = (most * self.settings.most_steps) as f64;

@@ -23,7 +23,7 @@ const STEP: &str = "ebm.step";
 const KIND: WorkKind = WorkKind {
     name: "a map",
     settings: STATE,
-    anew: "map anew into another folder",
+    anew: "make a new map in another folder",
 };
 
 /// A folder with weights, chains, minima and the state of the work.

@@ -1,4 +1,4 @@
-//! From starts to minima: chains wander as in learning, and each then descends without noise.
+//! From starts to minima: chains run as in learning, and each then descends without noise.
 
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ use crate::{Compute, ExperimentError};
 /// Time between two savings of the chains.
 const SAVE_EVERY: Duration = Duration::from_secs(30);
 
-/// Steps that Ctrl-C may cost.
+/// The largest number of steps that Ctrl-C may lose.
 const PIECE: u64 = 100;
 
 /// δ in terms of the distance between minima.
 const RESOLUTION: f64 = 0.1;
 
-/// Takes the chains to their last step. `walked` is told of the steps of a piece that is done.
+/// Runs the chains to their last step. `walked` is called with the steps of each finished piece.
 ///
 /// # Errors
 /// [`ExperimentError::Stopped`] after a stop, with the chains saved.
@@ -78,7 +78,7 @@ impl Watch for Keeper<'_> {
     }
 }
 
-/// Takes the chains down to their minima, leaves out those that ran away, and measures the rest.
+/// Lets the chains descend to their minima, leaves out those that ran away, and measures the others.
 ///
 /// # Errors
 /// [`ExperimentError::Map`] when fewer than two minima are left or they are all the same.
@@ -91,12 +91,14 @@ pub(super) fn find_minima(
 ) -> Result<(Vec<Minimum>, Found), ExperimentError> {
     let mut minima = Descent::default().run(surface, states)?;
     let descended = minima.len();
-    // Points of the plane have no range that they should keep to.
+    // Points of the plane have no range in which they should stay.
     minima.retain(|minimum| !(settings.is_image() && is_saturated(&minimum.state)));
     let (not_finite, saturated) = (settings.all_chains() - descended, descended - minima.len());
     if minima.len() < 2 {
         return Err(ExperimentError::Map(format!(
-            "of {} chains {not_finite} left all finite states and {saturated} ended with most of their pixels beyond ±1.5, so {} minima are left, too few for a map; the net may not have learned a proper energy, or the gathering takes chains too far",
+            "of {} chains {not_finite} became NaN or infinite and {saturated} ended with most of their pixels beyond \
+             ±1.5, so {} minima are left, too few for a map; the net may not have learned a proper energy, or the \
+             gathering takes chains too far",
             settings.all_chains(),
             minima.len(),
         )));
@@ -108,7 +110,8 @@ pub(super) fn find_minima(
     let resolution = settings.resolution.unwrap_or(RESOLUTION * distance);
     if resolution <= 0.0 {
         return Err(ExperimentError::Map(
-            "all chains descended to the same state, so the energy has one basin as far as these starts show; give other starts or more chains, or a resolution to map it all the same"
+            "all chains descended to the same state, so the energy has one basin as far as these starts show; give \
+             other starts or more chains, or a resolution to map it all the same"
                 .into(),
         ));
     }
@@ -132,7 +135,7 @@ pub(super) fn find_minima(
     Ok((minima, found))
 }
 
-/// Whether an image has run away from the range of data, as a chain of a net does that is no proper energy.
+/// Whether an image lies far outside the range of data, as chains do if the net has not learned a proper energy.
 fn is_saturated(state: &[f32]) -> bool {
     let beyond = state.iter().filter(|value| value.abs() > 1.5).count();
     2 * beyond > state.len()
@@ -153,7 +156,7 @@ fn root_mean_square_distance(minima: &[Minimum]) -> f64 {
     (2.0 * squares / (count - 1.0)).sqrt()
 }
 
-/// What the classifier reads in each minimum; nothing for other data than digits.
+/// The digit that the classifier reads in each minimum; nothing for other data.
 fn read_digits(
     settings: &Settings,
     minima: &[Minimum],

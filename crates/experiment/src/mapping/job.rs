@@ -1,4 +1,4 @@
-//! The stages of a map, one experiment after the other.
+//! The stages of a map. Their experiments run one after the other.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -15,8 +15,8 @@ use super::watch::Watch;
 use super::{MapFolder, State};
 use crate::{Compute, EngineChoice, ExperimentError, Supervisor};
 
-/// Takes a map from where it is to its end. The state is saved after every experiment, so that a stop costs the one at
-/// work only.
+/// Runs a map from its current state to its end. The state is saved after every experiment, so that a stop loses only
+/// the current one.
 ///
 /// # Errors
 /// [`ExperimentError::Stopped`] after a stop.
@@ -29,7 +29,7 @@ pub(super) fn map(
 ) -> Result<(State, Vec<Minimum>), ExperimentError> {
     let (shape, weights) = (state.settings.state_shape, folder.weights());
     let net = compute.trained_net(&state.settings.net, shape, &weights, engine, stop)?;
-    // A later part of a map may run elsewhere.
+    // A later part of a map may run on another machine.
     compute.name().clone_into(&mut state.settings.backend);
     net.landscape_name().clone_into(&mut state.settings.engine);
     folder.write_state(&state)?;
@@ -57,7 +57,7 @@ pub(super) fn map(
     Ok((mapper.state, mapper.minima))
 }
 
-/// Gathers chains and takes them down, and writes the minima.
+/// Gathers chains, lets them descend, and writes the minima.
 fn descend(
     net: &dyn Chains,
     surface: &Surface<'_>,
@@ -100,7 +100,7 @@ struct Mapper<'a> {
 }
 
 impl Mapper<'_> {
-    /// α: as asked for, or by a sweep.
+    /// α: the requested one, or the result of a sweep.
     fn strength(&mut self) -> Result<f64, ExperimentError> {
         if let Some(strength) = self.state.strength.or(self.state.settings.alpha) {
             self.state.strength = Some(strength);
@@ -181,7 +181,7 @@ impl Mapper<'_> {
         Ok(())
     }
 
-    /// The grouping of this number of a list, from where it is to its end.
+    /// Continues the grouping of this number in a list to its end.
     fn one_grouping(
         &mut self,
         stage: &'static str,

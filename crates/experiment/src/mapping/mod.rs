@@ -1,9 +1,9 @@
-//! Metastable basins of a learned energy: which states a chain can wander between, and over which barriers.
+//! Metastable basins of a learned energy: the states between which chains can move, and the barriers between them.
 //!
-//! `Settings` says what is mapped and how, `MapFolder` keeps weights, chains, minima and the `State` of the work so that it
-//! can be continued, `Map` goes through the stages: chains are gathered and descend to their minima (`gathering`),
-//! a sweep over the pull α chooses its strength (`strength`), minima are grouped, and barriers between the groups are sought.
-//! `Summary` works out what came of it, which `Page` shows.
+//! `Settings` says what is mapped and how, `MapFolder` keeps weights, chains, minima and the `State` of the work so
+//! that it can be continued, `Map` goes through the stages: chains are gathered and descend to their minima
+//! (`gathering`), a sweep over the pull α chooses its strength (`strength`), minima are grouped, and barriers between
+//! the groups are sought. `Summary` computes the results, and `Page` shows them.
 
 mod agreement;
 mod cost;

@@ -1,4 +1,4 @@
-//! What a map is asked for.
+//! The options of a map.
 
 use std::path::Path;
 
@@ -12,38 +12,39 @@ use crate::evaluation::{EvaluationStart, StartOptions, Starts, temperature};
 use crate::once::each_once;
 use crate::{ExperimentError, Trained};
 
-/// A map that is to be made.
+/// The options of a map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct MapOptions {
-    /// Where chains start; data, the bank of the run if it has one, and the noise that learning or its bank starts from, if it
-    /// is empty.
+    /// Where chains start. If it is empty: data, the bank of the run if it has one, and the noise that learning or
+    /// its bank starts from.
     pub starts: Vec<EvaluationStart>,
     /// Start from the data of this experiment instead of the training's.
     pub data_of: Option<Source>,
-    /// Chains from each start.
+    /// The number of chains from each start.
     pub chains: usize,
-    /// Langevin steps of each chain, as in learning, before it descends to its minimum; 100·L where it is not said.
+    /// Langevin steps of each chain, as in learning, before it descends to its minimum; by default 100·L.
     pub gather_steps: Option<u64>,
-    /// τ, the temperature at which chains look for ways as a multiple of that of the training.
+    /// τ, the temperature of the attracted chains as a multiple of that of the training.
     pub temperature_factor: f64,
-    /// δ, the distance at which a chain has reached a minimum, in units of the states; a tenth of the root mean square
-    /// distance between minima where it is not said.
+    /// δ, the distance at which a chain has reached a minimum, in units of the states; by default a tenth of the root
+    /// mean square distance between minima.
     pub resolution: Option<f64>,
-    /// M: a chain gives up after so many steps that brought it no nearer; at most [`MOST_STEPS`].
+    /// M: a chain gives up after this number of steps that brought it no nearer to its target; at most
+    /// [`MOST_STEPS`].
     pub patience: u64,
-    /// How often each direction of a pair is tried.
+    /// The number of tries in each direction of a pair.
     pub trials: u32,
     /// How α is found.
     pub strength: Strength,
-    /// How often the minima are grouped, each time with another seed.
+    /// The number of groupings of the minima, each with another seed.
     pub groupings: usize,
     /// Multiples of α at which the minima are grouped once more.
     pub multiples: Vec<f64>,
-    /// Barriers are sought between so many basins at most, those with the most minima.
+    /// The largest number of basins between which barriers are sought; those with the most minima are taken.
     pub graph_basins: usize,
     /// Seed of everything.
     pub seed: u64,
-    /// How the map was asked for, for its record; such as a command line.
+    /// The request for the map, such as a command line, which is kept with it.
     pub command: String,
 }
 
@@ -81,7 +82,7 @@ impl Default for MapOptions {
 }
 
 impl Strength {
-    /// α and its range, as far as they were asked for.
+    /// α and its range, if they were given.
     pub(super) fn settings(self) -> Result<(Option<f64>, Option<[f64; 2]>), ExperimentError> {
         match self {
             Self::Sweep => Ok((None, None)),
@@ -101,7 +102,7 @@ impl Strength {
 }
 
 impl MapOptions {
-    /// All but the words for the starts and what the engine is.
+    /// All settings except the words for the starts and the engine.
     pub(super) fn settings(
         &self,
         trained: &Trained,
@@ -168,7 +169,7 @@ impl MapOptions {
         })
     }
 
-    /// The starts that were asked for, each once, or all that the net has.
+    /// The requested starts, each once, or all that the net has.
     fn starts_for(&self, trained: &Trained, data_directory: Option<&Path>) -> Vec<EvaluationStart> {
         let mut starts = self.starts.clone();
         if starts.is_empty() {
@@ -181,13 +182,13 @@ impl MapOptions {
             }
             match trained.langevin.start {
                 ChainStart::Gaussian => starts.push(EvaluationStart::Gaussian),
-                // Banks are filled with it.
+                // A bank is first filled with uniform noise.
                 ChainStart::Uniform | ChainStart::Persistent => {
                     starts.push(EvaluationStart::Uniform);
                 }
                 ChainStart::Data => {}
             }
-            // Weights that learned from data which they do not name.
+            // The case of weights that do not name their data.
             if starts.is_empty() {
                 starts.push(EvaluationStart::Uniform);
             }
@@ -195,7 +196,7 @@ impl MapOptions {
         each_once(starts)
     }
 
-    /// Draws all initial states, and says of each start in words what it is.
+    /// Draws all initial states, and describes each start in words.
     pub(super) fn draw(
         &self,
         trained: &Trained,

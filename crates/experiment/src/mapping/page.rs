@@ -12,7 +12,7 @@ use crate::json::write_json;
 use crate::pictures::{grid, write_grid};
 use crate::words::rounded;
 
-/// Basins with rows of their own on the page, and grids of their members.
+/// The number of basins with rows of their own on the page, and grids of their members.
 const SHOWN: usize = 40;
 
 /// All that is shown.
@@ -44,19 +44,22 @@ impl Page<'_> {
         )?;
         report = report.figure(
             &figure,
-            "Disconnectivity graph. A basin hangs at the energy of its lowest minimum; two are one from the lowest barrier found between them upward. Barriers are estimates, from above but for the length of a step.",
+            "Disconnectivity graph. A basin hangs at the energy of its lowest minimum; two basins join at the lowest \
+             barrier found between them. Barriers are upper estimates, up to the length of a step.",
         );
         if let Some(figure) = write_plane(self.folder, self.minima, &summary.basins)? {
             report = report.figure(
                 &figure,
-                "The minima, each in the colour of its basin; a ring and the number of the basin mark the lowest of each.",
+                "The minima, each in the colour of its basin; a ring and the number of the basin mark the lowest of \
+                 each.",
             );
         }
         report = self.members(report)?;
         if let Some(figure) = write_sweep(self.state, self.folder)? {
             report = report.figure(
                 &figure,
-                "How the pull decides what is a basin. Left of the transition every minimum is one, right of it all are one.",
+                "How the basins depend on the pull. Left of the transition every minimum is a basin, right of it \
+                 there is one basin.",
             );
         }
         report = report
@@ -85,7 +88,8 @@ impl Page<'_> {
             .collect();
         let gathering = &summary.gathering;
         format!(
-            "{} chains from each of: {}, under {}. Each took {} Langevin steps as in learning and then descended without noise. Energies are U = F/T.\n\
+            "{} chains from each of: {}, under {}. Each took {} Langevin steps as in learning and then descended \
+             without noise. Energies are U = F/T.\n\
              A minimum joins the basin whose lowest minimum it reaches, or that reaches it, by Langevin dynamics on U/τ + α‖X − X*‖ with τ = {}, within δ = {} (minima are {} apart in root mean square). α = {} is {}.",
             settings.chains,
             starts.join(", "),
@@ -150,7 +154,7 @@ impl Page<'_> {
         let mut rows = vec![
             ["chains".to_owned(), gathering.chains.to_string()],
             [
-                "left out: left all finite states".into(),
+                "left out: NaN or infinite".into(),
                 gathering.not_finite.to_string(),
             ],
             ["minima".into(), gathering.minima.to_string()],

@@ -20,7 +20,7 @@ const PLOTS: &str = "plots";
 /// Basins in a plane with their numbers.
 const MOST_LABELLED: usize = 40;
 
-/// The basins `shown` (by number, as the tree counts them from 0) and what connects them.
+/// The basins `shown` (by number, as the tree counts them from 0) and the barriers between them.
 ///
 /// # Errors
 /// [`ExperimentError::Diagnostics`].
@@ -104,7 +104,7 @@ fn sweep_figure(state: &State) -> Result<Option<Figure>, ExperimentError> {
         value: 100.0 * MAY_COME_TOGETHER,
     };
     let chosen = state.strength.map(|alpha| Reference {
-        label: format!("α = {} taken", short(alpha)),
+        label: format!("α = {} (chosen)", short(alpha)),
         value: alpha,
     });
     let figure = transition_figure(&Transition {
@@ -142,7 +142,7 @@ pub(super) fn write_plane(
             });
         }
     }
-    // Labels beside each other would hide everything where every minimum is a basin.
+    // If every minimum is a basin, labels would hide everything.
     if basins.len() > MOST_LABELLED {
         points
             .iter_mut()

@@ -11,7 +11,7 @@ use super::{Cost, MapFolder, MapOptions, Page, State, Strength, Summary};
 use crate::diagnosis::short;
 use crate::{Compute, EngineChoice, ExperimentError, Supervisor, Trained};
 
-/// What came of a map.
+/// The outcome of a map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Map {
     /// Its folder.
@@ -22,16 +22,17 @@ pub struct Map {
     pub summary: Summary,
     /// The minima with their states, in the order of the summary.
     pub minima: Vec<Minimum>,
-    /// A reason to doubt it, if there is one.
+    /// A reason to doubt the map, if there is one.
     pub doubt: Option<String>,
 }
 
 impl Map {
-    /// Maps the energy of a net, in the new folder `out`. Data sets are looked for in `data_directory`, or in the usual place.
+    /// Maps the energy of a net, in the new folder `out`. Data sets are looked for in `data_directory`, or in the
+    /// usual place.
     ///
     /// # Errors
-    /// [`ExperimentError::Stopped`] after a stop, with all finished experiments saved. [`ExperimentError::Map`] where these
-    /// settings give no map. [`ExperimentError::is_usage`] ones before anything is written.
+    /// [`ExperimentError::Stopped`] after a stop, with all finished experiments saved. [`ExperimentError::Map`] where
+    /// these settings give no map. [`ExperimentError::is_usage`] ones before anything is written.
     pub fn start(
         trained: &Trained,
         options: &MapOptions,
@@ -63,14 +64,14 @@ impl Map {
             others: Vec::new(),
             barriers: None,
         };
-        // Before there is anything that a stop could leave half done.
+        // The flag is requested before there is anything that a stop could leave half done.
         let stop = supervisor.stop_flag();
         let folder = MapFolder::create(out, &state, &trained.weights, initial)?;
         to_end(&folder, state, (compute, engine), supervisor, &stop)
     }
 
-    /// Goes on with a map that was [opened](MapFolder::open), with another way to find α where one is given and no minimum
-    /// has been grouped yet.
+    /// Goes on with a map that was [opened](MapFolder::open), with another way to find α if one is given and no
+    /// minimum has been grouped yet.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -85,7 +86,7 @@ impl Map {
             let (alpha, alpha_range) = strength.settings()?;
             if !state.groupings.is_empty() {
                 return Err(ExperimentError::Request(format!(
-                    "{} has grouped minima with its α already; for another one map anew into another folder",
+                    "{} has grouped minima with its α already; for another α make a new map in another folder",
                     folder.root().display()
                 )));
             }
@@ -102,7 +103,7 @@ impl Map {
     }
 }
 
-/// From `state` to the end, with pictures and page.
+/// Runs from `state` to the end, with pictures and page.
 fn to_end(
     folder: &MapFolder,
     state: State,
@@ -122,8 +123,8 @@ fn to_end(
     let (held, resolution) = (summary.strength.flat_distance, summary.gathering.resolution);
     let doubt = (held > resolution).then(|| {
         format!(
-            "where U is flat, noise holds a chain {} from its target, farther than δ = {}, so chains may have failed that no \
-             barrier stopped; a lower temperature factor or a larger resolution would tell",
+            "where U is flat, noise holds a chain {} from its target, farther than δ = {}, so chains may have failed \
+             that no barrier stopped; a lower temperature factor or a larger resolution would tell",
             short(held),
             short(resolution)
         )

@@ -1,4 +1,4 @@
-//! What determines a map.
+//! The settings of a map.
 
 use ebm_core::{StepSize, Temperature};
 use ebm_energy_net::NetConfig;
@@ -11,13 +11,13 @@ use crate::ExperimentError;
 use crate::compute::MOST_NUMBERS;
 use crate::evaluation::{EvaluationStart, step_size, temperature};
 
-/// Steps of a way at most.
+/// The largest number of steps of a way.
 pub const MOST_STEPS: u64 = 5_000;
 
-/// Chains that are on their way at once, at most.
+/// The largest number of attracted chains that run at once.
 const MOST_CHAINS: usize = 4_096;
 
-/// Numbers of the states that are on their way at once, at most: 64 MiB.
+/// The largest number of values in the states that run at once: 64 MiB.
 const MOST_MOVING: usize = 1 << 24;
 
 /// Where some of the chains start.
@@ -30,7 +30,7 @@ pub struct Start {
     pub what: String,
 }
 
-/// Everything that determines a map, besides the weights and the initial states, which lie beside it as files.
+/// Everything that determines a map, besides the weights and the initial states, which are files in the same folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Settings {
@@ -42,7 +42,7 @@ pub struct Settings {
     pub state_shape: [usize; 3],
     /// ε of the training.
     pub training_epsilon: f64,
-    /// Those of the training; their bounds hold for the gathering.
+    /// The stabilisers of the training; their bounds apply to the gathering.
     #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
     pub stabilisers: Stabilisers,
     /// Where chains start, as many from each.
@@ -51,27 +51,27 @@ pub struct Settings {
     pub chains: usize,
     /// Langevin steps of each before its descent.
     pub gather_steps: u64,
-    /// τ, the temperature of the diffusion in terms of that of U.
+    /// τ, the temperature of the diffusion as a multiple of that of U.
     pub temperature_factor: f64,
-    /// δ, where it was asked for.
+    /// δ, if it was given.
     pub resolution: Option<f64>,
     /// M.
     pub patience: u64,
-    /// Steps of a way at most.
+    /// The largest number of steps of a way.
     pub most_steps: u64,
-    /// How often each direction of a pair is tried.
+    /// The number of tries in each direction of a pair.
     pub trials: u32,
     /// Chains that are on their way at once.
     pub batch: usize,
-    /// α, where it was asked for, in nats of U/τ per unit of distance.
+    /// α, if it was given, in nats of U/τ per unit of distance.
     pub alpha: Option<f64>,
-    /// Range of α of the sweep, where it was asked for.
+    /// The range of α of the sweep, if it was given.
     pub alpha_range: Option<[f64; 2]>,
     /// Groupings with different seeds.
     pub groupings: usize,
     /// Multiples of α at which the minima are grouped once more.
     pub multiples: Vec<f64>,
-    /// Basins between which barriers are sought, at most.
+    /// The largest number of basins between which barriers are sought.
     pub graph_basins: usize,
     /// Whether the digit classifier reads the minima.
     pub is_digits: bool,
@@ -116,7 +116,7 @@ impl Settings {
     /// Attraction–diffusion within δ = `resolution`, with the noise of the grouping of this number.
     ///
     /// # Errors
-    /// [`ExperimentError::Setting`] for a τ that is none.
+    /// [`ExperimentError::Setting`] for an impossible τ.
     pub(crate) fn diffusion(
         &self,
         resolution: f64,
@@ -125,7 +125,8 @@ impl Settings {
         temperature(self.training_epsilon, self.temperature_factor)?;
         if self.training_epsilon == 0.0 {
             return Err(ExperimentError::Request(
-                "the net learned without noise (ε = 0), which gives the chains of a map no step size; choose a net that learned with noise"
+                "the net learned without noise (ε = 0), which gives the chains of a map no step size; choose a net \
+                 that learned with noise"
                     .into(),
             ));
         }
@@ -166,7 +167,7 @@ impl Settings {
         Some((start, chain % self.chains))
     }
 
-    /// Refuses what no map has, such as a damaged file.
+    /// Refuses settings that no map has, such as those of a damaged file.
     ///
     /// # Errors
     /// What is wrong.

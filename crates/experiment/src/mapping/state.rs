@@ -1,4 +1,4 @@
-//! How far a map is.
+//! The state of the work on a map.
 
 use ebm_landscape::{Barriers, Grouping, StrengthSweep};
 use serde::{Deserialize, Serialize};
@@ -9,26 +9,26 @@ use super::Settings;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
-    /// What is mapped and how.
+    /// The settings of the map.
     pub settings: Settings,
     /// Chain steps of the finished experiments, after the gathering.
     pub chain_steps: u64,
-    /// What the descents found; their states lie in a file of their own.
+    /// The minima that the descents found; their states are in a separate file.
     pub found: Option<Found>,
     /// The sweep over α.
     pub sweep: Option<Sweep>,
     /// α, once it is known.
     pub strength: Option<f64>,
-    /// With the seeds one after the other; the last may be unfinished.
+    /// The groupings, one for each seed; the last may be unfinished.
     pub groupings: Vec<Grouping>,
-    /// At the multiples of α, one after the other; the last may be unfinished.
+    /// The groupings at the multiples of α; the last may be unfinished.
     pub others: Vec<Grouping>,
     /// Between basins of the first grouping.
     pub barriers: Option<Connections>,
 }
 
 impl State {
-    /// Refuses what no map leaves, such as a damaged file.
+    /// Refuses states that no map leaves, such as that of a damaged file.
     ///
     /// # Errors
     /// What is wrong.
@@ -66,13 +66,13 @@ impl State {
     }
 }
 
-/// Minima, and what was measured on the way to them.
+/// The minima, and measurements of the chains that led to them.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Found {
     /// The lowest first.
     pub minima: Vec<FoundMinimum>,
-    /// Chains that were left out because they left all finite states.
+    /// Chains that were left out because their states became NaN or infinite.
     pub not_finite: usize,
     /// Chains that were left out because more than half of the pixels of their minimum lie beyond ±1.5.
     pub saturated: usize,

@@ -1,4 +1,4 @@
-//! Which pairs of minima a sweep over α tries, and which α follows from it.
+//! The pairs of minima that a sweep over α tries, and the α that follows from it.
 
 use ebm_landscape::{Experiments, StrengthSweep};
 use serde::Serialize;
@@ -12,33 +12,33 @@ use crate::evaluation::EvaluationStart;
 /// Strengths of a sweep.
 pub(super) const STRENGTHS: usize = 20;
 
-/// Pairs of a sweep at most: of minima known to be different, and of any.
+/// The largest numbers of pairs in a sweep: of minima known to be different, and of any minima.
 pub(super) const PAIRS: [usize; 2] = [100, 200];
 
 /// The share of pairs known to be different that may come together.
 pub(super) const MAY_COME_TOGETHER: f64 = 0.05;
 
-/// The share of any pairs that may come together within a plateau: those that lie at the rim of a basin.
+/// The share of all pairs that may come together within a plateau, such as pairs at the rim of a basin.
 const MAY_JOIN: f64 = 0.02;
 
-/// With this probability the classifier knows a digit.
+/// The least probability at which a digit counts as known.
 const KNOWN: f64 = 0.9;
 
-/// With fewer pairs known to be different, a share of them says nothing.
+/// The least number of pairs known to be different for which a share of them means anything.
 const FEWEST_KNOWN: usize = 20;
 
-/// Pairs are drawn from so many minima at most, because their number grows with the square.
+/// Pairs are drawn from at most this number of minima, because the number of pairs grows with its square.
 const MOST_DRAWN_FROM: usize = 1_000;
 
 /// How α was chosen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Choice {
-    /// It was asked for.
+    /// It was given.
     Given,
     /// The strongest pull that keeps pairs apart that are known to be different.
     JustApart,
-    /// The middle of the widest range of pulls in which hardly a pair comes together.
+    /// The middle of the widest range of pulls in which hardly any pair comes together.
     WidestPlateau,
 }
 
@@ -55,10 +55,12 @@ impl Choice {
         match self {
             Self::Given => "as asked for",
             Self::JustApart => {
-                "the strongest pull with which at most 5 % of the pairs of minima come together that are read as different digits"
+                "the strongest pull with which at most 5 % of the pairs of minima that are read as different digits \
+                 come together"
             }
             Self::WidestPlateau => {
-                "the middle of the widest range of pulls in which at most 2 % of the pairs of minima come together, between more that do below it and more above"
+                "the middle of the widest range of pulls in which at most 2 % of the pairs of minima come together, \
+                 while more do below it and more stay apart above it"
             }
         }
     }
@@ -67,12 +69,12 @@ impl Choice {
 impl Sweep {
     /// A sweep over all of `found`, before its first experiment.
     ///
-    /// The range of pulls follows the slopes that chains meet: r, the mean ‖∇F‖₂ at the temperature of learning, is what a
-    /// pull αTτ of the same size just overcomes, and the quieter chains of a sweep meet less steep places. So
-    /// 2r leads straight over nearly everything, and r/50 over next to nothing.
+    /// The range of pulls follows the slopes that chains meet: r, the mean ‖∇F‖₂ at the temperature of learning, is
+    /// the slope that a pull αTτ of the same size just overcomes, and the colder chains of a sweep meet less steep
+    /// slopes. A pull of 2r thus leads straight over nearly every barrier, and a pull of r/50 over almost none.
     ///
     /// # Errors
-    /// [`ExperimentError::Map`] where the energy is flat, [`ExperimentError::Landscape`] for a range that is none.
+    /// [`ExperimentError::Map`] where the energy is flat, [`ExperimentError::Landscape`] for an impossible range.
     pub(super) fn new(settings: &Settings, found: &Found) -> Result<Self, ExperimentError> {
         let [low, high] = match settings.alpha_range {
             Some(range) => range,
@@ -106,7 +108,7 @@ impl Sweep {
         100.0 * self.search.together(alpha, |_| true).unwrap_or(0.0)
     }
 
-    /// α, when all is tried.
+    /// α, when the sweep has ended.
     ///
     /// # Errors
     /// [`ExperimentError::Map`] when the range of α does not hold the transition.
@@ -121,7 +123,7 @@ impl Sweep {
         let limit = 100.0 * MAY_COME_TOGETHER;
         let chosen = if self.are_different {
             let chosen = self.search.just_apart(|_| true, MAY_COME_TOGETHER);
-            // Where all stay apart to the end, the transition lies beyond it.
+            // If all pairs stay apart to the end of the range, the transition lies beyond it.
             chosen.filter(|_| at_high > limit)
         } else {
             self.search.widest_plateau(MAY_JOIN)
@@ -137,10 +139,13 @@ impl Sweep {
             } else if self.are_different {
                 "even the weakest brings more together than it should: give a range with a lower end"
             } else {
-                "no range of pulls lies between pairs that come together and pairs that do not: look at a few pulls in that range, or give a wider range or other starts"
+                "no range of pulls lies between pairs that come together and pairs that do not: look at a few pulls \
+                 in that range, or give a wider range or other starts"
             };
             ExperimentError::Map(format!(
-                "no strength of the pull divides the minima into basins: α = {} brings {at_low:.0} % of {pairs} together and α = {} brings {at_high:.0} %; {advice}, or choose α yourself; a map can be resumed with either. plots/sweep.svg shows the sweep, at the temperature factor {temperature_factor}",
+                "no strength of the pull divides the minima into basins: α = {} brings {at_low:.0} % of {pairs} \
+                 together and α = {} brings {at_high:.0} %; {advice}, or choose α yourself; a map can be resumed \
+                 with either. plots/sweep.svg shows the sweep, at the temperature factor {temperature_factor}",
                 short(low),
                 short(high),
             ))
@@ -148,7 +153,7 @@ impl Sweep {
     }
 }
 
-/// Pairs of minima of chains from data that the classifier knows as different digits.
+/// Pairs of minima of chains from data that the classifier reads as different digits with confidence.
 fn known_pairs(settings: &Settings, found: &Found) -> Vec<(usize, usize)> {
     let is_known = |minimum: &usize| {
         let minimum = &found.minima[*minimum];

@@ -1,4 +1,4 @@
-//! What came of a map, as `map.json` has it.
+//! The results of a map, as written to `map.json`.
 
 use ebm_diagnostics::adjusted_rand_index;
 use ebm_landscape::{DisconnectivityTree, Grouping, Minimum};
@@ -21,15 +21,15 @@ pub struct Summary {
     pub gathering: GatheringRecord,
     /// The pull.
     pub strength: StrengthRecord,
-    /// How pairs come together under growing pulls; none where α was asked for.
+    /// How pairs come together under growing pulls; none if α was given.
     pub sweep: Option<SweepRecord>,
-    /// Of the first grouping, the lowest first.
+    /// The basins of the first grouping, the lowest first.
     pub basins: Vec<BasinRecord>,
     /// Barriers between the largest basins.
     pub barriers: BarrierRecord,
     /// All groupings.
     pub groupings: Vec<GroupingRecord>,
-    /// How far groupings agree.
+    /// The agreement of groupings with different seeds.
     pub stability: Vec<Stability>,
     /// The minima grouped once more at multiples of α.
     pub multiples: Vec<MultipleRecord>,
@@ -48,11 +48,11 @@ pub struct Summary {
 pub struct GatheringRecord {
     /// Chains of all starts.
     pub chains: usize,
-    /// Left out because they left all finite states.
+    /// Chains that were left out because their states became NaN or infinite.
     pub not_finite: usize,
-    /// Left out because more than half of the pixels of their minimum lie beyond ±1.5.
+    /// Chains that were left out because more than half of the pixels of their minimum lie beyond ±1.5.
     pub saturated: usize,
-    /// Minima of the others.
+    /// The number of minima of the other chains.
     pub minima: usize,
     /// Of these, those that had not come to rest at the end of their descent.
     pub not_at_rest: usize,
@@ -73,17 +73,17 @@ pub struct StrengthRecord {
     pub pull: f64,
     /// αTτ/r.
     pub pull_over_slope: f64,
-    /// (d − 1)/α in d dimensions: so far from its target the noise holds a chain where U is flat. Where it is more than δ, chains
-    /// may fail for that reason too.
+    /// (d − 1)/α in d dimensions: the distance from its target at which noise holds a chain where U is flat. If it
+    /// exceeds δ, chains may also fail for that reason.
     pub flat_distance: f64,
-    /// How it was chosen.
+    /// How α was chosen.
     pub choice: Choice,
 }
 
 /// A sweep.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct SweepRecord {
-    /// Whether the pairs were read as different digits, or are any two minima.
+    /// Whether the pairs are minima read as different digits, rather than any two minima.
     pub are_different: bool,
     /// How many.
     pub pairs: usize,
@@ -109,7 +109,7 @@ pub struct BasinRecord {
     pub members: Vec<usize>,
     /// How many of them are read as 0 to 9, for digits.
     pub digits: Option<[usize; CLASSES]>,
-    /// The lowest barrier found to another basin, in nats of U; none where none was found or sought.
+    /// The lowest barrier found to another basin, in nats of U; none if none was found or sought.
     pub lowest_barrier: Option<f64>,
 }
 
@@ -122,11 +122,11 @@ pub struct BarrierRecord {
     pub found: Vec<FoundBarrier>,
     /// Pairs of basins for which no pull found a way.
     pub not_found: Vec<[usize; 2]>,
-    /// How clusters of basins become one, from the lowest barrier up: the disconnectivity graph.
+    /// The merges of clusters of basins, from the lowest barrier up: the disconnectivity graph.
     pub merges: Vec<MergeRecord>,
 }
 
-/// An estimate, from above but for the length of a step, of the barrier between two basins.
+/// An upper estimate, up to the length of a step, of the barrier between two basins.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct FoundBarrier {
     /// Their numbers.
@@ -151,7 +151,7 @@ pub struct MergeRecord {
 pub struct GroupingRecord {
     /// The seed of its noise.
     pub seed: u64,
-    /// How many basins it found.
+    /// The number of basins that it found.
     pub basins: usize,
     /// The basin of each minimum.
     pub groups: Vec<usize>,
@@ -162,15 +162,15 @@ pub struct GroupingRecord {
 pub struct MultipleRecord {
     /// α.
     pub alpha: f64,
-    /// How many basins it found.
+    /// The number of basins that it found.
     pub basins: usize,
     /// Of these, those with one minimum only.
     pub singletons: usize,
     /// Minima of the largest one.
     pub largest: usize,
-    /// How far it agrees with the first grouping.
+    /// Its agreement with the first grouping.
     pub adjusted_rand_index: f64,
-    /// How far it agrees with the digits read in the minima, for digits.
+    /// Its agreement with the digits read in the minima, for digits.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digits: Option<Agreement>,
 }
@@ -196,10 +196,10 @@ pub struct MinimumRecord {
 }
 
 impl Summary {
-    /// Of a map that is done.
+    /// The summary of a finished map.
     ///
     /// # Errors
-    /// [`ExperimentError::Map`] for one that is not, and what does not lie in the values.
+    /// [`ExperimentError::Map`] for an unfinished map, and errors that do not come from the values.
     pub fn new(state: &State, minima: &[Minimum]) -> Result<Self, ExperimentError> {
         let (Some(found), Some(alpha), Some(first)) =
             (&state.found, state.strength, state.groupings.first())

@@ -34,18 +34,18 @@ impl<'a> Watch<'a> {
         self.stage = stage;
         self.steps = 0;
         self.since = Instant::now();
-        // The bar of the stage before goes first.
+        // The bar of the earlier stage is removed first.
         self.progress = Box::new(());
         self.progress = self.supervisor.begin(Work::Map, done, of);
         self.progress.message(stage);
     }
 
-    /// So much of the stage is done.
+    /// Sets how much of the stage is done.
     pub(super) fn advance_to(&mut self, done: u64, of: u64) {
         self.progress.advance_to(done, of);
     }
 
-    /// Chains took steps; says whether to go on.
+    /// Counts chain steps; returns whether to go on.
     pub(super) fn walked(&mut self, steps: u64) -> bool {
         self.steps += steps;
         let rate = self.steps as f64 / self.since.elapsed().as_secs_f64().max(1e-9);

@@ -16,8 +16,8 @@ use crate::landscape::{
 };
 use crate::run_folder::RunFolder;
 
-/// Plots the landscape at an interval and at the end, keeps the numbers of all in `landscape.json`, and remembers the last
-/// one for the report.
+/// Plots the landscape at an interval and at the end, keeps the numbers of all in `landscape.json`, and remembers the
+/// last one for the report.
 pub(crate) struct LandscapePlots {
     folder: RunFolder,
     config: LandscapeConfig,
@@ -47,7 +47,7 @@ impl LandscapePlots {
         }])
     }
 
-    /// Takes up the numbers of an earlier part of the run, as far as it is not done again.
+    /// Reads the numbers of an earlier part of the run, up to the checkpoint from which it continues.
     fn read(&mut self, iteration: u64) -> Result<(), ExperimentError> {
         self.records = self.folder.read_landscape()?;
         self.records.retain(|record| record.iteration <= iteration);
@@ -64,7 +64,7 @@ impl LandscapePlots {
         self.folder.root().join("plots").join(name)
     }
 
-    /// Draws the landscape of a net as it is.
+    /// Draws the landscape of the current net.
     pub(crate) fn draw(&mut self, learner: &dyn LearnerView) -> Result<(), ExperimentError> {
         let learned = LearnedDensity {
             toy: &self.toy,
@@ -116,12 +116,12 @@ impl LandscapePlots {
 
 impl Observer for LandscapePlots {
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError> {
-        // The learner's own number may be that of a later iteration, at which it is not looked at.
+        // The learner's own number may be that of a later iteration, at which no observer looks.
         let (iteration, is_done, learner) = match event {
             Event::IterationDone {
                 metrics, learner, ..
             } => (metrics.iteration, false, *learner),
-            // A plot that a stop cut off is made up for when the run goes on.
+            // If a stop cut off a plot, the plot is made when the run goes on.
             Event::Started { iteration, learner } => {
                 self.read(*iteration).map_err(ObserverError::new)?;
                 let last = self.records.last().map(|record| record.iteration);

@@ -1,4 +1,4 @@
-//! Long chains under the net of the moment: do samples stay realistic far beyond L steps?
+//! Long chains under the current net: do samples stay realistic far beyond L steps?
 
 use std::path::PathBuf;
 
@@ -14,7 +14,8 @@ use crate::{ExperimentError, Supervisor, Work};
 const PIECE: u64 = 1_000;
 
 /// Runs long chains at an interval and writes their first and last states to `longrun/`, as a grid for images and as
-/// mean energies for everything. Training is not touched: own noise stream, bank only read.
+/// mean energies for everything. They do not change the training: they have their own noise stream and only read the
+/// bank.
 pub(crate) struct LongRuns<'a> {
     folder: RunFolder,
     config: LongRunConfig,
@@ -86,7 +87,7 @@ impl<'a> LongRuns<'a> {
             .map_err(|error| ExperimentError::io(path, error))
     }
 
-    /// Written when a long run has come to its end.
+    /// Written when a long run has ended.
     fn record(&self, iteration: u64) -> PathBuf {
         let name = format!("{iteration:08}.json");
         self.folder.root().join("longrun").join(name)
@@ -113,7 +114,7 @@ impl Observer for LongRuns<'_> {
             Event::IterationDone {
                 metrics, learner, ..
             } => (metrics.iteration, false, *learner),
-            // A long run that a stop cut off is made up for when the run goes on.
+            // If a stop cut off a long run, it is repeated when the run goes on.
             Event::Started { iteration, learner } => {
                 (*iteration, self.record(*iteration).exists(), *learner)
             }

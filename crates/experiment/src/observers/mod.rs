@@ -1,4 +1,4 @@
-//! Those who watch learning and write down what they see.
+//! Observers of learning, which write results during a run.
 
 mod landscape;
 mod long_run;

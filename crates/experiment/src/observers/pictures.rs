@@ -1,4 +1,4 @@
-//! Image grids of samples while learning.
+//! Image grids of samples during learning.
 
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 

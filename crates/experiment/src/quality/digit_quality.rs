@@ -9,15 +9,15 @@ use super::feature_quality::spread;
 use crate::digits::{CLASSES, DigitImages, FEATURES, held_out, kept};
 use crate::{Compute, ExperimentError};
 
-/// How many samples are drawn where there is a choice: the least that give a distance in 64 features a small bias.
+/// The default number of samples: the least for which a distance in 64 features has a small bias.
 pub const SAMPLES: usize = 1000;
 
-/// How many samples to draw where there are `data` data: [`SAMPLES`], but none that would not be judged.
+/// The number of samples to draw for `data` data: [`SAMPLES`], or fewer if not all would be judged.
 pub fn samples_to_judge(data: usize) -> usize {
     SAMPLES.min(held_out(data).len())
 }
 
-/// Data to compare with, at most; with more the time grows and the numbers hardly move.
+/// The largest number of data to compare with; with more data the time grows and the numbers hardly change.
 const MOST_DATA: usize = 8000;
 
 /// Samples of digits against data, and held-out data against the same for the scale.
@@ -50,7 +50,8 @@ pub struct SetQuality {
     pub clamped: f64,
 }
 
-/// Judges `samples` by `data`. Give both at one size: what resampling to the classifier's size costs, then costs both.
+/// Judges `samples` by `data`. Give both at one size, so that resampling to the size of the classifier affects both
+/// alike.
 ///
 /// # Errors
 /// [`ExperimentError::Diagnostics`] when samples or data are too few for that many neighbours.
@@ -117,7 +118,8 @@ impl DigitQuality {
     pub fn sentence(&self, what: &str) -> String {
         let (it, scale) = (&self.samples.features, &self.held_out.features);
         format!(
-            "{} {what} (as many held-out data): Fréchet distance {:.1} ({:.1}) to {} data{}, density {:.2} ({:.2}), coverage {:.2} ({:.2}).",
+            "{} {what} (as many held-out data): Fréchet distance {:.1} ({:.1}) to {} data{}, density {:.2} ({:.2}), \
+             coverage {:.2} ({:.2}).",
             self.samples.how_many(),
             it.frechet.value,
             scale.frechet.value,

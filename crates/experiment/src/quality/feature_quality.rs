@@ -35,14 +35,14 @@ impl FeatureQuality {
         let counts = [data_matrix.samples(), sample_matrix.samples()];
         let equal = counts[0].min(counts[1]).min(MOST_COMPARED);
         let [few_data, few_samples] = [data, samples].map(|values| rows(values, dimension, equal));
-        // The cheap one first, because it is the one that refuses what is too little.
+        // The cheap measure comes first, because it refuses sets that are too small.
         Ok(Self {
             neighbours: neighbour_quality(&matrix(&few_data)?, &matrix(&few_samples)?, neighbours)?,
             frechet: frechet_distance(&data_matrix, &sample_matrix)?,
         })
     }
 
-    /// What to say of a distance of so few samples or data that the fitted Gaussians are flat; nothing of others.
+    /// A remark if there are so few samples or data that the fitted Gaussians are flat; empty otherwise.
     pub fn doubt(&self) -> String {
         if self.frechet.rank_deficient {
             format!(" (too few images for {} features)", self.frechet.dimension)

@@ -1,7 +1,7 @@
 //! The quality of samples in numbers.
 //!
-//! `FeatureQuality` compares two sets of features, wherever they come from. `DigitQuality` takes them from the
-//! digit classifier, says which digits it sees, and sets held-out data beside the samples for the scale. A classifier of
+//! `FeatureQuality` compares two sets of features, wherever they come from. `DigitQuality` takes them from the digit
+//! classifier, says which digits it sees, and sets held-out data beside the samples for the scale. A classifier of
 //! digits sees a digit in everything, so its features say little of images that are none: look at the pictures too.
 
 mod digit_quality;
@@ -14,10 +14,11 @@ pub use table::{Judged, QualityTable};
 
 use crate::ExperimentError;
 
-/// What was measured, or none with a warning where samples or data cannot be measured: what it belongs to stands without.
+/// The measured quality, or none with a warning if samples or data cannot be measured; the results that it belongs to
+/// are then kept without it.
 ///
 /// # Errors
-/// All that does not lie in the values.
+/// Errors that do not come from the values.
 pub(crate) fn or_warning<T>(
     what: &str,
     measured: Result<Option<T>, ExperimentError>,

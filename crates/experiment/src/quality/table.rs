@@ -23,7 +23,8 @@ pub enum Judged {
         /// Data to compare with instead of the run's.
         reference: Option<PathBuf>,
     },
-    /// A file of samples of digits, `[count, 1, height, width]` in [−1, 1], against the embedded digits or those of a file.
+    /// A file of samples of digits, `[count, 1, height, width]` in [−1, 1], against the embedded digits or those of a
+    /// file.
     Samples {
         /// The file, `.npy` or `.safetensors`.
         file: PathBuf,
@@ -39,12 +40,12 @@ pub enum Judged {
     },
 }
 
-/// The quality of samples in numbers. Of the two kinds one is there.
+/// The quality of samples in numbers. Exactly one of the two kinds is present.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QualityTable {
     /// What was judged.
     pub samples: String,
-    /// What it was compared with.
+    /// The data it was compared with.
     pub reference: String,
     /// In the features of the digit classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -60,7 +61,8 @@ impl Judged {
     /// The file with the samples or their features.
     ///
     /// # Errors
-    /// [`ExperimentError::Request`] for a folder that is no run, [`ExperimentError::NoSamples`] for a run without samples.
+    /// [`ExperimentError::Request`] for a folder that is no run, [`ExperimentError::NoSamples`] for a run without
+    /// samples.
     pub fn file(&self) -> Result<PathBuf, ExperimentError> {
         match self {
             Self::Samples { file, .. } | Self::Features { file, .. } => Ok(file.clone()),
@@ -82,8 +84,8 @@ impl Judged {
     /// `data_directory`, or in the usual place.
     ///
     /// # Errors
-    /// [`ExperimentError::File`] and [`ExperimentError::Io`] for files that do not fit, [`ExperimentError::Request`] for a
-    /// run that did not learn digits.
+    /// [`ExperimentError::File`] and [`ExperimentError::Io`] for files that do not fit, [`ExperimentError::Request`]
+    /// for a run that did not learn digits.
     pub fn measure(
         &self,
         neighbours: usize,
@@ -172,7 +174,7 @@ fn judge_digits(
     let needed = neighbours.saturating_add(1);
     enough(samples, images.view().count(), needed)?;
     let data = data(images.view())?;
-    // Of the data every fifth is held out, and that many have to have neighbours too.
+    // Every fifth datum is held out, and the held-out data need enough neighbours, too.
     enough(
         Path::new(&data.name),
         data.view().count(),

@@ -1,4 +1,4 @@
-//! What would stop a study half-way, found before it begins.
+//! Finds problems that would stop a study half-way before it begins.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::{Compute, EngineChoice, ExperimentError};
 /// and from the bank, and that the engine can compute the net.
 ///
 /// # Errors
-/// [`ExperimentError::Variant`] for the first variant that cannot end.
+/// [`ExperimentError::Variant`] for the first variant that cannot be learned to its end.
 pub(crate) fn check_variants(
     study: &Study,
     compute: &dyn Compute,

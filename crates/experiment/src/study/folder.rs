@@ -14,7 +14,7 @@ use crate::json::write_json;
 use crate::run_folder::{RunFolder, RunInfo, STUDY as CONFIG, create_root, lock};
 use crate::{EngineChoice, ExperimentError};
 
-/// What has come of it so far.
+/// The file of the results so far.
 const STATE: &str = "results.json";
 
 /// The folder of a study, in which no other process learns.
@@ -23,14 +23,14 @@ pub struct StudyFolder {
     _lock: File,
 }
 
-/// What is known of a study so far.
+/// The state of a study so far.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct StudyState {
     /// The name of the study.
     pub name: String,
-    /// The backend as it was asked for, or chosen.
+    /// The backend that was requested or chosen.
     pub backend: String,
-    /// The engine as it was asked for: auto, tensor, fused, cube, cube-tf32 or cube-bf16.
+    /// The engine that was requested: auto, tensor, fused, cube, cube-tf32 or cube-bf16.
     pub engine: String,
     /// Version of this program.
     pub version: String,
@@ -38,12 +38,12 @@ pub struct StudyState {
     pub variants: Vec<VariantState>,
 }
 
-/// A variant and what became of it.
+/// A variant and its outcome.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct VariantState {
     /// Its name.
     pub name: String,
-    /// None before its end.
+    /// Its result; none before its end.
     #[serde(default)]
     pub result: Option<VariantResult>,
     /// Why it has no result, if it was tried.
@@ -60,13 +60,13 @@ pub(crate) enum Progress {
     Begun,
     /// All iterations are done and written.
     Learned,
-    /// It ended by running away, and would again.
+    /// Learning ran away, and would do so again.
     RanAway,
 }
 
 impl StudyFolder {
-    /// Creates the folder with a run folder for each variant. The study comes first, because all else can be made of it
-    /// when the rest does not follow.
+    /// Creates the folder with a run folder for each variant. The study is written first, because everything else can
+    /// be made from it if the rest fails.
     pub(crate) fn create(
         out: Option<&Path>,
         study: &Study,
@@ -93,8 +93,8 @@ impl StudyFolder {
         root.join(CONFIG).is_file()
     }
 
-    /// Opens the folder of an earlier study. Results that are missing are read off the runs again, and runs that are missing
-    /// are prepared again.
+    /// Opens the folder of an earlier study. Missing results are read from the runs again, and missing runs are
+    /// prepared again.
     ///
     /// # Errors
     /// [`ExperimentError::RunFolder`] when the study is not readable or a run has other settings than it says.
@@ -106,7 +106,8 @@ impl StudyFolder {
         let config: StudyConfig = folder.read(CONFIG).map_err(|problem| ExperimentError::RunFolder {
             path: root.join(CONFIG),
             problem: format!(
-                "not readable ({problem}); it is needed to continue the study: put back what the study was, or compare its runs as they are"
+                "not readable ({problem}); it is needed to continue the study: put back what the study was, or \
+                 compare its runs as they are"
             ),
         })?;
         let names = || config.variants.iter().map(|variant| &variant.name);
@@ -140,7 +141,7 @@ impl StudyFolder {
             Some(info) => info.backend.clone(),
             None => "flex".to_owned(),
         };
-        // What is fused or cube was so by choice of the program, or would be again.
+        // Where a run has the engine fused or cube, auto chose it or would choose it again.
         let engine = match &info {
             Some(info) if ["tensor", "cube-tf32", "cube-bf16"].contains(&&*info.engine) => {
                 &*info.engine
@@ -159,7 +160,7 @@ impl StudyFolder {
                 if !state.variants.iter().all(is_there) {
                     return Err(error.into());
                 }
-                // Its base may have moved away. The runs have all their settings.
+                // The base may have been moved. The runs have all their settings.
                 tracing::warn!("the variants go on with the settings in their folders: {error}");
                 return Ok(());
             }
@@ -180,7 +181,8 @@ impl StudyFolder {
                 return Err(ExperimentError::RunFolder {
                     path: run.config(),
                     problem: format!(
-                        "has other settings than {CONFIG} gives this variant; put them back, or delete the folder {} to learn the variant anew",
+                        "has other settings than {CONFIG} gives this variant; put them back, or delete the folder {} \
+                         to learn the variant anew",
                         root.display()
                     ),
                 });

@@ -1,7 +1,7 @@
 //! Several variants of one experiment, each a run folder of its own below the folder of the study.
 //!
-//! `check_variants` finds what would stop it half-way, `StudyFolder` says where things are and how far they have come, `VariantResult` is what became of a variant, and
-//! `table()` puts them below each other.
+//! `check_variants` finds what would stop it half-way, `StudyFolder` knows the files and the progress of all
+//! variants, `VariantResult` is the outcome of a variant, and `table()` lists the outcomes.
 
 mod check;
 mod cost;

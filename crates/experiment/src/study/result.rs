@@ -1,4 +1,4 @@
-//! What became of a variant.
+//! The outcome of a variant.
 
 use ebm_diagnostics::SeriesSummary;
 use ebm_diagnostics::verdict::{Convergence, Oscillation, Stability};
@@ -31,7 +31,7 @@ pub struct VariantResult {
     pub energy_difference: Option<Spread>,
     /// r over the same.
     pub gradient_magnitude: Option<Spread>,
-    /// All of it in words.
+    /// The verdict in words.
     pub verdict: String,
 }
 
@@ -54,7 +54,7 @@ impl From<SeriesSummary> for Spread {
 }
 
 impl VariantResult {
-    /// Reads it off the run; `not_diagnosed` says why it has no diagnosis.
+    /// Reads the outcome from the run; `not_diagnosed` says why it has no diagnosis.
     pub(crate) fn of(
         run: &ComparedRun,
         not_diagnosed: Option<String>,

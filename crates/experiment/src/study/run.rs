@@ -1,4 +1,4 @@
-//! A study from its first variant that is not done to its page.
+//! A study from its first unfinished variant to its page.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,13 +22,13 @@ pub struct StudyRun<'a> {
     pub engine: EngineChoice,
     /// Where data sets are, if not in the usual place.
     pub data_directory: Option<&'a Path>,
-    /// Who is told, and may stop it.
+    /// The supervisor, which is told of progress and may stop the study.
     pub supervisor: &'a dyn Supervisor,
-    /// Told of what becomes of each variant.
+    /// Is called with the outcome of each variant.
     pub told: &'a dyn Fn(StudyEvent<'_>),
 }
 
-/// What has become of a variant.
+/// An event in a study: a variant has been learned or diagnosed.
 #[derive(Debug, Clone, Copy)]
 pub enum StudyEvent<'a> {
     /// It has been learned.
@@ -37,7 +37,7 @@ pub enum StudyEvent<'a> {
     Diagnosed(&'a Diagnosis, &'a Path),
 }
 
-/// What came of a study.
+/// The outcome of a study.
 #[derive(Debug, Clone)]
 pub struct StudyResult {
     /// Its folder.
@@ -57,10 +57,10 @@ impl StudyRun<'_> {
     ///
     /// # Errors
     /// [`ExperimentError::Variant`] for a variant that could never end, before anything is written;
-    /// [`ExperimentError::StudyStopped`] after a stop, from where [`Self::resume`] goes on. A variant that runs away is a result
-    /// like any other, and one that fails does not stop the others.
+    /// [`ExperimentError::StudyStopped`] after a stop, from where [`Self::resume`] goes on. A variant that runs away
+    /// is a result like any other, and one that fails does not stop the others.
     pub fn start(&self, study: &Study, out: Option<&Path>) -> Result<StudyResult, ExperimentError> {
-        // What cannot be is better known now than when half of the variants are done.
+        // Impossible requests are found now and not after half of the variants.
         check_variants(study, self.compute, self.engine, self.data_directory)?;
         let (folder, state) = StudyFolder::create(out, study, self.compute.name(), self.engine)?;
         self.supervisor.tell(&format!(
@@ -72,7 +72,7 @@ impl StudyRun<'_> {
         self.to_end(&folder, study.config.diagnosis, state)
     }
 
-    /// Goes on with the first variant that is not done, of a study that was [opened](StudyFolder::open).
+    /// Continues a study that was [opened](StudyFolder::open) with its first unfinished variant.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -185,7 +185,7 @@ impl Variants<'_> {
         Ok(VariantResult::of(&run, not_diagnosed, self.run.supervisor))
     }
 
-    /// Learns a variant to its end. To run away is one of the ends.
+    /// Learns a variant to its end. Running away counts as an end.
     fn learn(&self, study: &str, variant: &str) -> Result<(), ExperimentError> {
         self.check_stop()?;
         let (folder, progress, config) = self.folder.progress(variant)?;
@@ -216,7 +216,7 @@ impl Variants<'_> {
         }
     }
 
-    /// Diagnoses a variant that has learned to its last iteration; returns why that is not possible, if it is not.
+    /// Diagnoses a variant that has learned to its last iteration. If that is not possible, returns the reason.
     fn diagnose(&self, variant: &str) -> Result<Option<String>, ExperimentError> {
         let (folder, progress, _) = self.folder.progress(variant)?;
         let out = default_folder(folder.root());
@@ -245,7 +245,8 @@ impl Variants<'_> {
             (compute, engine),
             supervisor,
         ) {
-            // Chains that cannot be compared, such as those that all fell into one state, leave the other axis.
+            // If chains cannot be compared, for example because all fell into one state, the first axis is still
+            // judged.
             Err(ExperimentError::Diagnostics(error)) if error.lies_in_the_values() => {
                 tracing::warn!("{variant} is not diagnosed: {error}");
                 Ok(Some(error.to_string()))

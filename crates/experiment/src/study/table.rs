@@ -1,4 +1,4 @@
-//! The variants of a study below each other.
+//! The table of the variants of a study.
 
 use ebm_diagnostics::verdict::{Convergence, Oscillation, Stability};
 use ebm_figures::Table;
@@ -14,7 +14,7 @@ pub const LEFT: &[usize] = &[0, 3, 4, 5];
 
 type Column = (&'static str, fn(&VariantResult) -> Option<String>);
 
-/// What is shown of a variant, in this order; none is a dash.
+/// The columns for a variant, in this order; a missing value is shown as a dash.
 const COLUMNS: [Column; 9] = [
     ("iterations", |result| Some(result.iterations.to_string())),
     ("chain steps", |result| {
@@ -78,7 +78,8 @@ pub(crate) fn table(state: &StudyState) -> Table {
     });
     Table {
         caption: format!(
-            "The study {}; chain steps are those of all iterations as planned; d in nats, r in units of F per unit of state, both over the settled iterations",
+            "The study {}; chain steps are those of all iterations as planned; d in nats, r in units of F per unit \
+             of state, both over the settled iterations",
             state.name
         ),
         header: header.map(str::to_owned).collect(),

@@ -152,9 +152,9 @@ impl Default for CorrelationOptions {
 /// Draws the autocorrelation and the partial autocorrelation of d, the autocorrelation of r and the cross-correlation
 /// of both over the [`settled_window`], on 1600 × 1200 units.
 ///
-/// Both series are standardised: d is centred here, as in [`test_oscillation`](ebm_diagnostics::verdict::test_oscillation), which
-/// tests the correlations of their ranks. The grey band is ±1.96/√n, within which 95 % of the correlations of white noise
-/// lie.
+/// Both series are standardised: d is centred here, as in
+/// [`test_oscillation`](ebm_diagnostics::verdict::test_oscillation), which tests the correlations of their ranks. The
+/// grey band is ±1.96/√n, within which 95 % of the correlations of white noise lie.
 ///
 /// # Errors
 /// [`DiagnosticsError::SeriesTooShort`] for fewer than 2 records with finite d and r in the window.

@@ -41,7 +41,7 @@ impl Panel<'_> {
         self.draw_with(area, 7, count_label)
     }
 
-    /// The same with common logarithms along x, labelled by what they are the logarithms of.
+    /// The same with common logarithms along x; the labels show the numbers themselves.
     pub(crate) fn draw_over_decades<'a, 'b>(&self, area: &'a Area<'b>) -> Result<Chart<'a, 'b>> {
         self.draw_with(area, 12, decade_label)
     }
@@ -146,7 +146,7 @@ pub(crate) fn draw_line(
     y: &Range<f64>,
     colour: RGBColor,
 ) -> Result<usize> {
-    // A thin line keeps a dense series from turning into a solid area.
+    // The line is thin, so that a dense series does not become a solid area.
     let width = if points.len() > 600 { 1 } else { 2 };
     let inside = thin(points.to_vec(), BUCKETS)
         .into_iter()
@@ -184,8 +184,7 @@ pub(crate) fn draw_zero(chart: &mut Chart<'_, '_>, x: &Range<f64>) -> Result<()>
     Ok(())
 }
 
-/// A dashed horizontal line across the axes. What it stands for is said above the axes, where it
-/// hides no data.
+/// A dashed horizontal line across the axes. Its meaning is written above the axes, where it hides no data.
 pub(crate) fn draw_reference(chart: &mut Chart<'_, '_>, x: &Range<f64>, value: f64) -> Result<()> {
     let ends = [(x.start, value), (x.end, value)];
     chart

@@ -18,8 +18,8 @@ pub(crate) fn drawable(points: impl Iterator<Item = (f64, f64)>) -> (Vec<(f64, f
     (kept, dropped)
 }
 
-/// Range of an axis for `values`: all of them, unless a few far ones would flatten the rest; then
-/// the 0.5 to 99.5 percentiles. `always` is part of the range. A margin is added.
+/// Range of an axis for `values`. It holds all of them or, if a few far ones would flatten the rest, the 0.5 to 99.5
+/// percentiles. `always` is part of the range. A margin is added.
 pub(crate) fn robust_range(values: &[f64], always: &[f64]) -> Range<f64> {
     let mut sorted: Vec<f64> = values.to_vec();
     sorted.sort_by(f64::total_cmp);

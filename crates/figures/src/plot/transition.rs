@@ -1,4 +1,4 @@
-//! A share that a strength decides, over the logarithm of the strength.
+//! A percentage as a function of a strength, over the logarithm of the strength.
 
 use plotters::prelude::*;
 

@@ -53,8 +53,9 @@ fn barriers(
     barriers
 }
 
-/// Exactly the four basins; the minima of Newton's method to 1e-2; and the graph of the saddles of Newton's method. The highest U of
-/// the ways is at most 0.25 nats above them, for the noise, and 0.05 below, for the length of a step.
+/// Exactly the four basins; the minima of Newton's method to 1e-2; and the graph of the saddles of Newton's method.
+/// The highest U of the ways is at most 0.25 nats above them, for the noise, and 0.05 below, for the length of a
+/// step.
 #[test]
 fn basins_and_barriers_of_a_mixture_are_its_wells_and_saddles() {
     let energy = wells();
@@ -134,8 +135,8 @@ fn basins_and_barriers_of_a_mixture_are_its_wells_and_saddles() {
     }
 }
 
-/// The slope of U that a pull has to overcome from one well to the next is largest somewhere on the line between them. Pulls of
-/// 95 % of it fail and of 105 % arrive: little noise can help by little.
+/// The slope of U that a pull has to overcome from one well to the next is largest somewhere on the line between
+/// them. Pulls of 95 % of it fail and of 105 % arrive: little noise can help by little.
 #[test]
 fn the_transition_is_where_the_pull_equals_the_steepest_slope() {
     let energy = Mixture {
@@ -172,8 +173,8 @@ fn the_transition_is_where_the_pull_equals_the_steepest_slope() {
     );
 }
 
-/// Five wells in 20 dimensions, at random places: five basins, and a graph with the tops of the lines between them, to within a
-/// tenth of a nat below and half a nat above.
+/// Five wells in 20 dimensions, at random places: five basins, and a graph with the tops of the lines between them,
+/// to within a tenth of a nat below and half a nat above.
 #[test]
 fn a_mixture_in_many_dimensions_is_mapped_too() {
     let dimensions = 20;
@@ -235,8 +236,8 @@ fn a_mixture_in_many_dimensions_is_mapped_too() {
     }
 }
 
-/// Dozens of minima in one bowl: a pull stronger than the ripples' steepest slope and the bowl's makes them one basin, a pull
-/// weaker than the ripples leaves each distinct minimum alone.
+/// Dozens of minima in one bowl: a pull stronger than the ripples' steepest slope and the bowl's makes them one
+/// basin, a pull weaker than the ripples leaves each distinct minimum alone.
 #[test]
 fn a_bowl_with_ripples_is_one_basin() {
     let energy = Ripples {

@@ -81,7 +81,8 @@ fn sweeps_choose_a_strength_between_together_and_apart() {
     assert_eq!(sweep.just_apart(is_different, 0.0), Some(8.0));
     assert_eq!(sweep.just_apart(is_different, 0.4), Some(16.0));
     assert_eq!(sweep.just_apart(|pair| pair.a == 7, 0.5), None);
-    // Widths are ratios: from 1.3 to 9 is wider than from 1 to 1.2, in fewer pulls. Pulls that follow each other leave none.
+    // Widths are ratios: from 1.3 to 9 is wider than from 1 to 1.2, in fewer pulls. Pulls that follow each other
+    // leave none.
     let sweep_of = |strengths: &[f64], thresholds: &[f64]| -> StrengthSweep {
         let pair = |at: &f64| serde_json::json!({"a": 0, "b": 1, "threshold": at});
         serde_json::from_value(serde_json::json!({
@@ -94,7 +95,8 @@ fn sweeps_choose_a_strength_between_together_and_apart() {
     let uneven = sweep_of(&[1.0, 1.1, 1.2, 1.3, 9.0, 10.0], &[1.0, 1.3, 10.0]);
     assert!((uneven.widest_plateau(0.0).unwrap() - (1.3f64 * 9.0).sqrt()).abs() < 1e-12);
     assert_eq!(sweep_of(&[1.0, 2.0], &[1.0, 2.0]).widest_plateau(0.0), None);
-    // One pair of ten in the middle of a plateau: it divides it, or is tolerated. Nothing but one pair at the weak end is no plateau.
+    // One pair of ten in the middle of a plateau: it divides it, or is tolerated. Nothing but one pair at the weak
+    // end is no plateau.
     let thresholds = [1.0, 2.0, 2.0, 2.0, 8.0, 64.0, 64.0, 64.0, 64.0, 64.0];
     let crossed = sweep_of(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0], &thresholds);
     assert!((crossed.widest_plateau(0.0).unwrap() - 16.0).abs() < 1e-12);
@@ -262,8 +264,8 @@ fn a_descent_that_still_looks_for_its_length_is_not_at_rest() {
     );
 }
 
-/// On a plain a pull of α moves a chain ε²α/2 a step: 1 unit takes 40 steps of 0.025, and within one of them it arrives. A limit of
-/// 37 steps is too short, one of 38 is not; what counts is not rounded to the pieces of the work.
+/// On a plain a pull of α moves a chain ε²α/2 a step: 1 unit takes 40 steps of 0.025, and within one of them it
+/// arrives. A limit of 37 steps is too short, one of 38 is not; what counts is not rounded to the pieces of the work.
 #[test]
 fn ways_are_as_long_as_allowed_and_no_longer() {
     let plain = Ripples {
@@ -340,8 +342,8 @@ fn nothing_to_map_is_no_error() {
 }
 
 proptest! {
-    /// Merges ascend, use every cluster once, and join two basins at the lowest energy at which a chain of barriers connects
-    /// them.
+    /// Merges ascend, use every cluster once, and join two basins at the lowest energy at which a chain of barriers
+    /// connects them.
     #[test]
     fn merges_are_the_lowest_ways(
         leaves in prop::collection::vec(-5.0..0.0f64, 1..8),

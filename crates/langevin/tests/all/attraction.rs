@@ -89,7 +89,8 @@ fn on_a_plain_the_pull_is_the_only_force() {
     assert_eq!((ways[1].end, ways[1].steps), (Some(WayEnd::Arrived), 0));
 }
 
-/// Where the slope of U equals α the pull ends: x = α/curvature on a bowl. The chain stays there and gives up M steps later.
+/// Where the slope of U equals α the pull ends: x = α/curvature on a bowl. The chain stays there and gives up M steps
+/// later.
 #[test]
 fn a_slope_steeper_than_the_pull_holds_the_chain() {
     let bowl = Scaled {
@@ -106,8 +107,8 @@ fn a_slope_steeper_than_the_pull_holds_the_chain() {
     assert!((ways[0].highest_energy / 0.05 - 0.5625).abs() < 1e-3);
 }
 
-/// The steepest slope between the wells of U = h(x² − 1)² is 8h/(3√3). A pull a little stronger crosses, and the highest U on the
-/// way is the barrier h; a little weaker, and it stays behind.
+/// The steepest slope between the wells of U = h(x² − 1)² is 8h/(3√3). A pull a little stronger crosses, and the
+/// highest U on the way is the barrier h; a little weaker, and it stays behind.
 #[test]
 fn a_double_well_is_crossed_from_its_steepest_slope_on() {
     let height = 3.0;
@@ -126,8 +127,8 @@ fn a_double_well_is_crossed_from_its_steepest_slope_on() {
     assert!(states[0] < -0.5, "{states:?}");
 }
 
-/// Chains in equilibrium have the density exp(−x²/2 − α|x − x*|): its mean by quadrature, within four standard errors of 8,000
-/// independent chains and the bias of ε = 0.05 (below 0.002): a false alarm in 16,000 seeds.
+/// Chains in equilibrium have the density exp(−x²/2 − α|x − x*|): its mean by quadrature, within four standard errors
+/// of 8,000 independent chains and the bias of ε = 0.05 (below 0.002): a false alarm in 16,000 seeds.
 #[test]
 fn chains_settle_into_the_magnetised_density() {
     let (strength, target) = (1.2, 1.0);
@@ -136,7 +137,8 @@ fn chains_settle_into_the_magnetised_density() {
         temperature: 0.4,
     };
     let chains = 8000;
-    // Points of the plane whose second coordinate is free, so that distances are not along one axis: quadrature in both.
+    // Points of the plane whose second coordinate is free, so that distances are not along one axis: quadrature in
+    // both.
     let (mut mass, mut moment, mut square) = (0.0, 0.0, 0.0);
     for i in -300..=300 {
         for j in -300..=300 {

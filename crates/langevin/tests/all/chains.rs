@@ -91,7 +91,8 @@ fn stationary_variance_is_the_closed_form() {
     }
 }
 
-/// From a point, n steps of AR(1) leave the mean aⁿx₀ and the variance ε²(1 − a²ⁿ)/(1 − a²); within 4.5 standard errors.
+/// From a point, n steps of AR(1) leave the mean aⁿx₀ and the variance ε²(1 − a²ⁿ)/(1 − a²); within 4.5 standard
+/// errors.
 #[test]
 fn transient_mean_and_variance_are_the_closed_form() {
     let (chains, steps, epsilon, start) = (40_000, 5, 0.3, 2.0f32);

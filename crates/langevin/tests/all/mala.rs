@@ -135,9 +135,9 @@ fn variance(values: &[f32]) -> f64 {
     values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / values.len() as f64
 }
 
-/// P(accept) of MALA with F = |x|²/2 in n dimensions at rest, for even n. The chain is reversible, so it is 2 P(log ratio > 0);
-/// the log ratio is −(ε²/8)(|X'|² − |X|²), a quadratic form in (X, Z) with eigenvalues λ₊ > 0 > λ₋, n times each. So it is
-/// 2 P(F(n, n) < |λ₋|/λ₊) with Fisher's F, a binomial tail.
+/// P(accept) of MALA with F = |x|²/2 in n dimensions at rest, for even n. The chain is reversible, so it is 2 P(log
+/// ratio > 0); the log ratio is −(ε²/8)(|X'|² − |X|²), a quadratic form in (X, Z) with eigenvalues λ₊ > 0 > λ₋, n
+/// times each. So it is 2 P(F(n, n) < |λ₋|/λ₊) with Fisher's F, a binomial tail.
 fn harmonic_acceptance(epsilon: f64, dimension: i32) -> f64 {
     let square = epsilon * epsilon;
     let (x, both, z) = (
@@ -255,9 +255,10 @@ fn a_step_of_the_engine_is_the_formula() {
     assert!((magnitude - norms / 64.0).abs() < 1e-12);
 }
 
-/// A standard normal with the large step ε = 1.2, 40,000 independent chains. ULA has the variance ε²/(1 − (1 − ε²/2)²) = 1.5625
-/// at rest, within 4.5 standard errors of √(2/n) each; MALA, started in that law, has 1, within as many, and passes
-/// Kolmogorov's test at 1e-3, which ULA fails by far. False-alarm rate over seeds 1e-3 in all; the seeds are fixed.
+/// A standard normal with the large step ε = 1.2, 40,000 independent chains. ULA has the variance ε²/(1 − (1 −
+/// ε²/2)²) = 1.5625 at rest, within 4.5 standard errors of √(2/n) each; MALA, started in that law, has 1, within as
+/// many, and passes Kolmogorov's test at 1e-3, which ULA fails by far. False-alarm rate over seeds 1e-3 in all; the
+/// seeds are fixed.
 #[test]
 fn large_steps_bias_ula_and_not_mala() {
     let (chains, epsilon) = (40_000, 1.2f64);
@@ -290,8 +291,8 @@ fn the_temperature_is_that_of_the_density() {
     assert!(distance < 1.95, "{distance}");
 }
 
-/// 30,000 independent chains on the mixture, from the wrong distribution: after 300 steps Kolmogorov's test at 1e-3 passes, and
-/// with ULA of the same ε it fails by far.
+/// 30,000 independent chains on the mixture, from the wrong distribution: after 300 steps Kolmogorov's test at 1e-3
+/// passes, and with ULA of the same ε it fails by far.
 #[test]
 fn a_mixture_is_reached_from_elsewhere() {
     let start = gaussian(1.5, 30_000, 1).into_values();
@@ -303,9 +304,10 @@ fn a_mixture_is_reached_from_elsewhere() {
     assert!(distance > 5.0, "{distance}");
 }
 
-/// Detailed balance: from independent draws of the mixture, one step goes from bin i to bin j as often as from j to i.
-/// Bowker's test over 6 bins has χ² with 15 degrees of freedom where every pair of bins is visited, fewer otherwise; above 37.7
-/// with probability 1e-3 at most. ULA, which has no such balance, exceeds it by far with 200,000 chains.
+/// Detailed balance: from independent draws of the mixture, one step goes from bin i to bin j as often as from j to
+/// i. Bowker's test over 6 bins has χ² with 15 degrees of freedom where every pair of bins is visited, fewer
+/// otherwise; above 37.7 with probability 1e-3 at most. ULA, which has no such balance, exceeds it by far with
+/// 200,000 chains.
 #[test]
 fn a_step_is_reversible() {
     let start = Mixture::draw(200_000);
@@ -351,8 +353,8 @@ fn states_without_an_energy_are_never_entered() {
     assert!(distance < 1.95, "{distance}");
 }
 
-/// In 50 dimensions from independent draws, the rate is the closed form within 4.5 standard errors (false-alarm rate 7e-6 a
-/// case), and 1 − rate vanishes with ε³.
+/// In 50 dimensions from independent draws, the rate is the closed form within 4.5 standard errors (false-alarm rate
+/// 7e-6 a case), and 1 − rate vanishes with ε³.
 #[test]
 fn the_acceptance_rate_is_the_closed_form_and_goes_to_one() {
     let chains = 20_000;
@@ -446,8 +448,8 @@ fn search(search: &StepSizeSearch, chains: usize) -> Result<FoundStepSize, Lange
     find_step_size(&chains, &states, Temperature::ONE, search)
 }
 
-/// 1,000 chains of 20 steps in 50 dimensions: the rate measured again with other noise is within 0.02 of the target, and so is
-/// the closed form for the ε that was found: 0.01 of tolerance and three standard errors of 0.0035.
+/// 1,000 chains of 20 steps in 50 dimensions: the rate measured again with other noise is within 0.02 of the target,
+/// and so is the closed form for the ε that was found: 0.01 of tolerance and three standard errors of 0.0035.
 #[test]
 fn the_search_finds_the_step_size() {
     let settings = StepSizeSearch::new(NoiseKey::new(5, Stream::Watch, 1));

@@ -1,4 +1,4 @@
-//! What stabilisers do to the gradient before the optimiser sees it.
+//! The stabilisers that change the gradient before the optimiser sees it.
 
 use burn::module::{AutodiffModule, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
@@ -9,8 +9,8 @@ use super::Stabilisers;
 use crate::Gradients;
 use crate::optimizer::on_host;
 
-/// The gradient of d, clipped to a norm and with weight decay. `temperature` is T: T times the gradient of d is that of the loss
-/// in units of F. Where neither is on, the gradient is returned as it is.
+/// The gradient of d, clipped to a norm and with weight decay. `temperature` is T: T times the gradient of d is that
+/// of the loss in units of F. If both are off, the gradient is returned unchanged.
 pub(crate) fn adjusted<A: AutodiffBackend, M: AutodiffModule<A>>(
     stabilisers: &Stabilisers,
     module: &M,

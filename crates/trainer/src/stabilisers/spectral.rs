@@ -7,7 +7,8 @@ use nalgebra::DMatrix;
 
 use super::Stabilisers;
 
-/// W ← W / max(1, σ(W)/c) for every parameter of two or more axes that is learned; the module as it is where that is off.
+/// W ← W / max(1, σ(W)/c) for every parameter of two or more axes that is learned; the module is returned unchanged
+/// if the bound is off.
 pub(crate) fn project<A: AutodiffBackend, M: AutodiffModule<A>>(
     stabilisers: &Stabilisers,
     module: M,
@@ -35,7 +36,7 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Projection {
             let weight = tensor.inner();
             let values: Vec<f64> = weight.to_data().iter::<f64>().collect();
             let excess = largest_singular_value(rows, &values) / self.largest;
-            // Also no where σ is not a number: the check of the parameters sees that.
+            // Also false if σ is not a number; the check of the parameters then finds the cause.
             let weight = if excess > 1.0 {
                 weight / excess
             } else {
@@ -46,7 +47,8 @@ impl<A: AutodiffBackend> ModuleMapper<A> for Projection {
     }
 }
 
-/// σ of a row-major matrix: the root of the largest eigenvalue of its smaller Gram matrix. NaN where a value is not finite.
+/// σ of a row-major matrix: the root of the largest eigenvalue of its smaller Gram matrix. NaN where a value is not
+/// finite.
 fn largest_singular_value(rows: usize, values: &[f64]) -> f64 {
     if !values.iter().all(|value| value.is_finite()) {
         return f64::NAN;

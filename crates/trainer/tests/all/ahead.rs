@@ -1,4 +1,5 @@
-//! Iterations whose numbers are read later lead to the same numbers, parameters and banks, whatever happens before they are read.
+//! Iterations whose numbers are read later lead to the same numbers, parameters and banks, whatever happens before
+//! they are read.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeMap;
@@ -198,8 +199,8 @@ fn numbers_that_are_read_later_change_nothing() {
     }
 }
 
-/// In a bank of 100 a batch of 16 meets some places of earlier batches, one of 3 at times none; where the batch is the whole bank,
-/// all are those of the iteration before.
+/// In a bank of 100 a batch of 16 meets some places of earlier batches, one of 3 at times none; where the batch is
+/// the whole bank, all are those of the iteration before.
 #[test]
 fn starts_come_from_the_bank_from_unread_samples_and_from_both() {
     for (batch_size, bank_size) in [(16, 100), (3, 100), (8, 8)] {

@@ -114,7 +114,8 @@ impl<B: Backend> Energy<B> for Slope<B> {
     }
 }
 
-/// One iteration of plain descent, θ ← θ − rate · (clip(∇loss) + λθ) in units of F, from the states that the learner used.
+/// One iteration of plain descent, θ ← θ − rate · (clip(∇loss) + λθ) in units of F, from the states that the learner
+/// used.
 #[test]
 fn penalty_clip_and_decay_are_the_update_computed_by_hand() {
     let settings = |penalty, clip, decay| Stabilisers {
@@ -181,9 +182,9 @@ fn penalty_clip_and_decay_are_the_update_computed_by_hand() {
     }
 }
 
-/// Adam's first step is −rate in the direction of the sign of its gradient. With a decay that outweighs the gradient of the
-/// loss this is the sign of g + λθ when λθ is added before the moments; added to the step itself, as AdamW does, it would be
-/// −rate·(sign(g) + λθ).
+/// Adam's first step is −rate in the direction of the sign of its gradient. With a decay that outweighs the gradient
+/// of the loss this is the sign of g + λθ when λθ is added before the moments; added to the step itself, as AdamW
+/// does, it would be −rate·(sign(g) + λθ).
 #[test]
 fn weight_decay_comes_before_the_moments_of_adam() {
     let learn = |start: [f32; 2], decay| {
@@ -333,7 +334,8 @@ fn the_spectral_norm_of_every_weight_stays_within_its_bound() {
             plain.iterate().unwrap();
             bounded.iterate().unwrap();
         }
-        // Projected, not rebuilt: before the first update a weight is a multiple of the plain one, and biases are the same.
+        // Projected, not rebuilt: before the first update a weight is a multiple of the plain one, and biases are the
+        // same.
         let [plain, bounded] = [Stabilisers::default(), with]
             .map(|stabilisers| weights(&learner(method, stabilisers, Which::Fused)));
         for (plain, bounded) in plain.iter().zip(&bounded) {
@@ -346,7 +348,8 @@ fn the_spectral_norm_of_every_weight_stays_within_its_bound() {
     }
 }
 
-/// A kernel counts as the matrix [output channels, all else]: one within the bound stays, one beyond is scaled as a whole.
+/// A kernel counts as the matrix [output channels, all else]: one within the bound stays, one beyond is scaled as a
+/// whole.
 #[test]
 fn kernels_of_convolutions_are_projected_as_matrices() {
     #[derive(Module, Debug)]
@@ -362,8 +365,8 @@ fn kernels_of_convolutions_are_projected_as_matrices() {
             hidden.flatten::<2>(1, 3).sum_dim(1).squeeze_dim::<1>(1)
         }
     }
-    // Two rows at right angles: (3, 4) for the two input channels of the first output channel, and 1. So σ = 5; by single
-    // 3×3 slices, or with the input channels as rows, it would be 4.
+    // Two rows at right angles: (3, 4) for the two input channels of the first output channel, and 1. So σ = 5; by
+    // single 3×3 slices, or with the input channels as rows, it would be 4.
     let kernel = |scale: f32| {
         let mut values = vec![0.0; 2 * 2 * 9];
         values[4] = 3.0 * scale;

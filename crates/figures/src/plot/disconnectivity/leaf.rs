@@ -1,4 +1,4 @@
-//! What hangs from the line of a basin: its circle, its picture, its name and the number of its members.
+//! The leaf below the line of a basin: its circle, its picture, its name and the number of its members.
 
 use image::imageops::{FilterType, resize};
 use plotters::prelude::*;
@@ -123,7 +123,7 @@ impl Picture {
     }
 }
 
-/// The text itself, or as much of its beginning as `longest` units hold, with an ellipsis.
+/// The text itself, or its beginning with an ellipsis if it is longer than `longest` units.
 fn shortened(text: String, longest: i32) -> Result<String> {
     if text_width(&text, style::LABEL)? <= longest {
         return Ok(text);

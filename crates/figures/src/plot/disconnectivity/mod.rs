@@ -35,7 +35,8 @@ pub struct Basin<'a> {
 /// Two clusters of basins become one at the barrier between them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Merge {
-    /// The two clusters, numbered as in SciPy's `linkage`: 0 to n − 1 are the n basins, and n + k is what merge k makes.
+    /// The two clusters, numbered as in SciPy's `linkage`: 0 to n − 1 are the n basins, and n + k is what merge k
+    /// makes.
     pub clusters: [usize; 2],
     /// Energy U in nats from which on both are one: the highest energy on the lowest way found between them.
     pub barrier: f64,
@@ -48,30 +49,31 @@ pub struct Disconnectivity<'a> {
     pub title: String,
     /// The basins, from 1 to 100.
     pub basins: &'a [Basin<'a>],
-    /// The merges from the lowest barrier up; each names only clusters before it, and each cluster is named once at most.
-    /// With fewer than n − 1 of them for n basins the graph falls into several trees, which are not connected.
+    /// The merges from the lowest barrier up; each names only clusters before it, and each cluster is named once at
+    /// most. With fewer than n − 1 of them for n basins the graph falls into several trees, which are not connected.
     pub merges: &'a [Merge],
     /// Shape `[channels, height, width]` of the states, with 1 (grey) or 3 (colour) channels, when basins have pixels.
     pub state_shape: Option<[usize; 3]>,
 }
 
 /// Draws the basins and the barriers between them as a disconnectivity graph (Becker and Karplus, "The topology of
-/// multidimensional potential energy surfaces", 1997), as Hill, Nijkamp and Zhu draw the energy of a ConvNet ("Building a
-/// telescope to look into high-dimensional image spaces", arXiv 1803.01043).
+/// multidimensional potential energy surfaces", 1997), as Hill, Nijkamp and Zhu draw the energy of a ConvNet
+/// ("Building a telescope to look into high-dimensional image spaces", arXiv 1803.01043).
 ///
-/// Energy is the vertical axis, in nats. A basin is a line that rises from a circle at its minimum; lines join where the
-/// lowest barrier found between their basins is passed. The area of a circle is in proportion to the members, down to a
-/// dot that can still be seen, and their number stands below it. The deepest basin of each cluster is on the left, and no
-/// two lines cross. Trees that no merge connects end in dashed lines at the top: no connection was found, at any energy.
-/// The figure is 1200 units wide, more for many basins or wide pictures.
+/// Energy is the vertical axis, in nats. A basin is a line that rises from a circle at its minimum; lines join where
+/// the lowest barrier found between their basins is passed. The area of a circle is in proportion to the members,
+/// down to a dot that can still be seen, and their number stands below it. The deepest basin of each cluster is on
+/// the left, and no two lines cross. Trees that no merge connects end in dashed lines at the top: no connection was
+/// found, at any energy. The figure is 1200 units wide, more for many basins or wide pictures.
 ///
 /// # Errors
-/// [`DiagnosticsError::SeriesTooShort`] for no basin, [`DiagnosticsError::NotFinite`] for an energy or barrier that is not
-/// finite, and [`DiagnosticsError::Parameter`] for more than 100 basins, energies beyond ±1e100, a basin without members,
-/// and pixels that do not fit the shape of the states or have none. [`FiguresError::Merge`](crate::FiguresError::Merge) for a merge of clusters
-/// that do not exist yet, are merged already or are the same, and for a barrier below the minimum or barrier of what it
-/// joins: the way leads through both, so its highest energy cannot lie lower. Where energies were rounded differently, let
-/// the barrier be the maximum of all of them.
+/// [`DiagnosticsError::SeriesTooShort`] for no basin, [`DiagnosticsError::NotFinite`] for an energy or barrier that
+/// is not finite, and [`DiagnosticsError::Parameter`] for more than 100 basins, energies beyond ±1e100, a basin
+/// without members, and pixels that do not fit the shape of the states or have none.
+/// [`FiguresError::Merge`](crate::FiguresError::Merge) for a merge of clusters that do not exist yet, are merged
+/// already or are the same, and for a barrier below the minimum or barrier of what it joins: the way leads through
+/// both, so its highest energy cannot lie lower. Where energies were rounded differently, let the barrier be the
+/// maximum of all of them.
 pub fn disconnectivity_figure(figure: &Disconnectivity<'_>) -> Result<Figure> {
     check_basins(figure.basins, figure.state_shape)?;
     let minima: Vec<f64> = figure.basins.iter().map(|basin| basin.energy).collect();

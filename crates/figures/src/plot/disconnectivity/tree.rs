@@ -1,4 +1,4 @@
-//! Which basins are joined where, checked, and in which order they stand.
+//! The checked tree of basins: where they are joined, and in which order they stand.
 
 use super::super::scale::LARGEST_DRAWN;
 use super::Merge;
@@ -10,7 +10,7 @@ use ebm_diagnostics::check_series;
 pub(crate) struct Tree {
     /// First the basins, then what the merges make.
     pub(crate) clusters: Vec<Cluster>,
-    /// The clusters that are joined to nothing, from left to right.
+    /// The clusters that no merge joins, from left to right.
     pub(crate) roots: Vec<usize>,
 }
 
@@ -21,7 +21,7 @@ pub(crate) struct Cluster {
     pub(crate) energy: f64,
     /// Column of that line, from 0 at the left. A basin has a column of its own, a merge stands midway between its two.
     pub(crate) column: f64,
-    /// The cluster that it is part of. Its line ends at that one's energy.
+    /// The cluster of which it is part. Its line ends at the energy of that cluster.
     pub(crate) parent: Option<usize>,
 }
 
@@ -42,7 +42,7 @@ impl Tree {
                 parent: None,
             })
             .collect();
-        // Of each cluster the lowest minimum, and its basins from left to right until it becomes part of another.
+        // For each cluster the lowest minimum, and its basins from left to right until it becomes part of another.
         let mut lowest = minima.to_vec();
         let mut basins: Vec<Vec<usize>> = (0..minima.len()).map(|basin| vec![basin]).collect();
         for (index, merge) in merges.iter().enumerate() {
