@@ -5,14 +5,16 @@
 
 use std::sync::Arc;
 
-use crate::attention::{Attend, AttendBackward, Sizes};
 use crate::buffer::{Buffer, Spare};
 use crate::convolution::{convolution_scratch, convolve, convolve_backward, writes_all};
 use crate::elementwise::{activate, activate_backward, mask};
-use crate::gemm::{Epilogue, Packed, Product};
+use crate::gemm::{Epilogue, Product};
+use crate::non_local::Kept;
+use crate::operation::{Method, Operation};
 use crate::parameters::Records;
-use crate::plan::{Convolution, Method, NonLocal, Operation, Plan};
-use crate::pool::{Windows, max_pool, max_pool_backward};
+use crate::plan::Plan;
+use crate::pool::{max_pool, max_pool_backward};
+use crate::scratch::{Needs, Scratch};
 use crate::vector::{HALF, LANES, Vectors};
 
 /// Buffers for `lanes` chains, allocated once.
@@ -30,43 +32,6 @@ pub(crate) struct Block<'p> {
     pub(crate) scratch: Scratch,
 }
 
-/// Memory whose contents do not outlive an operation.
-pub(crate) struct Scratch {
-    pub(crate) gathered: Buffer,
-    pub(crate) products: Buffer,
-    packed: Buffer,
-}
-
-/// The non-local block's intermediate values; empty for other operations.
-#[derive(Default)]
-struct Kept {
-    embedded: Buffer,
-    pooled: Buffer,
-    mixed: Buffer,
-}
-
-impl Scratch {
-    /// For a product of `depth` with rows `columns` apart.
-    fn packed(&mut self, depth: usize, columns: usize) -> &mut [f32] {
-        &mut self.packed[..Product::scratch(depth, columns)]
-    }
-}
-
-/// How long the buffers of a [`Scratch`] have to be.
-#[derive(Default)]
-struct Needs {
-    gathered: usize,
-    products: usize,
-    packed: usize,
-}
-
-impl Needs {
-    /// For a product with rows `columns` apart.
-    fn packed(&mut self, matrix: &Packed, columns: usize) {
-        self.packed = self.packed.max(Product::scratch(matrix.depth, columns));
-    }
-}
-
 impl<'p> Block<'p> {
     /// Memory for `chains` chains of the plan, with arbitrary values.
     pub(crate) fn new(plan: &'p Plan, chains: usize, spare: &Arc<Spare>) -> Self {
@@ -81,35 +46,21 @@ impl<'p> Block<'p> {
             .collect();
         let mut needs = Needs::default();
         let mut kept = Vec::new();
-        for (index, operation) in plan.operations.iter().enumerate() {
-            let shape = plan.shapes[index];
+        for operation in &plan.operations {
             let mut keep = Kept::default();
             match operation {
-                Operation::Convolution(convolution) => {
-                    let (gathered, products) = convolution_scratch(convolution, lanes);
-                    needs.gathered = needs.gathered.max(gathered);
-                    needs.products = needs.products.max(products);
-                }
-                Operation::NonLocal(block) => {
-                    let sizes = attention_sizes(block, shape, lanes);
-                    keep = Kept {
-                        embedded: lend(3 * sizes.inner * sizes.queries * lanes),
-                        pooled: lend(2 * sizes.inner * sizes.keys * lanes),
-                        mixed: lend(sizes.inner * sizes.queries * lanes),
-                    };
-                    // Scores; gradients of query, keys, values and the pooled ones.
-                    needs.gathered = needs.gathered.max(sizes.scratch());
-                    let columns = sizes.queries * lanes;
-                    needs.packed(&block.embed, columns);
-                    needs.packed(&block.embed_backward, columns);
-                    needs.packed(&block.output, columns);
-                    needs.packed(&block.output_backward, columns);
-                    let products = keep.embedded.len() + keep.pooled.len() + keep.mixed.len();
-                    needs.products = needs.products.max(products);
-                }
                 Operation::Dense(dense) => {
                     needs.packed(&dense.forward, dense.pixels * lanes);
                     needs.packed(&dense.backward, dense.pixels * lanes);
+                }
+                Operation::Convolution(convolution) => {
+                    let (gathered, products) = convolution_scratch(convolution, lanes);
+                    needs.gathered(gathered);
+                    needs.products(products);
+                }
+                Operation::NonLocal(block) => {
+                    keep = block.keep(lanes, spare);
+                    block.needs(lanes, &mut needs);
                 }
                 Operation::Activation(_) | Operation::MaxPool(_) => {}
             }
@@ -123,24 +74,17 @@ impl<'p> Block<'p> {
             kept,
             gradient: lend(plan.largest() * lanes),
             next_gradient: lend(plan.largest() * lanes),
-            scratch: Scratch {
-                gathered: lend(needs.gathered),
-                products: lend(needs.products),
-                packed: lend(needs.packed),
-            },
+            scratch: Scratch::new(&needs, spare),
         }
     }
 
     /// Bytes held.
     pub(crate) fn bytes(&self) -> usize {
-        let kept = |keep: &Kept| keep.embedded.len() + keep.pooled.len() + keep.mixed.len();
         let values = self.values.iter().map(|values| values.len()).sum::<usize>()
-            + self.kept.iter().map(kept).sum::<usize>()
+            + self.kept.iter().map(Kept::len).sum::<usize>()
             + self.gradient.len()
             + self.next_gradient.len()
-            + self.scratch.gathered.len()
-            + self.scratch.products.len()
-            + self.scratch.packed.len();
+            + self.scratch.len();
         values * size_of::<f32>()
     }
 
@@ -149,7 +93,6 @@ impl<'p> Block<'p> {
         for index in 0..self.plan.operations.len() {
             let (before, after) = self.values.split_at_mut(index + 1);
             let (input, output) = (&mut before[index], &mut after[0]);
-            let shape = self.plan.shapes[index];
             let vectors = self.vectors;
             let arch = vectors.lanes;
             match &self.plan.operations[index] {
@@ -177,21 +120,12 @@ impl<'p> Block<'p> {
                     );
                 }
                 Operation::Activation(kind) => activate(arch, *kind, input, output),
-                Operation::MaxPool(size) => {
-                    max_pool(arch, windows(shape, *size, self.lanes), input, output);
+                Operation::MaxPool(pool) => {
+                    max_pool(arch, pool.windows(self.lanes), input, output);
                 }
                 Operation::NonLocal(block) => {
-                    let sizes = attention_sizes(block, shape, self.lanes);
-                    mix(
-                        vectors,
-                        block,
-                        shape,
-                        sizes,
-                        input,
-                        output,
-                        &mut self.kept[index],
-                        &mut self.scratch,
-                    );
+                    let kept = &mut self.kept[index];
+                    block.forward(vectors, self.lanes, input, output, kept, &mut self.scratch);
                 }
             }
         }
@@ -221,10 +155,8 @@ impl<'p> Block<'p> {
             let slope = fused_slope(operation);
             let transforms = matches!(
                 operation,
-                Operation::Convolution(Convolution {
-                    method: Method::Winograd { .. },
-                    ..
-                })
+                Operation::Convolution(convolution)
+                    if matches!(convolution.method, Method::Winograd { .. })
             );
             // Winograd's first transform can do it in passing, but sums for parameters need it done.
             let masks_itself = transforms && records.is_none();
@@ -300,11 +232,11 @@ impl<'p> Block<'p> {
                     activate_backward(arch, *kind, input, &mut self.gradient);
                     continue;
                 }
-                Operation::MaxPool(size) => {
+                Operation::MaxPool(pool) => {
                     is_masked = slope_before != 1.0;
                     max_pool_backward(
                         arch,
-                        windows(shape, *size, self.lanes),
+                        pool.windows(self.lanes),
                         slope_before,
                         input,
                         output,
@@ -313,12 +245,9 @@ impl<'p> Block<'p> {
                     );
                 }
                 Operation::NonLocal(block) => {
-                    let sizes = attention_sizes(block, shape, self.lanes);
-                    mix_backward(
+                    block.backward(
                         vectors,
-                        block,
-                        shape,
-                        sizes,
+                        self.lanes,
                         &self.kept[index],
                         &self.gradient,
                         next,
@@ -332,10 +261,6 @@ impl<'p> Block<'p> {
             std::mem::swap(&mut self.gradient, &mut self.next_gradient);
         }
     }
-}
-
-fn windows(shape: [usize; 3], size: usize, lanes: usize) -> Windows {
-    Windows { shape, size, lanes }
 }
 
 fn fused_slope(operation: &Operation) -> f32 {
@@ -352,137 +277,4 @@ pub(crate) fn activated(bias: &[f32], slope: f32) -> Epilogue<'_> {
     } else {
         Epilogue::BiasLeaky(bias, slope)
     }
-}
-
-fn attention_sizes(block: &NonLocal, [_, height, width]: [usize; 3], lanes: usize) -> Sizes {
-    Sizes {
-        queries: height * width,
-        keys: (height / 2) * (width / 2),
-        inner: block.inner,
-        lanes,
-    }
-}
-
-#[allow(clippy::too_many_arguments)]
-fn mix(
-    vectors: Vectors,
-    block: &NonLocal,
-    [_, height, width]: [usize; 3],
-    sizes: Sizes,
-    input: &[f32],
-    output: &mut [f32],
-    kept: &mut Kept,
-    scratch: &mut Scratch,
-) {
-    let arch = vectors.lanes;
-    let lanes = sizes.lanes;
-    let columns = sizes.queries * lanes;
-    let product = vectors.product(columns);
-    product.dispatch(Product {
-        a: &block.embed,
-        b: input,
-        b_stride: columns,
-        c: &mut kept.embedded,
-        c_stride: columns,
-        columns,
-        epilogue: Epilogue::Bias(&block.embed_bias),
-        scratch: scratch.packed(block.embed.depth, columns),
-    });
-    let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
-    max_pool(
-        arch,
-        windows([2 * sizes.inner, height, width], 2, lanes),
-        key_value,
-        &mut kept.pooled,
-    );
-    let (key, value) = kept.pooled.split_at(sizes.inner * sizes.keys * lanes);
-    arch.dispatch(Attend {
-        sizes,
-        query,
-        key,
-        value,
-        mixed: &mut kept.mixed,
-        scratch: &mut scratch.gathered,
-    });
-    product.dispatch(Product {
-        a: &block.output,
-        b: &kept.mixed,
-        b_stride: columns,
-        c: output,
-        c_stride: columns,
-        columns,
-        epilogue: Epilogue::BiasPlus(&block.output_bias, input),
-        scratch: scratch.packed(block.output.depth, columns),
-    });
-}
-
-/// Leaves the gradient with respect to query, key and value before pooling at the start of `scratch.products`.
-#[allow(clippy::too_many_arguments)]
-fn mix_backward(
-    vectors: Vectors,
-    block: &NonLocal,
-    [_, height, width]: [usize; 3],
-    sizes: Sizes,
-    kept: &Kept,
-    gradient: &[f32],
-    input_gradient: &mut [f32],
-    scratch: &mut Scratch,
-) {
-    let arch = vectors.lanes;
-    let lanes = sizes.lanes;
-    let columns = sizes.queries * lanes;
-    let product = vectors.product(columns);
-    let Scratch {
-        gathered,
-        products,
-        packed: far,
-    } = scratch;
-    let (embedded, rest) = products.split_at_mut(kept.embedded.len());
-    let (pooled, mixed) = rest.split_at_mut(kept.pooled.len());
-    let mixed = &mut mixed[..kept.mixed.len()];
-    product.dispatch(Product {
-        a: &block.output_backward,
-        b: gradient,
-        b_stride: columns,
-        c: mixed,
-        c_stride: columns,
-        columns,
-        epilogue: Epilogue::None,
-        scratch: &mut far[..Product::scratch(block.output_backward.depth, columns)],
-    });
-    let half = sizes.inner * sizes.keys * lanes;
-    let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
-    let (key, value) = kept.pooled.split_at(half);
-    let (query_gradient, key_value_gradient) = embedded.split_at_mut(sizes.inner * columns);
-    let (key_gradient, value_gradient) = pooled.split_at_mut(half);
-    arch.dispatch(AttendBackward {
-        sizes,
-        query,
-        key,
-        value,
-        mixed_gradient: mixed,
-        query_gradient,
-        key_gradient,
-        value_gradient,
-        scratch: gathered,
-    });
-    max_pool_backward(
-        arch,
-        windows([2 * sizes.inner, height, width], 2, lanes),
-        1.0,
-        key_value,
-        &kept.pooled,
-        pooled,
-        key_value_gradient,
-    );
-    product.dispatch(Product {
-        a: &block.embed_backward,
-        b: embedded,
-        b_stride: columns,
-        c: input_gradient,
-        c_stride: columns,
-        columns,
-        epilogue: Epilogue::Plus(gradient),
-        scratch: &mut far[..Product::scratch(block.embed_backward.depth, columns)],
-    });
 }

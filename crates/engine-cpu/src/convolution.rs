@@ -1,8 +1,9 @@
 //! Convolutions and their input gradients, piece by piece: transforms or copies around products.
 
-use crate::block::{Scratch, activated};
+use crate::block::activated;
 use crate::gemm::{Epilogue, Packed, Product};
-use crate::plan::{Convolution, Method, Plan};
+use crate::operation::{Convolution, Geometry, Method};
+use crate::scratch::Scratch;
 use crate::vector::{LANES, Vectors};
 use crate::winograd::{Direction, Tiling, Transfer};
 
@@ -140,7 +141,10 @@ pub(crate) fn convolution_scratch(convolution: &Convolution, lanes: usize) -> (u
         } => {
             let columns = tile_pieces(tiling, lanes).size * lanes;
             let values = |rows| forward.len() * plane_stride(rows, columns);
-            (values(forward[0].depth), values(convolution.outputs))
+            (
+                values(forward[0].depth),
+                values(convolution.geometry.outputs),
+            )
         }
     }
 }
@@ -153,9 +157,9 @@ pub(crate) fn convolve(
     output: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let Convolution {
+    let Geometry {
         inputs, outputs, ..
-    } = *convolution;
+    } = convolution.geometry;
     let Scratch {
         gathered, products, ..
     } = scratch;
@@ -191,9 +195,9 @@ pub(crate) fn convolve_backward(
     input_gradient: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let Convolution {
+    let Geometry {
         inputs, outputs, ..
-    } = *convolution;
+    } = convolution.geometry;
     let Scratch {
         gathered, products, ..
     } = scratch;
@@ -227,22 +231,15 @@ pub(crate) fn writes_all(convolution: &Convolution) -> bool {
 }
 
 /// The windows of every output pixel as columns, `[input, tap][output pixels][lanes]`; zeros for the padding.
-pub(crate) fn gather_columns(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    lanes: usize,
-    input: &[f32],
-    columns: &mut [f32],
-) {
-    let Convolution {
+pub(crate) fn gather_columns(geometry: Geometry, lanes: usize, input: &[f32], columns: &mut [f32]) {
+    let Geometry {
         kernel,
         stride,
         padding,
+        before: [height, width],
+        after: [down, across],
         ..
-    } = *convolution;
-    let [_, height, width] = plan.shapes[index];
-    let [_, down, across] = plan.shapes[index + 1];
+    } = geometry;
     let rows = columns.chunks_exact_mut(down * across * lanes);
     for (entry, row) in rows.enumerate() {
         let (channel, tap) = (entry / (kernel * kernel), entry % (kernel * kernel));

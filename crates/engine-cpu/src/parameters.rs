@@ -13,11 +13,12 @@ use burn::module::ParamId;
 use pulp::Arch;
 use rayon::prelude::*;
 
-use crate::block::Scratch;
 use crate::buffer::{Buffer, Spare};
 use crate::convolution::{TilePiece, gather_columns};
+use crate::operation::{Convolution, Dense, Geometry, Ids, Method, NonLocal, Operation};
 use crate::outer::{Operand, Outer, padded};
-use crate::plan::{Convolution, Dense, Ids, Method, NonLocal, Operation, Plan};
+use crate::plan::Plan;
+use crate::scratch::Scratch;
 use crate::vector::HALF;
 use crate::winograd::{Direction, Tiling};
 
@@ -122,24 +123,19 @@ impl Records {
         gradient: &mut [f32],
         input: &mut [f32],
     ) {
-        let Convolution {
-            inputs, outputs, ..
-        } = *convolution;
-        let [_, height, width] = plan.shapes[operation + 1];
+        let Geometry {
+            inputs,
+            outputs,
+            after: [height, width],
+            ..
+        } = convolution.geometry;
         let all = height * width * lanes;
         let bias = row_sums(&gradient[..outputs * all], all);
         match &convolution.method {
             Method::Direct { forward, .. } => {
                 let depth = forward.weights.depth;
                 let mut windows = self.planes(1, depth, depth * all);
-                gather_columns(
-                    plan,
-                    operation,
-                    convolution,
-                    lanes,
-                    input,
-                    &mut windows.values,
-                );
+                gather_columns(convolution.geometry, lanes, input, &mut windows.values);
                 let gradient = self.copy(gradient, outputs, all);
                 self.push(operation, Part::Weight, all, [gradient, windows], bias);
             }
@@ -244,8 +240,9 @@ pub(crate) fn recorded_values(plan: &Plan, lanes: usize) -> usize {
                 }
                 Method::Winograd { tiling, .. } => {
                     let piece = TilePiece::whole(tiling, lanes);
-                    let (_, gathered) = piece.extent(Direction::Gather, convolution.inputs);
-                    let (_, spread) = piece.extent(Direction::Spread, convolution.outputs);
+                    let (_, gathered) =
+                        piece.extent(Direction::Gather, convolution.geometry.inputs);
+                    let (_, spread) = piece.extent(Direction::Spread, convolution.geometry.outputs);
                     tiling.tile.inputs().pow(2) * (gathered + spread)
                 }
             },
@@ -404,12 +401,12 @@ impl Sum {
 
     /// dW = Gᵀ D G of every pair of channels and phase.
     fn winograd(&self, plan: &Plan, convolution: &Convolution, tiling: &Tiling) -> Vec<f32> {
-        let Convolution {
+        let Geometry {
             inputs,
             kernel,
             stride,
             ..
-        } = *convolution;
+        } = convolution.geometry;
         let (matrix, side) = (tiling.tile.weight(), tiling.tile.inputs());
         let taps = kernel / stride;
         let padded = padded(self.depth);
