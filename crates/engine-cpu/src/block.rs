@@ -1,19 +1,20 @@
-//! A block of chains and the memory to run a plan on it: forward, then the gradient with respect to the states.
+//! A block of chains and the memory to run a plan on it: forward, then backward, step by step.
 //!
 //! Every buffer is `[channels][height][width][lanes]`: the chains of the block lie side by side, one to a SIMD lane.
 //! What happens to a chain therefore never depends on its neighbours, nor on how the batch was cut into blocks.
 
 use std::sync::Arc;
 
+use crate::backward::{BackwardStep, FusedRelu, ParameterStep};
 use crate::buffer::{Buffer, Spare};
-use crate::convolution::{convolution_scratch, convolve, convolve_backward, writes_all};
-use crate::elementwise::{activate, activate_backward, mask};
+use crate::convolution::{convolution_scratch, convolve, convolve_backward};
+use crate::elementwise::{activate, activate_backward};
 use crate::gemm::{Epilogue, Product};
 use crate::non_local::Kept;
-use crate::operation::{Method, Operation};
-use crate::parameters::Records;
+use crate::operation::Operation;
 use crate::plan::Plan;
 use crate::pool::{max_pool, max_pool_backward};
+use crate::records::{Records, Sources};
 use crate::scratch::{Needs, Scratch};
 use crate::vector::{HALF, LANES, Vectors};
 
@@ -26,8 +27,9 @@ pub(crate) struct Block<'p> {
     pub(crate) values: Vec<Buffer>,
     /// What an operation keeps for its gradient.
     kept: Vec<Kept>,
-    /// The gradient with respect to an operation's output, and to its input; after `backward` the first holds ∇F.
+    /// The gradient with respect to the values where the backward pass has arrived; after `backward` it is ∇F.
     pub(crate) gradient: Buffer,
+    /// Where the next step of the backward pass writes.
     next_gradient: Buffer,
     pub(crate) scratch: Scratch,
 }
@@ -136,138 +138,93 @@ impl<'p> Block<'p> {
         self.values.last().map_or(&[], |values| values)
     }
 
-    /// After `forward`: ∇F of every chain, times `seed` (one factor a lane, 1 for the gradient itself), into
-    /// `gradient`; and what the gradient with respect to the parameters is made of, where `records` wants it.
-    pub(crate) fn backward(&mut self, seed: Option<&[f32]>, mut records: Option<&mut Records>) {
-        match seed {
-            Some(seed) => self.gradient[..self.lanes].copy_from_slice(seed),
-            None => self.gradient[..self.lanes].fill(1.0),
-        }
-        let vectors = self.vectors;
-        let arch = vectors.lanes;
-        // Whether `gradient` has already passed the fused activation of the operation at hand.
-        let mut is_masked = false;
-        for index in (0..self.plan.operations.len()).rev() {
-            let operation = &self.plan.operations[index];
-            let shape = self.plan.shapes[index];
-            let (before, after) = self.values.split_at_mut(index + 1);
-            let (input, output) = (&mut before[index], &after[0]);
-            let slope = fused_slope(operation);
-            let transforms = matches!(
-                operation,
-                Operation::Convolution(convolution)
-                    if matches!(convolution.method, Method::Winograd { .. })
-            );
-            // Winograd's first transform can do it in passing, but sums for parameters need it done.
-            let masks_itself = transforms && records.is_none();
-            if slope != 1.0 && !is_masked && !masks_itself {
-                let length = output.len();
-                mask(arch, &mut self.gradient[..length], output, slope);
-            }
-            let apply = (masks_itself && !is_masked && slope != 1.0).then_some(&output[..]);
-            is_masked = false;
-            let columns = shape[1] * shape[2] * self.lanes;
-            if let Some(records) = &mut records {
-                match operation {
-                    Operation::Dense(dense) => {
-                        records.dense(index, dense, self.lanes, &self.gradient, input);
-                    }
-                    Operation::Convolution(convolution) => {
-                        records.convolution(
-                            self.plan,
-                            index,
-                            convolution,
-                            self.lanes,
-                            &mut self.gradient,
-                            input,
-                        );
-                    }
-                    Operation::NonLocal(block) => {
-                        let mixed = &self.kept[index].mixed;
-                        records.non_local_output(index, block, &self.gradient, mixed, columns);
-                    }
-                    Operation::Activation(_) | Operation::MaxPool(_) => {}
-                }
-            }
-            let next = &mut self.next_gradient;
-            // The activation fused to the operation before, which some operations can do in passing.
-            let slope_before = index
-                .checked_sub(1)
-                .map_or(1.0, |before| fused_slope(&self.plan.operations[before]));
-            match operation {
-                Operation::Dense(dense) => {
-                    let columns = dense.pixels * self.lanes;
-                    is_masked = slope_before != 1.0;
-                    let epilogue = if is_masked {
-                        Epilogue::Mask(input, slope_before)
-                    } else {
-                        Epilogue::None
-                    };
-                    vectors.product(columns).dispatch(Product {
-                        a: &dense.backward,
-                        b: &self.gradient,
-                        b_stride: columns,
-                        c: next,
-                        c_stride: columns,
-                        columns,
-                        epilogue,
-                        scratch: self.scratch.packed(dense.backward.depth, columns),
-                    });
-                }
-                Operation::Convolution(convolution) => {
-                    if !writes_all(convolution) {
-                        next[..input.len()].fill(0.0);
-                    }
-                    convolve_backward(
-                        vectors,
-                        convolution,
-                        self.lanes,
-                        &mut self.gradient,
-                        apply,
-                        next,
-                        &mut self.scratch,
-                    );
-                }
-                Operation::Activation(kind) => {
-                    activate_backward(arch, *kind, input, &mut self.gradient);
-                    continue;
-                }
-                Operation::MaxPool(pool) => {
-                    is_masked = slope_before != 1.0;
-                    max_pool_backward(
-                        arch,
-                        pool.windows(self.lanes),
-                        slope_before,
-                        input,
-                        output,
-                        &self.gradient,
-                        next,
-                    );
-                }
-                Operation::NonLocal(block) => {
-                    block.backward(
-                        vectors,
-                        self.lanes,
-                        &self.kept[index],
-                        &self.gradient,
-                        next,
-                        &mut self.scratch,
-                    );
-                    if let Some(records) = &mut records {
-                        records.non_local_embed(index, block, &self.scratch, input, columns);
-                    }
-                }
-            }
-            std::mem::swap(&mut self.gradient, &mut self.next_gradient);
+    /// After `forward`: ∇F of every chain, into `gradient`.
+    pub(crate) fn backward(&mut self) {
+        self.gradient[..self.lanes].fill(1.0);
+        let plan = self.plan;
+        for step in &plan.backward.to_states {
+            self.go_back(step);
         }
     }
-}
 
-fn fused_slope(operation: &Operation) -> f32 {
-    match operation {
-        Operation::Dense(dense) => dense.slope,
-        Operation::Convolution(convolution) => convolution.slope,
-        Operation::Activation(_) | Operation::MaxPool(_) | Operation::NonLocal(_) => 1.0,
+    /// After `forward`: records what the gradient of Σ seed · F with respect to the parameters is made of; one seed a lane.
+    pub(crate) fn record(&mut self, seed: &[f32], records: &mut Records) {
+        self.gradient[..self.lanes].copy_from_slice(seed);
+        let plan = self.plan;
+        for step in &plan.backward.to_parameters {
+            match step {
+                ParameterStep::Backward(step) => self.go_back(step),
+                ParameterStep::Record {
+                    parameters,
+                    operation,
+                } => {
+                    let sources = Sources {
+                        arch: self.vectors.lanes,
+                        lanes: self.lanes,
+                        gradient: &mut self.gradient,
+                        input: &mut self.values[*operation],
+                        kept: &self.kept[*operation],
+                        scratch: &self.scratch,
+                    };
+                    records.record(parameters, sources);
+                }
+            }
+        }
+    }
+
+    fn go_back(&mut self, step: &BackwardStep) {
+        let (vectors, lanes) = (self.vectors, self.lanes);
+        let arch = vectors.lanes;
+        let (gradient, next) = (&mut self.gradient, &mut self.next_gradient);
+        match step {
+            BackwardStep::Mask(relu) => {
+                relu.mask(&self.values).apply(arch, gradient);
+                return;
+            }
+            BackwardStep::Activation { kind, input } => {
+                activate_backward(arch, *kind, &self.values[*input], gradient);
+                return;
+            }
+            BackwardStep::Dense { dense, before } => {
+                let columns = dense.pixels * lanes;
+                let mask = before.map(|relu| relu.mask(&self.values));
+                vectors.product(columns).dispatch(Product {
+                    a: &dense.backward,
+                    b: gradient,
+                    b_stride: columns,
+                    c: next,
+                    c_stride: columns,
+                    columns,
+                    epilogue: mask.map_or(Epilogue::None, Epilogue::Mask),
+                    scratch: self.scratch.packed(dense.backward.depth, columns),
+                });
+            }
+            BackwardStep::Convolution { convolution, own } => {
+                let mask = own.map(|relu| relu.mask(&self.values));
+                let scratch = &mut self.scratch;
+                convolve_backward(vectors, convolution, lanes, gradient, mask, next, scratch);
+            }
+            BackwardStep::MaxPool {
+                pool,
+                input,
+                before,
+            } => {
+                max_pool_backward(
+                    arch,
+                    pool.windows(lanes),
+                    before.map_or(1.0, FusedRelu::slope),
+                    &self.values[*input],
+                    &self.values[input + 1],
+                    gradient,
+                    next,
+                );
+            }
+            BackwardStep::NonLocal { block, operation } => {
+                let kept = &self.kept[*operation];
+                block.backward(vectors, lanes, kept, gradient, next, &mut self.scratch);
+            }
+        }
+        std::mem::swap(gradient, next);
     }
 }
 

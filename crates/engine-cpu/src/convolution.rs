@@ -1,6 +1,7 @@
 //! Convolutions and their input gradients, piece by piece: transforms or copies around products.
 
 use crate::block::activated;
+use crate::elementwise::Mask;
 use crate::gemm::{Epilogue, Packed, Product};
 use crate::operation::{Convolution, Geometry, Method};
 use crate::scratch::Scratch;
@@ -185,13 +186,14 @@ pub(crate) fn convolve(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
+/// `input_gradient` ← the transposed convolution of `gradient`, which Winograd's first transform multiplies by the `mask`;
+/// other methods take none.
 pub(crate) fn convolve_backward(
     vectors: Vectors,
     convolution: &Convolution,
     lanes: usize,
     gradient: &mut [f32],
-    mask: Option<&[f32]>,
+    mask: Option<Mask<'_>>,
     input_gradient: &mut [f32],
     scratch: &mut Scratch,
 ) {
@@ -204,14 +206,19 @@ pub(crate) fn convolve_backward(
     let arch = vectors.lanes;
     match &convolution.method {
         Method::Direct { backward, .. } => {
+            debug_assert!(mask.is_none(), "a direct convolution was given a mask");
             backward.run(arch, lanes, gradient, input_gradient, Epilogue::None);
         }
         Method::Winograd {
             tiling, backward, ..
         } => {
+            if !tiling.covers_input() {
+                // Tiles write every pixel that they reach first and add to it later.
+                let [height, width] = convolution.geometry.before;
+                input_gradient[..inputs * height * width * lanes].fill(0.0);
+            }
             for piece in TilePiece::all(tiling, lanes) {
                 arch.dispatch(Transfer {
-                    slope: convolution.slope,
                     mask,
                     ..piece.transfer(Direction::Spread, outputs, gradient, products)
                 });
@@ -219,14 +226,6 @@ pub(crate) fn convolve_backward(
                 arch.dispatch(piece.transfer(Direction::Scatter, inputs, input_gradient, gathered));
             }
         }
-    }
-}
-
-/// Whether the backward pass writes every pixel instead of adding to what is there.
-pub(crate) fn writes_all(convolution: &Convolution) -> bool {
-    match &convolution.method {
-        Method::Direct { .. } => true,
-        Method::Winograd { tiling, .. } => tiling.covers_input(),
     }
 }
 

@@ -4,6 +4,7 @@
 
 mod attention;
 mod attracted;
+mod backward;
 mod block;
 mod bound;
 mod buffer;
@@ -22,6 +23,7 @@ mod packing;
 mod parameters;
 mod plan;
 mod pool;
+mod records;
 mod schedule;
 mod scratch;
 mod transform;

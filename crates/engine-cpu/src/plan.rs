@@ -8,6 +8,7 @@ use ebm_core::{
 };
 use pulp::Arch;
 
+use crate::backward::Backward;
 use crate::buffer::Spare;
 use crate::operation::{Convolution, Dense, Geometry, Ids, MaxPool, Method, NonLocal, Operation};
 use crate::vector::LANES;
@@ -18,6 +19,7 @@ use ebm_langevin::LangevinError;
 pub(crate) struct Plan {
     pub(crate) arch: Arch,
     pub(crate) operations: Vec<Operation>,
+    pub(crate) backward: Backward,
     /// Shape before each operation and at the end.
     pub(crate) shapes: Vec<[usize; 3]>,
 }
@@ -57,6 +59,7 @@ impl Plan {
         }
         Ok(Self {
             arch,
+            backward: Backward::new(&operations),
             operations,
             shapes,
         })
