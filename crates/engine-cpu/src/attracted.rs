@@ -60,7 +60,7 @@ impl Attracted {
     /// Looks at the states, and takes the step; adds the square of the magnetised gradient to `squares`.
     pub(crate) fn step(&mut self, block: &mut Block<'_>, noise: StepNoise, squares: &mut [f32]) {
         block.forward();
-        block.backward(None, None);
+        block.backward();
         let arch = block.vectors.lanes;
         square_distances(arch, &block.values[0], &self.targets, &mut self.squares);
         let seen = block.energies().iter().zip(&self.squares);

@@ -12,8 +12,9 @@ use crate::attracted::Targets;
 use crate::block::Block;
 use crate::buffer::Spare;
 use crate::chains::{load_states, store_states};
-use crate::parameters::{Records, Sums, recorded_values};
+use crate::parameters::Sums;
 use crate::plan::Plan;
+use crate::records::{Records, recorded_values};
 use crate::schedule::{blocks, run_all};
 use ebm_langevin::{
     AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient,
@@ -81,7 +82,7 @@ impl FusedChains {
         let mut seed = weights.to_vec();
         seed.resize(block.lanes, 0.0);
         let mut records = Records::new(&self.spare);
-        block.backward(Some(&seed), Some(&mut records));
+        block.record(&seed, &mut records);
         (energies, records)
     }
 }
@@ -134,7 +135,7 @@ impl Chains for FusedChains {
                 let own = &values[chains.start * size..chains.end * size];
                 load_states(&mut block, own.chunks_exact(size));
                 block.forward();
-                block.backward(None, None);
+                block.backward();
                 let energies = block.energies()[..chains.len()].to_vec();
                 let gradient = store_states(&block, &block.gradient, chains.len());
                 (energies, gradient)
@@ -215,9 +216,9 @@ impl<B: AutodiffBackend, E: Layered> BoundEngine<B, E> for FusedChains {
                 .map(|(states, weights)| self.recorded(states, weights))
                 .unzip();
             energies.extend(of_blocks.into_iter().flatten());
-            sums.add(self.plan.arch, &records);
+            sums.add(&self.plan, &records);
         }
-        let gradients = sums.finish(&self.plan).into_iter();
+        let gradients = sums.finish(self.plan.arch).into_iter();
         Ok(Some(ParameterGradient {
             energies: Numbers::Host(energies),
             gradients: gradients.map(|(id, g)| (id, Numbers::Host(g))).collect(),

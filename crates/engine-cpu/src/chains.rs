@@ -138,7 +138,7 @@ impl<'p> Chains<'p> {
         match &mut self.walk {
             Walk::Ula(ula) => {
                 block.forward();
-                block.backward(None, None);
+                block.backward();
                 langevin_step(
                     block.vectors.lanes,
                     *ula,

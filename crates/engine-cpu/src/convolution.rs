@@ -1,8 +1,10 @@
 //! Convolutions and their input gradients, piece by piece: transforms or copies around products.
 
-use crate::block::{Scratch, activated};
+use crate::block::activated;
+use crate::elementwise::Mask;
 use crate::gemm::{Epilogue, Packed, Product};
-use crate::plan::{Convolution, Method, Plan};
+use crate::operation::{Convolution, Geometry, Method};
+use crate::scratch::Scratch;
 use crate::vector::{LANES, Vectors};
 use crate::winograd::{Direction, Tiling, Transfer};
 
@@ -140,7 +142,10 @@ pub(crate) fn convolution_scratch(convolution: &Convolution, lanes: usize) -> (u
         } => {
             let columns = tile_pieces(tiling, lanes).size * lanes;
             let values = |rows| forward.len() * plane_stride(rows, columns);
-            (values(forward[0].depth), values(convolution.outputs))
+            (
+                values(forward[0].depth),
+                values(convolution.geometry.outputs),
+            )
         }
     }
 }
@@ -153,9 +158,9 @@ pub(crate) fn convolve(
     output: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let Convolution {
+    let Geometry {
         inputs, outputs, ..
-    } = *convolution;
+    } = convolution.geometry;
     let Scratch {
         gathered, products, ..
     } = scratch;
@@ -181,33 +186,39 @@ pub(crate) fn convolve(
     }
 }
 
-#[allow(clippy::too_many_arguments)]
+/// `input_gradient` ← the transposed convolution of `gradient`, which Winograd's first transform multiplies by the `mask`;
+/// other methods take none.
 pub(crate) fn convolve_backward(
     vectors: Vectors,
     convolution: &Convolution,
     lanes: usize,
     gradient: &mut [f32],
-    mask: Option<&[f32]>,
+    mask: Option<Mask<'_>>,
     input_gradient: &mut [f32],
     scratch: &mut Scratch,
 ) {
-    let Convolution {
+    let Geometry {
         inputs, outputs, ..
-    } = *convolution;
+    } = convolution.geometry;
     let Scratch {
         gathered, products, ..
     } = scratch;
     let arch = vectors.lanes;
     match &convolution.method {
         Method::Direct { backward, .. } => {
+            debug_assert!(mask.is_none(), "a direct convolution was given a mask");
             backward.run(arch, lanes, gradient, input_gradient, Epilogue::None);
         }
         Method::Winograd {
             tiling, backward, ..
         } => {
+            if !tiling.covers_input() {
+                // Tiles write every pixel that they reach first and add to it later.
+                let [height, width] = convolution.geometry.before;
+                input_gradient[..inputs * height * width * lanes].fill(0.0);
+            }
             for piece in TilePiece::all(tiling, lanes) {
                 arch.dispatch(Transfer {
-                    slope: convolution.slope,
                     mask,
                     ..piece.transfer(Direction::Spread, outputs, gradient, products)
                 });
@@ -218,31 +229,16 @@ pub(crate) fn convolve_backward(
     }
 }
 
-/// Whether the backward pass writes every pixel instead of adding to what is there.
-pub(crate) fn writes_all(convolution: &Convolution) -> bool {
-    match &convolution.method {
-        Method::Direct { .. } => true,
-        Method::Winograd { tiling, .. } => tiling.covers_input(),
-    }
-}
-
 /// The windows of every output pixel as columns, `[input, tap][output pixels][lanes]`; zeros for the padding.
-pub(crate) fn gather_columns(
-    plan: &Plan,
-    index: usize,
-    convolution: &Convolution,
-    lanes: usize,
-    input: &[f32],
-    columns: &mut [f32],
-) {
-    let Convolution {
+pub(crate) fn gather_columns(geometry: Geometry, lanes: usize, input: &[f32], columns: &mut [f32]) {
+    let Geometry {
         kernel,
         stride,
         padding,
+        before: [height, width],
+        after: [down, across],
         ..
-    } = *convolution;
-    let [_, height, width] = plan.shapes[index];
-    let [_, down, across] = plan.shapes[index + 1];
+    } = geometry;
     let rows = columns.chunks_exact_mut(down * across * lanes);
     for (entry, row) in rows.enumerate() {
         let (channel, tap) = (entry / (kernel * kernel), entry % (kernel * kernel));

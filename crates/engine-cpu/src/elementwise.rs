@@ -84,9 +84,38 @@ fn is_positive<S: Simd>(simd: S, x: S::f32s) -> S::m32s {
     simd.greater_than_f32s(x, simd.splat_f32s(0.0))
 }
 
-/// gradient ← gradient · (1 where the stored leaky ReLU's output is positive, the slope elsewhere).
-pub(crate) fn mask(arch: Arch, gradient: &mut [f32], stored: &[f32], slope: f32) {
-    activate_backward(arch, Activation::LeakyRelu { slope }, stored, gradient);
+/// The derivative of a leaky ReLU: 1 where its output is positive, `slope` elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Mask<'a> {
+    pub(crate) output: &'a [f32],
+    pub(crate) slope: f32,
+}
+
+impl Mask<'_> {
+    /// gradient ← gradient · mask.
+    pub(crate) fn apply(self, arch: Arch, gradient: &mut [f32]) {
+        // The sign of the output is that of the input.
+        let kind = Activation::LeakyRelu { slope: self.slope };
+        activate_backward(arch, kind, self.output, gradient);
+    }
+
+    /// Stops when there are fewer than `extent` factors.
+    #[inline(always)]
+    pub(crate) fn check(self, extent: usize) {
+        check(self.output.len() >= extent);
+    }
+
+    /// The gradient at offset `at`, times the mask.
+    ///
+    /// # Safety
+    /// The extent that was [checked](Self::check) reaches `S::F32_LANES` beyond `at`.
+    #[inline(always)]
+    pub(crate) unsafe fn of<S: Simd>(self, simd: S, gradient: S::f32s, at: usize) -> S::f32s {
+        // SAFETY: the caller has made sure of the extent.
+        let output = unsafe { load::<S>(self.output, at) };
+        let scaled = simd.mul_f32s(gradient, simd.splat_f32s(self.slope));
+        simd.select_f32s(is_positive(simd, output), gradient, scaled)
+    }
 }
 
 /// output ← activation(input).

@@ -11,6 +11,7 @@ use std::ops::Range;
 use pulp::{Simd, WithSimd};
 
 use crate::buffer::Buffer;
+use crate::elementwise::Mask;
 use crate::vector::{LANES, check, load, prefetch, scalar, starts, store, unrolled};
 
 /// Rows of a panel. Instructions with 16 registers instead of 32 take it in two halves.
@@ -186,8 +187,8 @@ pub(crate) enum Epilogue<'a> {
     Plus(&'a [f32]),
     /// Row i gets bias i added, and the values laid out as C.
     BiasPlus(&'a [f32], &'a [f32]),
-    /// Times 1 where the stored activation (laid out as C) is positive, times the slope elsewhere.
-    Mask(&'a [f32], f32),
+    /// Times a mask laid out as C.
+    Mask(Mask<'a>),
 }
 
 /// C = A·B with an epilogue.
@@ -387,7 +388,8 @@ impl Epilogue<'_> {
     pub(crate) fn check(&self, rows: usize, extent: usize) {
         match self {
             Epilogue::Bias(bias) | Epilogue::BiasLeaky(bias, _) => check(bias.len() >= rows),
-            Epilogue::Mask(stored, _) | Epilogue::Plus(stored) => check(stored.len() >= extent),
+            Epilogue::Plus(stored) => check(stored.len() >= extent),
+            Epilogue::Mask(mask) => mask.check(extent),
             Epilogue::BiasPlus(bias, stored) => {
                 check(bias.len() >= rows && stored.len() >= extent);
             }
@@ -416,12 +418,8 @@ impl Epilogue<'_> {
                 let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
                 simd.select_f32s(simd.greater_than_f32s(sum, zero), sum, scaled)
             }
-            Epilogue::Mask(stored, slope) => {
-                // SAFETY: `with_simd` has checked the extents of all operands.
-                let positive = simd.greater_than_f32s(unsafe { load::<S>(stored, at) }, zero);
-                let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
-                simd.select_f32s(positive, sum, scaled)
-            }
+            // SAFETY: `with_simd` has checked the extents of all operands.
+            Epilogue::Mask(mask) => unsafe { mask.of::<S>(simd, sum, at) },
         }
     }
 }

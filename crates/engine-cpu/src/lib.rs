@@ -4,6 +4,7 @@
 
 mod attention;
 mod attracted;
+mod backward;
 mod block;
 mod bound;
 mod buffer;
@@ -15,11 +16,16 @@ mod engine;
 mod exponential;
 mod gemm;
 mod metropolis;
+mod non_local;
+mod operation;
 mod outer;
+mod packing;
 mod parameters;
 mod plan;
 mod pool;
+mod records;
 mod schedule;
+mod scratch;
 mod transform;
 mod vector;
 mod winograd;

@@ -75,7 +75,7 @@ impl Metropolis {
     /// F, ∇F and the sums of the states in the block.
     fn evaluate(&mut self, block: &mut Block<'_>) {
         block.forward();
-        block.backward(None, None);
+        block.backward();
         let (here, there) = (
             (&*self.states, &*self.gradient),
             (&*block.values[0], &*block.gradient),

@@ -8,6 +8,7 @@
 
 use pulp::{Simd, WithSimd};
 
+use crate::elementwise::Mask;
 use crate::transform::{F22, F23, F42, F43, Transform};
 use crate::vector::{check, load, starts, store, unrolled};
 
@@ -142,8 +143,8 @@ pub(crate) struct Transfer<'a> {
     /// Bias of each channel and slope, for `Finish`; slope 1 is no activation.
     pub(crate) bias: &'a [f32],
     pub(crate) slope: f32,
-    /// For `Spread`: the stored activation whose sign masks the gradient with `slope`.
-    pub(crate) mask: Option<&'a [f32]>,
+    /// For `Spread`: what the gradient is multiplied by as it is read.
+    pub(crate) mask: Option<Mask<'a>>,
 }
 
 impl WithSimd for Transfer<'_> {
@@ -179,10 +180,9 @@ impl Transfer<'_> {
             self.planes.len() >= (I * I - 1) * self.plane_stride + self.channels * phases * columns,
         );
         check(self.direction != Direction::Finish || self.bias.len() >= self.channels);
-        check(
-            self.mask
-                .is_none_or(|mask| mask.len() >= self.channels * height * width * self.lanes),
-        );
+        if let Some(mask) = self.mask {
+            mask.check(self.channels * height * width * self.lanes);
+        }
         let across = self.tiling.grid()[1];
         for (local, tile) in self.tiles.clone().enumerate() {
             let at = [tile / across, tile % across];
@@ -397,7 +397,7 @@ impl Transfer<'_> {
     ) {
         let [first, down, across] = self.output_places::<O>(image, at);
         let zero = simd.splat_f32s(0.0);
-        let slope = simd.splat_f32s(self.slope);
+        let mask = self.mask;
         let mut half = [[zero; I]; O];
         unrolled!(J < O, {
             let mut row = [zero; O];
@@ -406,12 +406,9 @@ impl Transfer<'_> {
                     let place = first + J * down + K * across;
                     // SAFETY: `with_simd` has checked pixels, planes and biases.
                     row[K] = unsafe { load::<S>(self.pixels, place) };
-                    if let Some(mask) = self.mask {
-                        // SAFETY: `with_simd` has checked pixels, planes and biases.
-                        let positive =
-                            simd.greater_than_f32s(unsafe { load::<S>(mask, place) }, zero);
-                        let scaled = simd.mul_f32s(row[K], slope);
-                        row[K] = simd.select_f32s(positive, row[K], scaled);
+                    if let Some(mask) = mask {
+                        // SAFETY: `with_simd` has checked the mask too.
+                        row[K] = unsafe { mask.of::<S>(simd, row[K], place) };
                     }
                 }
             });
