@@ -72,7 +72,9 @@ pub(super) fn names(name: BackendName) -> Vec<String> {
     let discrete = (0..found.discrete).map(Adapter::Discrete);
     let integrated = (0..found.integrated).map(Adapter::Integrated);
     let software = (found.software > 0).then_some(Adapter::Cpu);
-    let all = discrete.chain(integrated).chain(software);
+    // Those of virtual machines have no name of their own.
+    let unnamed = (found.r#virtual > 0).then_some(Adapter::Fastest);
+    let all = discrete.chain(integrated).chain(software).chain(unnamed);
     all.map(|adapter| named(adapter).to_string()).collect()
 }
 

@@ -4,7 +4,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use ebm_experiment::quietly;
 
-use super::name::BackendName;
+use super::name::{Adapter, BackendName};
 use crate::error::DriverError;
 
 /// Computes one number. GPU backends panic when there is no driver or device, so that is the question to ask before
@@ -18,6 +18,12 @@ pub(super) fn try_device<B: Backend>(
     set_up: impl FnOnce() -> Result<(), String>,
 ) -> Result<(), DriverError> {
     let answer = quietly(|| {
+        if name.is_gpu() {
+            let there_are = devices(name);
+            if !is_among(name, &there_are) {
+                return Err(no_such_device(name, &there_are));
+            }
+        }
         set_up()?;
         let ones = Tensor::<B, 1>::ones([4], device);
         let sum = (ones.clone() + ones).sum().into_data();
@@ -38,34 +44,22 @@ pub(super) fn try_device<B: Backend>(
 
 /// What a backend's panic means, and what to do.
 fn explain(name: BackendName, panic: &str) -> String {
-    let (known, need) = match name {
-        BackendName::Cuda(_) => (
-            CUDA_FAULTS,
-            "check that there is an NVIDIA GPU with its driver and the CUDA toolkit",
-        ),
-        BackendName::Wgpu(_) | BackendName::Vulkan(_) => (
-            WGPU_FAULTS,
-            "check that there is a GPU with a Vulkan or Metal driver",
-        ),
-        BackendName::Flex | BackendName::Ndarray => (NONE, "this should not happen on a CPU"),
+    let need = match name {
+        BackendName::Cuda(_) => {
+            if let Some((_, meaning)) = CUDA_FAULTS.iter().find(|(part, _)| panic.contains(part)) {
+                return (*meaning).to_owned();
+            }
+            "check that there is an NVIDIA GPU with its driver and the CUDA toolkit"
+        }
+        BackendName::Wgpu(_) | BackendName::Vulkan(_) => "check the driver of the GPU",
+        BackendName::Flex | BackendName::Ndarray => "this should not happen on a CPU",
     };
-    if let Some((_, meaning)) = known.iter().find(|(part, _)| panic.contains(part)) {
-        return (*meaning).to_owned();
-    }
-    if NO_SUCH_DEVICE.iter().any(|part| panic.contains(part)) {
-        let (there_are, _) = quietly(|| devices(name));
-        return no_such_device(name, &there_are.unwrap_or_default());
-    }
     let first_line = panic.lines().map(str::trim).find(|line| !line.is_empty());
     format!("{}; {need}", first_line.unwrap_or_default())
 }
 
-type Faults = &'static [(&'static str, &'static str)];
-
-const NONE: Faults = &[];
-
-/// Parts of what cudarc and CubeCL say, and what they mean.
-const CUDA_FAULTS: Faults = &[
+/// Parts of what cudarc and CubeCL say when they panic, and what they mean. Neither has another way to say it.
+const CUDA_FAULTS: &[(&str, &str)] = &[
     (
         "load the \"cuda\" shared library",
         "no NVIDIA driver was found (libcuda.so, on Windows nvcuda.dll); install the driver of the GPU",
@@ -90,19 +84,15 @@ const CUDA_FAULTS: Faults = &[
     ),
 ];
 
-const WGPU_FAULTS: Faults = &[(
-    "No possible adapter available",
-    "no GPU with a Vulkan or Metal driver was found; install the driver of the GPU, or a software driver such as Mesa's \
-     lavapipe",
-)];
-
-/// What CUDA and wgpu say to the index of a device that is not there.
-const NO_SUCH_DEVICE: [&str; 4] = [
-    "CUDA_ERROR_INVALID_DEVICE",
-    "No Discrete GPU device found",
-    "No Integrated GPU device found",
-    "No CPU device found",
-];
+/// Whether a device is one of those that there are; the fastest is, if there is any.
+fn is_among(name: BackendName, there_are: &[String]) -> bool {
+    match name {
+        BackendName::Wgpu(Adapter::Fastest) | BackendName::Vulkan(Adapter::Fastest) => {
+            !there_are.is_empty()
+        }
+        _ => there_are.contains(&name.to_string()),
+    }
+}
 
 fn no_such_device(name: BackendName, there_are: &[String]) -> String {
     let backend = match name {
@@ -110,9 +100,13 @@ fn no_such_device(name: BackendName, there_are: &[String]) -> String {
         _ => name.feature(),
     };
     match there_are {
-        [] => {
-            format!("{backend} finds no device at all; check that there is a GPU with its driver")
+        [] if backend == "cuda" => {
+            "cuda finds no device at all; check that there is a GPU with its driver".to_owned()
         }
+        [] => format!(
+            "{backend} finds no device: no GPU with a Vulkan or Metal driver was found; install the driver of the GPU, or a \
+             software driver such as Mesa's lavapipe"
+        ),
         [one] => {
             format!("there is no such device; take {one}, the only one that {backend} finds")
         }
@@ -139,7 +133,6 @@ fn devices(name: BackendName) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::name::Adapter;
 
     /// As cudarc 0.19 and CubeCL 0.10 say it.
     #[test]
@@ -181,5 +174,9 @@ mod tests {
         let vulkan = BackendName::Vulkan(Adapter::Discrete(0));
         let one = ["vulkan:cpu".to_owned()];
         assert!(no_such_device(vulkan, &one).contains("take vulkan:cpu, the only one"));
+        assert!(no_such_device(vulkan, &[]).contains("install the driver"));
+        assert!(is_among(BackendName::Vulkan(Adapter::Cpu), &one) && !is_among(vulkan, &one));
+        let fastest = BackendName::Vulkan(Adapter::Fastest);
+        assert!(is_among(fastest, &one) && !is_among(fastest, &[]));
     }
 }
