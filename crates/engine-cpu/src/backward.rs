@@ -23,7 +23,8 @@ use crate::operation::{Convolution, Dense, MaxPool, Method, NonLocal, Operation}
 pub(crate) struct Backward {
     /// To ∇F, the gradient with respect to the states.
     pub(crate) to_states: Vec<BackwardStep>,
-    /// To what the gradients with respect to the parameters are made of.
+    /// To what the gradients with respect to the parameters are made of; no further than the first operation that has
+    /// some.
     pub(crate) to_parameters: Vec<ParameterStep>,
 }
 
@@ -128,6 +129,14 @@ impl Backward {
             to_parameters.push(ParameterStep::Backward(through(operations, index, None)));
             to_parameters.extend(after.map(record));
         }
+        // Nobody asks for the gradient beyond the first operation that has parameters.
+        let is_record = |step: &ParameterStep| matches!(step, ParameterStep::Record { .. });
+        to_parameters.truncate(
+            to_parameters
+                .iter()
+                .rposition(is_record)
+                .map_or(0, |last| last + 1),
+        );
         Self {
             to_states,
             to_parameters,

@@ -442,7 +442,8 @@ fn other_stacks_agree_too() {
         padding,
     };
     let linear = |inputs, outputs| LayerConfig::Linear { inputs, outputs };
-    let stacks: [(Vec<LayerConfig>, [usize; 3]); 4] = [
+    let leaky = |slope| LayerConfig::LeakyRelu { slope };
+    let stacks: [(Vec<LayerConfig>, [usize; 3]); 6] = [
         (
             vec![
                 conv(3, 9, 5, 2, 2),
@@ -485,6 +486,41 @@ fn other_stacks_agree_too() {
         (
             vec![linear(7, 3), LayerConfig::Elu { alpha: 1.0 }, linear(3, 1)],
             [7, 1, 1],
+        ),
+        // Leaky ReLUs everywhere: in front, twice, after pooling and attention, and at the energy.
+        (
+            vec![
+                leaky(0.3),
+                conv(8, 8, 3, 1, 1),
+                leaky(0.2),
+                leaky(0.5),
+                conv(8, 8, 3, 1, 1),
+                leaky(0.1),
+                LayerConfig::MaxPool2d { size: 2 },
+                leaky(0.4),
+                LayerConfig::NonLocal { channels: 8 },
+                leaky(0.6),
+                conv(8, 8, 4, 2, 1),
+                leaky(0.2),
+                conv(8, 3, 3, 1, 1),
+                leaky(0.3),
+                linear(12, 6),
+                leaky(0.2),
+                linear(6, 1),
+                leaky(0.7),
+            ],
+            [8, 8, 8],
+        ),
+        // Attention first, and pixels that no window reaches.
+        (
+            vec![
+                LayerConfig::NonLocal { channels: 8 },
+                LayerConfig::MaxPool2d { size: 3 },
+                conv(8, 8, 3, 1, 0),
+                leaky(0.2),
+                linear(2 * 2 * 8, 1),
+            ],
+            [8, 14, 13],
         ),
     ];
     for (number, (layers, shape)) in stacks.into_iter().enumerate() {
