@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use burn::backend::{Autodiff, Flex};
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData, backend::AutodiffBackend};
+use burn::tensor::backend::AutodiffBackend;
 use burn_ndarray::NdArray;
-use ebm_core::energy_and_gradient;
+use ebm_core::{device_tensor, energy_and_gradient};
 use ebm_energy_net::*;
 
 fn golden(name: &str) -> PathBuf {
@@ -65,9 +65,12 @@ fn computes_what_pytorch_computes<B: AutodiffBackend>() {
             let shape = [channels, height, width];
             let net = config.init::<B>(shape, 1, &Default::default()).unwrap();
             let net = load_weights(net, &golden(&file)).unwrap().no_grad();
-            let data = TensorData::new(states.values.clone(), states.shape.clone());
-            let (energies, gradient) =
-                energy_and_gradient(&net, Tensor::from_data(data, &Default::default())).unwrap();
+            let states = device_tensor(
+                states.values.clone(),
+                states.shape.clone(),
+                &Default::default(),
+            );
+            let (energies, gradient) = energy_and_gradient(&net, states).unwrap();
             let energies: Vec<f32> = energies.into_data().iter().collect();
             let due = tensor("energies", &expected).values;
             assert_eq!(energies.len(), due.len());
