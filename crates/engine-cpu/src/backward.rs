@@ -28,8 +28,8 @@ pub(crate) struct Backward {
     pub(crate) to_parameters: Vec<ParameterStep>,
 }
 
-/// A step of the backward pass. Those through dense operations, convolutions, max-pools and non-local blocks write
-/// `next_gradient`, and then it and `gradient` change places; the others change `gradient` where it is.
+/// A step of the backward pass. The first two change `gradient` where it is. The others write `next_gradient`, and then it
+/// and `gradient` change places.
 #[derive(Debug)]
 pub(crate) enum BackwardStep {
     /// `gradient` ← `gradient` · ReLU′.
@@ -212,7 +212,7 @@ fn fused_relu(operations: &[Operation], index: usize) -> Option<FusedRelu> {
     })
 }
 
-/// The same, unless the step through the operation after it has applied it.
+/// The same, unless the step through the operation after it has applied it: see [`through`], `before`.
 fn still_to_do(operations: &[Operation], index: usize) -> Option<FusedRelu> {
     match operations.get(index + 1) {
         Some(Operation::Dense(_) | Operation::MaxPool(_)) => None,
@@ -220,6 +220,7 @@ fn still_to_do(operations: &[Operation], index: usize) -> Option<FusedRelu> {
     }
 }
 
+/// Whether the step through the operation can apply the operation's own ReLU.
 fn masks_as_it_reads(operation: &Operation) -> bool {
     match operation {
         Operation::Convolution(convolution) => {

@@ -31,7 +31,7 @@ pub(crate) struct Block<'p> {
     pub(crate) gradient: Buffer,
     /// Where the next step of the backward pass writes.
     next_gradient: Buffer,
-    pub(crate) scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl<'p> Block<'p> {
@@ -107,19 +107,13 @@ impl<'p> Block<'p> {
                         c: output,
                         c_stride: columns,
                         columns,
-                        epilogue: activated(&dense.bias, dense.slope),
+                        epilogue: Epilogue::activated(&dense.bias, dense.slope),
                         scratch: self.scratch.packed(dense.forward.depth, columns),
                     });
                 }
                 Operation::Convolution(convolution) => {
-                    convolve(
-                        vectors,
-                        convolution,
-                        self.lanes,
-                        input,
-                        output,
-                        &mut self.scratch,
-                    );
+                    let scratch = &mut self.scratch;
+                    convolve(vectors, convolution, self.lanes, input, output, scratch);
                 }
                 Operation::Activation(kind) => activate(arch, *kind, input, output),
                 Operation::MaxPool(pool) => {
@@ -172,6 +166,7 @@ impl<'p> Block<'p> {
         }
     }
 
+    /// One step of the backward pass.
     fn go_back(&mut self, step: &BackwardStep) {
         let (vectors, lanes) = (self.vectors, self.lanes);
         let arch = vectors.lanes;
@@ -225,13 +220,5 @@ impl<'p> Block<'p> {
             }
         }
         std::mem::swap(gradient, next);
-    }
-}
-
-pub(crate) fn activated(bias: &[f32], slope: f32) -> Epilogue<'_> {
-    if slope == 1.0 {
-        Epilogue::Bias(bias)
-    } else {
-        Epilogue::BiasLeaky(bias, slope)
     }
 }

@@ -1,6 +1,5 @@
 //! Convolutions and their input gradients, piece by piece: transforms or copies around products.
 
-use crate::block::activated;
 use crate::elementwise::Mask;
 use crate::gemm::{Epilogue, Packed, Product};
 use crate::operation::{Convolution, Geometry, Method};
@@ -167,7 +166,7 @@ pub(crate) fn convolve(
     let arch = vectors.lanes;
     match &convolution.method {
         Method::Direct { forward, .. } => {
-            let epilogue = activated(&convolution.bias, convolution.slope);
+            let epilogue = Epilogue::activated(&convolution.bias, convolution.slope);
             forward.run(arch, lanes, input, output, epilogue);
         }
         Method::Winograd {

@@ -382,7 +382,16 @@ struct Columns<'a, const N: usize> {
     first: [usize; N],
 }
 
-impl Epilogue<'_> {
+impl<'a> Epilogue<'a> {
+    /// Bias and a fused leaky ReLU; slope 1 is none.
+    pub(crate) fn activated(bias: &'a [f32], slope: f32) -> Self {
+        if slope == 1.0 {
+            Self::Bias(bias)
+        } else {
+            Self::BiasLeaky(bias, slope)
+        }
+    }
+
     /// Whether it fits `rows` rows and offsets below `extent`.
     #[inline(always)]
     pub(crate) fn check(&self, rows: usize, extent: usize) {
