@@ -72,8 +72,8 @@ pub(super) fn names(name: BackendName) -> Vec<String> {
     let discrete = (0..found.discrete).map(Adapter::Discrete);
     let integrated = (0..found.integrated).map(Adapter::Integrated);
     let software = (found.software > 0).then_some(Adapter::Cpu);
-    // Those of virtual machines have no name of their own.
-    let unnamed = (found.r#virtual > 0).then_some(Adapter::Fastest);
+    // Those of virtual machines and of kinds that wgpu does not know have no name of their own.
+    let unnamed = (found.r#virtual + found.other > 0).then_some(Adapter::Fastest);
     let all = discrete.chain(integrated).chain(software).chain(unnamed);
     all.map(|adapter| named(adapter).to_string()).collect()
 }
@@ -85,6 +85,7 @@ struct Found {
     integrated: u16,
     r#virtual: u16,
     software: u16,
+    other: u16,
 }
 
 impl Found {
@@ -96,7 +97,7 @@ impl Found {
                 WgpuDevice::IntegratedGpu(_) => found.integrated += 1,
                 WgpuDevice::VirtualGpu(_) => found.r#virtual += 1,
                 WgpuDevice::Cpu => found.software += 1,
-                _ => {}
+                _ => found.other += 1,
             }
         }
         found

@@ -104,7 +104,7 @@ fn no_such_device(name: BackendName, there_are: &[String]) -> String {
             "cuda finds no device at all; check that there is a GPU with its driver".to_owned()
         }
         [] => format!(
-            "{backend} finds no device: no GPU with a Vulkan or Metal driver was found; install the driver of the GPU, or a \
+            "{backend} finds no device at all, no GPU with a Vulkan or Metal driver; install the driver of the GPU, or a \
              software driver such as Mesa's lavapipe"
         ),
         [one] => {
