@@ -161,11 +161,7 @@ fn compared(record: &Record) -> Vec<Vec<String>> {
             continue;
         }
         let times = |value: f64| format!("{}×", digits(value));
-        let mut row = vec![
-            case.net.clone(),
-            case.batch.to_string(),
-            case.engine.clone(),
-        ];
+        let mut row = named(case);
         for peer in &peers {
             let found = here.iter().find(|ratio| ratio.peer == *peer);
             row.push(found.map_or_else(|| "–".to_owned(), |ratio| times(ratio.times_as_fast)));
@@ -178,64 +174,58 @@ fn compared(record: &Record) -> Vec<Vec<String>> {
 }
 
 fn memory(record: &Record) -> Vec<Vec<String>> {
-    let header = [
-        "net",
-        "batch",
-        "engine",
-        "weights",
-        "blocks",
-        "of chains",
-        "each",
-    ];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for case in &record.cases {
-        if let Some(set) = &case.working_set {
-            rows.push(vec![
-                case.net.clone(),
-                case.batch.to_string(),
-                case.engine.clone(),
-                megabytes(set.weights_bytes),
-                set.blocks.to_string(),
-                set.block_chains.to_string(),
-                megabytes(set.block_bytes),
-            ]);
-        }
-    }
-    rows
+    of_cases(record, ["weights", "blocks", "of chains", "each"], |case| {
+        let set = case.working_set.as_ref()?;
+        Some([
+            megabytes(set.weights_bytes),
+            set.blocks.to_string(),
+            set.block_chains.to_string(),
+            megabytes(set.block_bytes),
+        ])
+    })
 }
 
 fn differences(record: &Record) -> Vec<Vec<String>> {
-    let header = ["net", "batch", "engine", "difference"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for case in &record.cases {
-        if let Some(difference) = case.difference {
-            rows.push(vec![
-                case.net.clone(),
-                case.batch.to_string(),
-                case.engine.clone(),
-                format!("{difference:.1e}"),
-            ]);
-        }
-    }
-    rows
+    of_cases(record, ["difference"], |case| {
+        Some([format!("{:.1e}", case.difference?)])
+    })
 }
 
 fn endurance(record: &Record) -> Vec<Vec<String>> {
-    let header = ["net", "batch", "engine", "steps", "before", "after"];
-    let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for case in &record.cases {
-        if let Some(run) = &case.endurance {
-            rows.push(vec![
-                case.net.clone(),
-                case.batch.to_string(),
-                case.engine.clone(),
-                run.steps.to_string(),
-                megabytes(run.reserved_before as usize),
-                megabytes(run.reserved_after as usize),
-            ]);
-        }
-    }
+    of_cases(record, ["steps", "before", "after"], |case| {
+        let run = case.endurance?;
+        Some([
+            run.steps.to_string(),
+            megabytes(run.reserved_before as usize),
+            megabytes(run.reserved_after as usize),
+        ])
+    })
+}
+
+/// A header, and a row for each of our cases that has these cells.
+fn of_cases<const N: usize>(
+    record: &Record,
+    columns: [&str; N],
+    cells: impl Fn(&CaseRecord) -> Option<[String; N]>,
+) -> Vec<Vec<String>> {
+    let mut header = ["net", "batch", "engine"].map(str::to_owned).to_vec();
+    header.extend(columns.map(str::to_owned));
+    let mut rows = vec![header];
+    rows.extend(record.cases.iter().filter_map(|case| {
+        let mut row = named(case);
+        row.extend(cells(case)?);
+        Some(row)
+    }));
     rows
+}
+
+/// The cells that name a case.
+fn named(case: &CaseRecord) -> Vec<String> {
+    vec![
+        case.net.clone(),
+        case.batch.to_string(),
+        case.engine.clone(),
+    ]
 }
 
 fn learning(record: &Record) -> Vec<Vec<String>> {
