@@ -124,16 +124,7 @@ impl States {
 
     /// Points with `D` coordinates each.
     #[must_use]
-    pub fn points<const D: usize>(points: &[[f32; D]]) -> Self {
-        Self {
-            shape: StateShape::point(D),
-            values: points.as_flattened().to_vec(),
-        }
-    }
-
-    /// Points with `D` coordinates each, as they come.
-    #[must_use]
-    pub fn from_points<const D: usize>(points: impl IntoIterator<Item = [f32; D]>) -> Self {
+    pub fn points<const D: usize>(points: impl IntoIterator<Item = [f32; D]>) -> Self {
         Self {
             shape: StateShape::point(D),
             values: points.into_iter().flatten().collect(),
@@ -372,10 +363,7 @@ mod tests {
         assert_eq!((states.len(), states.shape().dims()), (3, [2, 1, 1]));
         assert_eq!(states.gather(&[2, 0, 9]).values(), [5.0, 6.0, 1.0, 2.0]);
         assert_eq!(states.iter().nth(1), Some(&[3.0, 4.0][..]));
-        assert_eq!(
-            states,
-            States::points(&[[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-        );
+        assert_eq!(states, States::points([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]));
         let pieces: Vec<usize> = states.pieces(2).map(|piece| piece.len()).collect();
         assert_eq!(pieces, [2, 1]);
         let message = States::new([1, 2, 2], vec![0.0; 6])
@@ -391,7 +379,7 @@ mod tests {
 
     #[test]
     fn batches_of_one_shape_go_one_after_the_other() {
-        let one = States::points(&[[1.0, 2.0]]);
+        let one = States::points([[1.0, 2.0]]);
         let mut all = States::concat(2, [&one, &one]).unwrap();
         all.push(&[7.0, 8.0]).unwrap();
         assert_eq!(all.values(), [1.0, 2.0, 1.0, 2.0, 7.0, 8.0]);
@@ -406,6 +394,6 @@ mod tests {
         assert_eq!(tensor.dims(), [2, 1, 2, 3]);
         assert_eq!(States::from_tensor(tensor).unwrap(), states);
         assert!(states.is_finite());
-        assert!(!States::points(&[[f32::NAN]]).is_finite());
+        assert!(!States::points([[f32::NAN]]).is_finite());
     }
 }

@@ -96,7 +96,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let start = std::time::Instant::now();
         Trainer::new().run(&mut learner)?;
         // A good energy is lower at a mode of the data than outside.
-        let points = States::points(&[[1.0, 0.0], [1.7, 0.0]]);
+        let points = States::points([[1.0, 0.0], [1.7, 0.0]]);
         let energies = learner.chains().energies(&points)?;
         let temperature = learner.config().langevin.epsilon.learned_temperature();
         println!(

@@ -69,7 +69,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Trainer::new().observer(&mut Printer).run(&mut learner)?;
 
     // A good energy is lower at a mode of the data than between modes or at the centre.
-    let points = States::points(&[[1.0, 0.0], [0.924, 0.383], [0.0, 0.0]]);
+    let points = States::points([[1.0, 0.0], [0.924, 0.383], [0.0, 0.0]]);
     let energies = learner.chains().energies(&points)?;
     let temperature = learner.config().langevin.epsilon.learned_temperature();
     let in_nats = |f: f32| f64::from(f) / temperature.get();

@@ -45,7 +45,7 @@ impl Gmm {
     /// `count` independent points.
     #[must_use]
     pub fn sample(&self, noise: &NoiseKey, count: usize) -> States {
-        States::from_points(draws(noise, count).map(|([choice, _], normals)| {
+        States::points(draws(noise, count).map(|([choice, _], normals)| {
             let mean = self.mean(pick_group(choice, self.groups));
             [0, 1].map(|axis| (mean[axis] + self.sd * normals[axis]) as f32)
         }))

@@ -59,7 +59,7 @@ impl Rings {
     /// `count` independent points.
     #[must_use]
     pub fn sample(&self, noise: &NoiseKey, count: usize) -> States {
-        States::from_points(draws(noise, count).map(|([choice, turn], [normal, _])| {
+        States::points(draws(noise, count).map(|([choice, turn], [normal, _])| {
             let mean = self.ring(pick_group(choice, self.groups));
             let signed = mean + self.sd * normal;
             let angle = TAU * turn - PI;

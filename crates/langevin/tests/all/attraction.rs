@@ -62,7 +62,12 @@ fn attract(
 ) -> (Vec<f32>, Vec<Way>) {
     let mut ways = vec![Way::default(); from.len()];
     let chains = TensorEngine::default().bind::<B, _>(energy, 2, &Default::default());
-    let states = chains.attract(&States::points(from), &States::points(to), &mut ways, run);
+    let states = chains.attract(
+        &States::points(from.iter().copied()),
+        &States::points(to.iter().copied()),
+        &mut ways,
+        run,
+    );
     (states.unwrap().into_values(), ways)
 }
 
@@ -193,7 +198,7 @@ fn f_and_its_gradient_come_in_the_order_of_the_states() {
     let states: Vec<[f32; 2]> = (0..37).map(|i| [i as f32, -1.0]).collect();
     let engine = TensorEngine::default().with_block(std::num::NonZeroUsize::new(5).unwrap());
     let chains = engine.bind::<B, _>(bowl, 2, &Default::default());
-    let found = chains.energy_gradient(&States::points(&states)).unwrap();
+    let found = chains.energy_gradient(&States::points(states)).unwrap();
     let gradient = found.gradient.values();
     for (i, energy) in found.energies.iter().enumerate() {
         let x = i as f32;
@@ -215,7 +220,7 @@ fn requests_that_do_not_fit_are_refused() {
     };
     let mut ways = [Way::default()];
     let chains = TensorEngine::default().bind::<B, _>(bowl, 2, &Default::default());
-    let both = States::points(&[[0.0, 0.0], [1.0, 0.0]]);
+    let both = States::points([[0.0, 0.0], [1.0, 0.0]]);
     let error = chains.attract(&both, &both, &mut ways, &run_of(0.1, 1.0, 1.0, 1));
     assert!(matches!(error, Err(LangevinError::Targets { .. })));
 }

@@ -428,7 +428,7 @@ fn impossible_requests_are_refused_and_stopped_runs_say_so() {
     let stopped = |steps| {
         let request = run_of(mala(0.5, 1.0), steps);
         let chains = engine.bind::<Autodiff<Flex>, _>(Harmonic, 1, &Default::default());
-        chains.run(&States::points(&[[1.0], [2.0]]), &request)
+        chains.run(&States::points([[1.0], [2.0]]), &request)
     };
     assert!(matches!(stopped(1), Err(LangevinError::Cancelled)));
     let outcome = stopped(0).unwrap();
@@ -437,7 +437,7 @@ fn impossible_requests_are_refused_and_stopped_runs_say_so() {
         (None, 0.0)
     );
     let request = run_of(ula(0.5), 3);
-    let outcome = run::<Autodiff<Flex>, _>(&Harmonic, &States::points(&[[1.0]]), &request);
+    let outcome = run::<Autodiff<Flex>, _>(&Harmonic, &States::points([[1.0]]), &request);
     assert_eq!(outcome.acceptance_rate, None);
 }
 

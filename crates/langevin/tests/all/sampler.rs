@@ -184,7 +184,7 @@ fn chains_that_run_away_are_an_outcome() {
     assert_eq!((on.ended, on.place.step), (Ended::Whole, 200));
     assert!(!on.place.states.is_finite());
     // Also at the start.
-    let lost = States::points(&[[f32::NAN, 0.0], [0.0, 1.0]]);
+    let lost = States::points([[f32::NAN, 0.0], [0.0, 1.0]]);
     let end = Sampler::default().run(&chains, lost, |_| {}).unwrap();
     assert_eq!(end.ended, Ended::RanAway { step: 0, chains: 1 });
 }

@@ -317,7 +317,7 @@ fn the_average_follows_from_the_path_and_does_not_change_it() {
     let path = folder.path().join("average.safetensors");
     assert!(averaged.save_average(&path).unwrap());
     let loaded: Net<Autodiff<Flex>> = ebm_energy_net::load_weights(toy_net(), &path).unwrap();
-    let states = States::points(&[[0.3, -0.8]]);
+    let states = States::points([[0.3, -0.8]]);
     let tensor = states.clone().into_tensor(&Default::default());
     let direct = loaded.energy(Tensor::from_inner(tensor));
     let through = averaged.average_energies(&states).unwrap().unwrap();
