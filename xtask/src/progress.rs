@@ -52,7 +52,7 @@ impl Observer for ProgressView {
         Ok(())
     }
 
-    fn looks_at(&self, _iteration: u64) -> bool {
+    fn reads_learner(&self, _iteration: u64) -> bool {
         false
     }
 }

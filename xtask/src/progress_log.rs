@@ -57,7 +57,7 @@ impl Observer for ProgressLog {
         Ok(())
     }
 
-    fn looks_at(&self, _iteration: u64) -> bool {
+    fn reads_learner(&self, _iteration: u64) -> bool {
         false
     }
 }

@@ -1,4 +1,4 @@
-//! Attracted chains of a block: their targets in the lanes beside them, and a record of each way.
+//! Attracted chains of a block: their targets in the lanes beside them, and a record of each path.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -10,15 +10,15 @@ use crate::buffer::{Buffer, Spare};
 use crate::chains::{StepNoise, fill_lanes, langevin_step};
 use crate::vector::{HALF, LANES};
 use ebm_langevin::NO_DISTANCE;
-use ebm_langevin::{ArrivalRule, Attraction, Way};
+use ebm_langevin::{ArrivalRule, Attraction, AttractionPath};
 
-/// Where chains are drawn to, row by row, and what is known of their ways.
+/// Where chains are drawn to, row by row, and what is known of their paths.
 #[derive(Clone, Copy)]
 pub(crate) struct Targets<'a> {
     pub(crate) kernel: Attraction,
     pub(crate) rule: ArrivalRule,
     pub(crate) states: &'a [f32],
-    pub(crate) ways: &'a [Way],
+    pub(crate) paths: &'a [AttractionPath],
 }
 
 impl Targets<'_> {
@@ -26,7 +26,7 @@ impl Targets<'_> {
     pub(crate) fn of(self, chains: Range<usize>, per_chain: usize) -> Self {
         Self {
             states: &self.states[chains.start * per_chain..chains.end * per_chain],
-            ways: &self.ways[chains],
+            paths: &self.paths[chains],
             ..self
         }
     }
@@ -40,7 +40,7 @@ pub(crate) struct Attracted {
     targets: Buffer,
     /// ‖X − X*‖² of each lane, and then the factor of X − X* in the gradient.
     squares: Vec<f32>,
-    pub(crate) ways: Vec<Way>,
+    pub(crate) paths: Vec<AttractionPath>,
 }
 
 impl Attracted {
@@ -53,7 +53,7 @@ impl Attracted {
             rule: targets.rule,
             targets: lanes,
             squares: vec![0.0; block.lanes],
-            ways: targets.ways.to_vec(),
+            paths: targets.paths.to_vec(),
         }
     }
 
@@ -64,8 +64,8 @@ impl Attracted {
         let arch = block.vectors.lanes;
         square_distances(arch, &block.values[0], &self.targets, &mut self.squares);
         let seen = block.energies().iter().zip(&self.squares);
-        for (way, (&energy, square)) in self.ways.iter_mut().zip(seen) {
-            way.observe(self.rule, energy, square.sqrt());
+        for (path, (&energy, square)) in self.paths.iter_mut().zip(seen) {
+            path.observe(self.rule, energy, square.sqrt());
         }
         let pull = self.kernel.pull() as f32;
         for square in &mut self.squares {

@@ -17,8 +17,8 @@ use crate::plan::Plan;
 use crate::records::{Records, recorded_values};
 use crate::schedule::{blocks, run_all};
 use ebm_langevin::{
-    AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient,
-    LangevinError, Numbers, ParameterGradient, Way, check_targets, check_weights,
+    AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
+    EnergyGradient, LangevinError, Numbers, ParameterGradient, check_targets, check_weights,
 };
 
 /// Chains that the engine for CPUs runs on a net; made by [`FusedEngine::bind`].
@@ -152,16 +152,16 @@ impl Chains for FusedChains {
         &self,
         states: &States,
         targets: &States,
-        ways: &mut [Way],
+        paths: &mut [AttractionPath],
         run: &AttractionRun,
     ) -> Result<States, LangevinError> {
         states.check_shape(self.shape)?;
-        check_targets(states, targets, ways.len())?;
+        check_targets(states, targets, paths.len())?;
         let attraction = Targets {
             kernel: run.kernel,
             rule: run.rule,
             states: targets.values(),
-            ways,
+            paths,
         };
         let steps = ChainRun::new(run.kernel.ula(), run.steps)
             .with_first_step(run.first_step)
@@ -178,9 +178,9 @@ impl Chains for FusedChains {
         let mut seen = Vec::with_capacity(states.len());
         for outcome in outcomes {
             moved.extend(outcome.states);
-            seen.extend(outcome.ways);
+            seen.extend(outcome.paths);
         }
-        ways.copy_from_slice(&seen);
+        paths.copy_from_slice(&seen);
         Ok(States::new(self.shape, moved)?)
     }
 }

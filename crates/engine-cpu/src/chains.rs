@@ -12,7 +12,7 @@ use crate::buffer::Spare;
 use crate::metropolis::Metropolis;
 use crate::plan::Plan;
 use crate::vector::{HALF, LANES};
-use ebm_langevin::{AnyKernel, Bound, ChainRun, LangevinError, Mala, Ula, Way};
+use ebm_langevin::{AnyKernel, AttractionPath, Bound, ChainRun, LangevinError, Mala, Ula};
 
 /// A block's chains after their steps, row by row.
 pub(crate) struct BlockOutcome {
@@ -24,7 +24,7 @@ pub(crate) struct BlockOutcome {
     /// Proposals accepted, in all chains together; none where nothing is proposed.
     pub(crate) accepted: Option<u64>,
     /// The records of attracted chains; none for others.
-    pub(crate) ways: Vec<Way>,
+    pub(crate) paths: Vec<AttractionPath>,
 }
 
 /// The kernels that blocks can walk.
@@ -64,7 +64,7 @@ pub(crate) struct StepNoise {
     pub(crate) first: usize,
 }
 
-/// A block of chains on its way.
+/// A block of chains, somewhere in its run.
 pub(crate) struct Chains<'p> {
     block: Block<'p>,
     /// The number of the first chain in the batch.
@@ -158,13 +158,13 @@ impl<'p> Chains<'p> {
 
     pub(crate) fn finish(mut self, run: &ChainRun) -> BlockOutcome {
         let chains = self.norms.len();
-        let (accepted, ways) = match self.walk {
+        let (accepted, paths) = match self.walk {
             Walk::Ula(_) => (None, Vec::new()),
             Walk::Mala(metropolis) => {
                 self.block.values[0].copy_from_slice(&metropolis.states);
                 (Some(metropolis.accepted), Vec::new())
             }
-            Walk::Attracted(attracted) => (None, attracted.ways),
+            Walk::Attracted(attracted) => (None, attracted.paths),
         };
         let mut energies = Vec::new();
         if run.final_energies {
@@ -176,7 +176,7 @@ impl<'p> Chains<'p> {
             norms: self.norms,
             energies,
             accepted,
-            ways,
+            paths,
         }
     }
 }

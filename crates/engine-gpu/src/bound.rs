@@ -17,8 +17,9 @@ use crate::layout::Layout;
 use crate::missing;
 use crate::norms::Norms;
 use ebm_langevin::{
-    AnyKernel, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient,
-    LangevinError, Launched, Numbers, ParameterGradient, PendingNumber, Ula, Way, check_weights,
+    AnyKernel, AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
+    EnergyGradient, LangevinError, Launched, Numbers, ParameterGradient, PendingNumber, Ula,
+    check_weights,
 };
 
 /// Chains that the engine for GPUs runs on a net; made by [`CubeEngine::bind`].
@@ -189,7 +190,7 @@ impl Chains for CubeChains {
         &self,
         _states: &States,
         _targets: &States,
-        _ways: &mut [Way],
+        _ways: &mut [AttractionPath],
         _run: &AttractionRun,
     ) -> Result<States, LangevinError> {
         Err(missing("the mapping of landscapes"))

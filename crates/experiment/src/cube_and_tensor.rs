@@ -4,8 +4,8 @@ use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Energy, Layered, StateShape, States};
 use ebm_engine_gpu::CubeChains;
 use ebm_langevin::{
-    AnyKernel, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient,
-    LangevinError, Launched, ParameterGradient, TensorChains, Way,
+    AnyKernel, AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
+    EnergyGradient, LangevinError, Launched, ParameterGradient, TensorChains,
 };
 
 /// Both engines bound to one net. The tensor engine runs other kernels than ULA, and maps landscapes.
@@ -51,10 +51,10 @@ where
         &self,
         states: &States,
         targets: &States,
-        ways: &mut [Way],
+        paths: &mut [AttractionPath],
         run: &AttractionRun,
     ) -> Result<States, LangevinError> {
-        self.tensor.attract(states, targets, ways, run)
+        self.tensor.attract(states, targets, paths, run)
     }
 }
 

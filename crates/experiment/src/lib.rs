@@ -45,7 +45,7 @@ pub use error::ExperimentError;
 pub use estimate::describe_cost;
 pub use evaluation::Evaluation;
 pub use landscape::{DensityDistance, LandscapeRecord};
-pub use learning::{End, LearnedRun, LearningRun, Place};
+pub use learning::{Destination, End, LearnedRun, LearningRun};
 pub use mapping::Map;
 pub use on_backend::OnBackend;
 pub use quality::QualityTable;

@@ -1,7 +1,7 @@
 //! Figures from usual and from hostile series. Set `EBM_FIGURES` to a folder to keep the pictures.
 #![allow(clippy::unwrap_used)]
 
-use ebm_diagnostics::verdict::{ChainGroup, ChainStart};
+use ebm_diagnostics::verdict::{ChainGroup, ChainOrigin};
 use ebm_diagnostics::{DensityGrid, IterationMetrics, RunSummary, SummaryOptions, kernel_density};
 use ebm_figures::plot::{
     ChainEnergies, CorrelationOptions, DiagnosticOptions, Landscape, LineFigure, LineSeries, Plane,
@@ -200,9 +200,9 @@ fn chain_energy_figure_shows_bands_over_decades() {
         }
     };
     let groups = [
-        group(ChainStart::Noise, 20.0, 4.0),
-        group(ChainStart::Data, 0.0, 0.3),
-        group(ChainStart::Bank, -4.0, 0.0),
+        group(ChainOrigin::Noise, 20.0, 4.0),
+        group(ChainOrigin::Data, 0.0, 0.3),
+        group(ChainOrigin::Bank, -4.0, 0.0),
     ];
     let mut energies = ChainEnergies {
         title: "energy U of long chains (nats)".to_owned(),

@@ -1,4 +1,4 @@
-//! Barriers between basins, found by pulls that grow until a way is found.
+//! Barriers between basins, found by pulls that grow until a path is found.
 
 use ebm_core::States;
 use serde::{Deserialize, Serialize};
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::grouping::pairs_of;
 use crate::{Diffusion, Experiments, LandscapeError, Surface};
 
-/// An estimate of the barrier between two basins: the highest energy on a way. It is an upper estimate, up to the
+/// An estimate of the barrier between two basins: the highest energy on a path. It is an upper estimate, up to the
 /// length of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Barrier {
@@ -14,9 +14,9 @@ pub struct Barrier {
     pub a: usize,
     /// The number of the higher one.
     pub b: usize,
-    /// The highest U of the best way in nats: never lower than either minimum.
+    /// The highest U of the best path in nats: never lower than either minimum.
     pub energy: f64,
-    /// α, the weakest pull that found a way.
+    /// α, the weakest pull that found a path.
     pub strength: f64,
 }
 
@@ -49,7 +49,7 @@ pub struct Barriers {
     /// The number and U of each basin's representative.
     minima: Vec<(usize, f64)>,
     found: Vec<Barrier>,
-    /// Pairs of basins without a way so far.
+    /// Pairs of basins without a path so far.
     open: Vec<(usize, usize)>,
     pulls: u32,
 }
@@ -96,7 +96,7 @@ impl Barriers {
         &self.found
     }
 
-    /// Pairs of basins for which no pull found a way so far.
+    /// Pairs of basins for which no pull found a path so far.
     #[must_use]
     pub fn open(&self) -> &[(usize, usize)] {
         &self.open
@@ -143,7 +143,7 @@ impl Barriers {
         let mut open = Vec::new();
         for (((a, b), [low, high]), barrier) in self.open.drain(..).zip(ends).zip(barriers) {
             match barrier {
-                // A way ends δ before its target, which may lie higher than all of it.
+                // A path ends δ before its target, which may lie higher than all of it.
                 Some(barrier) => self.found.push(Barrier {
                     a,
                     b,

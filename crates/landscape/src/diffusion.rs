@@ -3,7 +3,9 @@
 use std::collections::VecDeque;
 
 use ebm_core::{NoiseKey, States, StepSize, Temperature};
-use ebm_langevin::{ArrivalRule, Attraction, AttractionRun, LangevinError, Way, WayEnd};
+use ebm_langevin::{
+    ArrivalRule, Attraction, AttractionPath, AttractionRun, LangevinError, PathEnd,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::{LandscapeError, Surface};
@@ -23,7 +25,7 @@ pub struct Diffusion {
     pub resolution: f64,
     /// M: a chain gives up after this number of steps that brought it no nearer to its target.
     pub patience: u64,
-    /// The largest number of steps of a way.
+    /// The largest number of steps of a path.
     pub most_steps: u64,
     /// The number of tries in each direction of a pair.
     pub trials: u32,
@@ -35,7 +37,7 @@ pub struct Diffusion {
     pub seed: u64,
 }
 
-/// One way to try: the numbers of two states.
+/// One path to try: the numbers of two states.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attempt {
     /// Where it begins.
@@ -47,7 +49,7 @@ pub struct Attempt {
 /// The outcome of an attempt to cross from one state to another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Crossing {
-    /// The highest U on the way in nats, if the chain arrived.
+    /// The highest U on the path in nats, if the chain arrived.
     pub barrier: Option<f64>,
     /// The smallest distance to the target.
     pub nearest: f64,
@@ -58,7 +60,7 @@ pub struct Crossing {
 /// A chain at work on an attempt.
 struct Walker {
     attempt: usize,
-    way: Way,
+    path: AttractionPath,
 }
 
 impl Diffusion {
@@ -146,7 +148,7 @@ impl Diffusion {
             for attempt in waiting.drain(..places.min(waiting.len())) {
                 walkers.push(Walker {
                     attempt,
-                    way: Way::default(),
+                    path: AttractionPath::default(),
                 });
                 starts.push(attempts[attempt].from);
             }
@@ -158,12 +160,12 @@ impl Diffusion {
                 .iter()
                 .map(|walker| attempts[walker.attempt].to)
                 .collect();
-            let mut ways: Vec<Way> = walkers.iter().map(|walker| walker.way).collect();
+            let mut paths: Vec<AttractionPath> = walkers.iter().map(|walker| walker.path).collect();
             let targets = states.gather(&targets);
-            at = surface.chains().attract(&at, &targets, &mut ways, &run)?;
+            at = surface.chains().attract(&at, &targets, &mut paths, &run)?;
             run.first_step += PIECE;
-            for (walker, way) in walkers.iter_mut().zip(ways) {
-                walker.way = way;
+            for (walker, path) in walkers.iter_mut().zip(paths) {
+                walker.path = path;
             }
             if !walked(PIECE * walkers.len() as u64) {
                 return Err(LangevinError::Cancelled.into());
@@ -171,15 +173,15 @@ impl Diffusion {
             let mut staying = Vec::with_capacity(walkers.len());
             let mut place = 0..;
             walkers.retain(|walker| {
-                let way = &walker.way;
-                let is_short = way.steps <= self.most_steps;
-                let goes_on = way.end.is_none() && is_short;
+                let path = &walker.path;
+                let is_short = path.steps <= self.most_steps;
+                let goes_on = path.end.is_none() && is_short;
                 if !goes_on {
-                    let has_arrived = way.end == Some(WayEnd::Arrived) && is_short;
+                    let has_arrived = path.end == Some(PathEnd::Arrived) && is_short;
                     crossings[walker.attempt] = Some(Crossing {
-                        barrier: has_arrived.then(|| f64::from(way.highest_energy) / unit),
-                        nearest: f64::from(way.nearest),
-                        steps: way.steps,
+                        barrier: has_arrived.then(|| f64::from(path.highest_energy) / unit),
+                        nearest: f64::from(path.nearest),
+                        steps: path.steps,
                     });
                 }
                 staying.extend(place.next().filter(|_| goes_on));

@@ -14,7 +14,7 @@ pub const NO_DISTANCE: f32 = 1e-20;
 /// (ε²/2)(∇F(X)/T + α (X − X*)/‖X − X*‖₂) + εZ, Z ~ N(0, I).
 ///
 /// The pull has the same size α everywhere, so without noise a chain cannot climb a slope of U = F/T steeper than α
-/// nats per unit of distance: whether it arrives says how steep the way is. At X* itself there is no pull. With ε = 0
+/// nats per unit of distance: whether it arrives says how steep the path is. At X* itself there is no pull. With ε = 0
 /// the step is, as for [`Ula`], descent of the magnetised F: X ← X − ∇F(X) − αT (X − X*)/‖X − X*‖₂.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Attraction {
@@ -78,7 +78,7 @@ impl Attraction {
     }
 }
 
-/// The conditions under which a chain's way ends.
+/// The conditions under which a chain's path ends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct ArrivalRule {
     /// δ: a chain has arrived when ‖X − X*‖₂ ≤ δ.
@@ -87,32 +87,32 @@ pub struct ArrivalRule {
     pub patience: u64,
 }
 
-/// How a way ended.
+/// How a path ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum WayEnd {
+pub enum PathEnd {
     /// Within δ of the target.
     Arrived,
     /// It came no nearer for M steps, or F or the distance is not a number.
     GaveUp,
 }
 
-/// The record of a chain's way to its target. An engine looks at the state before every step. A way that is walked in
+/// The record of a chain's path to its target. An engine looks at the state before every step. A path that is walked in
 /// pieces keeps one record.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Way {
-    /// The highest F so far, until the end of the way.
+pub struct AttractionPath {
+    /// The highest F so far, until the end of the path.
     pub highest_energy: f32,
     /// The smallest ‖X − X*‖₂ so far.
     pub nearest: f32,
     /// The number of steps after which it was reached.
     pub nearest_step: u64,
-    /// Steps that were begun or, once the way has ended, its length.
+    /// Steps that were begun or, once the path has ended, its length.
     pub steps: u64,
-    /// Whether and how the way has ended. From then on nothing changes here, while the chain walks on.
-    pub end: Option<WayEnd>,
+    /// Whether and how the path has ended. From then on nothing changes here, while the chain walks on.
+    pub end: Option<PathEnd>,
 }
 
-impl Default for Way {
+impl Default for AttractionPath {
     fn default() -> Self {
         Self {
             highest_energy: f32::NEG_INFINITY,
@@ -124,14 +124,14 @@ impl Default for Way {
     }
 }
 
-impl Way {
-    /// Records a state of the way: its F and ‖X − X*‖₂.
+impl AttractionPath {
+    /// Records a state of the path: its F and ‖X − X*‖₂.
     pub fn observe(&mut self, rule: ArrivalRule, energy: f32, distance: f32) {
         if self.end.is_some() {
             return;
         }
         if !energy.is_finite() || !distance.is_finite() {
-            self.end = Some(WayEnd::GaveUp);
+            self.end = Some(PathEnd::GaveUp);
             return;
         }
         self.highest_energy = self.highest_energy.max(energy);
@@ -140,9 +140,9 @@ impl Way {
             self.nearest_step = self.steps;
         }
         if f64::from(distance) <= rule.resolution {
-            self.end = Some(WayEnd::Arrived);
+            self.end = Some(PathEnd::Arrived);
         } else if self.steps - self.nearest_step >= rule.patience {
-            self.end = Some(WayEnd::GaveUp);
+            self.end = Some(PathEnd::GaveUp);
         } else {
             self.steps += 1;
         }
@@ -154,7 +154,7 @@ impl Way {
 pub struct AttractionRun {
     /// The kernel.
     pub kernel: Attraction,
-    /// When ways end.
+    /// When paths end.
     pub rule: ArrivalRule,
     /// How many steps.
     pub steps: u64,
@@ -164,19 +164,19 @@ pub struct AttractionRun {
     pub noise: NoiseKey,
 }
 
-/// Checks that there is a target and a way for each chain.
+/// Checks that there is a target and a path for each chain.
 ///
 /// # Errors
 /// [`LangevinError::Targets`] otherwise.
-pub fn check_targets(states: &States, targets: &States, ways: usize) -> Result<(), LangevinError> {
+pub fn check_targets(states: &States, targets: &States, paths: usize) -> Result<(), LangevinError> {
     let is_same = states.shape() == targets.shape() && states.len() == targets.len();
-    if is_same && states.len() == ways {
+    if is_same && states.len() == paths {
         return Ok(());
     }
     let shape = |of: &States| of.shape().batch(of.len());
     Err(LangevinError::Targets {
         states: shape(states),
         targets: shape(targets),
-        ways,
+        paths,
     })
 }

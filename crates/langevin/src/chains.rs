@@ -2,7 +2,7 @@
 
 use ebm_core::{NoiseKey, StateShape, States, Stream};
 
-use crate::{AnyKernel, AttractionRun, LangevinError, Ula, Way};
+use crate::{AnyKernel, AttractionPath, AttractionRun, LangevinError, Ula};
 
 /// A number of steps of a kernel.
 #[derive(Debug, Clone, PartialEq)]
@@ -171,17 +171,17 @@ pub trait Chains: Send + Sync {
         Ok(gradient.iter().map(norm).collect())
     }
 
-    /// Runs chains from `states` toward `targets`, one for each, and keeps a record in `ways`, one for each chain.
-    /// Chains whose way ends walk on with the others, but their record stays. Returns the states after the last step.
+    /// Runs chains from `states` toward `targets`, one for each, and keeps a record in `paths`, one for each chain.
+    /// Chains whose path ends walk on with the others, but their record stays. Returns the states after the last step.
     ///
     /// # Errors
-    /// [`LangevinError::Targets`] when there is not one target and one way for each chain, and those of
+    /// [`LangevinError::Targets`] when there is not one target and one path for each chain, and those of
     /// [`Self::run`]. After an error the records are of no use.
     fn attract(
         &self,
         states: &States,
         targets: &States,
-        ways: &mut [Way],
+        paths: &mut [AttractionPath],
         run: &AttractionRun,
     ) -> Result<States, LangevinError>;
 }

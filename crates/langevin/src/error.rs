@@ -69,8 +69,8 @@ pub enum LangevinError {
     AttractionStrength(f64),
     /// Not one target and one record for each chain.
     #[error(
-        "chains of shape {states:?} need targets of the same shape and as many records of ways, and got targets of \
-         shape {targets:?} and {ways} records"
+        "chains of shape {states:?} need targets of the same shape and as many records of paths, and got targets of \
+         shape {targets:?} and {paths} records"
     )]
     Targets {
         /// Shape of the chains.
@@ -78,7 +78,7 @@ pub enum LangevinError {
         /// Shape of the targets.
         targets: [usize; 4],
         /// Records.
-        ways: usize,
+        paths: usize,
     },
     /// MALA with ε = 0.
     #[error(

@@ -19,7 +19,7 @@ mod tensor_walk;
 mod ula;
 
 pub use attraction::{
-    ArrivalRule, Attraction, AttractionRun, NO_DISTANCE, Way, WayEnd, check_targets,
+    ArrivalRule, Attraction, AttractionPath, AttractionRun, NO_DISTANCE, PathEnd, check_targets,
 };
 pub use bank::PersistentBank;
 pub use bound::Bound;

@@ -7,8 +7,8 @@ use rayon::prelude::*;
 use crate::attraction::check_targets;
 use crate::tensor_walk::{Walk, Walked, chain_norms};
 use crate::{
-    AnyKernel, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient,
-    LangevinError, Launched, StepNoise, TensorEngine, Way,
+    AnyKernel, AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
+    EnergyGradient, LangevinError, Launched, StepNoise, TensorEngine,
 };
 
 /// Chains that tensor operations run; made by [`TensorEngine::bind`].
@@ -92,7 +92,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> TensorChains<B, E> {
         first_chain: usize,
         mut states: Tensor<B::InnerBackend, 4>,
         targets: &Tensor<B::InnerBackend, 4>,
-        ways: &mut [Way],
+        paths: &mut [AttractionPath],
         run: &AttractionRun,
     ) -> Result<Tensor<B::InnerBackend, 4>, LangevinError> {
         let ula = run.kernel.ula();
@@ -105,10 +105,10 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> TensorChains<B, E> {
             let distance = chain_norms(offset.clone());
             // Energies and distances come to the host at every step.
             let (energies, distances) = (host_values(energies)?, host_values(distance.clone())?);
-            for (way, (energy, distance)) in
-                ways.iter_mut().zip(energies.into_iter().zip(distances))
+            for (path, (energy, distance)) in
+                paths.iter_mut().zip(energies.into_iter().zip(distances))
             {
-                way.observe(run.rule, energy, distance);
+                path.observe(run.rule, energy, distance);
             }
             let gradient = run.kernel.gradient(gradient, offset, distance);
             let has_noise = ula.step_size().get() > 0.0;
@@ -165,24 +165,24 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> Chains for TensorChains<B, 
         &self,
         states: &States,
         targets: &States,
-        ways: &mut [Way],
+        paths: &mut [AttractionPath],
         run: &AttractionRun,
     ) -> Result<States, LangevinError> {
-        check_targets(states, targets, ways.len())?;
-        if ways.is_empty() {
+        check_targets(states, targets, paths.len())?;
+        if paths.is_empty() {
             return Ok(states.clone());
         }
         let [states, targets] = [states, targets].map(|of| self.start(Batch::Host(of.clone())));
         let (states, targets) = (states?, targets?);
-        let block = self.engine.block_of(ways.len());
-        let blocks: Vec<_> = ways
+        let block = self.engine.block_of(paths.len());
+        let blocks: Vec<_> = paths
             .par_chunks_mut(block)
             .enumerate()
-            .map(|(number, ways)| {
-                let (first, count) = (number * block, ways.len());
+            .map(|(number, paths)| {
+                let (first, count) = (number * block, paths.len());
                 let [states, targets] =
                     [&states, &targets].map(|all| all.clone().narrow(0, first, count));
-                self.attract_block(first, states, &targets, ways, run)
+                self.attract_block(first, states, &targets, paths, run)
             })
             .collect::<Result<_, _>>()?;
         Ok(States::from_tensor(Tensor::cat(blocks, 0))?)

@@ -8,7 +8,7 @@ use crate::{GradientNorm, Kernel, LangevinError, Mala, Move, StepInfo, StepNoise
 /// Where chains are, with F and ∇F: on the device to go on from, and in f64 on the host to decide with. Not every
 /// device has f64, and the differences of f32 energies, small against the energies and divided by a small T, need it.
 #[derive(Debug)]
-pub struct Place<B: Backend> {
+pub struct MalaState<B: Backend> {
     /// `[chains, channels, height, width]`, as is the gradient.
     states: Tensor<B, 4>,
     gradient: Tensor<B, 4>,
@@ -20,7 +20,7 @@ pub struct Place<B: Backend> {
     squares: Vec<f64>,
 }
 
-impl<B: Backend> Place<B> {
+impl<B: Backend> MalaState<B> {
     fn new(energy: &EnergyAt<'_, B>, states: Tensor<B, 4>) -> Result<Self, LangevinError> {
         let (energies, gradient) = energy(states.clone())?;
         let host_gradient = host(gradient.clone())?;
@@ -76,29 +76,29 @@ impl<B: Backend> Place<B> {
 }
 
 impl<B: Backend> Kernel<B> for Mala {
-    type State = Place<B>;
+    type State = MalaState<B>;
 
     fn init(
         &self,
         states: Tensor<B, 4>,
         energy: &EnergyAt<'_, B>,
         _noise: StepNoise,
-    ) -> Result<Place<B>, LangevinError> {
-        Place::new(energy, states)
+    ) -> Result<MalaState<B>, LangevinError> {
+        MalaState::new(energy, states)
     }
 
     fn step(
         &self,
-        mut here: Place<B>,
+        mut here: MalaState<B>,
         energy: &EnergyAt<'_, B>,
         noise: StepNoise,
-    ) -> Result<(Place<B>, StepInfo<B>), LangevinError> {
+    ) -> Result<(MalaState<B>, StepInfo<B>), LangevinError> {
         let norm = here.squares.iter().copied().map(f64::sqrt).sum();
         let draws = noise.normals_like(&here.states);
         let proposed =
             self.proposal()
                 .moved(here.states.clone(), here.gradient.clone(), Some(draws));
-        let there = Place::new(energy, proposed)?;
+        let there = MalaState::new(energy, proposed)?;
         let accepted: Vec<bool> = (0..here.energies.len())
             .map(|chain| self.accepts(here.move_to(&there, chain), noise.decision(chain)))
             .collect();
@@ -111,8 +111,8 @@ impl<B: Backend> Kernel<B> for Mala {
         Ok((here, info))
     }
 
-    fn states(&self, place: Place<B>) -> Tensor<B, 4> {
-        place.states
+    fn states(&self, at: MalaState<B>) -> Tensor<B, 4> {
+        at.states
     }
 }
 

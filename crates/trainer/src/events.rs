@@ -24,7 +24,7 @@ pub enum Event<'a> {
         metrics: &'a IterationMetrics,
         /// The time it took; the mean over them where the numbers of several iterations were read together.
         elapsed: Duration,
-        /// The state of learning after it, for observers that [look](Observer::looks_at) at it. For others it may be
+        /// The state of learning after it, for observers that [look](Observer::reads_learner) at it. For others it may be
         /// that of a later iteration, or of an earlier one when a later one ran away: compare
         /// [`LearnerView::iteration`].
         learner: &'a dyn LearnerView,
@@ -61,7 +61,7 @@ pub trait Observer {
     ///
     /// What an observer does on [`Event::IterationDone`] must depend on the number in its metrics, not on the
     /// learner's, where this says no.
-    fn looks_at(&self, _iteration: u64) -> bool {
+    fn reads_learner(&self, _iteration: u64) -> bool {
         true
     }
 }

@@ -67,7 +67,7 @@ impl<'a> Trainer<'a> {
 
     /// Reads the numbers of iterations from the device only after every `iterations` iterations, at least and by
     /// default 1, where the engine runs ahead ([`Learning::runs_ahead`]); with other engines it changes nothing. What
-    /// is learned is the same. Numbers are read earlier when an observer [looks](Observer::looks_at), for a
+    /// is learned is the same. Numbers are read earlier when an observer [looks](Observer::reads_learner), for a
     /// checkpoint, at the end, and on a stop, which waits for the queued work.
     ///
     /// Observers are told of the iterations when their numbers are read, in order. When one of them turns out to have
@@ -186,7 +186,7 @@ impl<'a> Trainer<'a> {
         let mut observers = self.observers.iter();
         self.stop.load(Ordering::Relaxed)
             || self.is_saved(learner)
-            || observers.any(|observer| observer.looks_at(iteration))
+            || observers.any(|observer| observer.reads_learner(iteration))
     }
 
     /// Whether the state after the newest iteration is to be kept.

@@ -5,7 +5,7 @@ use std::path::Path;
 use ebm_experiment::config::{Study, named, studies};
 use ebm_experiment::study::StudyFolder;
 use ebm_experiment::{
-    Compute, End, EngineChoice, ExperimentConfig, LearnedRun, LearningRun, Place, Source,
+    Compute, Destination, End, EngineChoice, ExperimentConfig, LearnedRun, LearningRun, Source,
     describe_cost, duration, load_data, rounded,
 };
 use ebm_trainer::Observer;
@@ -59,7 +59,7 @@ pub(crate) fn run(arguments: &ExperimentArguments, screen: &Screen) -> Result<()
         config,
         name,
         engine,
-        place: Place::New(arguments.out.clone()),
+        destination: Destination::New(arguments.out.clone()),
         resumed_by: None,
     };
     learn(run, &*compute(backend)?, screen)

@@ -10,7 +10,7 @@ pub(crate) const FEWEST_CHAINS: usize = 4;
 /// Where the chains of a group start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ChainStart {
+pub enum ChainOrigin {
     /// Noise, as short-run samples of noise-initialised learning do.
     Noise,
     /// States of the data.
@@ -19,7 +19,7 @@ pub enum ChainStart {
     Bank,
 }
 
-impl ChainStart {
+impl ChainOrigin {
     /// The start in words, after "from".
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -47,7 +47,7 @@ pub struct ChainSummary {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ChainGroup {
     /// Where the chains start.
-    pub start: ChainStart,
+    pub start: ChainOrigin,
     /// Number of chains, at least 4.
     pub chains: usize,
     /// Recorded steps, rising.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::chain_group::{ChainStart, ENERGY};
+use super::chain_group::{ChainOrigin, ENERGY};
 use super::comparison::{Change, Distance};
 use super::convergence::{ConvergenceOptions, ConvergenceTest};
 use super::estimate::{Estimate, Place};
@@ -86,9 +86,9 @@ pub(crate) fn in_spreads(value: f64) -> String {
 }
 
 /// The start of a sentence about continued chains.
-fn continued(start: ChainStart, multiple: u64) -> String {
+fn continued(start: ChainOrigin, multiple: u64) -> String {
     let chains = match start {
-        ChainStart::Noise => "chains".to_owned(),
+        ChainOrigin::Noise => "chains".to_owned(),
         start => format!("chains from {}", start.name()),
     };
     format!(

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chain_group::{ChainGroup, ChainStart};
+use super::chain_group::{ChainGroup, ChainOrigin};
 use super::estimate::Estimate;
 use super::standardised::Standardised;
 use crate::Result;
@@ -12,7 +12,7 @@ use crate::chains::mean_and_variance;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Change {
     /// Where the chains start.
-    pub start: ChainStart,
+    pub start: ChainOrigin,
     /// The summary; "energy" for the energies.
     pub summary: String,
     /// The multiple of L.
@@ -34,7 +34,7 @@ pub struct Change {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Distance {
     /// Starts of the two groups.
-    pub starts: [ChainStart; 2],
+    pub starts: [ChainOrigin; 2],
     /// The summary; "energy" for the energies.
     pub summary: String,
     /// The multiple of L.

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::chain_group::{ChainGroup, ChainStart, FEWEST_CHAINS};
+use super::chain_group::{ChainGroup, ChainOrigin, FEWEST_CHAINS};
 use super::compared::{Compared, in_spreads};
 use super::comparison::{Change, Distance, between_groups, within_group};
 use super::estimate::Place;
@@ -40,7 +40,7 @@ pub struct ConvergenceOptions {
     /// Starts whose chains at L are no training samples: chains from noise, if the model was trained with persistent
     /// chains, which are far older than L. At L they may still be in their burn-in, so their change from L says
     /// nothing. Only their distance from the other groups at the largest multiple counts. They need no record at L.
-    pub burning_in: Vec<ChainStart>,
+    pub burning_in: Vec<ChainOrigin>,
 }
 
 impl Default for ConvergenceOptions {

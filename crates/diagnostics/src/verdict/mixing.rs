@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chain_group::{ChainGroup, ChainStart};
+use super::chain_group::{ChainGroup, ChainOrigin};
 use crate::{MeanEstimate, bulk_effective_size, chain_mean, split_rhat, tail_effective_size};
 
 /// Fewest records that can be split.
@@ -12,7 +12,7 @@ const FEWEST_RECORDS: usize = 4;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Mixing {
     /// Where the chains start.
-    pub start: ChainStart,
+    pub start: ChainOrigin,
     /// The summary; "energy" for the energies.
     pub summary: String,
     /// First and last step of the records used: the second half of the run.

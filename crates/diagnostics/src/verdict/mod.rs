@@ -24,7 +24,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-pub use chain_group::{ChainGroup, ChainStart, ChainSummary};
+pub use chain_group::{ChainGroup, ChainOrigin, ChainSummary};
 pub use comparison::{Change, Distance};
 pub use convergence::{Convergence, ConvergenceOptions, ConvergenceTest, test_convergence};
 pub use estimate::Estimate;

@@ -5,14 +5,14 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::chain_group::{ChainGroup, ChainStart, ChainSummary};
+use super::chain_group::{ChainGroup, ChainOrigin, ChainSummary};
 use crate::number_format::thousands;
 
 /// How many chains of a group have a NaN or an infinity in a summary at some record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NotFiniteChains {
     /// Where the chains start.
-    pub start: ChainStart,
+    pub start: ChainOrigin,
     /// Number of chains with a value that is not finite.
     pub not_finite: usize,
     /// Number of all chains of the group.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::chain_group::{ChainGroup, ChainStart};
+use super::chain_group::{ChainGroup, ChainOrigin};
 use super::estimate::Estimate;
 use crate::Result;
 use crate::chains::mean_and_variance;
@@ -13,7 +13,7 @@ use crate::chains::mean_and_variance;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SpreadChange {
     /// Where the chains start.
-    pub start: ChainStart,
+    pub start: ChainOrigin,
     /// The summary; "energy" for the energies.
     pub summary: String,
     /// The multiple of L.

@@ -4,7 +4,7 @@
 
 use ebm_diagnostics::IterationMetrics;
 use ebm_diagnostics::verdict::{
-    Balance, ChainGroup, ChainStart, ChainSummary, Convergence, ConvergenceOptions,
+    Balance, ChainGroup, ChainOrigin, ChainSummary, Convergence, ConvergenceOptions,
     ConvergenceTest, Instability, Oscillation, OscillationOptions, Stability, StabilityOptions,
     Verdict, VerdictOptions, test_convergence, test_oscillation, test_stability,
 };
@@ -351,7 +351,7 @@ fn unusable_series_are_errors() {
 /// Chains of autocorrelated energies with a shift at each record; records at L = 100 and every 500 steps.
 fn group(
     noise: &mut Noise,
-    start: ChainStart,
+    start: ChainOrigin,
     chains: usize,
     shift: impl Fn(u64) -> f64,
 ) -> ChainGroup {
@@ -392,8 +392,8 @@ fn group(
 fn chains_that_stay_converge_and_chains_that_sink_do_not() {
     let options = ConvergenceOptions::default();
     let mut noise = Noise(21);
-    let data = group(&mut noise, ChainStart::Data, 64, |_| 0.0);
-    let stay = group(&mut noise, ChainStart::Noise, 64, |_| 0.0);
+    let data = group(&mut noise, ChainOrigin::Data, 64, |_| 0.0);
+    let stay = group(&mut noise, ChainOrigin::Noise, 64, |_| 0.0);
     let test = test_convergence(&[stay, data.clone()], &options).unwrap();
     assert_eq!(test.conclusion, Convergence::Convergent, "{test}");
     assert!(test.confidence > 0.95);
@@ -403,7 +403,7 @@ fn chains_that_stay_converge_and_chains_that_sink_do_not() {
     assert_eq!((mixing.records, mixing.steps), (11, [5000, 10_000]));
 
     // A slow drift, of three spreads by 100·L.
-    let sink = group(&mut noise, ChainStart::Noise, 64, |step| {
+    let sink = group(&mut noise, ChainOrigin::Noise, 64, |step| {
         -3e-4 * step as f64
     });
     let test = test_convergence(std::slice::from_ref(&sink), &options).unwrap();
@@ -416,13 +416,13 @@ fn chains_that_stay_converge_and_chains_that_sink_do_not() {
     assert!(text.ends_with("(confidence above 99.9 %)"), "{text}");
 
     // Chains that stay where they are, but not where those from data are.
-    let apart = group(&mut noise, ChainStart::Noise, 64, |_| -5.0);
+    let apart = group(&mut noise, ChainOrigin::Noise, 64, |_| -5.0);
     let test = test_convergence(&[apart, data], &options).unwrap();
     assert_eq!(test.conclusion, Convergence::NotConvergent);
     assert!(test.to_string().contains("still lies"), "{test}");
 
     // Few chains and a drift of the size of the tolerance.
-    let few = group(&mut noise, ChainStart::Bank, 8, |step| -1e-4 * step as f64);
+    let few = group(&mut noise, ChainOrigin::Bank, 8, |step| -1e-4 * step as f64);
     let test = test_convergence(&[few], &options).unwrap();
     assert_eq!(test.conclusion, Convergence::Undecided, "{test}");
     let text = test.to_string();
@@ -435,7 +435,7 @@ fn a_handful_of_chains_shows_a_large_change() {
     for chains in [4, 5, 6] {
         let mut noise = Noise(33);
         for _ in 0..50 {
-            let sink = group(&mut noise, ChainStart::Noise, chains, |step| {
+            let sink = group(&mut noise, ChainOrigin::Noise, chains, |step| {
                 if step > 5000 { -40.0 } else { 0.0 }
             });
             let test = test_convergence(&[sink], &options).unwrap();
@@ -448,7 +448,7 @@ fn a_handful_of_chains_shows_a_large_change() {
     }
     // Two groups of five that lie 40 spreads apart.
     let mut noise = Noise(34);
-    let [a, b] = [(ChainStart::Noise, 40.0), (ChainStart::Data, 0.0)]
+    let [a, b] = [(ChainOrigin::Noise, 40.0), (ChainOrigin::Data, 0.0)]
         .map(|(start, shift)| group(&mut noise, start, 5, |_| shift));
     let test = test_convergence(&[a, b], &options).unwrap();
     assert_eq!(test.conclusion, Convergence::NotConvergent, "{test}");
@@ -459,7 +459,7 @@ fn a_handful_of_chains_shows_a_large_change() {
 fn means_that_stay_are_not_enough() {
     let options = ConvergenceOptions::default();
     // 4 of 400 chains sink by 40 spreads: the mean by less than half a spread.
-    let mut some = group(&mut Noise(35), ChainStart::Noise, 400, |_| 0.0);
+    let mut some = group(&mut Noise(35), ChainOrigin::Noise, 400, |_| 0.0);
     let last = some.energies.len() - 400;
     some.energies[last..last + 4]
         .iter_mut()
@@ -474,7 +474,7 @@ fn means_that_stay_are_not_enough() {
 
     // All chains end in one state that has the mean energy of all, nearly and exactly.
     for left in [0.01, 0.0] {
-        let mut same = group(&mut Noise(36), ChainStart::Noise, 64, |_| 0.0);
+        let mut same = group(&mut Noise(36), ChainOrigin::Noise, 64, |_| 0.0);
         let last = same.energies.len() - 64;
         let mean = same.energies[64..128].iter().sum::<f64>() / 64.0;
         same.energies[last..]
@@ -503,7 +503,7 @@ fn intervals_of_spread_changes_cover_the_truth() {
         let mut noise = Noise(45);
         let mut covered = 0;
         for _ in 0..1000 {
-            let mut g = group(&mut noise, ChainStart::Noise, chains, |_| 0.0);
+            let mut g = group(&mut noise, ChainOrigin::Noise, chains, |_| 0.0);
             g.state_summaries.clear();
             let last = g.energies.len() - chains;
             g.energies[last..].iter_mut().for_each(|e| *e *= 2.0);
@@ -519,7 +519,7 @@ fn intervals_of_spread_changes_cover_the_truth() {
 #[test]
 fn chains_that_leave_the_numbers_decide() {
     let options = ConvergenceOptions::default();
-    let good = group(&mut Noise(37), ChainStart::Noise, 64, |_| 0.0);
+    let good = group(&mut Noise(37), ChainOrigin::Noise, 64, |_| 0.0);
     let mut broken = good.clone();
     let last = broken.energies.len() - 64;
     broken.energies[last + 5] = f64::NAN;
@@ -556,7 +556,7 @@ fn sentences_tell_what_decided() {
     let options = ConvergenceOptions::default();
     let mut noise = Noise(38);
     // The changes are small; the distance of one spread cannot be told.
-    let pair = [(ChainStart::Noise, 1.0), (ChainStart::Data, 0.0)]
+    let pair = [(ChainOrigin::Noise, 1.0), (ChainOrigin::Data, 0.0)]
         .map(|(start, shift)| group(&mut noise, start, 200, |_| shift));
     let test = test_convergence(&pair, &options).unwrap();
     assert_eq!(test.conclusion, Convergence::Undecided);
@@ -567,7 +567,7 @@ fn sentences_tell_what_decided() {
         "{text}"
     );
     // Convergent, and the largest number is a distance.
-    let pair = [(ChainStart::Noise, 0.6), (ChainStart::Data, 0.0)]
+    let pair = [(ChainOrigin::Noise, 0.6), (ChainOrigin::Data, 0.0)]
         .map(|(start, shift)| group(&mut noise, start, 400, |_| shift));
     let test = test_convergence(&pair, &options).unwrap();
     assert_eq!(test.conclusion, Convergence::Convergent, "{test}");
@@ -584,18 +584,18 @@ fn chains_that_burn_in_count_by_their_distance_only() {
     // Persistent training: chains from noise sink for 2,000 steps and then are where those of the bank are.
     let mut noise = Noise(39);
     let sinks = |step: u64| if step < 2000 { 20.0 } else { 0.0 };
-    let from_noise = group(&mut noise, ChainStart::Noise, 64, sinks);
-    let bank = group(&mut noise, ChainStart::Bank, 64, |_| 0.0);
+    let from_noise = group(&mut noise, ChainOrigin::Noise, 64, sinks);
+    let bank = group(&mut noise, ChainOrigin::Bank, 64, |_| 0.0);
     let groups = [from_noise, bank];
     let test = test_convergence(&groups, &ConvergenceOptions::default()).unwrap();
     assert_eq!(test.conclusion, Convergence::NotConvergent, "{test}");
     let options = ConvergenceOptions {
-        burning_in: vec![ChainStart::Noise],
+        burning_in: vec![ChainOrigin::Noise],
         ..ConvergenceOptions::default()
     };
     let test = test_convergence(&groups, &options).unwrap();
     assert_eq!(test.conclusion, Convergence::Convergent, "{test}");
-    assert!(test.changes.iter().all(|c| c.start == ChainStart::Bank));
+    assert!(test.changes.iter().all(|c| c.start == ChainOrigin::Bank));
     assert_eq!((test.changes.len(), test.distances.len()), (4, 2));
     // Alone they tell nothing.
     let test = test_convergence(&groups[..1], &options).unwrap();
@@ -617,7 +617,7 @@ fn a_drift_at_the_tolerance_is_decided_wrongly_at_the_stated_rate() {
         let mut noise = Noise(31);
         let mut wrong = 0;
         for _ in 0..1000 {
-            let at_tolerance = group(&mut noise, ChainStart::Noise, chains, |step| {
+            let at_tolerance = group(&mut noise, ChainOrigin::Noise, chains, |step| {
                 if step > 5000 { -1.0 } else { 0.0 }
             });
             let test = test_convergence(&[at_tolerance], &options).unwrap();
@@ -636,7 +636,7 @@ fn some_dozens_of_chains_show_convergence() {
         let mut noise = Noise(61);
         let mut convergent = 0;
         for _ in 0..200 {
-            let mut stays = group(&mut noise, ChainStart::Noise, chains, |_| 0.0);
+            let mut stays = group(&mut noise, ChainOrigin::Noise, chains, |_| 0.0);
             stays.state_summaries.clear();
             let test = test_convergence(&[stays], &ConvergenceOptions::default()).unwrap();
             assert_ne!(test.conclusion, Convergence::NotConvergent);
@@ -660,7 +660,7 @@ fn intervals_of_changes_cover_the_truth() {
         let mut noise = Noise(41);
         let mut covered = 0;
         for _ in 0..1000 {
-            let mut g = group(&mut noise, ChainStart::Noise, chains, |step| {
+            let mut g = group(&mut noise, ChainOrigin::Noise, chains, |step| {
                 if step > 5000 { drift } else { 0.0 }
             });
             g.state_summaries.clear();
@@ -687,7 +687,7 @@ fn intervals_of_distances_cover_the_truth() {
     let mut noise = Noise(43);
     let mut covered = 0;
     for _ in 0..1000 {
-        let [mut a, mut b] = [(ChainStart::Noise, 12, 5.0), (ChainStart::Data, 40, 0.0)]
+        let [mut a, mut b] = [(ChainOrigin::Noise, 12, 5.0), (ChainOrigin::Data, 40, 0.0)]
             .map(|(start, chains, shift)| group(&mut noise, start, chains, |_| shift));
         a.state_summaries.clear();
         b.state_summaries.clear();
@@ -701,7 +701,7 @@ fn intervals_of_distances_cover_the_truth() {
 #[test]
 fn unusable_groups_are_errors() {
     let options = ConvergenceOptions::default();
-    let good = group(&mut Noise(3), ChainStart::Noise, 6, |_| 0.0);
+    let good = group(&mut Noise(3), ChainOrigin::Noise, 6, |_| 0.0);
     let bad = |change: &dyn Fn(&mut ChainGroup)| {
         let mut group = good.clone();
         change(&mut group);
@@ -771,7 +771,7 @@ fn metrics(d: &[f64], r: &[f64]) -> Vec<IterationMetrics> {
 fn a_verdict_is_one_sentence_and_survives_json() {
     let d = Noise(51).autoregression(-0.5, 4000);
     let r = gradient(4000);
-    let sink = group(&mut Noise(52), ChainStart::Noise, 32, |step| {
+    let sink = group(&mut Noise(52), ChainOrigin::Noise, 32, |step| {
         -4e-3 * step as f64
     });
     let options = VerdictOptions::default();
@@ -800,7 +800,7 @@ fn what_cannot_be_tested_leaves_the_rest_of_the_verdict() {
     let options = VerdictOptions::default();
     let d = Noise(53).autoregression(0.0, 4000);
     let r = gradient(4000);
-    let sink = [group(&mut Noise(54), ChainStart::Noise, 32, |step| {
+    let sink = [group(&mut Noise(54), ChainOrigin::Noise, 32, |step| {
         -4e-3 * step as f64
     })];
     // A window of 50, 10 and 5 iterations and a d without spread.

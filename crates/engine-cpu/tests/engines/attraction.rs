@@ -1,6 +1,6 @@
 //! Attracted chains: the same by both engines and for any cut.
 
-use ebm_langevin::{ArrivalRule, Attraction, AttractionRun, Way, WayEnd};
+use ebm_langevin::{ArrivalRule, Attraction, AttractionPath, AttractionRun, PathEnd};
 
 use super::*;
 
@@ -25,11 +25,11 @@ fn attract<N: Energy<B> + Layered + Send + Sync>(
     initial: &States,
     targets: &States,
     run: &AttractionRun,
-) -> (Vec<f32>, Vec<Way>) {
-    let mut ways = vec![Way::default(); initial.len()];
+) -> (Vec<f32>, Vec<AttractionPath>) {
+    let mut paths = vec![AttractionPath::default(); initial.len()];
     let chains = engine.bound(net, initial.shape());
-    let states = chains.attract(initial, targets, &mut ways, run).unwrap();
-    (values(&states), ways)
+    let states = chains.attract(initial, targets, &mut paths, run).unwrap();
+    (values(&states), paths)
 }
 
 /// States, distances and energies agree to 2e-5 after 5 steps, with a pull as large as the gradient of these nets and one of
@@ -52,16 +52,19 @@ fn fused_attraction_is_tensor_attraction() {
                 let what = format!("{architecture:?}, {chains} chains, α {strength}");
                 let apart = typical_distance(&fused.0, &tensor.0);
                 assert!(apart < 2e-5, "{what}: states differ by {apart}");
-                let record = |ways: &[Way], of: fn(&Way) -> f32| ways.iter().map(of).collect();
-                for of in [(|way: &Way| way.nearest) as fn(&Way) -> f32, |way: &Way| {
-                    way.highest_energy
-                }] {
+                let record = |paths: &[AttractionPath], of: fn(&AttractionPath) -> f32| {
+                    paths.iter().map(of).collect()
+                };
+                for of in [
+                    (|path: &AttractionPath| path.nearest) as fn(&AttractionPath) -> f32,
+                    |path: &AttractionPath| path.highest_energy,
+                ] {
                     let [a, b]: [Vec<f32>; 2] = [record(&fused.1, of), record(&tensor.1, of)];
                     let apart = typical_distance(&a, &b);
                     assert!(apart < 2e-5, "{what}: records differ by {apart}");
                 }
-                assert_eq!(fused.1[0].end, Some(WayEnd::Arrived));
-                assert!(fused.1[1..].iter().all(|way| way.end.is_none()));
+                assert_eq!(fused.1[0].end, Some(PathEnd::Arrived));
+                assert!(fused.1[1..].iter().all(|path| path.end.is_none()));
             }
         }
     }
@@ -85,7 +88,7 @@ fn attracted_chains_do_not_depend_on_the_cut() {
         assert_eq!(results[1], results[2]);
 
         let chains = FusedEngine::default().bind(&net, shape).unwrap();
-        let mut ways = vec![Way::default(); 70];
+        let mut paths = vec![AttractionPath::default(); 70];
         let mut at = initial;
         for (first_step, steps) in [(3, 13), (16, 7)] {
             let piece = AttractionRun {
@@ -93,9 +96,9 @@ fn attracted_chains_do_not_depend_on_the_cut() {
                 steps,
                 ..request
             };
-            at = chains.attract(&at, &targets, &mut ways, &piece).unwrap();
+            at = chains.attract(&at, &targets, &mut paths, &piece).unwrap();
         }
-        assert_eq!((values(&at), ways), results[0]);
+        assert_eq!((values(&at), paths), results[0]);
     }
 }
 

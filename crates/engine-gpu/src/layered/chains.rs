@@ -5,7 +5,7 @@ use cubecl::server::Handle;
 
 use super::activation::Curve;
 use super::gather::numbers_of;
-use super::launches::Way;
+use super::launches::Pass;
 use super::memory::{block_size, cuts};
 use super::net::{LayeredNet, NonLocal, Product, Stage};
 use super::packing::Packing;
@@ -280,7 +280,7 @@ impl<'a, R: Runtime> Block<'a, R> {
             activation: product.curve(),
             derivative: (Curve::Identity, 1.0, None),
         };
-        self.product(product, Way::Forward, &operands);
+        self.product(product, Pass::Forward, &operands);
     }
 
     fn backward_product(
@@ -300,7 +300,7 @@ impl<'a, R: Runtime> Block<'a, R> {
             activation: (Curve::Identity, 1.0),
             derivative,
         };
-        self.product(product, Way::Backward, &operands);
+        self.product(product, Pass::Backward, &operands);
     }
 
     fn forward_block(

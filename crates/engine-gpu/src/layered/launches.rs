@@ -24,7 +24,7 @@ use crate::step::{is_bounded, step_arguments};
 
 /// The direction of a product.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Way {
+pub(super) enum Pass {
     Forward,
     Backward,
 }
@@ -127,9 +127,9 @@ impl<R: Runtime> Block<'_, R> {
         }
     }
 
-    pub(super) fn product(&self, product: &Product, way: Way, operands: &Operands<'_>) {
-        let cut = self.cuts[product.number][way as usize];
-        let weights = product.weights[way as usize];
+    pub(super) fn product(&self, product: &Product, pass: Pass, operands: &Operands<'_>) {
+        let cut = self.cuts[product.number][pass as usize];
+        let weights = product.weights[pass as usize];
         let gather = cut.gather;
         let [across, down] = cut.cubes(self.chains);
         let cubes = CubeCount::Static(across as u32, down as u32, gather.products() as u32);

@@ -2,7 +2,7 @@
 
 use ebm_core::{NoiseKey, States, Stream};
 use ebm_data::Dataset;
-use ebm_diagnostics::verdict::ChainStart;
+use ebm_diagnostics::verdict::ChainOrigin;
 use ebm_langevin::NoiseStart;
 use serde::{Deserialize, Serialize};
 
@@ -36,7 +36,7 @@ impl StartName {
     }
 }
 
-impl From<StartName> for ChainStart {
+impl From<StartName> for ChainOrigin {
     fn from(name: StartName) -> Self {
         match name {
             StartName::Noise => Self::Noise,

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use ebm_diagnostics::IterationMetrics;
 use ebm_diagnostics::verdict::{
-    ChainGroup, ChainStart, ConvergenceOptions, ConvergenceTest, LearningVerdict, VerdictOptions,
+    ChainGroup, ChainOrigin, ConvergenceOptions, ConvergenceTest, LearningVerdict, VerdictOptions,
     test_convergence,
 };
 use serde::{Deserialize, Serialize};
@@ -86,7 +86,7 @@ impl LongChains {
         // If learning continues chains from a bank, chains from noise are still in their burn-in after L steps.
         let has_bank = records.iter().any(|record| record.start == StartName::Bank);
         let burning_in = if has_bank {
-            vec![ChainStart::Noise]
+            vec![ChainOrigin::Noise]
         } else {
             Vec::new()
         };

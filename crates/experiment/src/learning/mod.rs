@@ -4,5 +4,5 @@ mod run;
 mod shown;
 
 pub(crate) use run::unfit;
-pub use run::{End, LearnedRun, LearningRun, Place};
+pub use run::{Destination, End, LearnedRun, LearningRun};
 pub(crate) use shown::Shown;

@@ -26,7 +26,7 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(1);
 
 /// The folder of a run, and what is in it.
 #[derive(Debug)]
-pub enum Place {
+pub enum Destination {
     /// A new folder: the given one, or one below runs/.
     New(Option<PathBuf>),
     /// A folder with its config and without a checkpoint, which starts with the first iteration.
@@ -47,7 +47,7 @@ pub struct LearningRun {
     /// The data.
     pub dataset: Dataset,
     /// The folder it is written to.
-    pub place: Place,
+    pub destination: Destination,
     /// The folder for resuming a stopped run, if it is that of its study and not its own.
     pub resumed_by: Option<PathBuf>,
 }
@@ -110,7 +110,7 @@ impl LearningRun {
             config,
             name: name.into(),
             engine: EngineChoice::Auto,
-            place: Place::New(folder.map(Path::to_owned)),
+            destination: Destination::New(folder.map(Path::to_owned)),
             resumed_by: None,
         })
     }
@@ -149,7 +149,7 @@ impl LearningRun {
             name: info.experiment.clone(),
             engine: EngineChoice::Auto,
             dataset,
-            place: Place::Existing(folder),
+            destination: Destination::Existing(folder),
             resumed_by: None,
         };
         Ok((run, info))
@@ -172,7 +172,7 @@ impl LearningRun {
             name,
             engine,
             dataset,
-            place,
+            destination,
             resumed_by,
         } = self;
         let stop = supervisor.stop_flag();
@@ -189,19 +189,19 @@ impl LearningRun {
         let begins = |folder: &RunFolder| {
             supervisor.tell(&format!("{name} → {}", folder.root().display()));
         };
-        let folder = match place {
-            Place::New(out) => {
+        let folder = match destination {
+            Destination::New(out) => {
                 let folder = RunFolder::create(out.as_deref(), &name)?;
                 begins(&folder);
                 folder
             }
-            Place::Prepared(folder) => {
+            Destination::Prepared(folder) => {
                 // The remains of a run that ended before its first checkpoint.
                 folder.cut_metrics(0)?;
                 begins(&folder);
                 folder
             }
-            Place::Existing(folder) => {
+            Destination::Existing(folder) => {
                 let checkpoint = latest_checkpoint(&folder.checkpoints())?;
                 learner
                     .restore_from(&checkpoint)
@@ -434,7 +434,7 @@ impl Observer for PlotRefresh<'_> {
             && metrics.iteration < learner.config().iterations
             // A learner at a later iteration will be shown with its own metrics.
             && metrics.iteration == learner.iteration()
-            && self.looks_at(metrics.iteration)
+            && self.reads_learner(metrics.iteration)
         {
             self.learning
                 .write_report(*learner, &Ending::Unfinished, None)
@@ -444,7 +444,7 @@ impl Observer for PlotRefresh<'_> {
         Ok(())
     }
 
-    fn looks_at(&self, _iteration: u64) -> bool {
+    fn reads_learner(&self, _iteration: u64) -> bool {
         self.last.elapsed() > Duration::from_secs(30)
     }
 }

@@ -130,14 +130,14 @@ impl Observer for LandscapePlots {
             _ => return Ok(()),
         };
         let is_last = iteration == learner.config().iterations;
-        let is_due = iteration > 0 && (is_last || self.looks_at(iteration));
+        let is_due = iteration > 0 && (is_last || self.reads_learner(iteration));
         if is_due && !is_done {
             self.draw(learner).map_err(ObserverError::new)?;
         }
         Ok(())
     }
 
-    fn looks_at(&self, iteration: u64) -> bool {
+    fn reads_learner(&self, iteration: u64) -> bool {
         iteration.is_multiple_of(self.config.every.max(1))
     }
 }

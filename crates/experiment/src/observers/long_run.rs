@@ -120,13 +120,13 @@ impl Observer for LongRuns<'_> {
             }
             _ => return Ok(()),
         };
-        if iteration > 0 && self.looks_at(iteration) && !is_done {
+        if iteration > 0 && self.reads_learner(iteration) && !is_done {
             self.run(learner).map_err(ObserverError::new)?;
         }
         Ok(())
     }
 
-    fn looks_at(&self, iteration: u64) -> bool {
+    fn reads_learner(&self, iteration: u64) -> bool {
         iteration.is_multiple_of(self.config.every.max(1))
     }
 }

@@ -33,7 +33,7 @@ impl Observer for MetricsFile {
         Ok(())
     }
 
-    fn looks_at(&self, _iteration: u64) -> bool {
+    fn reads_learner(&self, _iteration: u64) -> bool {
         false
     }
 }

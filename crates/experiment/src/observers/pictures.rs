@@ -44,14 +44,14 @@ impl Observer for Pictures {
         } = event
         {
             let is_last = metrics.iteration == learner.config().iterations;
-            if is_last || self.looks_at(metrics.iteration) {
+            if is_last || self.reads_learner(metrics.iteration) {
                 self.write(*learner).map_err(ObserverError::new)?;
             }
         }
         Ok(())
     }
 
-    fn looks_at(&self, iteration: u64) -> bool {
+    fn reads_learner(&self, iteration: u64) -> bool {
         iteration.is_multiple_of(self.every.max(1))
     }
 }

@@ -11,7 +11,7 @@ use crate::comparison::{ComparedRun, PAGE, write_page};
 use crate::config::{DiagnosisConfig, Study};
 use crate::data::load_data;
 use crate::diagnosis::{Diagnosis, DiagnosisOptions, RECORD, Subject, default_folder, diagnose};
-use crate::learning::{LearningRun, Place};
+use crate::learning::{Destination, LearningRun};
 use crate::{Compute, EngineChoice, ExperimentError, LearnedRun, NextStep, Supervisor};
 
 /// How the variants of a study are run.
@@ -189,15 +189,15 @@ impl Variants<'_> {
     fn learn(&self, study: &str, variant: &str) -> Result<(), ExperimentError> {
         self.check_stop()?;
         let (folder, progress, config) = self.folder.progress(variant)?;
-        let place = match progress {
+        let destination = match progress {
             Progress::Learned | Progress::RanAway => return Ok(()),
-            Progress::Prepared => Place::Prepared(folder.locked()?),
-            Progress::Begun => Place::Existing(folder.locked()?),
+            Progress::Prepared => Destination::Prepared(folder.locked()?),
+            Progress::Begun => Destination::Existing(folder.locked()?),
         };
         let run = LearningRun {
             dataset: load_data(&config.data, self.run.data_directory)?,
             name: format!("{study}/{variant}"),
-            place,
+            destination,
             engine: self.run.engine,
             resumed_by: Some(self.folder.root().to_owned()),
             config,

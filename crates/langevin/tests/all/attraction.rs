@@ -59,16 +59,16 @@ fn attract(
     from: &[[f32; 2]],
     to: &[[f32; 2]],
     run: &AttractionRun,
-) -> (Vec<f32>, Vec<Way>) {
-    let mut ways = vec![Way::default(); from.len()];
+) -> (Vec<f32>, Vec<AttractionPath>) {
+    let mut paths = vec![AttractionPath::default(); from.len()];
     let chains = TensorEngine::default().bind::<B, _>(energy, 2, &Default::default());
     let states = chains.attract(
         &States::points(from.iter().copied()),
         &States::points(to.iter().copied()),
-        &mut ways,
+        &mut paths,
         run,
     );
-    (states.unwrap().into_values(), ways)
+    (states.unwrap().into_values(), paths)
 }
 
 /// Without noise and on a flat energy a chain goes straight to its target, αT a step.
@@ -79,7 +79,7 @@ fn on_a_plain_the_pull_is_the_only_force() {
         temperature: 0.5,
     };
     let run = run_of(0.0, 0.5, 0.02, 10);
-    let (states, ways) = attract(
+    let (states, paths) = attract(
         flat,
         &[[0.0, 0.0], [1.0, 1.0]],
         &[[3.0, 4.0], [1.0, 1.0]],
@@ -89,9 +89,9 @@ fn on_a_plain_the_pull_is_the_only_force() {
     for (state, expected) in states.iter().zip([0.06f32, 0.08, 1.0, 1.0]) {
         assert!((state - expected).abs() < 1e-6, "{states:?}");
     }
-    assert_eq!((ways[0].end, ways[0].steps), (None, 10));
-    assert!((ways[0].nearest - 4.91).abs() < 1e-5);
-    assert_eq!((ways[1].end, ways[1].steps), (Some(WayEnd::Arrived), 0));
+    assert_eq!((paths[0].end, paths[0].steps), (None, 10));
+    assert!((paths[0].nearest - 4.91).abs() < 1e-5);
+    assert_eq!((paths[1].end, paths[1].steps), (Some(PathEnd::Arrived), 0));
 }
 
 /// Where the slope of U equals α the pull ends: x = α/curvature on a bowl. The chain stays there and gives up M steps
@@ -103,17 +103,17 @@ fn a_slope_steeper_than_the_pull_holds_the_chain() {
         temperature: 0.05,
     };
     let run = run_of(0.0, 0.05, 1.5, 1000);
-    let (states, ways) = attract(bowl, &[[0.0, 0.0]], &[[2.0, 0.0]], &run);
+    let (states, paths) = attract(bowl, &[[0.0, 0.0]], &[[2.0, 0.0]], &run);
     assert!((states[0] - 0.75).abs() < 1e-4, "{states:?}");
-    assert_eq!(ways[0].end, Some(WayEnd::GaveUp));
-    assert!((ways[0].nearest - 1.25).abs() < 1e-4);
-    assert_eq!(ways[0].steps, ways[0].nearest_step + RULE.patience);
-    // U there is 0.75², and no state of the way was higher.
-    assert!((ways[0].highest_energy / 0.05 - 0.5625).abs() < 1e-3);
+    assert_eq!(paths[0].end, Some(PathEnd::GaveUp));
+    assert!((paths[0].nearest - 1.25).abs() < 1e-4);
+    assert_eq!(paths[0].steps, paths[0].nearest_step + RULE.patience);
+    // U there is 0.75², and no state of the path was higher.
+    assert!((paths[0].highest_energy / 0.05 - 0.5625).abs() < 1e-3);
 }
 
 /// The steepest slope between the wells of U = h(x² − 1)² is 8h/(3√3). A pull a little stronger crosses, and the
-/// highest U on the way is the barrier h; a little weaker, and it stays behind.
+/// highest U on the path is the barrier h; a little weaker, and it stays behind.
 #[test]
 fn a_double_well_is_crossed_from_its_steepest_slope_on() {
     let height = 3.0;
@@ -123,12 +123,12 @@ fn a_double_well_is_crossed_from_its_steepest_slope_on() {
     };
     let steepest = 8.0 * height / (3.0 * 3f64.sqrt());
     let (from, to) = ([[-1.0, 0.0]], [[1.0, 0.0]]);
-    let (_, ways) = attract(well, &from, &to, &run_of(0.0, 0.002, 1.01 * steepest, 4000));
-    assert_eq!(ways[0].end, Some(WayEnd::Arrived));
-    let barrier = f64::from(ways[0].highest_energy) / 0.002;
+    let (_, paths) = attract(well, &from, &to, &run_of(0.0, 0.002, 1.01 * steepest, 4000));
+    assert_eq!(paths[0].end, Some(PathEnd::Arrived));
+    let barrier = f64::from(paths[0].highest_energy) / 0.002;
     assert!((barrier - height).abs() < 0.01, "{barrier}");
-    let (states, ways) = attract(well, &from, &to, &run_of(0.0, 0.002, 0.99 * steepest, 4000));
-    assert_eq!(ways[0].end, Some(WayEnd::GaveUp));
+    let (states, paths) = attract(well, &from, &to, &run_of(0.0, 0.002, 0.99 * steepest, 4000));
+    assert_eq!(paths[0].end, Some(PathEnd::GaveUp));
     assert!(states[0] < -0.5, "{states:?}");
 }
 
@@ -173,19 +173,19 @@ fn a_way_keeps_its_end_and_what_was_before() {
         resolution: 0.5,
         patience: 2,
     };
-    let mut way = Way::default();
+    let mut path = AttractionPath::default();
     for (energy, distance) in [(1.0, 3.0), (4.0, 2.0), (2.0, 2.5), (3.0, 2.0), (9.0, 0.1)] {
-        way.observe(rule, energy, distance);
+        path.observe(rule, energy, distance);
     }
     // The fourth state is the second that is no nearer; the fifth is not looked at.
-    assert_eq!(way.end, Some(WayEnd::GaveUp));
-    assert_eq!((way.highest_energy, way.nearest), (4.0, 2.0));
-    assert_eq!((way.nearest_step, way.steps), (1, 3));
+    assert_eq!(path.end, Some(PathEnd::GaveUp));
+    assert_eq!((path.highest_energy, path.nearest), (4.0, 2.0));
+    assert_eq!((path.nearest_step, path.steps), (1, 3));
 
-    let mut lost = Way::default();
+    let mut lost = AttractionPath::default();
     lost.observe(rule, 1.0, 3.0);
     lost.observe(rule, f32::NAN, 1.0);
-    assert_eq!(lost.end, Some(WayEnd::GaveUp));
+    assert_eq!(lost.end, Some(PathEnd::GaveUp));
     assert_eq!((lost.highest_energy, lost.nearest), (1.0, 3.0));
 }
 
@@ -218,9 +218,9 @@ fn requests_that_do_not_fit_are_refused() {
         shape: Shape::Bowl { curvature: 1.0 },
         temperature: 1.0,
     };
-    let mut ways = [Way::default()];
+    let mut paths = [AttractionPath::default()];
     let chains = TensorEngine::default().bind::<B, _>(bowl, 2, &Default::default());
     let both = States::points([[0.0, 0.0], [1.0, 0.0]]);
-    let error = chains.attract(&both, &both, &mut ways, &run_of(0.1, 1.0, 1.0, 1));
+    let error = chains.attract(&both, &both, &mut paths, &run_of(0.1, 1.0, 1.0, 1));
     assert!(matches!(error, Err(LangevinError::Targets { .. })));
 }

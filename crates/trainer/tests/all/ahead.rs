@@ -156,7 +156,7 @@ impl Observer for Watch<'_> {
         Ok(())
     }
 
-    fn looks_at(&self, iteration: u64) -> bool {
+    fn reads_learner(&self, iteration: u64) -> bool {
         self.is_due(iteration)
     }
 }

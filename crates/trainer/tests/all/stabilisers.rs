@@ -13,8 +13,8 @@ use ebm_data::{Dataset, Gmm, ImageConfig, Toy, embedded_digits};
 use ebm_energy_net::{Architecture, NamedParameter, Net, NetConfig, named_parameters};
 use ebm_engine_cpu::FusedEngine;
 use ebm_langevin::{
-    AttractionRun, Bound, BoundEngine, ChainOutcome, ChainRun, ChainStart, Chains, EnergyGradient,
-    Engine, LangevinError, TensorChains, TensorEngine, Way,
+    AttractionPath, AttractionRun, Bound, BoundEngine, ChainOutcome, ChainRun, ChainStart, Chains,
+    EnergyGradient, Engine, LangevinError, TensorChains, TensorEngine,
 };
 use ebm_trainer::*;
 
@@ -263,10 +263,10 @@ impl Chains for Forgets {
         &self,
         states: &States,
         targets: &States,
-        ways: &mut [Way],
+        paths: &mut [AttractionPath],
         run: &AttractionRun,
     ) -> Result<States, LangevinError> {
-        self.0.attract(states, targets, ways, run)
+        self.0.attract(states, targets, paths, run)
     }
 }
 

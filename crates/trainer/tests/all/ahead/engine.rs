@@ -8,8 +8,8 @@ use burn::backend::flex::FlexDevice;
 use ebm_core::{StateShape, States};
 use ebm_energy_net::Net;
 use ebm_langevin::{
-    AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains, EnergyGradient, Engine,
-    LangevinError, Launched, ParameterGradient, PendingNumber, Way,
+    AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
+    EnergyGradient, Engine, LangevinError, Launched, ParameterGradient, PendingNumber,
 };
 
 use super::B;
@@ -114,10 +114,10 @@ impl Chains for AheadChains {
         &self,
         states: &States,
         targets: &States,
-        ways: &mut [Way],
+        paths: &mut [AttractionPath],
         run: &AttractionRun,
     ) -> Result<States, LangevinError> {
-        self.inner.attract(states, targets, ways, run)
+        self.inner.attract(states, targets, paths, run)
     }
 }
 
