@@ -190,7 +190,7 @@ impl Chains for CubeChains {
         &self,
         _states: &States,
         _targets: &States,
-        _ways: &mut [AttractionPath],
+        _paths: &mut [AttractionPath],
         _run: &AttractionRun,
     ) -> Result<States, LangevinError> {
         Err(missing("the mapping of landscapes"))

@@ -25,7 +25,7 @@ impl Basin {
 pub struct Joined {
     /// The number of the basin.
     pub basin: usize,
-    /// The highest U on the way to the basin's representative in nats, both ends included.
+    /// The highest U on the path to the basin's representative in nats, both ends included.
     pub barrier: f64,
 }
 
@@ -173,7 +173,7 @@ impl Grouping {
         for ((minimum, _), barrier) in pairs.into_iter().zip(barriers) {
             let best = &mut self.joined[minimum];
             let lowest = best.map_or(f64::INFINITY, |joined| joined.barrier);
-            // A way ends δ before its target, which may lie higher than all of it.
+            // A path ends δ before its target, which may lie higher than all of it.
             let barrier = barrier.map(|barrier| barrier.max(minima[minimum].energy));
             if let Some(barrier) = barrier.filter(|barrier| *barrier < lowest) {
                 *best = Some(Joined {
@@ -248,11 +248,11 @@ impl Grouping {
         if into == gone {
             return;
         }
-        // From one representative to the other the way leads through the two minima.
-        let ways = [a, b]
+        // From one representative to the other the path leads through the two minima.
+        let paths = [a, b]
             .into_iter()
             .filter_map(|minimum| self.joined[minimum]);
-        let barrier = ways.fold(barrier, |highest, way| highest.max(way.barrier));
+        let barrier = paths.fold(barrier, |highest, path| highest.max(path.barrier));
         for joined in self.joined.iter_mut().flatten() {
             if joined.basin == gone {
                 joined.basin = into;
@@ -334,14 +334,14 @@ mod tests {
         assert_eq!(grouping.representatives, [0, 1, 2]);
         assert_eq!(grouping.groups(), [0, 1, 2, 1, 0, 1, 1]);
         assert_eq!(grouping.joined[3], joined(1, 6.5));
-        // The way of the seventh leads over its own barrier; of the sixth nothing has changed.
+        // The path of the seventh leads over its own barrier; of the sixth nothing has changed.
         assert_eq!(grouping.joined[6], joined(1, 7.0));
         assert_eq!(grouping.joined[5], joined(1, 6.0));
         // By a minimum that is a representative no more, into a lower basin: all that had joined come along.
         grouping.merge(0, 3, 8.0);
         assert_eq!(grouping.groups(), [0, 0, 1, 0, 0, 0, 0]);
         assert_eq!(grouping.joined[6], joined(0, 8.0));
-        // By two members, whose own ways to their representatives are part of the way.
+        // By two members, whose own paths to their representatives are part of the path.
         let mut by_members = four_basins();
         by_members.merge(4, 6, 3.0);
         assert_eq!(by_members.joined[3], joined(0, 7.0));

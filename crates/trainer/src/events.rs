@@ -24,7 +24,7 @@ pub enum Event<'a> {
         metrics: &'a IterationMetrics,
         /// The time it took; the mean over them where the numbers of several iterations were read together.
         elapsed: Duration,
-        /// The state of learning after it, for observers that [look](Observer::reads_learner) at it. For others it may be
+        /// The state of learning after it, for observers that [read](Observer::reads_learner) it. For others it may be
         /// that of a later iteration, or of an earlier one when a later one ran away: compare
         /// [`LearnerView::iteration`].
         learner: &'a dyn LearnerView,
@@ -54,10 +54,10 @@ pub trait Observer {
     /// when the disk is full.
     fn notice(&mut self, event: &Event<'_>) -> Result<(), ObserverError>;
 
-    /// Whether this observer looks at the learner, and not only at the numbers, when it is told that `iteration` is
-    /// done. It is asked after each iteration where numbers are read [every few
-    /// iterations](crate::Trainer::metrics_every); if any observer looks, they are read at once. After the last
-    /// iteration and those with a checkpoint they are always read at once.
+    /// Whether this observer reads the learner, and not only the numbers, when it is told that `iteration` is done. It
+    /// is asked after each iteration where numbers are read [every few iterations](crate::Trainer::metrics_every); if
+    /// any observer reads the learner, the numbers are read at once. After the last iteration and those with a
+    /// checkpoint they are always read at once.
     ///
     /// What an observer does on [`Event::IterationDone`] must depend on the number in its metrics, not on the
     /// learner's, where this says no.

@@ -67,8 +67,8 @@ impl<'a> Trainer<'a> {
 
     /// Reads the numbers of iterations from the device only after every `iterations` iterations, at least and by
     /// default 1, where the engine runs ahead ([`Learning::runs_ahead`]); with other engines it changes nothing. What
-    /// is learned is the same. Numbers are read earlier when an observer [looks](Observer::reads_learner), for a
-    /// checkpoint, at the end, and on a stop, which waits for the queued work.
+    /// is learned is the same. Numbers are read earlier when an observer [reads the learner](Observer::reads_learner),
+    /// for a checkpoint, at the end, and on a stop, which waits for the queued work.
     ///
     /// Observers are told of the iterations when their numbers are read, in order. When one of them turns out to have
     /// run away, the learner goes back to before the first of them.

@@ -168,7 +168,7 @@ fn chains_settle_into_the_magnetised_density() {
 }
 
 #[test]
-fn a_way_keeps_its_end_and_what_was_before() {
+fn a_path_keeps_its_end_and_what_was_before() {
     let rule = ArrivalRule {
         resolution: 0.5,
         patience: 2,
