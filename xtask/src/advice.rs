@@ -142,6 +142,11 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             None => format!("{error}\nThere is no checkpoint yet."),
         },
         ExperimentError::Diverged { folder, .. } => format!("{error}{}", divergence_advice(folder)),
+        ExperimentError::RanAway { folder, .. } => format!(
+            "{error}. To go back to an earlier checkpoint and on with other noise:\n  {} --attempt\nCalmer with \
+             --set recovery.learning_rate_factor=0.5 or --set recovery.steps_factor=2.",
+            resume("experiment", folder)
+        ),
         ExperimentError::Study { folder, .. } => format!(
             "{error}. When the cause is fixed, go on with:\n  {}",
             resume("experiment", folder)
@@ -254,6 +259,12 @@ fn divergence_advice(folder: &Path) -> String {
     };
     if run.report().is_file() {
         advice += &format!(" Plots: {}", run.report().display());
+    }
+    if latest_checkpoint(&run.checkpoints()).is_ok() {
+        advice += &format!(
+            "\nTo go back to a checkpoint and on with other noise:\n  {} --attempt",
+            resume("experiment", folder)
+        );
     }
     if let Ok(config) = run.read_config() {
         advice += &calmer_settings(&config);

@@ -87,6 +87,7 @@ pub(crate) enum Command {
   cargo xtask experiment gmm_convergent --iterations 2000
   cargo xtask experiment --config my-experiment.json --dry-run
   cargo xtask experiment --resume runs/short-run --iterations 2000
+  cargo xtask experiment --resume runs/wild --attempt --set recovery.learning_rate_factor=0.5
   cargo xtask experiment budget
   cargo xtask experiment --resume runs/budget")]
 pub(crate) struct ExperimentArguments {
@@ -99,8 +100,9 @@ pub(crate) struct ExperimentArguments {
     /// An experiment file, in this program's format or that of the paper's authors, or a study file.
     #[arg(long, value_name = "FILE", conflicts_with = "resume")]
     pub(crate) config: Option<PathBuf>,
-    /// Override a key of the experiment, such as langevin.steps=200; may be repeated.
-    #[arg(long, value_name = "KEY=VALUE", conflicts_with = "resume")]
+    /// Override a key of the experiment, such as langevin.steps=200; may be repeated. With --resume only keys of
+    /// recovery and output.
+    #[arg(long, value_name = "KEY=VALUE")]
     pub(crate) set: Vec<String>,
     /// Seed of all random numbers.
     #[arg(long, conflicts_with = "resume")]
@@ -115,6 +117,9 @@ pub(crate) struct ExperimentArguments {
     /// variant.
     #[arg(long, value_name = "DIR")]
     pub(crate) resume: Option<PathBuf>,
+    /// Let a run that ran away go back to an earlier checkpoint and try once more, with other noise.
+    #[arg(long, requires = "resume")]
+    pub(crate) attempt: bool,
     #[command(flatten)]
     pub(crate) backend: BackendArguments,
     #[command(flatten)]

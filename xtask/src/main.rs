@@ -9,6 +9,7 @@ mod logging;
 mod progress;
 mod progress_log;
 mod stop;
+mod threads;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ use crate::error::DriverError;
 fn main() -> ExitCode {
     let cli = Cli::read();
     let screen = logging::init(cli.log_json, cli.quiet);
+    threads::limit();
     let result = match cli.command {
         Command::Experiment(arguments) => commands::experiment::run(&arguments, &screen),
         Command::Sample(arguments) => commands::sample::run(&arguments, &screen),

@@ -46,6 +46,7 @@ impl Observer for ProgressView {
                 ));
                 self.bar.set_position(metrics.iteration);
             }
+            Event::Recovered { learner, .. } => self.bar.set_position(learner.iteration()),
             Event::Diverged { .. } => self.bar.abandon(),
             _ => {}
         }

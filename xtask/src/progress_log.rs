@@ -39,8 +39,8 @@ impl Observer for ProgressLog {
                     tracing::info!(
                         iteration = metrics.iteration,
                         of = total,
-                        d = metrics.energy_difference,
-                        r = metrics.gradient_magnitude,
+                        d = short(metrics.energy_difference),
+                        r = short(metrics.gradient_magnitude),
                         chain_steps_per_second = self.throughput.per_second().round(),
                         "learning"
                     );
@@ -60,4 +60,9 @@ impl Observer for ProgressLog {
     fn reads_learner(&self, _iteration: u64) -> bool {
         false
     }
+}
+
+/// A number with four digits: a log line is read by people, and all digits are in metrics.jsonl.
+fn short(number: f64) -> f64 {
+    format!("{number:.3e}").parse().unwrap_or(number)
 }

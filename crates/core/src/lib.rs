@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+pub mod checksum;
 mod dataset;
 #[cfg(feature = "burn")]
 mod energy;

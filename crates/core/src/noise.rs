@@ -49,14 +49,21 @@ impl NoiseKey {
     /// The numbers for `stream` in learning iteration `iteration` of the run seeded with `seed`.
     #[must_use]
     pub fn new(seed: u64, stream: Stream, iteration: u64) -> Self {
-        Self::derive(seed, stream as u32, iteration)
+        Self::of_attempt(0, seed, stream, iteration)
     }
 
-    fn derive(seed: u64, stream: u32, iteration: u64) -> Self {
-        // Seed, stream and iteration are 160 bits and the key 64: one Philox block hashes them together.
+    /// As [`Self::new`], for an iteration that is repeated with other numbers: after so many attempts at it.
+    #[must_use]
+    pub fn of_attempt(attempt: u32, seed: u64, stream: Stream, iteration: u64) -> Self {
+        // Attempt, seed, stream and iteration are 192 bits and the key 64: one Philox block hashes them together.
         let [iteration_low, iteration_high] = split(iteration);
         let block = philox4x32(
-            [iteration_low, iteration_high, stream, 0x4b45_5953],
+            [
+                iteration_low,
+                iteration_high,
+                stream as u32,
+                0x4b45_5953_u32.wrapping_add(attempt),
+            ],
             split(seed),
         );
         Self([block[0], block[1]])

@@ -48,7 +48,7 @@ pub enum NetError {
     },
     /// The file is of no known format, or damaged.
     #[error(
-        "{path}: not a readable {format} file ({reason}); the file may be truncated, write it again"
+        "{path}: not a readable {format} file ({reason}); the file may be truncated or damaged, write it again"
     )]
     Format {
         /// The file.

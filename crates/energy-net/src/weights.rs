@@ -6,12 +6,15 @@ use std::path::Path;
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, backend::Backend};
-use ebm_core::device_tensor;
+use ebm_core::{checksum, device_tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Map, Value};
 
 use crate::pytorch::{self, Problem};
 use crate::{NamedParameter, NetError, ParameterPath, fit, named_parameters};
+
+/// The entry in the header of every file that is written here, by which damage is seen.
+const CHECKSUM: &str = "ebm.crc32";
 
 /// Writes the module's parameters so that PyTorch's `load_state_dict` takes them; `metadata` goes into the header.
 /// The file appears whole or not at all.
@@ -152,15 +155,16 @@ impl<B: Backend> ModuleMapper<B> for Loader<'_> {
     }
 }
 
-/// Writes host tensors as a safetensors file; it appears whole or not at all.
+/// Writes host tensors as a safetensors file, with a checksum in its header; it appears whole or not at all.
 ///
 /// # Errors
 /// [`NetError::Io`] when the file cannot be written.
 pub fn write_tensors(
     tensors: &[NamedParameter],
     path: &Path,
-    metadata: HashMap<String, String>,
+    mut metadata: HashMap<String, String>,
 ) -> Result<(), NetError> {
+    metadata.insert(CHECKSUM.into(), checksum::UNSEALED.into());
     let bytes: Vec<(String, Vec<usize>, Vec<u8>)> = tensors
         .iter()
         .map(|tensor| {
@@ -178,6 +182,7 @@ pub fn write_tensors(
     let mut file =
         safetensors::serialize(views, Some(metadata)).map_err(|error| format_error(path, error))?;
     sort_metadata(&mut file);
+    checksum::seal(&mut file, CHECKSUM);
     ebm_core::write_atomically(path, &file).map_err(|source| NetError::Io {
         path: path.to_owned(),
         source,
@@ -212,7 +217,7 @@ fn sort_metadata(file: &mut [u8]) {
 /// The text entries in the header of a safetensors file, as given to [`save_weights`]; a file of `torch.save` has none.
 ///
 /// # Errors
-/// [`NetError::Io`] and [`NetError::Format`].
+/// [`NetError::Io`]; [`NetError::Format`] for a damaged file.
 pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
     let bytes = read(path)?;
     match Format::of(&bytes, path)? {
@@ -220,7 +225,10 @@ pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
         Format::Safetensors => {
             let (_, header) =
                 SafeTensors::read_metadata(&bytes).map_err(|error| format_error(path, error))?;
-            Ok(header.metadata().clone().unwrap_or_default())
+            check(&bytes, path)?;
+            let mut entries = header.metadata().clone().unwrap_or_default();
+            entries.remove(CHECKSUM);
+            Ok(entries)
         }
     }
 }
@@ -287,6 +295,7 @@ impl Format {
 
 fn read_safetensors(bytes: &[u8], path: &Path) -> Result<Vec<NamedParameter>, NetError> {
     let file = SafeTensors::deserialize(bytes).map_err(|error| format_error(path, error))?;
+    check(bytes, path)?;
     file.iter()
         .map(|(name, view)| {
             let values = match view.dtype() {
@@ -316,6 +325,17 @@ fn read_safetensors(bytes: &[u8], path: &Path) -> Result<Vec<NamedParameter>, Ne
             })
         })
         .collect()
+}
+
+/// Refuses a file that has a checksum and other contents. Files of other programs have none.
+fn check(bytes: &[u8], path: &Path) -> Result<(), NetError> {
+    match checksum::is_sound(bytes, CHECKSUM) {
+        Some(false) => Err(format_error(
+            path,
+            "its contents do not fit the checksum in its header",
+        )),
+        _ => Ok(()),
+    }
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, NetError> {

@@ -110,6 +110,14 @@ pub enum ExperimentError {
         /// The run folder, with report and metrics up to then.
         folder: PathBuf,
     },
+    /// A run that ran away, and would do so again if it were continued.
+    #[error("{} ran away ({cause}), and would do so again if it just went on", folder.display())]
+    RanAway {
+        /// The run folder.
+        folder: PathBuf,
+        /// What was seen.
+        cause: String,
+    },
     /// Data.
     #[error(transparent)]
     Data(#[from] DataError),
@@ -265,6 +273,7 @@ impl ExperimentError {
             | Self::Occupied { .. }
             | Self::UnknownNet { .. }
             | Self::Complete { .. }
+            | Self::RanAway { .. }
             | Self::NoSamples { .. }
             | Self::NotDigits { is_run: true, .. }
             | Self::Config(_)

@@ -155,6 +155,8 @@ impl ReportMaker<'_> {
             lines.push(format!("{verdict}."));
         }
         lines.extend(learning.details());
+        let recoveries = self.info.recoveries.iter();
+        lines.extend(recoveries.map(|recovery| format!("Learning {recovery}.")));
         lines.extend(summary.map(ToString::to_string));
         let run = self.folder.root();
         let how = self.supervisor.command(NextStep::Diagnose { run });

@@ -1,12 +1,12 @@
 //! The folder of a run: the places of its files, and protection against overwriting them by accident.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ebm_diagnostics::{IterationMetrics, read_complete_metrics};
-use ebm_trainer::{CheckpointInfo, latest_checkpoint, read_checkpoint_info};
+use ebm_trainer::{Attempt, CheckpointInfo, latest_checkpoint, read_checkpoint_info};
 use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
@@ -14,6 +14,7 @@ use crate::config::{ExperimentConfig, Source};
 use crate::json::write_json;
 use crate::landscape::LandscapeRecord;
 use crate::learning::unfit;
+use crate::metrics_seal;
 
 /// A run folder that exists.
 #[derive(Debug, Clone)]
@@ -43,6 +44,45 @@ pub struct RunInfo {
     /// How its learning ran away, if it did and was not continued since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_away: Option<String>,
+    /// How often it ran away and went back to an earlier checkpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recoveries: Vec<RecoveryRecord>,
+}
+
+/// A recovery of a run that had run away.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RecoveryRecord {
+    /// The iteration that was given up.
+    pub ran_away_at: u64,
+    /// What was seen there.
+    pub cause: String,
+    /// The iteration of the checkpoint from which the run went on.
+    pub back_to: u64,
+    /// What it went on with.
+    pub attempt: Attempt,
+}
+
+/// A sentence without its full stop.
+impl fmt::Display for RecoveryRecord {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            ran_away_at,
+            cause,
+            back_to,
+            attempt,
+        } = self;
+        write!(
+            f,
+            "ran away at iteration {ran_away_at} ({cause}) and went on after iteration {back_to} with other noise"
+        )?;
+        if attempt.learning_rate_factor != 1.0 {
+            write!(f, ", the rate times {}", attempt.learning_rate_factor)?;
+        }
+        if attempt.steps_factor != 1.0 {
+            write!(f, ", L times {}", attempt.steps_factor)?;
+        }
+        Ok(())
+    }
 }
 
 impl RunInfo {
@@ -56,6 +96,7 @@ impl RunInfo {
             burn: locked_version("burn").to_owned(),
             platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             ran_away: None,
+            recoveries: Vec::new(),
         }
     }
 }
@@ -252,11 +293,12 @@ impl RunFolder {
     /// The metrics of all complete iterations; none before the first.
     ///
     /// # Errors
-    /// [`ExperimentError::Diagnostics`] when they are damaged.
+    /// [`ExperimentError::Diagnostics`] and [`ExperimentError::RunFolder`] when they are damaged.
     pub fn read_metrics(&self) -> Result<Vec<IterationMetrics>, ExperimentError> {
         if !self.metrics().exists() {
             return Ok(Vec::new());
         }
+        metrics_seal::check(&self.metrics())?;
         Ok(read_complete_metrics(self.metrics())?.records)
     }
 
@@ -279,12 +321,29 @@ impl RunFolder {
                 iteration - kept
             );
         }
+        metrics_seal::remove(&self.metrics())?;
         ebm_core::write_atomically(&self.metrics(), text.as_bytes())
             .map_err(|error| ExperimentError::io(self.metrics(), error))
     }
 
+    /// Cuts the metrics back to the checkpoint that a recovery went back to. The iterations after it are kept in
+    /// undone/ under the number of the attempt that they belong to.
+    pub(crate) fn undo_metrics(&self, iteration: u64, attempt: u32) -> Result<(), ExperimentError> {
+        let mut undone = String::new();
+        for metrics in self.read_metrics()? {
+            if metrics.iteration > iteration {
+                undone += &metrics.to_json_line()?;
+                undone.push('\n');
+            }
+        }
+        let path = self.file_in("undone", &format!("metrics-{attempt}.jsonl"))?;
+        ebm_core::write_atomically(&path, undone.as_bytes())
+            .map_err(|error| ExperimentError::io(path, error))?;
+        self.cut_metrics(iteration)
+    }
+
     /// The metrics file, opened for further lines.
-    pub(crate) fn append_metrics(&self) -> Result<impl Write + use<>, ExperimentError> {
+    pub(crate) fn append_metrics(&self) -> Result<File, ExperimentError> {
         OpenOptions::new()
             .create(true)
             .append(true)

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use burn::module::AutodiffModule;
 use burn::tensor::backend::AutodiffBackend;
-use ebm_core::{Energy, StateShape, States};
+use ebm_core::{Energy, StateShape, States, checksum};
 use ebm_energy_net::{
     NamedParameter, NetError, load_weights, named_parameters, read_metadata, read_tensors,
     write_tensors,
@@ -14,10 +14,16 @@ use ebm_energy_net::{
 use ebm_langevin::{LangevinError, PersistentBank};
 use serde::{Deserialize, Serialize};
 
-use crate::{Learner, LearnerView, LearningConfig, Method, Optimizer, TrainerError};
+use crate::{Attempt, Learner, LearnerView, LearningConfig, Method, Optimizer, TrainerError};
 
 /// The version of the layout below, checked before anything else is read.
-pub const CHECKPOINT_FORMAT: u32 = 1;
+pub const CHECKPOINT_FORMAT: u32 = 2;
+
+/// The version before, which had no checksum, is still read.
+const WITHOUT_CHECKSUM: u32 = 1;
+
+/// The entry of `checkpoint.json` by which damage is seen.
+const CHECKSUM: &str = "crc32";
 
 const INFO: &str = "checkpoint.json";
 const WEIGHTS: &str = "weights.safetensors";
@@ -34,10 +40,21 @@ pub struct CheckpointInfo {
     pub iteration: u64,
     /// The rate of the next iteration.
     pub learning_rate: f64,
+    /// The part of the run between two recoveries that it belongs to.
+    #[serde(default, skip_serializing_if = "Attempt::is_first")]
+    pub attempt: Attempt,
     /// The shape of a state.
     pub state_shape: StateShape,
     /// The settings the checkpoint was made with.
     pub learning: LearningConfig,
+}
+
+/// `checkpoint.json` with its checksum.
+#[derive(Serialize)]
+struct Sealed<'a> {
+    crc32: &'a str,
+    #[serde(flatten)]
+    info: &'a CheckpointInfo,
 }
 
 /// Where and how often checkpoints are written.
@@ -64,11 +81,43 @@ impl Checkpoints {
         }
         let all = list(&self.folder)?;
         let surplus = all.len().saturating_sub(self.keep.max(1));
-        for (_, old) in &all[..surplus] {
-            // An old checkpoint that cannot be removed costs space, not results.
-            let _ = fs::remove_dir_all(old);
+        let recovery = learner.config().recovery;
+        let for_recovery = if recovery.attempts > 0 {
+            kept_for_recovery(&all, learner.iteration(), recovery.distance)
+        } else {
+            Vec::new()
+        };
+        for (iteration, old) in &all[..surplus] {
+            if !for_recovery.contains(iteration) {
+                // An old checkpoint that cannot be removed costs space, not results.
+                let _ = fs::remove_dir_all(old);
+            }
         }
         Ok(folder)
+    }
+
+    /// The checkpoint to go back to when `iteration` has run away: the newest that lies `distance` iterations before,
+    /// or else the oldest.
+    pub(crate) fn before(
+        &self,
+        iteration: u64,
+        distance: u64,
+    ) -> Result<Option<PathBuf>, TrainerError> {
+        let mut all = list(&self.folder)?;
+        all.retain(|(at, _)| *at < iteration);
+        let chosen = far_enough(&all, iteration, distance).or(all.first());
+        Ok(chosen.map(|(_, folder)| folder.clone()))
+    }
+
+    /// Removes the checkpoints after `iteration`, newest first: whenever this is interrupted, the newest that is left
+    /// leads to the same recovery again.
+    pub(crate) fn remove_after(&self, iteration: u64) -> Result<(), TrainerError> {
+        for (at, folder) in list(&self.folder)?.into_iter().rev() {
+            if at > iteration {
+                fs::remove_dir_all(&folder).map_err(|source| io(&folder, source))?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -81,6 +130,26 @@ pub fn latest_checkpoint(folder: &Path) -> Result<PathBuf, TrainerError> {
         Some((_, newest)) => Ok(newest),
         None => Err(problem(folder, "holds no checkpoint to continue from")),
     }
+}
+
+/// The newest checkpoint that lies `distance` iterations before `iteration`.
+fn far_enough(all: &[(u64, PathBuf)], iteration: u64, distance: u64) -> Option<&(u64, PathBuf)> {
+    let mut newest_first = all.iter().rev();
+    newest_first.find(|(at, _)| at.saturating_add(distance) <= iteration)
+}
+
+/// The checkpoints that a recovery may need when a later iteration than `iteration` runs away: the one that is far
+/// enough back now, and the first that can take its place.
+fn kept_for_recovery(all: &[(u64, PathBuf)], iteration: u64, distance: u64) -> Vec<u64> {
+    let goal = far_enough(all, iteration + 1, distance).or(all.first());
+    let Some((goal, _)) = goal else {
+        return Vec::new();
+    };
+    let successor = all
+        .iter()
+        .find(|(at, _)| *at >= goal.saturating_add(distance.max(1)));
+    let successor = successor.map(|(at, _)| *at);
+    std::iter::once(*goal).chain(successor).collect()
 }
 
 /// Checkpoint folders by iteration, oldest first.
@@ -119,11 +188,20 @@ pub fn read_checkpoint_info(folder: &Path) -> Result<CheckpointInfo, TrainerErro
         )
     };
     let Format { format } = serde_json::from_str(&text).map_err(unreadable)?;
-    if format != CHECKPOINT_FORMAT {
-        return Err(problem(
-            &path,
-            format!("format {format}, but this version reads format {CHECKPOINT_FORMAT}"),
-        ));
+    match (format, checksum::is_sound(text.as_bytes(), CHECKSUM)) {
+        (CHECKPOINT_FORMAT, Some(true)) | (WITHOUT_CHECKSUM, None) => {}
+        (CHECKPOINT_FORMAT | WITHOUT_CHECKSUM, _) => {
+            return Err(problem(
+                &path,
+                "its contents do not fit its checksum; use an earlier one",
+            ));
+        }
+        _ => {
+            return Err(problem(
+                &path,
+                format!("format {format}, but this version reads format {CHECKPOINT_FORMAT}"),
+            ));
+        }
     }
     serde_json::from_str(&text).map_err(unreadable)
 }
@@ -178,11 +256,17 @@ where
         format: CHECKPOINT_FORMAT,
         iteration: learner.state.iteration,
         learning_rate: learner.state.learning_rate,
+        attempt: learner.state.attempt,
         state_shape: learner.dataset().shape(),
         learning: learner.config.clone(),
     };
-    let text =
-        serde_json::to_vec_pretty(&info).map_err(|error| problem(folder, error.to_string()))?;
+    let sealed = Sealed {
+        crc32: checksum::UNSEALED,
+        info: &info,
+    };
+    let mut text =
+        serde_json::to_vec_pretty(&sealed).map_err(|error| problem(folder, error.to_string()))?;
+    checksum::seal(&mut text, CHECKSUM);
     let path = at(INFO);
     ebm_core::write_atomically(&path, &text).map_err(|source| io(&path, source))
 }
@@ -214,9 +298,12 @@ where
             ),
         ));
     }
-    // Only the total may change between the parts of a run.
-    let mut made_with = info.learning;
-    made_with.iterations = learner.config.iterations;
+    // Only the total and what follows a divergence may change between the parts of a run.
+    let made_with = LearningConfig {
+        iterations: learner.config.iterations,
+        recovery: learner.config.recovery,
+        ..info.learning
+    };
     if made_with != learner.config {
         return Err(problem(
             folder,
@@ -280,6 +367,7 @@ where
     learner.unread = None;
     learner.state.iteration = info.iteration;
     learner.state.learning_rate = info.learning_rate;
+    learner.state.attempt = info.attempt;
     learner.rebind()?;
     Ok(())
 }

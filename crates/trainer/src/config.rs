@@ -4,7 +4,7 @@ use ebm_core::StepSize;
 use ebm_langevin::{ChainStart, Ula};
 use serde::{Deserialize, Serialize};
 
-use crate::{Stabilisers, TrainerError};
+use crate::{Recovery, Stabilisers, TrainerError};
 
 /// States in the bank of a toy density, if the config does not give their number.
 pub const TOY_BANK_SIZE: usize = 10_000;
@@ -25,11 +25,15 @@ pub struct LearningConfig {
     pub langevin: LangevinConfig,
     /// The update of the parameters.
     pub optimizer: OptimizerConfig,
-    /// Learning stops as run away when |mean F(data) − mean F(samples)| exceeds this; in units of F.
+    /// Learning has run away when |mean F(data) − mean F(samples)| exceeds this; in units of F. It also has when r
+    /// exceeds a hundred times the length ε√N of the noise of a step, where N is the number of elements of a state.
     pub divergence_limit: f64,
     /// Stabilisers of earlier work; none by default.
     #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
     pub stabilisers: Stabilisers,
+    /// What follows when learning has run away; by default it ends.
+    #[serde(default, skip_serializing_if = "Recovery::is_default")]
+    pub recovery: Recovery,
 }
 
 /// The chains of a learning iteration.
@@ -95,6 +99,7 @@ impl Default for LearningConfig {
             optimizer: OptimizerConfig::default(),
             divergence_limit: 1_000.0,
             stabilisers: Stabilisers::default(),
+            recovery: Recovery::default(),
         }
     }
 }
@@ -247,6 +252,12 @@ impl LearningConfig {
         }
     }
 
+    /// With these recoveries.
+    #[must_use]
+    pub fn with_recovery(self, recovery: Recovery) -> Self {
+        Self { recovery, ..self }
+    }
+
     /// The step of the chains of learning.
     #[must_use]
     pub fn kernel(&self) -> Ula {
@@ -311,6 +322,7 @@ impl LearningConfig {
         )?;
         positive("divergence_limit", self.divergence_limit)?;
         self.stabilisers.validate()?;
+        self.recovery.validate()?;
         if optimizer.minimum_learning_rate > optimizer.learning_rate {
             return Err(setting(
                 "optimizer.minimum_learning_rate",

@@ -107,4 +107,14 @@ pub enum DivergenceCause {
         /// The configured limit.
         limit: f64,
     },
+    /// The gradient moves chains a hundred times as far in a step as the noise does.
+    #[error(
+        "r = {gradient_magnitude:.4e}, beyond {limit:.4e}, which is a hundred times the length of the noise of a step"
+    )]
+    Gradient {
+        /// r.
+        gradient_magnitude: f64,
+        /// 100 ε√N.
+        limit: f64,
+    },
 }

@@ -36,6 +36,16 @@ pub enum Event<'a> {
         /// Its folder.
         folder: &'a Path,
     },
+    /// Learning ran away, went back to an earlier checkpoint, and continues from there as another attempt. What was
+    /// told of the iterations since that checkpoint no longer holds.
+    Recovered {
+        /// The iteration that was given up.
+        iteration: u64,
+        /// What was seen.
+        cause: DivergenceCause,
+        /// The state of learning, back at the checkpoint and in the new attempt.
+        learner: &'a dyn LearnerView,
+    },
     /// Learning ran away and ends.
     Diverged {
         /// The iteration that was given up.

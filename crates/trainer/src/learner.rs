@@ -15,8 +15,13 @@ use crate::numbers::{IterationNumbers, Judgement, means};
 use crate::state::State;
 use crate::unread::Unread;
 use crate::{
-    DivergenceCause, Gradients, LearnerView, Learning, LearningConfig, TrainerError, checkpoint,
+    Attempt, DivergenceCause, Gradients, LearnerView, Learning, LearningConfig, TrainerError,
+    checkpoint,
 };
+
+/// The longest drift of a sound chain in a step, in lengths of the noise of a step. Sound chains drift about as far as
+/// the noise carries them.
+const LARGEST_DRIFT: f64 = 100.0;
 
 /// A net that is being learned: parameters θ, optimiser, bank and iteration number. The rest of a run's state is
 /// in its config, because all noise is a function of seed and iteration.
@@ -139,7 +144,8 @@ where
         let keys = [Stream::DataBatch, Stream::DataNoise].map(|stream| self.key(stream, iteration));
         let data = self.data_batch(keys, self.config.batch_size)?;
         let (start, places) = self.chain_start(iteration, &data)?;
-        let run = ChainRun::new(self.config.kernel(), self.config.langevin.steps)
+        let steps = self.state.attempt.steps(self.config.langevin.steps);
+        let run = ChainRun::new(self.config.kernel(), steps)
             .with_noise(self.key(Stream::Langevin, iteration));
         let launched = self.chains.launch(start, &run)?;
         let difference = Difference::new(
@@ -269,14 +275,27 @@ where
     }
 
     pub(crate) fn judgement(&self) -> Judgement {
+        let epsilon = self.config.langevin.epsilon.get();
+        let noise = epsilon * (self.shape().size() as f64).sqrt();
         Judgement {
             scale: 1.0 / self.config.langevin.epsilon.learned_temperature().get(),
             limit: self.config.divergence_limit,
+            // Without noise there is nothing to measure the drift by.
+            largest_drift: if epsilon > 0.0 {
+                LARGEST_DRIFT * noise
+            } else {
+                f64::INFINITY
+            },
         }
     }
 
     fn key(&self, stream: Stream, iteration: u64) -> NoiseKey {
-        NoiseKey::new(self.config.seed, stream, iteration)
+        NoiseKey::of_attempt(
+            self.state.attempt.number,
+            self.config.seed,
+            stream,
+            iteration,
+        )
     }
 }
 
@@ -295,6 +314,10 @@ where
 
     fn iteration(&self) -> u64 {
         self.state.iteration
+    }
+
+    fn attempt(&self) -> Attempt {
+        self.state.attempt
     }
 
     fn samples(&self) -> Result<States, TrainerError> {
@@ -376,6 +399,12 @@ where
 
     fn restore_from(&mut self, folder: &Path) -> Result<(), TrainerError> {
         checkpoint::restore(self, folder)
+    }
+
+    fn begin_attempt(&mut self, attempt: Attempt) {
+        let state = &mut self.state;
+        state.learning_rate *= attempt.learning_rate_factor / state.attempt.learning_rate_factor;
+        state.attempt = attempt;
     }
 
     fn unread(&self) -> usize {

@@ -31,6 +31,8 @@ pub(crate) struct Judgement {
     pub(crate) scale: f64,
     /// The largest |mean F(x⁺) − mean F(x⁻)| that does not count as divergence.
     pub(crate) limit: f64,
+    /// The largest r that does not. Where there is noise, T = ε²/2, and r is how far a step is moved by the gradient.
+    pub(crate) largest_drift: f64,
 }
 
 impl Judgement {
@@ -73,6 +75,11 @@ impl Judgement {
         } else if difference.abs() > self.limit {
             let limit = self.limit;
             Some(DivergenceCause::EnergyDifference { difference, limit })
+        } else if metrics.gradient_magnitude > self.largest_drift {
+            Some(DivergenceCause::Gradient {
+                gradient_magnitude: metrics.gradient_magnitude,
+                limit: self.largest_drift,
+            })
         } else {
             None
         }

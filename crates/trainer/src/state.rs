@@ -5,7 +5,7 @@ use burn::tensor::backend::AutodiffBackend;
 use ebm_langevin::Batch;
 
 use crate::stabilisers::{adjusted, project};
-use crate::{Gradients, LearningConfig, Optimizer, averaging};
+use crate::{Attempt, Gradients, LearningConfig, Optimizer, averaging};
 
 /// Net, optimiser and iteration number. A copy shares the tensors and costs next to nothing.
 #[derive(Clone)]
@@ -18,6 +18,7 @@ pub(crate) struct State<B: AutodiffBackend, N> {
     pub(crate) learning_rate: f64,
     /// Iterations done.
     pub(crate) iteration: u64,
+    pub(crate) attempt: Attempt,
     /// x⁻ of the last iteration.
     pub(crate) samples: Option<Batch<B::InnerBackend>>,
 }
@@ -36,6 +37,7 @@ where
             optimizer: Optimizer::new(settings.method),
             learning_rate: settings.learning_rate,
             iteration: 0,
+            attempt: Attempt::default(),
             samples: None,
             net,
         }
@@ -64,8 +66,8 @@ where
             let decay = averaging::decay(limit, iteration);
             self.average = Some(averaging::update::<B, N>(average, &self.net, decay));
         }
-        self.learning_rate =
-            (self.learning_rate * settings.decay).max(settings.minimum_learning_rate);
+        let floor = settings.minimum_learning_rate * self.attempt.learning_rate_factor;
+        self.learning_rate = (self.learning_rate * settings.decay).max(floor);
         self.samples = Some(samples);
         self.iteration = iteration;
     }

@@ -90,8 +90,8 @@ impl<'a> Trainer<'a> {
     /// Learns until the configured number of iterations is reached.
     ///
     /// # Errors
-    /// [`TrainerError::Diverged`] when learning ran away, after telling the observers; the last checkpoint is from
-    /// before. Any other error of the parts; where the learner's state is sound a checkpoint is written first.
+    /// [`TrainerError::Diverged`] when learning ran away and the settings allow no further [recovery](crate::Recovery),
+    /// after telling the observers; the last checkpoint is from before. Any other error of the parts; where the learner's state is sound a checkpoint is written first.
     /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
     pub fn run(mut self, learner: &mut dyn Learning) -> Result<Outcome, TrainerError> {
         let iterations = learner.unread();
@@ -102,6 +102,9 @@ impl<'a> Trainer<'a> {
             iteration: learner.iteration(),
             learner,
         })?;
+        if learner.iteration() == 0 && learner.config().recovery.attempts > 0 {
+            self.checkpoint(learner)?;
+        }
         while learner.iteration() < learner.config().iterations {
             if self.stop.load(Ordering::Relaxed) {
                 return self.stopped(learner);
@@ -131,11 +134,15 @@ impl<'a> Trainer<'a> {
                 Err(TrainerError::Langevin(LangevinError::Cancelled)) => {
                     return self.stopped(learner);
                 }
-                Err(error) => return self.failed(error),
+                Err(error) => {
+                    self.recover(learner, error)?;
+                    continue;
+                }
             }
             if self.is_saved(learner) {
                 if let Err(error) = learner.check_parameters() {
-                    return self.failed(error);
+                    self.recover(learner, error)?;
+                    continue;
                 }
                 self.checkpoint(learner)?;
             }
@@ -196,11 +203,35 @@ impl<'a> Trainer<'a> {
         iteration == learner.config().iterations || self.checkpoints.as_ref().is_some_and(is_due)
     }
 
-    fn failed(mut self, error: TrainerError) -> Result<Outcome, TrainerError> {
-        if let TrainerError::Diverged { iteration, cause } = error {
+    /// After a divergence, goes back to an earlier checkpoint and begins another attempt, as far as the settings allow.
+    fn recover(
+        &mut self,
+        learner: &mut dyn Learning,
+        error: TrainerError,
+    ) -> Result<(), TrainerError> {
+        let TrainerError::Diverged { iteration, cause } = error else {
+            return Err(error);
+        };
+        let recovery = learner.config().recovery;
+        let attempt = learner.attempt();
+        let checkpoint = match &self.checkpoints {
+            Some(checkpoints) if attempt.number < recovery.attempts => {
+                checkpoints.before(iteration, recovery.distance)?
+            }
+            _ => None,
+        };
+        let (Some(checkpoint), Some(checkpoints)) = (checkpoint, &self.checkpoints) else {
             self.tell(&Event::Diverged { iteration, cause })?;
-        }
-        Err(error)
+            return Err(error);
+        };
+        learner.restore_from(&checkpoint)?;
+        checkpoints.remove_after(learner.iteration())?;
+        learner.begin_attempt(attempt.next(&recovery));
+        self.tell(&Event::Recovered {
+            iteration,
+            cause,
+            learner,
+        })
     }
 
     fn stopped(mut self, learner: &dyn LearnerView) -> Result<Outcome, TrainerError> {

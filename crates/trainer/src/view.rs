@@ -6,7 +6,7 @@ use ebm_core::{Dataset, NoiseKey, States, Stream};
 use ebm_diagnostics::IterationMetrics;
 use ebm_langevin::{ChainRun, Chains, PersistentBank};
 
-use crate::{LearningConfig, TrainerError};
+use crate::{Attempt, LearningConfig, TrainerError};
 
 /// Read access to a learner, whatever its net and backend. Nothing here draws from a training stream of noise or
 /// touches the bank, so watching does not change what is learned.
@@ -19,6 +19,9 @@ pub trait LearnerView {
 
     /// Iterations done.
     fn iteration(&self) -> u64;
+
+    /// The part of the run between two recoveries that learning is in.
+    fn attempt(&self) -> Attempt;
 
     /// The short-run samples x⁻ of the last iteration; none before the first.
     ///
@@ -101,6 +104,9 @@ pub trait Learning: LearnerView {
     /// # Errors
     /// As [`Learner::restore`](crate::Learner::restore).
     fn restore_from(&mut self, folder: &Path) -> Result<(), TrainerError>;
+
+    /// Goes on as another attempt: with its random numbers, and with its factors in place of those so far.
+    fn begin_attempt(&mut self, attempt: Attempt);
 
     /// How many iterations have been advanced and not read.
     fn unread(&self) -> usize;

@@ -63,6 +63,7 @@ fn learner(
         },
         divergence_limit: 1e9,
         stabilisers: Stabilisers::default(),
+        recovery: Recovery::default(),
     };
     let net = net(architecture, 8, data.shape());
     Learner::new(config, net, engine, data, Default::default()).unwrap()

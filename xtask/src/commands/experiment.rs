@@ -5,8 +5,8 @@ use std::path::Path;
 use ebm_experiment::config::{Study, named, studies};
 use ebm_experiment::study::StudyFolder;
 use ebm_experiment::{
-    Compute, Destination, End, EngineChoice, ExperimentConfig, LearnedRun, LearningRun, Source,
-    describe_cost, duration, load_data, rounded,
+    Compute, Destination, End, EngineChoice, ExperimentConfig, LearnedRun, LearningRun, Resumption,
+    Source, describe_cost, duration, load_data, rounded,
 };
 use ebm_trainer::Observer;
 
@@ -70,7 +70,12 @@ fn resume(
     arguments: &ExperimentArguments,
     screen: &Screen,
 ) -> Result<(), DriverError> {
-    let (mut run, info) = LearningRun::resume(root, arguments.iterations, arguments.data.folder())?;
+    let changes = Resumption {
+        iterations: arguments.iterations,
+        attempt: arguments.attempt,
+        set: arguments.set.clone(),
+    };
+    let (mut run, info) = LearningRun::resume(root, &changes, arguments.data.folder())?;
     let (backend, engine) = arguments.backend.resolve(Some(&info))?;
     run.engine = engine;
     learn(run, &*compute(backend)?, screen)

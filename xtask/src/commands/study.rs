@@ -42,6 +42,17 @@ pub(crate) fn resume(
             experiment::again(root)
         )));
     }
+    if arguments.attempt || !arguments.set.is_empty() {
+        let flag = if arguments.attempt {
+            "--attempt"
+        } else {
+            "--set"
+        };
+        return Err(DriverError::Usage(format!(
+            "{flag} is for single runs, and {} is a study, whose variants stay as they are",
+            root.display()
+        )));
+    }
     let (folder, config, state) = StudyFolder::open(root)?;
     if state.is_complete() && folder.page().is_file() {
         return Err(DriverError::Usage(format!(

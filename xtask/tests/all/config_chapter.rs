@@ -96,6 +96,7 @@ fn defaults(data: &Value) -> BTreeMap<String, Default> {
 fn absent_section(data: &Value, section: &str, key: &str) -> Option<Default> {
     let empty = resolve(data, &[format!("{section}={{}}")]);
     match empty {
+        Ok(resolved) if resolved.get(section).is_none() => Some(beside_another(data, section, key)),
         Ok(resolved) => Some(Default::of(resolved[section].get(key))),
         Err(complaint) if complaint.contains("remove the section") => None,
         Err(complaint) => {
@@ -104,6 +105,19 @@ fn absent_section(data: &Value, section: &str, key: &str) -> Option<Default> {
             Some(Default::Required)
         }
     }
+}
+
+/// The default of a key in a section that is not written as long as all its keys have their defaults.
+fn beside_another(data: &Value, section: &str, key: &str) -> Default {
+    for other in keys_of(data, section).unwrap() {
+        let resolved = resolve(data, &[format!("{section}.{other}=2")]);
+        if other != key
+            && let Ok(resolved) = resolved
+        {
+            return Default::of(resolved[section].get(key));
+        }
+    }
+    panic!("no other key of {section} shows the default of {key}")
 }
 
 /// What a key is where the file does not say.

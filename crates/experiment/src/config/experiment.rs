@@ -4,7 +4,7 @@ use ebm_data::DataConfig;
 use ebm_diagnostics::SummaryOptions;
 use ebm_energy_net::NetConfig;
 use ebm_langevin::Ula;
-use ebm_trainer::{LangevinConfig, LearningConfig, OptimizerConfig, Stabilisers};
+use ebm_trainer::{LangevinConfig, LearningConfig, OptimizerConfig, Recovery, Stabilisers};
 use serde::{Deserialize, Serialize};
 
 use super::{LandscapeConfig, LongRunConfig, OutputConfig};
@@ -31,11 +31,14 @@ pub struct ExperimentConfig {
     pub langevin: LangevinConfig,
     /// The update of the parameters.
     pub optimizer: OptimizerConfig,
-    /// |mean F(data) − mean F(samples)| beyond which learning stops as run away; in units of F.
+    /// |mean F(data) − mean F(samples)| beyond which learning has run away; in units of F.
     pub divergence_limit: f64,
     /// Stabilisers of earlier work; none by default.
     #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
     pub stabilisers: Stabilisers,
+    /// What follows when learning has run away; by default it ends.
+    #[serde(default, skip_serializing_if = "Recovery::is_default")]
+    pub recovery: Recovery,
     /// What is written, and how often.
     pub output: OutputConfig,
     /// Long chains during learning, which show whether the net has converged.
@@ -58,6 +61,7 @@ impl ExperimentConfig {
             optimizer: self.optimizer,
             divergence_limit: self.divergence_limit,
             stabilisers: self.stabilisers,
+            recovery: self.recovery,
         }
     }
 

@@ -7,10 +7,10 @@ use ebm_diagnostics::{IterationMetrics, read_metrics};
 use ebm_energy_net::read_tensors;
 use ebm_langevin::{LangevinError, PersistentBank};
 
-use crate::ExperimentError;
 use crate::config::ExperimentConfig;
 use crate::run_folder::{RunFolder, RunInfo};
 use crate::trained::NewestWeights;
+use crate::{ExperimentError, metrics_seal};
 
 /// A run as it lies on disk.
 pub struct Subject {
@@ -74,6 +74,7 @@ impl Subject {
 fn read_all_metrics(folder: &RunFolder) -> Result<Vec<IterationMetrics>, ExperimentError> {
     let path = folder.metrics();
     let problem = if path.is_file() {
+        metrics_seal::check(&path)?;
         let metrics = read_metrics(&path)?;
         if !metrics.is_empty() {
             return Ok(metrics);

@@ -1,5 +1,6 @@
 //! A run from its first or next iteration to its end: observers on, results out.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,9 +15,9 @@ use ebm_trainer::{
 };
 
 use super::Shown;
-use crate::config::{ExperimentConfig, Source};
+use crate::config::ExperimentConfig;
 use crate::data::load_data;
-use crate::observers::{LandscapePlots, LongRuns, MetricsFile, Pictures};
+use crate::observers::{LandscapePlots, LongRuns, MetricsFile, Pictures, Recoveries};
 use crate::report::{Ending, ReportMaker};
 use crate::run_folder::{RunFolder, RunInfo};
 use crate::{Compute, EngineChoice, ExperimentError, LearnerRequest, Supervisor};
@@ -115,46 +116,6 @@ impl LearningRun {
         })
     }
 
-    /// The run in `folder` from its newest checkpoint on, to `iterations` in all where that is given; and how it was
-    /// made.
-    ///
-    /// # Errors
-    /// [`ExperimentError::Complete`], [`ExperimentError::NoCheckpoint`], [`ExperimentError::Unfit`]; those of the
-    /// folder and the data.
-    pub fn resume(
-        folder: &Path,
-        iterations: Option<u64>,
-        data_directory: Option<&Path>,
-    ) -> Result<(Self, RunInfo), ExperimentError> {
-        let folder = RunFolder::open(folder)?.locked()?;
-        let overrides: Vec<_> = iterations
-            .iter()
-            .map(|count| format!("iterations={count}"))
-            .collect();
-        let (config, _) = ExperimentConfig::load(&Source::File(folder.config()), &overrides)?;
-        let done = folder.checkpoint_to_resume()?.iteration;
-        // If a run has all its iterations but could not write its results, for example on a full disk, only that is
-        // done.
-        if done > config.iterations || done == config.iterations && folder.has_results() {
-            return Err(ExperimentError::Complete {
-                folder: folder.root().to_owned(),
-                done,
-                of: config.iterations,
-            });
-        }
-        let dataset = load_data(&config.data, data_directory)?;
-        let info = folder.read_info()?;
-        let run = Self {
-            config,
-            name: info.experiment.clone(),
-            engine: EngineChoice::Auto,
-            dataset,
-            destination: Destination::Existing(folder),
-            resumed_by: None,
-        };
-        Ok((run, info))
-    }
-
     /// Learns until the end, a stop or a failure, and leaves results in every case. `observers` are told after the
     /// metrics are written and before anything else.
     ///
@@ -189,6 +150,7 @@ impl LearningRun {
         let begins = |folder: &RunFolder| {
             supervisor.tell(&format!("{name} → {}", folder.root().display()));
         };
+        let mut recoveries = Vec::new();
         let folder = match destination {
             Destination::New(out) => {
                 let folder = RunFolder::create(out.as_deref(), &name)?;
@@ -207,6 +169,9 @@ impl LearningRun {
                     .restore_from(&checkpoint)
                     .map_err(|error| unfit(error, &checkpoint))?;
                 folder.cut_metrics(learner.iteration())?;
+                // Those since the checkpoint will be made again.
+                recoveries = folder.read_info()?.recoveries;
+                recoveries.truncate(learner.attempt().number as usize);
                 let from = learner.iteration();
                 supervisor.tell(&format!(
                     "{} goes on after iteration {from}",
@@ -215,14 +180,17 @@ impl LearningRun {
                 folder
             }
         };
-        let info = RunInfo::new(&name, config.seed, compute.name(), learner.chains().name());
+        let info = RunInfo {
+            recoveries,
+            ..RunInfo::new(&name, config.seed, compute.name(), learner.chains().name())
+        };
         folder.write_config(&config)?;
         folder.write_info(&info)?;
         let resumed_by = resumed_by.unwrap_or_else(|| folder.root().to_owned());
         let learning = Prepared {
             config: &config,
             dataset: &dataset,
-            info: &info,
+            info: RefCell::new(info),
             folder: &folder,
             resumed_by: &resumed_by,
             compute,
@@ -265,7 +233,7 @@ pub(crate) fn unfit(error: TrainerError, checkpoint: &Path) -> ExperimentError {
 struct Prepared<'a> {
     config: &'a ExperimentConfig,
     dataset: &'a Dataset,
-    info: &'a RunInfo,
+    info: RefCell<RunInfo>,
     folder: &'a RunFolder,
     resumed_by: &'a Path,
     compute: &'a dyn Compute,
@@ -288,6 +256,7 @@ impl Prepared<'_> {
         let first = learner.iteration();
         let started = Instant::now();
         let mut metrics = MetricsFile::open(folder)?;
+        let mut recoveries = Recoveries::new(folder, &self.info, supervisor);
         let mut pictures = Pictures::new(folder, config.output.images_every);
         let mut landscape = config
             .landscape
@@ -301,7 +270,9 @@ impl Prepared<'_> {
             last: Instant::now(),
         };
         // Numbers are written first, so that they are on disk whatever fails later.
-        let mut trainer = Trainer::new().observer(&mut metrics);
+        let mut trainer = Trainer::new()
+            .observer(&mut metrics)
+            .observer(&mut recoveries);
         for observer in observers {
             trainer = trainer.observer(&mut **observer);
         }
@@ -326,7 +297,7 @@ impl Prepared<'_> {
             .stop_on(stop)
             .run(learner);
         let seconds = started.elapsed().as_secs_f64();
-        let iterations = learner.iteration().saturating_sub(first);
+        let iterations = (learner.iteration() + recoveries.undone()).saturating_sub(first);
         let per_iteration = config
             .langevin
             .steps
@@ -363,11 +334,8 @@ impl Prepared<'_> {
                     &Ending::Diverged(&error.to_string()),
                     landscape.as_ref(),
                 );
-                let info = RunInfo {
-                    ran_away: Some(error.to_string()),
-                    ..self.info.clone()
-                };
-                if let Err(problem) = folder.write_info(&info) {
+                self.info.borrow_mut().ran_away = Some(error.to_string());
+                if let Err(problem) = folder.write_info(&self.info.borrow()) {
                     tracing::warn!("the run folder does not say that it ran away: {problem}");
                 }
                 Err(ExperimentError::Diverged {
@@ -399,7 +367,7 @@ impl Prepared<'_> {
         )?;
         let maker = ReportMaker {
             folder: self.folder,
-            info: self.info,
+            info: &self.info.borrow(),
             config: self.config,
             dataset: self.dataset,
             landscape,

@@ -121,6 +121,11 @@ impl Observer for LandscapePlots {
             Event::IterationDone {
                 metrics, learner, ..
             } => (metrics.iteration, false, *learner),
+            Event::Recovered { learner, .. } => {
+                let back_to = learner.iteration();
+                self.records.retain(|record| record.iteration <= back_to);
+                return Ok(());
+            }
             // If a stop cut off a plot, the plot is made when the run goes on.
             Event::Started { iteration, learner } => {
                 self.read(*iteration).map_err(ObserverError::new)?;

@@ -50,6 +50,7 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
         },
         divergence_limit: 1e3,
         stabilisers: Stabilisers::default(),
+        recovery: Recovery::default(),
     }
 }
 

@@ -45,6 +45,7 @@ fn config(method: Method, stabilisers: Stabilisers) -> LearningConfig {
         },
         divergence_limit: 1e3,
         stabilisers,
+        recovery: Recovery::default(),
     }
 }
 

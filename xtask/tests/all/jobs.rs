@@ -1,0 +1,249 @@
+//! Long work that leaves a folder and can be resumed, for tests that interrupt it.
+
+use std::ffi::OsStr;
+use std::fs;
+
+use crate::common::{Ended, Place, TINY, TINY_TOY};
+
+/// What is started, how it goes on, and what must come out of it however often it was interrupted.
+pub(crate) struct Job {
+    pub(crate) name: &'static str,
+    /// Makes what the work needs.
+    prepare: fn(&Place),
+    pub(crate) start: Vec<&'static str>,
+    pub(crate) folder: &'static str,
+    /// Files that must come out the same to the last byte.
+    results: Vec<&'static str>,
+}
+
+/// What there is to resume.
+pub(crate) const NOTHING_THERE: [&str; 4] = [
+    "before its first checkpoint",
+    "is not a run folder",
+    "is not the folder of",
+    "is not the folder of a study",
+];
+
+impl Job {
+    /// Learning images: `start` is where chains start.
+    pub(crate) fn learning(start: &'static str) -> Self {
+        let more = [
+            "--set",
+            start,
+            "--set",
+            "output.checkpoint_every=3",
+            "--set",
+            "output.images_every=5",
+            "--set",
+            "optimizer.averaging=0.9",
+            "--iterations",
+            "40",
+            "--out",
+            "work",
+        ];
+        Self {
+            name: "experiment",
+            prepare: |_| {},
+            start: [&["experiment", "short-run"], &TINY[..], &more].concat(),
+            folder: "work",
+            results: vec![
+                "metrics.jsonl",
+                "weights.safetensors",
+                "weights-average.safetensors",
+            ],
+        }
+    }
+
+    /// Learning that runs away and recovers.
+    pub(crate) fn recovering() -> Self {
+        let mut job = Self::learning("langevin.start=persistent");
+        job.name = "experiment with recoveries";
+        job.start.extend([
+            "--set",
+            "divergence_limit=0.002",
+            "--set",
+            "recovery.attempts=1000",
+            "--set",
+            "recovery.distance=4",
+            "--set",
+            "recovery.learning_rate_factor=0.9",
+        ]);
+        job.results.push("undone/metrics-0.jsonl");
+        job
+    }
+
+    pub(crate) fn evaluation() -> Self {
+        Self {
+            name: "evaluate",
+            prepare: |place| {
+                place
+                    .experiment(
+                        "short-run",
+                        &[&TINY, &["--iterations", "2", "--out", "run"]],
+                    )
+                    .well();
+            },
+            start: vec![
+                "evaluate",
+                "--run",
+                "run",
+                "--chains",
+                "6",
+                "--steps",
+                "4000",
+                "--record-every",
+                "10",
+                "--start",
+                "data",
+                "--out",
+                "work",
+            ],
+            folder: "work",
+            results: vec!["records.jsonl", "states.safetensors"],
+        }
+    }
+
+    pub(crate) fn map() -> Self {
+        Self {
+            name: "map",
+            prepare: |place| {
+                let arguments = [
+                    "--iterations",
+                    "600",
+                    "--set",
+                    "langevin.steps=30",
+                    "--set",
+                    "langevin.bank_size=1000",
+                ];
+                let end = ["--set", "landscape.every=10000", "--out", "run"];
+                place
+                    .experiment("gmm_convergent", &[&TINY_TOY, &arguments, &end])
+                    .well();
+            },
+            start: vec![
+                "map",
+                "--run",
+                "run",
+                "--chains",
+                "20",
+                "--gather-steps",
+                "400",
+                "--out",
+                "work",
+            ],
+            folder: "work",
+            results: vec!["minima.safetensors"],
+        }
+    }
+
+    pub(crate) fn study() -> Self {
+        Self {
+            name: "study",
+            prepare: |place| {
+                let sets: Vec<_> = TINY.iter().skip(1).step_by(2).collect();
+                let study = serde_json::json!({
+                    "description": "tiny",
+                    "base": "short-run",
+                    "set": sets,
+                    "variants": [
+                        {"name": "noise"},
+                        {"name": "cd", "set": ["langevin.start=data"]},
+                    ],
+                    "diagnosis": {"chains": 6, "multiple": 5},
+                });
+                place.write("mine.json", study.to_string());
+            },
+            start: vec![
+                "experiment",
+                "--config",
+                "mine.json",
+                "--iterations",
+                "10",
+                "--out",
+                "work",
+            ],
+            folder: "work",
+            results: vec![
+                "noise/metrics.jsonl",
+                "noise/weights.safetensors",
+                "cd/metrics.jsonl",
+                "cd/weights.safetensors",
+            ],
+        }
+    }
+
+    /// A place with all that the work needs.
+    pub(crate) fn place(&self) -> Place {
+        let place = Place::new();
+        (self.prepare)(&place);
+        place
+    }
+
+    /// The arguments that go on with the work.
+    pub(crate) fn resume(&self) -> [&'static str; 3] {
+        [self.start[0], "--resume", self.folder]
+    }
+
+    /// The next command after an interruption, and its outcome: resumes, or starts anew where the program says that
+    /// there is nothing to resume yet.
+    pub(crate) fn go_on(&self, place: &Place) -> Ended {
+        let ended = place.run(self.resume());
+        if self.is_nothing_there(&ended) {
+            self.clear(place);
+            return place.run(&self.start);
+        }
+        ended
+    }
+
+    pub(crate) fn is_nothing_there(&self, ended: &Ended) -> bool {
+        ended.code != Some(0)
+            && NOTHING_THERE
+                .iter()
+                .any(|words| ended.stderr.contains(words))
+    }
+
+    pub(crate) fn clear(&self, place: &Place) {
+        let _ = fs::remove_dir_all(place.path(self.folder));
+    }
+
+    /// The results.
+    pub(crate) fn results(&self, place: &Place) -> Vec<(&'static str, Vec<u8>)> {
+        let read = |name: &&'static str| (*name, place.bytes(&format!("{}/{name}", self.folder)));
+        self.results.iter().map(read).collect()
+    }
+
+    /// The results of work that is never interrupted.
+    pub(crate) fn expected(&self, place: &Place) -> Vec<(&'static str, Vec<u8>)> {
+        place.run(&self.start).well();
+        let results = self.results(place);
+        self.clear(place);
+        results
+    }
+
+    #[track_caller]
+    pub(crate) fn assert_same(
+        &self,
+        place: &Place,
+        expected: &[(&'static str, Vec<u8>)],
+        when: &str,
+    ) {
+        for ((name, expected), (_, found)) in expected.iter().zip(self.results(place)) {
+            assert!(*expected == found, "{}, {when}: {name} differs", self.name);
+        }
+    }
+}
+
+/// A number from the environment, or a default.
+pub(crate) fn number(variable: impl AsRef<OsStr>, default: usize) -> usize {
+    let text = std::env::var(variable).ok();
+    text.map_or(default, |text| text.parse().unwrap())
+}
+
+/// A number below `below`, from a sequence that a seed gives.
+pub(crate) fn random(state: &mut u64, below: u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut mixed = *state;
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    (mixed ^ (mixed >> 31)) % below
+}
