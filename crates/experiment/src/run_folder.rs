@@ -15,6 +15,7 @@ use crate::json::write_json;
 use crate::landscape::LandscapeRecord;
 use crate::learning::unfit;
 use crate::metrics_seal;
+use crate::words::factor;
 
 /// A run folder that exists.
 #[derive(Debug, Clone)]
@@ -76,10 +77,14 @@ impl fmt::Display for RecoveryRecord {
             "ran away at iteration {ran_away_at} ({cause}) and went on after iteration {back_to} with other noise"
         )?;
         if attempt.learning_rate_factor != 1.0 {
-            write!(f, ", the rate times {}", attempt.learning_rate_factor)?;
+            write!(
+                f,
+                ", the rate times {}",
+                factor(attempt.learning_rate_factor)
+            )?;
         }
         if attempt.steps_factor != 1.0 {
-            write!(f, ", L times {}", attempt.steps_factor)?;
+            write!(f, ", L times {}", factor(attempt.steps_factor))?;
         }
         Ok(())
     }

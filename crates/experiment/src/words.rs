@@ -28,6 +28,16 @@ pub fn rounded(number: f64) -> String {
     format!("{scaled:.decimals$}{unit}")
 }
 
+/// A factor with at most three digits: 0.5, 0.729, 3.1e-5.
+pub(crate) fn factor(number: f64) -> String {
+    let short: f64 = format!("{number:.2e}").parse().unwrap_or(number);
+    if (1e-3..1e6).contains(&short) {
+        short.to_string()
+    } else {
+        format!("{short:e}")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -41,6 +51,18 @@ mod tests {
             (1e6, "12 days"),
         ] {
             assert_eq!(duration(seconds), text);
+        }
+    }
+
+    #[test]
+    fn factors_are_short() {
+        for (number, text) in [
+            (0.5, "0.5"),
+            (0.9f64.powi(3), "0.729"),
+            (0.1f64.powi(5), "1e-5"),
+            (2.0, "2"),
+        ] {
+            assert_eq!(factor(number), text);
         }
     }
 

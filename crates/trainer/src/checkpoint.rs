@@ -81,14 +81,14 @@ impl Checkpoints {
         }
         let all = list(&self.folder)?;
         let surplus = all.len().saturating_sub(self.keep.max(1));
+        // From the newest that a recovery may go back to if the next iteration runs away; there are at most two, because
+        // the others are not on its grid.
         let recovery = learner.config().recovery;
-        let for_recovery = if recovery.attempts > 0 {
-            kept_for_recovery(&all, learner.iteration(), recovery.distance)
-        } else {
-            Vec::new()
-        };
+        let goal = recovery.goal(self.every, learner.iteration() + 1, learner.attempt());
+        let is_for_recovery =
+            |at: u64| recovery.attempts > 0 && at >= goal && recovery.is_on_grid(self.every, at);
         for (iteration, old) in &all[..surplus] {
-            if !for_recovery.contains(iteration) {
+            if !is_for_recovery(*iteration) {
                 // An old checkpoint that cannot be removed costs space, not results.
                 let _ = fs::remove_dir_all(old);
             }
@@ -96,17 +96,14 @@ impl Checkpoints {
         Ok(folder)
     }
 
-    /// The checkpoint to go back to when `iteration` has run away: the newest that lies `distance` iterations before,
-    /// or else the oldest.
-    pub(crate) fn before(
-        &self,
-        iteration: u64,
-        distance: u64,
-    ) -> Result<Option<PathBuf>, TrainerError> {
-        let mut all = list(&self.folder)?;
-        all.retain(|(at, _)| *at < iteration);
-        let chosen = far_enough(&all, iteration, distance).or(all.first());
-        Ok(chosen.map(|(_, folder)| folder.clone()))
+    /// The newest checkpoint up to `iteration`, or else the oldest.
+    pub(crate) fn up_to(&self, iteration: u64) -> Result<Option<PathBuf>, TrainerError> {
+        let all = list(&self.folder)?;
+        let mut newest_first = all.iter().rev();
+        let found = newest_first
+            .find(|(at, _)| *at <= iteration)
+            .or(all.first());
+        Ok(found.map(|(_, folder)| folder.clone()))
     }
 
     /// Removes the checkpoints after `iteration`, newest first: whenever this is interrupted, the newest that is left
@@ -130,26 +127,6 @@ pub fn latest_checkpoint(folder: &Path) -> Result<PathBuf, TrainerError> {
         Some((_, newest)) => Ok(newest),
         None => Err(problem(folder, "holds no checkpoint to continue from")),
     }
-}
-
-/// The newest checkpoint that lies `distance` iterations before `iteration`.
-fn far_enough(all: &[(u64, PathBuf)], iteration: u64, distance: u64) -> Option<&(u64, PathBuf)> {
-    let mut newest_first = all.iter().rev();
-    newest_first.find(|(at, _)| at.saturating_add(distance) <= iteration)
-}
-
-/// The checkpoints that a recovery may need when a later iteration than `iteration` runs away: the one that is far
-/// enough back now, and the first that can take its place.
-fn kept_for_recovery(all: &[(u64, PathBuf)], iteration: u64, distance: u64) -> Vec<u64> {
-    let goal = far_enough(all, iteration + 1, distance).or(all.first());
-    let Some((goal, _)) = goal else {
-        return Vec::new();
-    };
-    let successor = all
-        .iter()
-        .find(|(at, _)| *at >= goal.saturating_add(distance.max(1)));
-    let successor = successor.map(|(at, _)| *at);
-    std::iter::once(*goal).chain(successor).collect()
 }
 
 /// Checkpoint folders by iteration, oldest first.

@@ -216,7 +216,7 @@ impl<'a> Trainer<'a> {
         let attempt = learner.attempt();
         let checkpoint = match &self.checkpoints {
             Some(checkpoints) if attempt.number < recovery.attempts => {
-                checkpoints.before(iteration, recovery.distance)?
+                checkpoints.up_to(recovery.goal(checkpoints.every, iteration, attempt))?
             }
             _ => None,
         };
@@ -226,7 +226,7 @@ impl<'a> Trainer<'a> {
         };
         learner.restore_from(&checkpoint)?;
         checkpoints.remove_after(learner.iteration())?;
-        learner.begin_attempt(attempt.next(&recovery));
+        learner.begin_attempt(attempt.next(&recovery, learner.iteration()));
         self.tell(&Event::Recovered {
             iteration,
             cause,

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 
-use crate::common::{Ended, Place, TINY, TINY_TOY};
+use crate::common::{Ended, Place, TINY};
 
 /// What is started, how it goes on, and what must come out of it however often it was interrupted.
 pub(crate) struct Job {
@@ -60,7 +60,7 @@ impl Job {
         job.name = "experiment with recoveries";
         job.start.extend([
             "--set",
-            "divergence_limit=0.002",
+            "divergence_limit=0.007",
             "--set",
             "recovery.attempts=1000",
             "--set",
@@ -107,18 +107,16 @@ impl Job {
         Self {
             name: "map",
             prepare: |place| {
-                let arguments = [
-                    "--iterations",
-                    "600",
-                    "--set",
+                let sets = [
                     "langevin.steps=30",
-                    "--set",
                     "langevin.bank_size=1000",
+                    "landscape.samples=100",
+                    "landscape.resolution=20",
+                    "landscape.every=10000",
                 ];
-                let end = ["--set", "landscape.every=10000", "--out", "run"];
-                place
-                    .experiment("gmm_convergent", &[&TINY_TOY, &arguments, &end])
-                    .well();
+                let mut arguments = vec!["--iterations", "1500", "--out", "run"];
+                arguments.extend(sets.iter().flat_map(|set| ["--set", *set]));
+                place.experiment("gmm_convergent", &[&arguments]).well();
             },
             start: vec![
                 "map",

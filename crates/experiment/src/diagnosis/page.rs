@@ -33,10 +33,8 @@ impl Page<'_> {
     pub(crate) fn write(&self, out: &Path) -> Result<(), ExperimentError> {
         std::fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;
         let title = format!("Diagnosis of {}", self.subject.folder.root().display());
-        let mut report = Report::new(title).verdict(
-            &self.diagnosis.sentence,
-            self.diagnosis.learning.details().join("\n"),
-        );
+        let mut report =
+            Report::new(title).verdict(&self.diagnosis.sentence, self.details().join("\n"));
         if let Some(figure) = self.energies()? {
             write_figure(&figure, out, "energies")?;
             report = report.figure(
@@ -70,6 +68,14 @@ impl Page<'_> {
             .write_html(out.join(PAGE))?;
         // Written last, so that a folder that has it has everything.
         write_json(&out.join(RECORD), self.diagnosis)
+    }
+
+    /// The numbers behind the first axis, and how often learning had to go back, a line each.
+    fn details(&self) -> Vec<String> {
+        let recoveries = self.diagnosis.recoveries.iter();
+        let mut lines = self.diagnosis.learning.details();
+        lines.extend(recoveries.map(|recovery| format!("Learning {recovery}.")));
+        lines
     }
 
     /// Energies over steps; none when all chains ran away before the second record.

@@ -123,6 +123,7 @@ pub fn diagnose(
         engine: net.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         learning,
+        recoveries: subject.info.recoveries.clone(),
         convergence,
         data_energy: found
             .records

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{GroupRecord, PlaneQuality, Runaway, Schedule, StartName};
 use crate::ExperimentError;
 use crate::quality::DigitQuality;
+use crate::run_folder::RecoveryRecord;
 
 /// The file of a diagnosis that other commands read.
 pub(crate) const RECORD: &str = "verdict.json";
@@ -189,6 +190,9 @@ pub struct Diagnosis {
     pub version: String,
     /// The first axis.
     pub learning: Learning,
+    /// How often learning ran away and went back to an earlier checkpoint.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub recoveries: Vec<RecoveryRecord>,
     /// The second axis.
     pub convergence: LongChains,
     /// Mean U of the data with their noise, if chains started from them.

@@ -12,8 +12,11 @@ use crate::{ExperimentError, metrics_seal};
 pub(crate) struct MetricsFile {
     folder: RunFolder,
     file: File,
+    /// Bytes that were written whole.
     bytes: u64,
     checksum: crc32fast::Hasher,
+    /// Lines that could not be written. A disk that fails once must not cost numbers that a checkpoint then builds on.
+    waiting: String,
 }
 
 impl MetricsFile {
@@ -28,21 +31,36 @@ impl MetricsFile {
             file,
             bytes: contents.len() as u64,
             checksum,
+            waiting: String::new(),
         })
     }
 
     fn append(&mut self, line: &str) -> Result<(), ExperimentError> {
-        let line = format!("{line}\n");
-        self.file
-            .write_all(line.as_bytes())
-            .map_err(|error| ExperimentError::io(self.folder.metrics(), error))?;
-        self.bytes += line.len() as u64;
-        self.checksum.update(line.as_bytes());
+        let is_first_try = self.waiting.is_empty();
+        self.waiting += line;
+        self.waiting.push('\n');
+        self.write(is_first_try)
+            .map_err(|error| ExperimentError::io(self.folder.metrics(), error))
+    }
+
+    fn write(&mut self, is_first_try: bool) -> std::io::Result<()> {
+        if !is_first_try {
+            // A part of a line may be there.
+            self.file.set_len(self.bytes)?;
+        }
+        self.file.write_all(self.waiting.as_bytes())?;
+        self.bytes += self.waiting.len() as u64;
+        self.checksum.update(self.waiting.as_bytes());
+        self.waiting.clear();
         Ok(())
     }
 
-    fn seal(&self) -> Result<(), ExperimentError> {
+    fn seal(&mut self) -> Result<(), ExperimentError> {
         let path = self.folder.metrics();
+        if !self.waiting.is_empty() {
+            self.write(false)
+                .map_err(|error| ExperimentError::io(&path, error))?;
+        }
         // Before the seal, so that after a power failure the seal never promises more than there is.
         self.file
             .sync_data()

@@ -652,7 +652,7 @@ fn checkpoints_that_do_not_fit_are_refused_with_the_reason() {
 
     let info = checkpoint.join("checkpoint.json");
     let text = std::fs::read_to_string(&info).unwrap();
-    std::fs::write(&info, text.replace("\"format\": 1", "\"format\": 9")).unwrap();
+    std::fs::write(&info, text.replace("\"format\": 2", "\"format\": 9")).unwrap();
     refused(settings.clone(), "format 9");
     std::fs::write(&info, &text[..text.len() / 2]).unwrap();
     refused(settings.clone(), "not a readable checkpoint");
