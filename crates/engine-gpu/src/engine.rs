@@ -19,7 +19,7 @@ use ebm_langevin::{BoundEngine, Engine, LangevinError};
 /// the way.
 ///
 /// Small nets of dense layers with leaky ReLU (the toy net of arXiv 1903.12370 is one) run up to a thousand steps in
-/// one launch. Images and wide nets take two launches for each layer, nine for each non-local block, and two for the
+/// one launch. Images and wide nets take two launches for each layer, nine for each non-local block, and one for the
 /// step, with buffers that are allocated at the start. The chains are the same either way. The only kernel is ULA;
 /// the tensor engine has MALA.
 ///

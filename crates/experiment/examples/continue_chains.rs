@@ -1,6 +1,6 @@
 //! Loads a run folder, continues its chains far beyond learning, and prints the verdict.
 //!
-//! `cargo run -p ebm-experiment --example continue_chains -- runs/short-run`
+//! `cargo run -p ebm-experiment --example continue_chains -- runs/two-settings`
 
 use std::path::PathBuf;
 

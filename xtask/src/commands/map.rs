@@ -18,7 +18,7 @@ use crate::logging::Screen;
 #[command(after_help = "Examples:
   cargo xtask map --run runs/gmm_convergent
   cargo xtask map --run runs/convergent-digits --start data --start bank --chains 200
-  cargo xtask map --run runs/convergent-digits --alpha 2e4 --out stronger
+  cargo xtask map --run runs/convergent-digits --alpha 240 --out stronger
   cargo xtask map --resume runs/convergent-digits/map")]
 pub(crate) struct MapArguments {
     #[command(flatten)]
