@@ -1,7 +1,8 @@
 //! A measurement from its plan to its record.
 
 use ebm_energy_net::Architecture;
-use ebm_experiment::{EngineChoice, locked_version, quietly};
+use ebm_experiment::EngineChoice;
+use ebm_experiment::tools::{locked_version, quietly};
 
 use crate::agreement::difference;
 use crate::flops::chain_step_flops;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ebm_experiment::{aligned, rounded};
+use ebm_experiment::tools::{aligned, rounded};
 
 use crate::{CaseRecord, PeerRecord, Record};
 

@@ -362,7 +362,10 @@ mod tests {
     fn states_are_whole_and_counted_in_chains() {
         let states = States::new(2, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
         assert_eq!((states.len(), states.shape().dims()), (3, [2, 1, 1]));
-        assert_eq!(states.gather(&[2, 0, 9, usize::MAX]).values(), [5.0, 6.0, 1.0, 2.0]);
+        assert_eq!(
+            states.gather(&[2, 0, 9, usize::MAX]).values(),
+            [5.0, 6.0, 1.0, 2.0]
+        );
         assert_eq!(states.iter().nth(1), Some(&[3.0, 4.0][..]));
         assert_eq!(states, States::points([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]));
         let pieces: Vec<usize> = states.pieces(2).map(|piece| piece.len()).collect();

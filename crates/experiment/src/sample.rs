@@ -10,7 +10,7 @@ use ebm_langevin::{ChainRun, NoiseStart};
 use crate::compute::MOST_NUMBERS;
 use crate::npy::npy;
 use crate::pictures::write_grid;
-use crate::{Compute, EngineChoice, ExperimentError, Trained};
+use crate::{Computation, ExperimentError, Trained};
 
 const GRID: &str = "samples.png";
 const ARRAY: &str = "samples.npy";
@@ -92,7 +92,7 @@ impl SampleOptions {
     pub fn draw(
         &self,
         trained: &Trained,
-        (compute, engine): (&dyn Compute, EngineChoice),
+        Computation { compute, engine }: Computation<'_>,
     ) -> Result<Samples, ExperimentError> {
         self.check(trained)?;
         let shape = trained.state_shape;

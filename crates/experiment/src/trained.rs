@@ -136,8 +136,12 @@ impl Trained {
                 serde_json::from_str(text).map_err(|error| unreadable("ebm.stabilisers", &error))?
             }
         };
-        let data = metadata.get("ebm.data").map(|text| serde_json::from_str(text));
-        let data = data.transpose().map_err(|error| unreadable("ebm.data", &error))?;
+        let data = metadata
+            .get("ebm.data")
+            .map(|text| serde_json::from_str(text));
+        let data = data
+            .transpose()
+            .map_err(|error| unreadable("ebm.data", &error))?;
         Ok(Self {
             weights: weights.to_owned(),
             run: None,

@@ -163,7 +163,9 @@ impl Starts<'_> {
         let what = match noise {
             Some(noise) if noise > 0.0 => format!("data with noise {noise}"),
             Some(_) => "data".to_owned(),
-            None => "data without noise (the weights do not say how much they learned with)".to_owned(),
+            None => {
+                "data without noise (the weights do not say how much they learned with)".to_owned()
+            }
         };
         Ok((what, states))
     }
