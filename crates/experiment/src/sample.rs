@@ -88,7 +88,8 @@ impl SampleOptions {
     /// Draws the samples.
     ///
     /// # Errors
-    /// As [`Self::check`], [`Compute::trained_net`] and the engine's; [`ExperimentError::RunawayChains`].
+    /// As [`Self::check`], [`Compute::trained_net`](crate::Compute::trained_net) and the engine's;
+    /// [`ExperimentError::RunawayChains`].
     pub fn draw(
         &self,
         trained: &Trained,
