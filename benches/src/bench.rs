@@ -1,12 +1,13 @@
 //! A measurement from its plan to its record.
 
 use ebm_energy_net::Architecture;
-use ebm_experiment::{EngineChoice, locked_version, quietly};
+use ebm_experiment::EngineChoice;
+use ebm_experiment::tools::{locked_version, quietly};
 
 use crate::agreement::difference;
 use crate::flops::chain_step_flops;
 use crate::machine::{Machine, now};
-use crate::measure::matrix_product_peak;
+use crate::measure::matrix_product_gflops;
 use crate::peers::{PeerLine, Wanted};
 use crate::plan::{Plan, Planned};
 use crate::record::{PeerRecord, Record, ratios};
@@ -28,14 +29,13 @@ pub fn bench(
     let on_cpu = cases
         .iter()
         .any(|planned| !planned.backend.backend.is_gpu());
-    let peak = backends.reference.as_deref().filter(|_| on_cpu);
     let record = Record {
         command: settings.command.clone(),
         date: now(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         burn: locked_version("burn").to_owned(),
         machine: Machine::this(),
-        peak_gflops: peak.and_then(|backend| matrix_product_peak(backend).ok()),
+        matrix_product_gflops: None,
         seconds: settings.seconds,
         cases: cases.iter().map(Planned::record).collect(),
         learning: Vec::new(),
@@ -53,6 +53,10 @@ pub fn bench(
         cases,
         record,
     };
+    if let Some(reference) = backends.reference.as_deref().filter(|_| on_cpu) {
+        let measured = attempt(|| matrix_product_gflops(reference));
+        bench.record.matrix_product_gflops = bench.noted("f32 matrix product".into(), measured);
+    }
     for net in bench.nets() {
         for round in 1..=rounds {
             bench.measure_round(net, (round, rounds));
@@ -208,11 +212,11 @@ impl Bench<'_> {
 
     /// Computes the figures of what there is and writes them, if a file was named.
     fn save(&mut self) -> Result<(), BenchError> {
-        let peak = self.record.peak_gflops;
+        let product = self.record.matrix_product_gflops;
         for (planned, case) in self.cases.iter().zip(&mut self.record.cases) {
             let flops =
                 chain_step_flops(&planned.case).map_err(ebm_experiment::ExperimentError::from)?;
-            case.finish(flops, peak);
+            case.finish(flops, product);
         }
         self.record.peers.iter_mut().for_each(PeerRecord::finish);
         self.record.ratios = ratios(&self.record.cases, &self.record.peers);

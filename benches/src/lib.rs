@@ -26,7 +26,7 @@ pub use case::Case;
 pub use error::BenchError;
 pub use flops::chain_step_flops;
 pub use machine::Machine;
-pub use measure::matrix_product_peak;
+pub use measure::matrix_product_gflops;
 pub use peers::{Peers, Precision};
 pub use record::{
     CaseRecord, Endurance, LearningRecord, PeerRecord, Ratio, Record, WorkingSetRecord,

@@ -78,11 +78,12 @@ impl Planned<'_> {
     }
 }
 
-/// The fastest f32 matrix product with all cores or the whole device, in GFLOP/s.
+/// A large f32 matrix product of the backend (burn-flex on the CPU) with all cores or the whole device, in GFLOP/s: the faster of
+/// two sizes. It is a scale and not the hardware's peak.
 ///
 /// # Errors
 /// [`ExperimentError::Device`].
-pub fn matrix_product_peak(backend: &dyn TimedBackend) -> Result<f64, ExperimentError> {
+pub fn matrix_product_gflops(backend: &dyn TimedBackend) -> Result<f64, ExperimentError> {
     let mut best = 0.0_f64;
     for side in [1024, 2048] {
         let flops = 2.0 * (side as f64).powi(3);

@@ -59,7 +59,7 @@ impl Planned<'_> {
             ms_per_step: f64::NAN,
             chain_steps_per_s: f64::NAN,
             gflops: f64::NAN,
-            share_of_peak: None,
+            share_of_matrix_product: None,
             working_set: None,
             difference: None,
             endurance: None,

@@ -21,8 +21,8 @@ pub struct Record {
     pub burn: String,
     /// Where.
     pub machine: Machine,
-    /// The machine's fastest f32 matrix product with all cores, GFLOP/s.
-    pub peak_gflops: Option<f64>,
+    /// A large f32 matrix product of burn-flex with all cores, GFLOP/s.
+    pub matrix_product_gflops: Option<f64>,
     /// Seconds that a case was measured for in a round.
     pub seconds: f64,
     /// Ours.
@@ -74,8 +74,8 @@ pub struct CaseRecord {
     pub chain_steps_per_s: f64,
     /// Direct count of operations by time.
     pub gflops: f64,
-    /// `gflops` by the machine's peak, on the CPU.
-    pub share_of_peak: Option<f64>,
+    /// `gflops` by that of the matrix product, on the CPU.
+    pub share_of_matrix_product: Option<f64>,
     /// Memory beside the states, where the engine tells.
     pub working_set: Option<WorkingSetRecord>,
     /// On a GPU: the largest difference of a state from the fused engine's on the CPU after three steps, relative to the largest value.
@@ -151,7 +151,7 @@ impl From<WorkingSet> for WorkingSetRecord {
 
 impl CaseRecord {
     /// Computes the figures from the rounds.
-    pub(crate) fn finish(&mut self, chain_step_flops: f64, peak_gflops: Option<f64>) {
+    pub(crate) fn finish(&mut self, chain_step_flops: f64, matrix_product_gflops: Option<f64>) {
         if self.rounds_ms.is_empty() {
             return;
         }
@@ -159,8 +159,8 @@ impl CaseRecord {
         self.ms_per_step = median(&rounds);
         self.chain_steps_per_s = 1e3 * self.batch as f64 / self.ms_per_step;
         self.gflops = chain_step_flops * self.chain_steps_per_s / 1e9;
-        let peak = peak_gflops.filter(|_| self.device == "cpu");
-        self.share_of_peak = peak.map(|peak| self.gflops / peak);
+        let product = matrix_product_gflops.filter(|_| self.device == "cpu");
+        self.share_of_matrix_product = product.map(|product| self.gflops / product);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use ebm_experiment::{aligned, rounded};
+use ebm_experiment::tools::{aligned, rounded};
 
 use crate::{CaseRecord, PeerRecord, Record};
 
@@ -32,16 +32,17 @@ fn describe(record: &Record) -> String {
     for gpu in &machine.gpus {
         text += &format!("; {gpu}");
     }
-    if let Some(peak) = record.peak_gflops {
-        text += &format!("; f32 matrix product {peak:.0} GFLOP/s");
+    if let Some(product) = record.matrix_product_gflops {
+        text += &format!("; f32 matrix product of burn-flex {product:.0} GFLOP/s");
     }
     text += "\n\n";
     text += &aligned(&measured(record), LEFT);
     text += "\nGFLOP/s: forward and input gradient with every convolution counted as its definition has it";
-    text += match record.peak_gflops {
+    text += match record.matrix_product_gflops {
         Some(_) => {
             "; the share is of the\n\
-             matrix product above. Winograd transforms need fewer multiplications, so a share may pass 100 %.\n"
+             large matrix product above, which is not the hardware's peak: a net of dense layers may pass 100 %, and\n\
+             convolutions may too, because Winograd transforms need fewer multiplications.\n"
         }
         None => ".\n",
     };
@@ -104,7 +105,7 @@ fn measured(record: &Record) -> Vec<Vec<String>> {
         for case in record.cases.iter().filter(here) {
             let mut row = speed(&case.net, case.batch, &case.engine, case.ms_per_step);
             row.push(digits(case.gflops));
-            let share = case.share_of_peak;
+            let share = case.share_of_matrix_product;
             row.push(
                 share.map_or_else(|| "–".to_owned(), |share| format!("{:.0} %", 100.0 * share)),
             );

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use ebm_benches::{BenchError, LeftOut};
+use ebm_data::DataError;
 use ebm_experiment::config::{ConfigError, Origin};
+use ebm_experiment::study::StudyFolder;
 use ebm_experiment::{ExperimentConfig, ExperimentError, NextStep, RunFolder};
 use ebm_trainer::latest_checkpoint;
 
@@ -91,6 +93,7 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             format!("{error} with --out")
         }
         ExperimentError::Config(error) => explain_config(error),
+        ExperimentError::Data(error) => explain_data(error),
         ExperimentError::Occupied {
             path,
             problem,
@@ -139,7 +142,16 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
                 checkpoint.display(),
                 resume("experiment", folder)
             ),
-            None => format!("{error}\nThere is no checkpoint yet."),
+            // A study starts its variant anew.
+            None if StudyFolder::is_at(folder) => format!(
+                "{error}\nThere is no checkpoint yet. When the cause is fixed, go on with:\n  {}",
+                resume("experiment", folder)
+            ),
+            None => format!(
+                "{error}\nThere is no checkpoint yet. When the cause is fixed, start anew with:\n  {program} experiment \
+                 --config {}",
+                shell_word(&folder.join("config.json"))
+            ),
         },
         ExperimentError::Diverged { folder, .. } => format!("{error}{}", divergence_advice(folder)),
         ExperimentError::RanAway { folder, .. } => format!(
@@ -159,6 +171,20 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
              --chains, --gather-steps, --resolution"
         ),
         ExperimentError::RunawayChains => format!("{error} (--epsilon, --temp-factor)"),
+        error => error.to_string(),
+    }
+}
+
+/// Whole files of the published data sets come with a command.
+fn explain_data(error: &DataError) -> String {
+    let fetch = |name: &str| format!("`{} data fetch {name}`", program());
+    match error {
+        DataError::NotFetched { name, .. } => format!("{error} with {}", fetch(name)),
+        DataError::Truncated { .. }
+        | DataError::TrailingBytes { .. }
+        | DataError::Damaged { .. } => {
+            format!("{error} ({} for the published data sets)", fetch("NAME"))
+        }
         error => error.to_string(),
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ebm_experiment::rounded;
+use ebm_experiment::tools::rounded;
 use ebm_trainer::{Event, Observer, ObserverError};
 use indicatif::ProgressBar;
 

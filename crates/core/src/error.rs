@@ -4,6 +4,7 @@ use crate::StateShape;
 
 /// An impossible step size, temperature or shape, or a device that does not return its values.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CoreError {
     /// ε is negative, infinite or not a number.
     #[error(

@@ -202,7 +202,8 @@ impl States {
     #[must_use]
     pub fn get(&self, index: usize) -> Option<&[f32]> {
         let size = self.shape.size();
-        self.values.get(index * size..(index + 1) * size)
+        let from = index.checked_mul(size)?;
+        self.values.get(from..from.checked_add(size)?)
     }
 
     /// The states at the given places, in their order. Places beyond the end are left out.
@@ -220,7 +221,7 @@ impl States {
 
     /// The states in batches of at most `chains`.
     pub fn pieces(&self, chains: usize) -> impl Iterator<Item = Self> {
-        let size = (chains * self.shape.size()).max(1);
+        let size = chains.saturating_mul(self.shape.size()).max(1);
         self.values.chunks(size).map(|values| Self {
             shape: self.shape,
             values: values.to_vec(),
@@ -361,7 +362,10 @@ mod tests {
     fn states_are_whole_and_counted_in_chains() {
         let states = States::new(2, vec![1.0, 2.0, 3.0, 4.0, 5.0, 6.0]).unwrap();
         assert_eq!((states.len(), states.shape().dims()), (3, [2, 1, 1]));
-        assert_eq!(states.gather(&[2, 0, 9]).values(), [5.0, 6.0, 1.0, 2.0]);
+        assert_eq!(
+            states.gather(&[2, 0, 9, usize::MAX]).values(),
+            [5.0, 6.0, 1.0, 2.0]
+        );
         assert_eq!(states.iter().nth(1), Some(&[3.0, 4.0][..]));
         assert_eq!(states, States::points([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]));
         let pieces: Vec<usize> = states.pieces(2).map(|piece| piece.len()).collect();

@@ -29,8 +29,7 @@ pub enum DataError {
     },
     /// The file ends before its header or its format says.
     #[error(
-        "{}: truncated: {promise} but the file holds {found}; download or copy it again \
-         (`cargo xtask data fetch NAME` for the published data sets)",
+        "{}: truncated: {promise} but the file holds {found}; download or copy it again",
         path.display()
     )]
     Truncated {
@@ -43,8 +42,7 @@ pub enum DataError {
     },
     /// Bytes follow the end of the data.
     #[error(
-        "{}: {promise} but more bytes follow; the file is damaged or of another kind: download or copy it again \
-         (`cargo xtask data fetch NAME` for the published data sets)",
+        "{}: {promise} but more bytes follow; the file is damaged or of another kind: download or copy it again",
         path.display()
     )]
     TrailingBytes {
@@ -52,6 +50,14 @@ pub enum DataError {
         path: PathBuf,
         /// What the header promises, in words.
         promise: String,
+    },
+    /// The gzip data of a file are damaged.
+    #[error("{}: the gzip data are damaged ({problem}); download or copy it again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What the decoder said.
+        problem: String,
     },
     /// An image does not fit into the configured size without resampling.
     #[error(
@@ -94,8 +100,8 @@ pub enum DataError {
     },
     /// A published data set is not in the data folder.
     #[error(
-        "data set \"{name}\" is not in {}: {missing} is missing; run `cargo xtask data fetch {name}`, \
-         or point EBM_DATA_DIR at the folder that has it",
+        "data set \"{name}\" is not in {}: {missing} is missing; point EBM_DATA_DIR at the folder that has it, \
+         or fetch it",
         directory.display()
     )]
     NotFetched {

@@ -52,6 +52,8 @@ const LARGEST_SIZE: usize = 4096;
 const LARGEST_ASPECT: u32 = 32;
 
 impl ImageConfig {
+    /// Checks every value.
+    ///
     /// # Errors
     /// [`DataError::Config`] for a value out of range.
     pub fn validate(&self) -> Result<(), DataError> {

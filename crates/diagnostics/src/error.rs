@@ -47,9 +47,7 @@ pub enum DiagnosticsError {
     Encode(#[source] serde_json::Error),
 
     /// A series has too few values.
-    #[error(
-        "{what} has {length} values but at least {needed} are needed; use a longer series or fewer lags"
-    )]
+    #[error("{what} has {length} values but at least {needed} are needed")]
     SeriesTooShort {
         /// Which series.
         what: &'static str,
@@ -60,7 +58,7 @@ pub enum DiagnosticsError {
     },
 
     /// Two series that belong together differ in length.
-    #[error("{what} must have the same length, got {left} and {right}; cut the longer one")]
+    #[error("{what} must have the same length, got {left} and {right}")]
     LengthsDiffer {
         /// Which pair.
         what: &'static str,

@@ -1,28 +1,4 @@
-//! What the sampler does to the learning, in numbers: series, correlations, verdicts, quality of samples, densities.
-//!
-//! Maximum-likelihood learning of an energy-based model is watched through two numbers per learning iteration `t`:
-//! the energy difference `d_t` between data and samples and the Langevin gradient magnitude `r_t` ("On the Anatomy of
-//! MCMC-Based Maximum Likelihood Learning of Energy-Based Models", arXiv 1903.12370, section 3). This crate reads
-//! these series, computes their correlations and judges them. It works on plain slices, without a tensor library;
-//! `ebm-figures` draws what it finds.
-//!
-//! The paper tells outcomes of learning apart along two axes. [`verdict`] decides both by tests with
-//! stated error rates: stability and oscillation from `d` and `r`, convergence from long chains.
-//! Beside it stand the statistics of chains ([`split_rhat`], [`bulk_effective_size`],
-//! [`chain_mean`]) and measures of sample quality ([`frechet_distance`], [`neighbour_quality`],
-//! [`class_summary`], [`mode_coverage`]).
-//!
-//! [`purity`], [`adjusted_rand_index`] and [`normalised_mutual_information`] say how well groups, such as the basins
-//! of an energy, agree with classes or with the groups of [`k_means`].
-//!
-//! ```
-//! use ebm_diagnostics::{autocorrelation, white_noise_band};
-//!
-//! let alternating: Vec<f64> = (0..100).map(|t| if t % 2 == 0 { 1.0 } else { -1.0 }).collect();
-//! let correlations = autocorrelation(&alternating, 2)?;
-//! assert!(correlations[1] < -white_noise_band(alternating.len()));
-//! # Ok::<(), ebm_diagnostics::DiagnosticsError>(())
-//! ```
+#![doc = include_str!("../README.md")]
 
 mod chains;
 mod check;
@@ -75,8 +51,3 @@ pub use summary::{RunSummary, SeriesSummary, SummaryOptions};
 
 /// Result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, DiagnosticsError>;
-
-/// Compiles the examples of the README.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;

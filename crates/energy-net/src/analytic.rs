@@ -13,6 +13,9 @@ pub struct Gaussian {
 }
 
 /// Equally wide Gaussians: U = −log Σ_k w_k N(x; c_k, sd² I), normalised, in any dimension.
+///
+/// # Panics
+/// [`Energy::energy`] panics where a centre has another length than the states, or centres and weights differ in number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct GaussianMixture {
     /// Centres, each with as many numbers as a state has elements.

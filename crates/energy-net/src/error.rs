@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 /// An impossible net or an unfit weight file.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum NetError {
     /// A setting of the net is out of range.
     #[error("net.{key} = {value}: {allowed}")]

@@ -36,13 +36,14 @@ pub(crate) enum BlockKernel {
 
 impl BlockKernel {
     /// # Errors
-    /// [`LangevinError::NotFused`] for kernels of the caller's.
+    /// [`LangevinError::Lacking`] for kernels of the caller's.
     pub(crate) fn of(kernel: &AnyKernel) -> Result<Self, LangevinError> {
         match kernel {
             AnyKernel::Ula(ula) => Ok(Self::Ula(*ula)),
             AnyKernel::Mala(mala) => Ok(Self::Mala(*mala)),
-            AnyKernel::Own(_) => Err(LangevinError::NotFused(
-                "other kernels than ULA and MALA".to_owned(),
+            AnyKernel::Own(_) => Err(LangevinError::lacking(
+                "fused",
+                "other kernels than ULA and MALA",
             )),
         }
     }

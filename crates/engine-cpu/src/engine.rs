@@ -82,7 +82,7 @@ impl FusedEngine {
     /// Whether the engine has every layer of the net, for states of a shape.
     ///
     /// # Errors
-    /// [`LangevinError::NotFused`] names what it lacks, [`LangevinError::Core`] what does not fit.
+    /// [`LangevinError::Lacking`] names what it lacks, [`LangevinError::Core`] what does not fit.
     pub fn supports<E: Layered>(
         &self,
         energy: &E,
@@ -153,7 +153,9 @@ impl FusedEngine {
         shape: StateShape,
         spare: &Arc<Spare>,
     ) -> Result<Plan, LangevinError> {
-        let layers = energy.layers().map_err(LangevinError::NotFused)?;
+        let layers = energy
+            .layers()
+            .map_err(|what| LangevinError::lacking("fused", what))?;
         let arch = self.instructions.and_then(Instructions::arch);
         Plan::compile(arch.unwrap_or_default(), &layers, shape.dims(), spare)
     }

@@ -19,7 +19,7 @@ use ebm_langevin::{BoundEngine, Engine, LangevinError};
 /// the way.
 ///
 /// Small nets of dense layers with leaky ReLU (the toy net of arXiv 1903.12370 is one) run up to a thousand steps in
-/// one launch. Images and wide nets take two launches for each layer, nine for each non-local block, and two for the
+/// one launch. Images and wide nets take two launches for each layer, nine for each non-local block, and one for the
 /// step, with buffers that are allocated at the start. The chains are the same either way. The only kernel is ULA;
 /// the tensor engine has MALA.
 ///
@@ -75,8 +75,7 @@ impl CubeEngine {
     /// Whether the engine has every layer of the net, for states of a shape.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] names what it lacks, [`LangevinError::Core`]
-    /// what does not fit.
+    /// [`LangevinError::Lacking`] names what it lacks, [`LangevinError::Core`] what does not fit.
     pub fn supports<E: Layered>(
         &self,
         energy: &E,
@@ -156,7 +155,7 @@ impl CubeEngine {
 
     /// The precision of the factors of products. TF32 and BF16 are for nets that go layer by layer, on devices with
     /// tensor cores for them. They apply to products of at least 16 rows, so not to the gradient of an image of three
-    /// channels. Other nets and devices are refused with [`LangevinError::NoPrecision`].
+    /// channels. Other nets and devices are refused with [`LangevinError::Lacking`].
     #[must_use]
     pub fn with_precision(self, precision: CubePrecision) -> Self {
         let options = Options {
@@ -190,6 +189,15 @@ impl<B: AutodiffBackend, E: Layered> Engine<B, E> for CubeEngine {
     }
 }
 
-pub(crate) fn missing(what: &str) -> LangevinError {
-    LangevinError::NotCubed(what.to_owned())
+pub(crate) fn missing(what: impl Into<String>) -> LangevinError {
+    LangevinError::lacking("cube", what)
+}
+
+/// No products of this precision for a net or a device.
+pub(crate) fn missing_precision(precision: CubePrecision, of: &str) -> LangevinError {
+    LangevinError::Lacking {
+        engine: "cube",
+        what: format!("products in {} for {of}", precision.name()),
+        advice: "use f32 (the engine `cube`)",
+    }
 }

@@ -6,6 +6,7 @@ use super::CubePrecision;
 use super::dense::DenseNet;
 use super::device::{CubeNet, Device, Options};
 use super::layered::LayeredNet;
+use super::{missing, missing_precision};
 use ebm_langevin::LangevinError;
 
 /// A net laid out for the kernels, and its parameters in the order of the layers.
@@ -40,10 +41,10 @@ impl Layout {
         let dense = DenseNet::new(&layers, &shapes).map(CubeNet::Dense);
         let net = match dense.and_then(fitting) {
             Ok(_) if options.precision != CubePrecision::F32 => {
-                return Err(LangevinError::NoPrecision {
-                    precision: options.precision.name(),
-                    of: "a small dense net, whose chains run in one launch",
-                });
+                return Err(missing_precision(
+                    options.precision,
+                    "a small dense net, whose chains run in one launch",
+                ));
             }
             Ok(dense) => dense,
             Err(_) => layered?,
@@ -79,12 +80,12 @@ fn described<E: Layered>(
     energy: &E,
     device: &dyn Device,
 ) -> Result<(Vec<LayerDescription>, Vec<ParameterValues>), LangevinError> {
-    let layers = energy.layers().map_err(LangevinError::NotCubed)?;
+    let layers = energy.layers().map_err(missing)?;
     let parameters = layers.iter().flat_map(LayerDescription::parameters);
     let parameters: Vec<_> = parameters.cloned().collect();
     let count: usize = parameters.iter().map(ParameterValues::len).sum();
     if count >= device.most_numbers() {
-        return Err(LangevinError::NotCubed(format!(
+        return Err(missing(format!(
             "room on this device for a net of {count} weights"
         )));
     }

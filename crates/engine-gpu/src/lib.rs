@@ -20,5 +20,5 @@ mod step;
 pub use bound::CubeChains;
 pub use bridge::CubeTensors;
 pub use engine::CubeEngine;
-use engine::missing;
+use engine::{missing, missing_precision};
 pub use precision::CubePrecision;

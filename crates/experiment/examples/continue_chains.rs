@@ -1,13 +1,13 @@
 //! Loads a run folder, continues its chains far beyond learning, and prints the verdict.
 //!
-//! `cargo run -p ebm-experiment --example continue_chains -- runs/short-run`
+//! `cargo run -p ebm-experiment --example continue_chains -- runs/two-settings`
 
 use std::path::PathBuf;
 
 use burn::backend::{Autodiff, Flex};
 use ebm_experiment::diagnosis::{DiagnosisOptions, Subject};
 use ebm_experiment::evaluation::EvaluationOptions;
-use ebm_experiment::{Evaluation, OnBackend, TrainedSource, diagnose};
+use ebm_experiment::{Computation, Evaluation, OnBackend, TrainedSource, diagnose};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .ok_or("usage: continue_chains RUN")?,
     );
     let compute = OnBackend::<Autodiff<Flex>>::cpu("flex");
-    let on = (&compute as _, Default::default());
+    let on = Computation::on(&compute);
 
     let trained = TrainedSource::Run {
         folder: folder.clone(),

@@ -4,7 +4,7 @@
 
 use burn::backend::{Autodiff, Flex};
 use ebm_experiment::{
-    ExperimentConfig, LearningRun, OnBackend, SampleOptions, Source, TrainedSource,
+    Computation, ExperimentConfig, LearningRun, OnBackend, SampleOptions, Source, TrainedSource,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -18,8 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         "iterations=100",
     ];
     let short_run = Source::Named("short-run".to_owned());
-    let (config, name) = ExperimentConfig::load(&short_run, &changed.map(str::to_owned))?;
-    let learned = LearningRun::new(config, name, None, None)?.learn(&compute, &(), &mut [])?;
+    let (config, _) = ExperimentConfig::load(&short_run, &changed.map(str::to_owned))?;
+    // The name is also that of the folder below runs/.
+    let learned = LearningRun::new(config, "two-settings")?.learn(&compute, &(), &mut [])?;
 
     for metrics in learned.folder.read_metrics()?.iter().step_by(20) {
         println!(
@@ -31,7 +32,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         folder: learned.folder.root().to_owned(),
         average: false,
     };
-    let samples = SampleOptions::default().draw(&run.find()?, (&compute, Default::default()))?;
+    let samples = SampleOptions::default().draw(&run.find()?, Computation::on(&compute))?;
     println!(
         "{} samples of shape {}, mean F {:.3}",
         samples.states.len(),

@@ -106,8 +106,8 @@ impl AnyEngine {
     /// `auto` fell back to the tensor engine, if it did.
     ///
     /// # Errors
-    /// [`LangevinError::NotFused`] when the fused engine was asked for and lacks a layer, [`LangevinError::NotCubed`]
-    /// when the cube engine was, which needs a GPU's runtime.
+    /// [`LangevinError::Lacking`] when the fused engine was asked for and lacks a layer, or when the cube engine was,
+    /// which needs a GPU's runtime.
     pub fn choose<E: Layered>(
         choice: EngineChoice,
         energy: &E,
@@ -117,7 +117,7 @@ impl AnyEngine {
         match choice {
             EngineChoice::Tensor => return Ok((tensor(), None)),
             EngineChoice::Cube | EngineChoice::CubeTf32 | EngineChoice::CubeBf16 => {
-                return Err(LangevinError::NotCubed("kernels for the CPU".to_owned()));
+                return Err(LangevinError::lacking("cube", "kernels for the CPU"));
             }
             EngineChoice::Auto | EngineChoice::Fused => {}
         }
@@ -132,8 +132,8 @@ impl AnyEngine {
     /// As [`Self::choose`], for a GPU, on which `cube` runs.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] or [`LangevinError::NoPrecision`] when the cube engine was asked for and lacks a
-    /// layer or the precision, [`LangevinError::NotFused`] when the fused engine was, which runs on the CPU.
+    /// [`LangevinError::Lacking`] when the cube engine was asked for and lacks a layer or the precision, or when the
+    /// fused engine was, which runs on the CPU.
     #[cfg(feature = "cube")]
     pub fn choose_on_gpu<E: Layered>(
         choice: EngineChoice,
@@ -145,7 +145,7 @@ impl AnyEngine {
         let tensor = TensorEngine::default();
         match choice {
             EngineChoice::Tensor => return Ok((Self::Tensor(tensor), None)),
-            EngineChoice::Fused => return Err(LangevinError::NotFused("GPUs".to_owned())),
+            EngineChoice::Fused => return Err(LangevinError::lacking("fused", "GPUs")),
             _ => {}
         }
         let cube = match choice {

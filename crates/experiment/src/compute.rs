@@ -31,6 +31,32 @@ pub struct LearnerRequest<'a> {
     pub stop: &'a Arc<AtomicBool>,
 }
 
+/// Where and how the chains of a piece of work are computed.
+#[derive(Clone, Copy)]
+pub struct Computation<'a> {
+    /// The backend with its device.
+    pub compute: &'a dyn Compute,
+    /// The engine on it.
+    pub engine: EngineChoice,
+}
+
+impl<'a> Computation<'a> {
+    /// On a backend, with the engine that suits its device and the net.
+    #[must_use]
+    pub fn on(compute: &'a dyn Compute) -> Self {
+        Self {
+            compute,
+            engine: EngineChoice::Auto,
+        }
+    }
+
+    /// With another engine.
+    #[must_use]
+    pub fn with_engine(self, engine: EngineChoice) -> Self {
+        Self { engine, ..self }
+    }
+}
+
 /// A backend with its device. All else in this crate takes and gives host values, so it is compiled once, whatever the
 /// backends; [`crate::OnBackend`] is the one implementation.
 pub trait Compute {

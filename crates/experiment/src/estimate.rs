@@ -1,13 +1,13 @@
 //! The expected cost of an experiment: steps from the config, seconds from a short measurement on this machine.
 
-use crate::config::{CostEstimate, ExperimentConfig};
+use crate::config::{ExperimentConfig, cost};
 use crate::words::{duration, rounded};
 
 /// The estimate in words.
 #[must_use]
 pub fn describe_cost(config: &ExperimentConfig, seconds_per_step: f64) -> String {
-    let learning = CostEstimate::learning(config);
-    let watching = CostEstimate::watching(config);
+    let learning = cost::learning(config);
+    let watching = cost::watching(config);
     let per_chain_step = seconds_per_step / config.batch_size as f64;
     let seconds = |chain_steps: u64| chain_steps as f64 * per_chain_step;
     let mut text = format!(
@@ -17,10 +17,10 @@ pub fn describe_cost(config: &ExperimentConfig, seconds_per_step: f64) -> String
         config.iterations,
         config.langevin.steps,
         config.batch_size,
-        rounded(learning.chain_steps as f64),
+        rounded(learning as f64),
         seconds_per_step * 1e3,
         rounded(1.0 / per_chain_step),
-        duration(seconds(learning.chain_steps)),
+        duration(seconds(learning)),
     );
     if watching > 0 {
         text += &format!(

@@ -35,10 +35,9 @@ mod trained;
 mod words;
 mod work_folder;
 
-pub use aligned::aligned;
 pub use any_engine::{AnyEngine, EngineChoice, UnknownEngine};
 pub use comparison::compare;
-pub use compute::{Compute, LearnerRequest};
+pub use compute::{Computation, Compute, LearnerRequest};
 pub use config::{ExperimentConfig, Source};
 pub use data::load_data;
 pub use diagnosis::diagnose;
@@ -50,9 +49,16 @@ pub use learning::{Destination, End, LearnedRun, LearningRun, Resumption};
 pub use mapping::Map;
 pub use on_backend::OnBackend;
 pub use quality::QualityTable;
-pub use quietly::quietly;
-pub use run_folder::{RecoveryRecord, RunFolder, RunInfo, check_new_file, locked_version};
+pub use run_folder::{RecoveryRecord, RunFolder, RunInfo};
 pub use sample::{SampleOptions, Samples};
 pub use supervisor::{NextStep, Progress, Supervisor, Work};
 pub use trained::{Trained, TrainedSource};
-pub use words::{duration, rounded};
+
+/// Small tools that the command line and the benchmarks share with this crate.
+#[doc(hidden)]
+pub mod tools {
+    pub use crate::aligned::aligned;
+    pub use crate::quietly::quietly;
+    pub use crate::run_folder::{check_new_file, locked_version};
+    pub use crate::words::{duration, rounded};
+}

@@ -10,7 +10,7 @@ use ebm_langevin::{ChainRun, NoiseStart};
 use crate::compute::MOST_NUMBERS;
 use crate::npy::npy;
 use crate::pictures::write_grid;
-use crate::{Compute, EngineChoice, ExperimentError, Trained};
+use crate::{Computation, ExperimentError, Trained};
 
 const GRID: &str = "samples.png";
 const ARRAY: &str = "samples.npy";
@@ -88,11 +88,12 @@ impl SampleOptions {
     /// Draws the samples.
     ///
     /// # Errors
-    /// As [`Self::check`], [`Compute::trained_net`] and the engine's; [`ExperimentError::RunawayChains`].
+    /// As [`Self::check`], [`Compute::trained_net`](crate::Compute::trained_net) and the engine's;
+    /// [`ExperimentError::RunawayChains`].
     pub fn draw(
         &self,
         trained: &Trained,
-        (compute, engine): (&dyn Compute, EngineChoice),
+        Computation { compute, engine }: Computation<'_>,
     ) -> Result<Samples, ExperimentError> {
         self.check(trained)?;
         let shape = trained.state_shape;

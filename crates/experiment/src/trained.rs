@@ -50,8 +50,8 @@ pub struct Trained {
     pub stabilisers: Stabilisers,
     /// The data that it learned from, if known.
     pub data: Option<DataConfig>,
-    /// ε_data of the training; 0 if it is not known.
-    pub data_noise: f64,
+    /// ε_data of the training, if known. The header of a weight file does not have it.
+    pub data_noise: Option<f64>,
 }
 
 impl TrainedSource {
@@ -103,7 +103,7 @@ impl Trained {
             state_shape: config.data.shape(),
             langevin: config.langevin,
             stabilisers: config.stabilisers,
-            data_noise: config.data_noise,
+            data_noise: Some(config.data_noise),
             data: Some(config.data),
         }
     }
@@ -136,6 +136,12 @@ impl Trained {
                 serde_json::from_str(text).map_err(|error| unreadable("ebm.stabilisers", &error))?
             }
         };
+        let data = metadata
+            .get("ebm.data")
+            .map(|text| serde_json::from_str(text));
+        let data = data
+            .transpose()
+            .map_err(|error| unreadable("ebm.data", &error))?;
         Ok(Self {
             weights: weights.to_owned(),
             run: None,
@@ -143,8 +149,8 @@ impl Trained {
             state_shape,
             langevin,
             stabilisers,
-            data: serde_json::from_str(entry("ebm.data")).ok(),
-            data_noise: 0.0,
+            data,
+            data_noise: None,
         })
     }
 }

@@ -11,14 +11,15 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 
 use ebm_diagnostics::{
-    IterationMetrics, RunSummary, SummaryOptions, autocorrelation, partial_autocorrelation,
-    read_complete_metrics, standardise, unit_mean_square, white_noise_band,
+    IterationMetrics, RunSummary, SummaryOptions, autocorrelation, finite_pairs,
+    partial_autocorrelation, read_complete_metrics, settled_window, standardise, unit_mean_square,
+    white_noise_band,
 };
 use ebm_figures::plot::{DiagnosticOptions, diagnostic_figure};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args().skip(1);
-    let usage = "usage: autocorrelation OUT.png [METRICS.jsonl EPSILON]";
+    let usage = "usage: diagnostic_figure OUT.png [METRICS.jsonl EPSILON]";
     let out = arguments.next().ok_or(usage)?;
     let (title, metrics, noise) = match arguments.next() {
         None => ("simulated run".to_owned(), simulate(2_500), 0.75),
@@ -39,12 +40,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut text = String::new();
     writeln!(text, "{}\n", RunSummary::from_metrics(&metrics, &options)?)?;
 
-    let window = &metrics[metrics.len().saturating_sub(options.window)..];
-    let (d, r): (Vec<f64>, Vec<f64>) = window
-        .iter()
-        .map(|m| (m.energy_difference, m.gradient_magnitude))
-        .filter(|(d, r)| d.is_finite() && r.is_finite())
-        .unzip();
+    let (d, r) = finite_pairs(settled_window(&metrics, options.window));
     let lags = 15.min(d.len() - 1);
     let of_d = autocorrelation(&unit_mean_square(&d)?, lags)?;
     let of_r = autocorrelation(&standardise(&r)?, lags)?;

@@ -46,7 +46,7 @@ pub struct Minimum {
     pub state: Vec<f32>,
 }
 
-/// A state on its way.
+/// A state that descends.
 struct Descending {
     minimum: Minimum,
     slope: Vec<f32>,
@@ -70,7 +70,7 @@ impl Descent {
     ) -> Result<Vec<Minimum>, LandscapeError> {
         self.check()?;
         let (energies, slopes) = surface.energies_and_slopes(states)?;
-        let mut ways: Vec<Descending> = energies
+        let mut descents: Vec<Descending> = energies
             .into_iter()
             .zip(states)
             .zip(&slopes)
@@ -87,31 +87,34 @@ impl Descent {
                 before: energy,
                 has_settled: false,
             })
-            .filter(|way| way.minimum.energy.is_finite() && is_finite(&way.slope))
+            .filter(|descent| descent.minimum.energy.is_finite() && is_finite(&descent.slope))
             .collect();
         for evaluation in 1..=self.most_evaluations {
-            let mut moving: Vec<&mut Descending> = ways
+            let mut moving: Vec<&mut Descending> = descents
                 .iter_mut()
-                .filter(|way| !way.minimum.is_at_rest)
+                .filter(|descent| !descent.minimum.is_at_rest)
                 .collect();
             if moving.is_empty() {
                 break;
             }
-            let trials: Vec<f32> = moving.iter().flat_map(|way| way.trial()).collect();
+            let trials: Vec<f32> = moving.iter().flat_map(|descent| descent.trial()).collect();
             let trials = States::new(surface.shape(), trials)?;
             let (energies, slopes) = surface.energies_and_slopes(&trials)?;
             let places = trials.iter().zip(&slopes);
-            for ((way, energy), (state, slope)) in moving.iter_mut().zip(energies).zip(places) {
-                way.consider(state, energy, slope, surface.temperature().get());
+            for ((descent, energy), (state, slope)) in moving.iter_mut().zip(energies).zip(places) {
+                descent.consider(state, energy, slope, surface.temperature().get());
                 if evaluation.is_multiple_of(self.window) {
                     // Otherwise the search for the length of the step still goes on.
-                    way.minimum.is_at_rest =
-                        way.has_settled && way.before - way.minimum.energy < self.tolerance;
-                    (way.before, way.has_settled) = (way.minimum.energy, false);
+                    descent.minimum.is_at_rest = descent.has_settled
+                        && descent.before - descent.minimum.energy < self.tolerance;
+                    (descent.before, descent.has_settled) = (descent.minimum.energy, false);
                 }
             }
         }
-        let mut minima: Vec<Minimum> = ways.into_iter().map(|way| way.minimum).collect();
+        let mut minima: Vec<Minimum> = descents
+            .into_iter()
+            .map(|descent| descent.minimum)
+            .collect();
         minima.sort_by(|a, b| a.energy.total_cmp(&b.energy).then(a.origin.cmp(&b.origin)));
         Ok(minima)
     }

@@ -5,6 +5,7 @@ use ebm_langevin::LangevinError;
 
 /// An impossible setting, states that do not fit, or a failed engine.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LandscapeError {
     /// A setting is out of range.
     #[error("{name} is {value}: {allowed}")]

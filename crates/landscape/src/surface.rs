@@ -23,7 +23,7 @@ impl<'a> Surface<'a> {
         }
     }
 
-    /// T, the unit of F in nats.
+    /// T in units of F: U = F/T, so that T of F is one nat.
     #[must_use]
     pub fn temperature(&self) -> Temperature {
         self.temperature

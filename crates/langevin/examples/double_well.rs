@@ -1,4 +1,4 @@
-//! Samples an own double well with Langevin chains and compares the histogram with the exact density.
+//! Samples a double well of your own with Langevin chains and compares the histogram with the exact density.
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::Tensor;

@@ -1,4 +1,4 @@
-//! An own kernel: underdamped Langevin dynamics, in which chains have a momentum. Nothing in the library knows of it.
+//! A kernel of your own: underdamped Langevin dynamics, in which chains have a momentum. Nothing in the library knows of it.
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, backend::Backend};
@@ -32,12 +32,13 @@ impl<B: Backend> Kernel<B> for Underdamped {
         _energy: &EnergyAt<'_, B>,
         noise: StepNoise,
     ) -> Result<Phase<B>, LangevinError> {
-        // Momenta at rest. Their noise is not that of the first step, but of a step that no chain takes.
-        let resting = StepNoise {
+        // Momenta from their stationary density N(0, I). Their noise is not that of the first step, but of a step that no
+        // chain takes.
+        let unused = StepNoise {
             step: u64::MAX - noise.step,
             ..noise
         };
-        let momenta = resting.normals_like(&states);
+        let momenta = unused.normals_like(&states);
         Ok(Phase { states, momenta })
     }
 
@@ -76,6 +77,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let sampler = Sampler::new(AnyKernel::own::<Flex, _>(kernel))
         .with_steps(400)
+        // A piece begins with new momenta: after ten units of time, in which friction has replaced the old ones anyway.
+        .with_piece(100)
         .with_record_every(100);
     let start = sampler.start(&chains, 5_000)?;
     let end = sampler.run(&chains, start, |record| println!("{record}"))?;

@@ -12,7 +12,9 @@ pub struct ChainRun {
     /// L, how many steps.
     pub steps: u64,
     /// The number of the first step in the noise stream. Chains that are run in pieces, each starting where the last
-    /// ended, walk the same path as in one piece.
+    /// ended, walk the same path as in one piece, if all that their kernel carries from step to step follows from the
+    /// states, as for ULA and MALA. One that carries more, such as momenta, makes it anew at the start of each piece
+    /// ([`Kernel::init`](crate::Kernel::init)).
     pub first_step: u64,
     /// Where the noise comes from.
     pub noise: NoiseKey,

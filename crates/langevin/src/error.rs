@@ -4,6 +4,7 @@ use ebm_core::CoreError;
 
 /// An impossible request, or an energy that does not keep its contract.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LangevinError {
     /// The energy's output or the states have the wrong shape, a net's description does not fit, a step size or
     /// temperature is impossible, or a device did not return its values.
@@ -36,19 +37,15 @@ pub enum LangevinError {
     /// An invalid bound of gradients or states.
     #[error("the bound is {0}: must be a number > 0 that single precision can hold")]
     Bound(f64),
-    /// The fused engine cannot compute this net.
-    #[error("the fused engine does not have {0}; use the tensor engine for this net")]
-    NotFused(String),
-    /// The cube engine cannot compute this net or this run.
-    #[error("the cube engine does not have {0}; use the tensor engine")]
-    NotCubed(String),
-    /// The cube engine cannot round products like this for this net or on this device.
-    #[error("there are no products in {precision} for {of}; use the engine cube, which has f32")]
-    NoPrecision {
-        /// TF32 or BF16.
-        precision: &'static str,
-        /// Which net or device.
-        of: &'static str,
+    /// An engine cannot compute this net or this run.
+    #[error("the {engine} engine does not have {what}; {advice}")]
+    Lacking {
+        /// Its name.
+        engine: &'static str,
+        /// A layer, a kernel, a precision or room for something.
+        what: String,
+        /// What to use instead.
+        advice: &'static str,
     },
     /// A kernel of the caller's was made for the tensors of another backend than the energy's.
     #[error("the kernel was made for another backend: name that of the states in `AnyKernel::own`")]
@@ -125,12 +122,18 @@ pub enum LangevinError {
 }
 
 impl LangevinError {
+    /// An engine, by its name, that does not have what the tensor engine has.
+    pub fn lacking(engine: &'static str, what: impl Into<String>) -> Self {
+        Self::Lacking {
+            engine,
+            what: what.into(),
+            advice: "use the tensor engine",
+        }
+    }
+
     /// Whether an engine was asked for what it does not have.
     #[must_use]
     pub fn is_lacking(&self) -> bool {
-        matches!(
-            self,
-            Self::NotFused(_) | Self::NotCubed(_) | Self::NoPrecision { .. }
-        )
+        matches!(self, Self::Lacking { .. })
     }
 }

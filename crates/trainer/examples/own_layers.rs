@@ -1,4 +1,4 @@
-//! Two own nets: one says what it is made of and runs on the fused engine, the other has a layer that this engine
+//! Two custom nets: one says what it is made of and runs on the fused engine, the other has a layer that this engine
 //! lacks and runs with tensor operations. Both learn.
 
 use burn::backend::{Autodiff, Flex};

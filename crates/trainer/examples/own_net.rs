@@ -1,4 +1,4 @@
-//! Learns a toy density with a user's own burn module, watched by an own observer.
+//! Learns a toy density with a user's own burn module, watched by a custom observer.
 
 use burn::backend::{Autodiff, Flex};
 use burn::module::Module;

@@ -10,6 +10,7 @@ use crate::ObserverError;
 
 /// An impossible setting, a failed part, or learning that ran away.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TrainerError {
     /// A setting is out of range.
     #[error("{key} = {value}: {allowed}")]
@@ -81,6 +82,7 @@ pub enum TrainerError {
 
 /// The sign by which learning was seen to run away.
 #[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
+#[non_exhaustive]
 pub enum DivergenceCause {
     /// An energy or gradient is infinite or not a number.
     #[error(

@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
-use ebm_experiment::quietly;
+use ebm_experiment::tools::quietly;
 
 use super::name::{Adapter, BackendName};
 use crate::error::DriverError;

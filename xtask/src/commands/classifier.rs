@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use ebm_experiment::check_new_file;
 use ebm_experiment::digits::TrainingSettings;
+use ebm_experiment::tools::check_new_file;
 
 use crate::backend::{BackendName, compute};
 use crate::error::DriverError;

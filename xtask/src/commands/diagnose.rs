@@ -7,7 +7,7 @@ use ebm_experiment::diagnosis::{
     Diagnosis, DiagnosisOptions, LongChains, PlaneQuality, StartName, Subject, default_folder,
     page_in,
 };
-use ebm_experiment::{ExperimentError, diagnose};
+use ebm_experiment::{Computation, ExperimentError, diagnose};
 
 use crate::backend::compute;
 use crate::cli::{BackendArguments, DataDirectory, one_of};
@@ -64,7 +64,8 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
     };
     let compute = compute(backend)?;
     let data = arguments.data.folder();
-    match diagnose(&subject, &options, &out, data, (&*compute, engine), screen) {
+    let on = Computation::on(&*compute).with_engine(engine);
+    match diagnose(&subject, &options, &out, data, on, screen) {
         Err(ExperimentError::Stopped) => {
             screen.say(
                 "Stopped; nothing was written. The same command starts anew. Fewer --chains or a lower --multiple \

@@ -6,7 +6,7 @@ use clap::Args;
 use ebm_experiment::evaluation::{
     Ended, EvaluationFolder, EvaluationOptions, EvaluationStart, KernelName, StartOptions,
 };
-use ebm_experiment::{EngineChoice, Evaluation, ExperimentError};
+use ebm_experiment::{Computation, EngineChoice, Evaluation, ExperimentError};
 
 use crate::advice::{command_line, resume as resume_command};
 use crate::backend::{BackendName, compute};
@@ -110,13 +110,8 @@ pub(crate) fn run(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), 
             let (backend, engine) = arguments.backend.resolve_names(Some(earlier))?;
             let engine = engine_for(settings.kernel, backend, engine);
             let compute = compute(backend)?;
-            Evaluation::resume(
-                &folder,
-                settings,
-                arguments.steps,
-                (&*compute, engine),
-                screen,
-            )?
+            let on = Computation::on(&*compute).with_engine(engine);
+            Evaluation::resume(&folder, settings, arguments.steps, on, screen)?
         }
         None => {
             let trained = arguments.trained.find()?;
@@ -127,7 +122,8 @@ pub(crate) fn run(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), 
             let engine = engine_for(arguments.kernel, backend, engine);
             let (options, data) = (arguments.options(), arguments.data.folder());
             let compute = compute(backend)?;
-            Evaluation::start(&trained, &options, &out, data, (&*compute, engine), screen)?
+            let on = Computation::on(&*compute).with_engine(engine);
+            Evaluation::start(&trained, &options, &out, data, on, screen)?
         }
     };
     tell(&evaluation, screen)

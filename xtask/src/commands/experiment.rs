@@ -4,9 +4,10 @@ use std::path::Path;
 
 use ebm_experiment::config::{Study, named, studies};
 use ebm_experiment::study::StudyFolder;
+use ebm_experiment::tools::{duration, rounded};
 use ebm_experiment::{
     Compute, Destination, End, EngineChoice, ExperimentConfig, LearnedRun, LearningRun, Resumption,
-    Source, describe_cost, duration, load_data, rounded,
+    Source, describe_cost, load_data,
 };
 use ebm_trainer::Observer;
 

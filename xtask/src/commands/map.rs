@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use ebm_experiment::evaluation::EvaluationStart;
 use ebm_experiment::mapping::{MOST_STEPS, MapFolder, MapOptions, Strength};
-use ebm_experiment::{ExperimentError, Map};
+use ebm_experiment::{Computation, ExperimentError, Map};
 
 use crate::advice::{command_line, resume as resume_command};
 use crate::backend::compute;
@@ -18,7 +18,7 @@ use crate::logging::Screen;
 #[command(after_help = "Examples:
   cargo xtask map --run runs/gmm_convergent
   cargo xtask map --run runs/convergent-digits --start data --start bank --chains 200
-  cargo xtask map --run runs/convergent-digits --alpha 2e4 --out stronger
+  cargo xtask map --run runs/convergent-digits --alpha 240 --out stronger
   cargo xtask map --resume runs/convergent-digits/map")]
 pub(crate) struct MapArguments {
     #[command(flatten)]
@@ -95,7 +95,8 @@ pub(crate) fn run(arguments: &MapArguments, screen: &Screen) -> Result<(), Drive
             let earlier = (&state.settings.backend[..], &state.settings.engine[..]);
             let (backend, engine) = arguments.backend.resolve_names(Some(earlier))?;
             let compute = compute(backend)?;
-            let result = Map::resume(&folder, state, strength, (&*compute, engine), screen);
+            let on = Computation::on(&*compute).with_engine(engine);
+            let result = Map::resume(&folder, state, strength, on, screen);
             (root.clone(), result)
         }
         None => {
@@ -106,7 +107,8 @@ pub(crate) fn run(arguments: &MapArguments, screen: &Screen) -> Result<(), Drive
             let (backend, engine) = arguments.backend.resolve(None)?;
             let (options, data) = (arguments.options(strength), arguments.data.folder());
             let compute = compute(backend)?;
-            let result = Map::start(&trained, &options, &out, data, (&*compute, engine), screen);
+            let on = Computation::on(&*compute).with_engine(engine);
+            let result = Map::start(&trained, &options, &out, data, on, screen);
             (out, result)
         }
     };

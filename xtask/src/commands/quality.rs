@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
 use ebm_experiment::quality::Judged;
-use ebm_experiment::{aligned, check_new_file};
+use ebm_experiment::tools::{aligned, check_new_file};
 
 use crate::backend::{BackendChoice, BackendName, compute};
 use crate::cli::DataDirectory;

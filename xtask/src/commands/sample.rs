@@ -1,6 +1,6 @@
 //! `sample`: chains from noise under a learned energy.
 
-use ebm_experiment::{SampleOptions, Samples};
+use ebm_experiment::{Computation, SampleOptions, Samples};
 
 use crate::backend::compute;
 use crate::cli::SampleArguments;
@@ -22,7 +22,9 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
         .folder_for(arguments.out.as_deref(), "samples");
     Samples::check_free(&out)?;
     let (backend, engine) = arguments.backend.resolve(None)?;
-    let samples = options.draw(&trained, (&*compute(backend)?, engine))?;
+    let compute = compute(backend)?;
+    let on = Computation::on(&*compute).with_engine(engine);
+    let samples = options.draw(&trained, on)?;
     samples.write(&out)?;
     screen.tell(&format!(
         "{} chains of {} steps: mean F {:.4}, r {:.4}\nSamples: {}",

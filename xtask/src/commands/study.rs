@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use ebm_experiment::config::Study;
-use ebm_experiment::study::{LEFT, StudyEvent, StudyFolder, StudyResult, StudyRun, describe_costs};
-use ebm_experiment::{Compute, EngineChoice, ExperimentError, aligned};
+use ebm_experiment::study::{StudyEvent, StudyFolder, StudyResult, StudyRun, describe_costs};
+use ebm_experiment::{Compute, EngineChoice, ExperimentError};
 
 use super::{diagnose, experiment};
 use crate::advice::resume as resume_command;
@@ -104,16 +104,11 @@ fn with_run(
 }
 
 fn tell(result: &StudyResult, screen: &Screen) -> Result<(), DriverError> {
-    let rows = [
-        std::slice::from_ref(&result.table.header),
-        &result.table.rows,
-    ]
-    .concat();
     screen.tell("");
     for run in &result.runs {
         screen.tell(&format!("{}: {}", run.name, run.verdict(screen)));
     }
-    screen.tell(&format!("\n{}", aligned(&rows, LEFT)));
+    screen.tell(&format!("\n{}", result.table_text()));
     screen.tell(&format!(
         "Study: {} — open {}",
         result.folder.display(),

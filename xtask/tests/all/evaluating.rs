@@ -321,7 +321,7 @@ fn chains_start_from_banks_files_and_other_data() {
     // The header of the weights says what they learned from.
     assert_eq!(
         start("f", &[&weights[..], &["--start", "data"]].concat()),
-        "data"
+        "data without noise (the weights do not say how much they learned with)"
     );
     evaluate(
         "x",

@@ -277,7 +277,7 @@ fn data() {
     let cases: [(String, &[&str]); 8] = [
         (
             r#"{"source": "mnist"}"#.into(),
-            &["\"mnist\" is not in", "cargo xtask data fetch mnist"],
+            &["\"mnist\" is not in", "`cargo xtask data fetch mnist`"],
         ),
         (
             r#"{"source": "flowers102"}"#.into(),
@@ -285,7 +285,12 @@ fn data() {
         ),
         (
             idx("truncated.idx"),
-            &["truncated.idx: truncated", "2 images of 4×4", "holds 20"],
+            &[
+                "truncated.idx: truncated",
+                "2 images of 4×4",
+                "holds 20",
+                "cargo xtask data fetch NAME",
+            ],
         ),
         (
             idx("labels.idx"),
@@ -358,7 +363,12 @@ fn files_that_cannot_be_written_do_not_cost_the_numbers() {
     let mut command = place.in_shell("trap '' XFSZ; ulimit -f 8", arguments);
     Ended::of(command.output().unwrap()).badly(
         1,
-        &["run/checkpoints/00000004", "too large", "no checkpoint yet"],
+        &[
+            "run/checkpoints/00000004",
+            "too large",
+            "no checkpoint yet",
+            "  cargo xtask experiment --config run/config.json",
+        ],
     );
     assert_eq!(place.metrics("run").len(), 4);
     let left = place.contents();

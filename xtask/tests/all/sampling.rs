@@ -172,6 +172,10 @@ fn what_cannot_be_sampled_from_says_why() {
     let place = Place::with_image_run("2");
     let weights = place.bytes("run/weights.safetensors");
     place.write("half.safetensors", &weights[..weights.len() / 2]);
+    let (data, mut damaged) = (b"\"ebm.data\":\"{", weights.clone());
+    let at = weights.windows(data.len()).position(|part| part == data);
+    damaged[at.unwrap() + data.len() - 1] = b'[';
+    place.write("damaged.safetensors", damaged);
     place.write("file", "in the way");
     let before = place.contents();
     let sample = |arguments: &[&str]| place.run([&["sample", "--out", "new"], arguments].concat());
@@ -182,6 +186,7 @@ fn what_cannot_be_sampled_from_says_why() {
     sample(&["--weights", "half.safetensors"]).badly(1, &["half.safetensors", "truncated"]);
     sample(&["--weights", "half.safetensors", "--experiment", "short-run"])
         .badly(1, &["truncated"]);
+    sample(&["--weights", "damaged.safetensors"]).badly(2, &["`ebm.data`", "--experiment NAME"]);
     let other = [
         "--weights",
         "run/weights.safetensors",

@@ -86,13 +86,13 @@ fn refusals_name_the_key() {
 }
 
 #[test]
-fn missing_data_sets_name_the_command_and_the_folder() {
+fn missing_data_sets_are_named_with_the_folder() {
     let empty = tempfile::tempdir().unwrap();
     for name in ["mnist", "fashion-mnist", "cifar10", "flowers102"] {
         let config = parse(&format!(r#"{{"source": "{name}"}}"#));
         let message = config.load(empty.path()).unwrap_err().to_string();
         assert!(
-            message.contains(&format!("cargo xtask data fetch {name}")),
+            message.contains(&format!("data set \"{name}\" is not in")),
             "{message}"
         );
         assert!(

@@ -50,10 +50,9 @@ pub(super) fn parse<const RANK: usize>(
                     found: contents.len(),
                 })
             }
-            Err(error) => Err(DataError::Format {
+            Err(error) => Err(DataError::Damaged {
                 path: path.to_path_buf(),
-                problem: format!("the gzip data are damaged ({error})"),
-                fix: "download or copy it again (`cargo xtask data fetch NAME` for the published data sets)",
+                problem: error.to_string(),
             }),
         }
     };

@@ -59,6 +59,8 @@ impl Gmm {
         }
     }
 
+    /// Checks every value.
+    ///
     /// # Errors
     /// [`DataError::Config`] for a value out of range.
     pub fn validate(&self) -> Result<(), DataError> {

@@ -56,6 +56,8 @@ impl Toy {
         }
     }
 
+    /// Checks every value.
+    ///
     /// # Errors
     /// [`DataError::Config`] for a value out of range.
     pub fn validate(&self) -> Result<(), DataError> {

@@ -75,6 +75,8 @@ impl Rings {
         }
     }
 
+    /// Checks every value.
+    ///
     /// # Errors
     /// [`DataError::Config`] for a value out of range.
     pub fn validate(&self) -> Result<(), DataError> {

@@ -15,6 +15,7 @@ use super::many::walk_many;
 use super::many_layout::ManyLayout;
 use super::net::DenseNet;
 use crate::device::{Batch, Gpu, Launched, Options, Request, array};
+use crate::missing;
 use crate::noise::draws_arguments;
 use crate::norms::Norms;
 use crate::step::{is_bounded, step_arguments};
@@ -94,7 +95,7 @@ fn spread<R: Runtime>(
     let busy = fitting.clone().find(is_busy);
     let layout = busy.or_else(|| fitting.next_back());
     layout.map(Spread::Many).ok_or_else(|| {
-        LangevinError::NotCubed(format!(
+        missing(format!(
             "room on this device for {} layers of up to {} values",
             net.widths.len(),
             net.width()

@@ -50,7 +50,7 @@ impl DenseNet {
     /// Lays out the layers. `shapes` are those before each of them and at their end.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] names what the kernel lacks.
+    /// [`LangevinError::Lacking`] names what the kernel lacks.
     pub(crate) fn new(
         layers: &[LayerDescription],
         shapes: &[StateShape],

@@ -14,7 +14,7 @@ use super::packing::Packing;
 use super::tensor_cores::{PLANE, SIDE};
 use super::tile::Cut;
 use crate::device::{Device, Gpu, Options};
-use crate::{CubePrecision, missing};
+use crate::{CubePrecision, missing, missing_precision};
 use ebm_langevin::LangevinError;
 
 /// Bytes that the buffers of a block of chains may take together.
@@ -23,21 +23,20 @@ const BUDGET: usize = 1 << 30;
 /// The most chains that the device takes at once.
 ///
 /// # Errors
-/// [`LangevinError::NotCubed`] says what it has no room for, [`LangevinError::NoPrecision`] that it lacks the
-/// precision.
+/// [`LangevinError::Lacking`] says what it has no room for, or that it lacks the precision.
 pub(super) fn block_size<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
     options: Options,
 ) -> Result<usize, LangevinError> {
     if options.precision != CubePrecision::F32 && !has_tensor_cores(gpu, options.precision) {
-        return Err(LangevinError::NoPrecision {
-            precision: options.precision.name(),
-            of: "this device, which lacks tensor cores for them",
-        });
+        return Err(missing_precision(
+            options.precision,
+            "this device, which lacks tensor cores for them",
+        ));
     }
     let hardware = &gpu.client.properties().hardware;
-    let no_room = |what: String| LangevinError::NotCubed(format!("room on this device for {what}"));
+    let no_room = |what: String| missing(format!("room on this device for {what}"));
     let units = UNITS.max(SUM_UNITS);
     if units > hardware.max_units_per_cube.min(hardware.max_cube_dim.0) as usize {
         return Err(no_room(format!("cubes of {units} units")));
@@ -79,7 +78,7 @@ pub(super) fn block_size<R: Runtime>(
 /// How every product of the net is cut on this device, forward and backward, in the order of their numbers.
 ///
 /// # Errors
-/// [`LangevinError::NotCubed`] when there is no room for the pieces of one.
+/// [`LangevinError::Lacking`] when there is no room for the pieces of one.
 pub(super) fn cuts<R: Runtime>(
     gpu: &Gpu<R>,
     net: &LayeredNet,
@@ -101,7 +100,7 @@ pub(super) fn cuts<R: Runtime>(
             precision,
         );
         cut.ok_or_else(|| {
-            missing(&format!(
+            missing(format!(
                 "room in shared memory on this device for kernels of {} taps",
                 gather.taps * gather.taps
             ))

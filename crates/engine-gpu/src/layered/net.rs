@@ -62,7 +62,7 @@ impl LayeredNet {
     /// Lays out the layers. `shapes` are those before each of them and at their end.
     ///
     /// # Errors
-    /// [`LangevinError::NotCubed`] names what the kernels lack.
+    /// [`LangevinError::Lacking`] names what the kernels lack.
     pub(crate) fn new(
         layers: &[LayerDescription],
         shapes: &[StateShape],

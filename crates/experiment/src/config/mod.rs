@@ -7,7 +7,7 @@
 
 mod authors;
 mod complaint;
-mod cost;
+pub(crate) mod cost;
 mod decode;
 mod defaults;
 mod error;
@@ -22,7 +22,6 @@ mod suggest;
 mod tests;
 mod validate;
 
-pub use cost::CostEstimate;
 pub use error::{ConfigError, Origin};
 pub use experiment::{ExperimentConfig, are_digits};
 pub use load::Source;

@@ -1,4 +1,4 @@
-//! The sections of an experiment that belong to the driver.
+//! The sections of an experiment that belong to this crate rather than to the trainer.
 
 use serde::{Deserialize, Serialize};
 

@@ -15,7 +15,7 @@ use crate::data::load_data;
 use crate::once::each_once;
 use crate::quality::{DigitQuality, or_warning};
 use crate::words::{duration, rounded};
-use crate::{Compute, EngineChoice, ExperimentError, NextStep, Progress, Supervisor, Work};
+use crate::{Computation, Compute, ExperimentError, NextStep, Progress, Supervisor, Work};
 
 /// The options of a diagnosis.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,7 +58,7 @@ pub fn diagnose(
     options: &DiagnosisOptions,
     out: &Path,
     data_directory: Option<&Path>,
-    (compute, engine): (&dyn Compute, EngineChoice),
+    Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,
 ) -> Result<Diagnosis, ExperimentError> {
     refuse_to_overwrite(out)?;

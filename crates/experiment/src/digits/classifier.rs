@@ -13,7 +13,7 @@ use crate::ExperimentError;
 /// Side of the images that the net reads.
 pub const SIDE: usize = 28;
 /// Values of the last hidden layer.
-pub const FEATURES: usize = 64;
+pub(crate) const FEATURES: usize = 64;
 /// Digits from 0 to 9.
 pub const CLASSES: usize = 10;
 

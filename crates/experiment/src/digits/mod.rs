@@ -8,8 +8,8 @@ mod images;
 mod split;
 mod training;
 
-pub(crate) use classifier::DigitClassifier;
-pub use classifier::{CLASSES, FEATURES, Reading, SIDE};
+pub use classifier::{CLASSES, Reading, SIDE};
+pub(crate) use classifier::{DigitClassifier, FEATURES};
 pub use images::DigitImages;
 pub(crate) use split::{held_out, kept};
 pub use training::{TrainedClassifier, TrainingSettings};

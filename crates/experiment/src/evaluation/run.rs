@@ -10,7 +10,7 @@ use super::walk::walk;
 use super::{
     Ended, EvaluationFolder, EvaluationOptions, Page, Record, Settings, Starts, find_step_size,
 };
-use crate::{Compute, EngineChoice, ExperimentError, Supervisor, Trained, Work};
+use crate::{Computation, ExperimentError, Supervisor, Trained, Work};
 
 /// The outcome of an evaluation.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,9 +41,10 @@ impl Evaluation {
         options: &EvaluationOptions,
         out: &Path,
         data_directory: Option<&Path>,
-        (compute, engine): (&dyn Compute, EngineChoice),
+        computation: Computation<'_>,
         supervisor: &dyn Supervisor,
     ) -> Result<Self, ExperimentError> {
+        let Computation { compute, engine } = computation;
         EvaluationFolder::check_free(out)?;
         let starts = Starts {
             options: &options.start,
@@ -70,7 +71,7 @@ impl Evaluation {
         }
         let place = ChainPlace::new(states);
         let folder = EvaluationFolder::create(out, &settings, &trained.weights, &place)?;
-        to_end(&folder, settings, place, (compute, engine), supervisor)
+        to_end(&folder, settings, place, computation, supervisor)
     }
 
     /// Goes on with an evaluation that was [opened](EvaluationFolder::open), to `steps` in total if that is given.
@@ -82,7 +83,7 @@ impl Evaluation {
         folder: &EvaluationFolder,
         mut settings: Settings,
         steps: Option<u64>,
-        (compute, engine): (&dyn Compute, EngineChoice),
+        computation: Computation<'_>,
         supervisor: &dyn Supervisor,
     ) -> Result<Self, ExperimentError> {
         let place = folder.read_chains(&settings)?;
@@ -96,7 +97,7 @@ impl Evaluation {
             }
             settings.steps = steps;
         }
-        to_end(folder, settings, place, (compute, engine), supervisor)
+        to_end(folder, settings, place, computation, supervisor)
     }
 }
 
@@ -105,7 +106,7 @@ fn to_end(
     folder: &EvaluationFolder,
     mut settings: Settings,
     mut place: ChainPlace,
-    (compute, engine): (&dyn Compute, EngineChoice),
+    Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,
 ) -> Result<Evaluation, ExperimentError> {
     let records = folder.read_records(&settings, place.step)?;

@@ -141,7 +141,7 @@ impl Starts<'_> {
         let (data, noise) = match (&self.options.data_of, &self.trained.data) {
             (Some(source), _) => {
                 let config = ExperimentConfig::load(source, &[])?.0;
-                (config.data, config.data_noise)
+                (config.data, Some(config.data_noise))
             }
             (None, Some(data)) => (data.clone(), self.trained.data_noise),
             (None, None) => {
@@ -159,11 +159,13 @@ impl Starts<'_> {
         let count = self.options.chains;
         enough("the data set", dataset.len().unwrap_or(count), count)?;
         let key = NoiseKey::new(self.seed, Stream::WatchDataNoise, 0);
-        let states = dataset.noisy_batch(&self.key(), &key, count, noise)?;
-        let what = if noise > 0.0 {
-            format!("data with noise {noise}")
-        } else {
-            "data".to_owned()
+        let states = dataset.noisy_batch(&self.key(), &key, count, noise.unwrap_or(0.0))?;
+        let what = match noise {
+            Some(noise) if noise > 0.0 => format!("data with noise {noise}"),
+            Some(_) => "data".to_owned(),
+            None => {
+                "data without noise (the weights do not say how much they learned with)".to_owned()
+            }
         };
         Ok((what, states))
     }

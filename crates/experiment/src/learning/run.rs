@@ -95,25 +95,29 @@ impl LearnedRun {
 }
 
 impl LearningRun {
-    /// A new run of this config in `folder`, or in a new folder below runs/; with the engine that suits the device.
-    /// Data sets are looked for in `data_directory`, or in the usual place.
+    /// A new run of this config in a new folder below runs/, with the engine that suits the device. Data sets are looked
+    /// for in the usual place; [`load_data`] takes them from another, for a run whose fields are filled in one by one.
     ///
     /// # Errors
     /// [`ExperimentError::Data`].
-    pub fn new(
-        config: ExperimentConfig,
-        name: impl Into<String>,
-        folder: Option<&Path>,
-        data_directory: Option<&Path>,
-    ) -> Result<Self, ExperimentError> {
+    pub fn new(config: ExperimentConfig, name: impl Into<String>) -> Result<Self, ExperimentError> {
         Ok(Self {
-            dataset: load_data(&config.data, data_directory)?,
+            dataset: load_data(&config.data, None)?,
             config,
             name: name.into(),
             engine: EngineChoice::Auto,
-            destination: Destination::New(folder.map(Path::to_owned)),
+            destination: Destination::New(None),
             resumed_by: None,
         })
+    }
+
+    /// In this new folder instead.
+    #[must_use]
+    pub fn in_folder(self, folder: impl Into<PathBuf>) -> Self {
+        Self {
+            destination: Destination::New(Some(folder.into())),
+            ..self
+        }
     }
 
     /// Learns until the end, a stop or a failure, and leaves results in every case. `observers` are told after the

@@ -81,18 +81,18 @@ impl<'a> Cost<'a> {
             rounded(gathering),
             duration(gathering * self.seconds),
         );
-        let ways = |pairs: usize| 2 * u64::from(settings.trials) * pairs as u64;
+        let paths = |pairs: usize| 2 * u64::from(settings.trials) * pairs as u64;
         if settings.alpha.is_none() {
             let pairs = PAIRS[usize::from(!settings.is_digits)].min(minima * (minima - 1) / 2);
             text += &format!(
                 "\nSweep over α: up to {pairs} pairs under 1 to {STRENGTHS} strengths, {}",
-                self.range(ways(pairs), ways(pairs) * STRENGTHS as u64)
+                self.range(paths(pairs), paths(pairs) * STRENGTHS as u64)
             );
         }
         let groupings = settings.groupings + settings.multiples.len();
-        let tried = ways(minima) * (groupings * BASINS) as u64;
+        let tried = paths(minima) * (groupings * BASINS) as u64;
         let shown = BASINS.min(settings.graph_basins);
-        let pairs = ways(shown * (shown - 1) / 2);
+        let pairs = paths(shown * (shown - 1) / 2);
         let pulls = u64::from(BarrierSearch::default().most_pulls);
         text + &format!(
             "\nHow many basins there are is not known before. Ten would take:\n  {} {}, {}\n  barriers between them, \
@@ -108,7 +108,7 @@ impl<'a> Cost<'a> {
         )
     }
 
-    /// The range is from ways that all give up after M steps to ways that go on to the last step. Ways that arrive
+    /// The range is from paths that all give up after M steps to paths that go on to the last step. Paths that arrive
     /// sooner take fewer steps.
     fn range(&self, fewest: u64, most: u64) -> String {
         let low = (fewest * self.settings.patience.min(self.settings.most_steps)) as f64;

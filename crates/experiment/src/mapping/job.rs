@@ -13,7 +13,7 @@ use super::state::{Connections, Found, Sweep};
 use super::strength::STRENGTHS;
 use super::watch::Watch;
 use super::{MapFolder, State};
-use crate::{Compute, EngineChoice, ExperimentError, Supervisor};
+use crate::{Computation, Compute, ExperimentError, Supervisor};
 
 /// Runs a map from its current state to its end. The state is saved after every experiment, so that a stop loses only
 /// the current one.
@@ -23,7 +23,7 @@ use crate::{Compute, EngineChoice, ExperimentError, Supervisor};
 pub(super) fn map(
     folder: &MapFolder,
     mut state: State,
-    (compute, engine): (&dyn Compute, EngineChoice),
+    Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,
     stop: &Arc<AtomicBool>,
 ) -> Result<(State, Vec<Minimum>), ExperimentError> {

@@ -9,7 +9,7 @@ use ebm_landscape::{Minimum, Surface};
 use super::job::map;
 use super::{Cost, MapFolder, MapOptions, Page, State, Strength, Summary};
 use crate::diagnosis::short;
-use crate::{Compute, EngineChoice, ExperimentError, Supervisor, Trained};
+use crate::{Computation, ExperimentError, Supervisor, Trained};
 
 /// The outcome of a map.
 #[derive(Debug, Clone, PartialEq)]
@@ -38,9 +38,10 @@ impl Map {
         options: &MapOptions,
         out: &Path,
         data_directory: Option<&Path>,
-        (compute, engine): (&dyn Compute, EngineChoice),
+        computation: Computation<'_>,
         supervisor: &dyn Supervisor,
     ) -> Result<Self, ExperimentError> {
+        let Computation { compute, engine } = computation;
         options.strength.settings()?;
         MapFolder::check_free(out)?;
         let mut settings = options.settings(trained, data_directory)?;
@@ -67,7 +68,7 @@ impl Map {
         // The flag is requested before there is anything that a stop could leave half done.
         let stop = supervisor.stop_flag();
         let folder = MapFolder::create(out, &state, &trained.weights, initial)?;
-        to_end(&folder, state, (compute, engine), supervisor, &stop)
+        to_end(&folder, state, computation, supervisor, &stop)
     }
 
     /// Goes on with a map that was [opened](MapFolder::open), with another way to find α if one is given and no
@@ -79,7 +80,7 @@ impl Map {
         folder: &MapFolder,
         mut state: State,
         strength: Option<Strength>,
-        (compute, engine): (&dyn Compute, EngineChoice),
+        computation: Computation<'_>,
         supervisor: &dyn Supervisor,
     ) -> Result<Self, ExperimentError> {
         if let Some(strength) = strength {
@@ -96,7 +97,7 @@ impl Map {
         to_end(
             folder,
             state,
-            (compute, engine),
+            computation,
             supervisor,
             &supervisor.stop_flag(),
         )
@@ -107,11 +108,11 @@ impl Map {
 fn to_end(
     folder: &MapFolder,
     state: State,
-    compute: (&dyn Compute, EngineChoice),
+    computation: Computation<'_>,
     supervisor: &dyn Supervisor,
     stop: &Arc<AtomicBool>,
 ) -> Result<Map, ExperimentError> {
-    let (state, minima) = map(folder, state, compute, supervisor, stop)?;
+    let (state, minima) = map(folder, state, computation, supervisor, stop)?;
     let summary = Summary::new(&state, &minima)?;
     let page = Page {
         state: &state,

@@ -11,7 +11,7 @@ use crate::ExperimentError;
 use crate::compute::MOST_NUMBERS;
 use crate::evaluation::{EvaluationStart, step_size, temperature};
 
-/// The largest number of steps of a way.
+/// The largest number of steps of a path.
 pub const MOST_STEPS: u64 = 5_000;
 
 /// The largest number of attracted chains that run at once.
@@ -57,7 +57,7 @@ pub struct Settings {
     pub resolution: Option<f64>,
     /// M.
     pub patience: u64,
-    /// The largest number of steps of a way.
+    /// The largest number of steps of a path.
     pub most_steps: u64,
     /// The number of tries in each direction of a pair.
     pub trials: u32,

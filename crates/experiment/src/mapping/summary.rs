@@ -94,7 +94,9 @@ pub struct SweepRecord {
 /// The share of pairs that a pull brings together.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Together {
+    /// α of the pull, in nats of U/τ per unit of distance.
     pub alpha: f64,
+    /// The share, from 0 to 1.
     pub together: f64,
 }
 
@@ -120,7 +122,7 @@ pub struct BarrierRecord {
     pub basins: Vec<usize>,
     /// What was found.
     pub found: Vec<FoundBarrier>,
-    /// Pairs of basins for which no pull found a way.
+    /// Pairs of basins for which no pull found a path.
     pub not_found: Vec<[usize; 2]>,
     /// The merges of clusters of basins, from the lowest barrier up: the disconnectivity graph.
     pub merges: Vec<MergeRecord>,
@@ -131,7 +133,7 @@ pub struct BarrierRecord {
 pub struct FoundBarrier {
     /// Their numbers.
     pub basins: [usize; 2],
-    /// The highest U of the best way, in nats.
+    /// The highest U of the best path, in nats.
     pub energy: f64,
     /// α of the weakest pull that found one.
     pub alpha: f64,
@@ -188,7 +190,7 @@ pub struct MinimumRecord {
     pub is_at_rest: bool,
     /// Its basin in the first grouping.
     pub basin: usize,
-    /// The highest U, in nats, of the way between it and the representative; none for representatives.
+    /// The highest U, in nats, of the path between it and the representative; none for representatives.
     pub barrier: Option<f64>,
     /// What the digit classifier reads, for digits.
     #[serde(skip_serializing_if = "Option::is_none")]

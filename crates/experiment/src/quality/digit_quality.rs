@@ -10,10 +10,10 @@ use crate::digits::{CLASSES, DigitImages, FEATURES, held_out, kept};
 use crate::{Compute, ExperimentError};
 
 /// The default number of samples: the least for which a distance in 64 features has a small bias.
-pub const SAMPLES: usize = 1000;
+pub(crate) const SAMPLES: usize = 1000;
 
 /// The number of samples to draw for `data` data: [`SAMPLES`], or fewer if not all would be judged.
-pub fn samples_to_judge(data: usize) -> usize {
+pub(crate) fn samples_to_judge(data: usize) -> usize {
     SAMPLES.min(held_out(data).len())
 }
 
@@ -55,7 +55,7 @@ pub struct SetQuality {
 ///
 /// # Errors
 /// [`ExperimentError::Diagnostics`] when samples or data are too few for that many neighbours.
-pub fn digit_quality(
+pub(crate) fn digit_quality(
     samples: DigitImages<'_>,
     data: DigitImages<'_>,
     neighbours: usize,

@@ -8,7 +8,8 @@ mod digit_quality;
 mod feature_quality;
 mod table;
 
-pub use digit_quality::{DigitQuality, SAMPLES, SetQuality, digit_quality, samples_to_judge};
+pub use digit_quality::{DigitQuality, SetQuality};
+pub(crate) use digit_quality::{SAMPLES, digit_quality, samples_to_judge};
 pub use feature_quality::FeatureQuality;
 pub use table::{Judged, QualityTable};
 

@@ -1,6 +1,6 @@
 //! What a study will cost: steps from the configs, seconds from short measurements on this machine.
 
-use crate::config::{CostEstimate, Study};
+use crate::config::{Study, cost};
 use crate::words::{duration, rounded};
 use crate::{Compute, EngineChoice, ExperimentConfig, ExperimentError};
 
@@ -33,9 +33,9 @@ pub fn describe_costs(
             }
         };
         let [learning, watching, diagnosis] = [
-            CostEstimate::learning(config).chain_steps,
-            CostEstimate::watching(config),
-            CostEstimate::diagnosis(config, study.config.diagnosis),
+            cost::learning(config),
+            cost::watching(config),
+            cost::diagnosis(config, study.config.diagnosis),
         ]
         .map(|steps| steps as f64);
         let expected = (learning + watching + diagnosis) * seconds;

@@ -16,5 +16,4 @@ pub(crate) use folder::Progress;
 pub use folder::{StudyFolder, StudyState, VariantState};
 pub use result::{Spread, VariantResult};
 pub use run::{StudyEvent, StudyResult, StudyRun};
-pub use table::LEFT;
-pub(crate) use table::table;
+pub(crate) use table::{LEFT, table};

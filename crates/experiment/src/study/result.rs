@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Supervisor;
 use crate::comparison::ComparedRun;
-use crate::config::CostEstimate;
+use crate::config::cost;
 use crate::diagnosis::{Learning, LongChains};
 
 /// The end of a variant in numbers.
@@ -74,7 +74,7 @@ impl VariantResult {
         let chains = run.diagnosis.as_ref().map(|found| &found.convergence);
         Self {
             iterations: run.iterations(),
-            chain_steps: CostEstimate::learning(&run.config).chain_steps,
+            chain_steps: cost::learning(&run.config),
             ran_away: run.ran_away().map(str::to_owned),
             stability,
             oscillation,

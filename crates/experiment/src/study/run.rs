@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use ebm_figures::Table;
 
-use super::{Progress, StudyFolder, StudyState, VariantResult, check_variants, table};
+use super::{LEFT, Progress, StudyFolder, StudyState, VariantResult, check_variants, table};
+use crate::aligned::aligned;
 use crate::comparison::{ComparedRun, PAGE, write_page};
 use crate::config::{DiagnosisConfig, Study};
 use crate::data::load_data;
 use crate::diagnosis::{Diagnosis, DiagnosisOptions, RECORD, Subject, default_folder, diagnose};
 use crate::learning::{Destination, LearningRun};
-use crate::{Compute, EngineChoice, ExperimentError, LearnedRun, NextStep, Supervisor};
+use crate::{
+    Computation, Compute, EngineChoice, ExperimentError, LearnedRun, NextStep, Supervisor,
+};
 
 /// How the variants of a study are run.
 pub struct StudyRun<'a> {
@@ -50,6 +53,15 @@ pub struct StudyResult {
     pub table: Table,
     /// The variants that failed.
     pub failed: Vec<String>,
+}
+
+impl StudyResult {
+    /// The table as lines of text.
+    #[must_use]
+    pub fn table_text(&self) -> String {
+        let Table { header, rows, .. } = &self.table;
+        aligned(&[std::slice::from_ref(header), rows].concat(), LEFT)
+    }
 }
 
 impl StudyRun<'_> {
@@ -242,7 +254,7 @@ impl Variants<'_> {
             &options,
             &out,
             data_directory,
-            (compute, engine),
+            Computation { compute, engine },
             supervisor,
         ) {
             // If chains cannot be compared, for example because all fell into one state, the first axis is still

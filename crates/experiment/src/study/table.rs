@@ -10,7 +10,7 @@ use crate::diagnosis::short;
 use crate::words::rounded;
 
 /// Columns of words.
-pub const LEFT: &[usize] = &[0, 3, 4, 5];
+pub(crate) const LEFT: &[usize] = &[0, 3, 4, 5];
 
 type Column = (&'static str, fn(&VariantResult) -> Option<String>);
 

@@ -281,6 +281,6 @@ fn what_cannot_be_drawn_is_refused_by_name() {
     assert_eq!(
         error.to_string(),
         "merge 0 (the first is 0) has its barrier at 1.5 nats, below 2 nats of basin 1, which it joins; a barrier is \
-         the highest energy on a way that leads through both, so let it be at least that"
+         the highest energy on a path that leads through both, so let it be at least that"
     );
 }

@@ -54,7 +54,7 @@ fn barriers(
 }
 
 /// Exactly the four basins; the minima of Newton's method to 1e-2; and the graph of the saddles of Newton's method.
-/// The highest U of the ways is at most 0.25 nats above them, for the noise, and 0.05 below, for the length of a
+/// The highest U of the paths is at most 0.25 nats above them, for the noise, and 0.05 below, for the length of a
 /// step.
 #[test]
 fn basins_and_barriers_of_a_mixture_are_its_wells_and_saddles() {
@@ -222,7 +222,7 @@ fn a_mixture_in_many_dimensions_is_mapped_too() {
         .map(|basin| minima[basin.representative()].energy)
         .collect();
     let tree = DisconnectivityTree::new(leaves.clone(), barriers.found()).unwrap();
-    // Ways may lead through a third well, and the graph knows only the lowest.
+    // Paths may lead through a third well, and the graph knows only the lowest.
     let mut tops = barriers.found().to_vec();
     for top in &mut tops {
         top.energy = energy.top_of_line(top.a, top.b);

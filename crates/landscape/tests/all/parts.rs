@@ -315,7 +315,7 @@ fn a_strong_pull_does_not_jump_over_its_target() {
         0,
         &mut |_| true,
     );
-    // The way ends within δ = 0.1 of the top, U = 1/2, after steps of at most 0.05.
+    // The path ends within δ = 0.1 of the top, U = 1/2, after steps of at most 0.05.
     let barrier = found.unwrap()[0].unwrap();
     assert!((0.35..0.55).contains(&barrier), "{barrier}");
 }

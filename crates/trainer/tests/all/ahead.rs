@@ -334,7 +334,7 @@ fn what_fails_before_the_device_keeps_what_was_advanced() {
     let mut watch = Watch::default();
     let error = run(&mut learner, &mut watch).unwrap_err();
     assert!(
-        matches!(error, TrainerError::Langevin(LangevinError::NotCubed(_))),
+        matches!(error, TrainerError::Langevin(LangevinError::Lacking { .. })),
         "{error}"
     );
     assert_eq!(watch.metrics, metrics[..7]);

@@ -49,9 +49,16 @@ fn backends(arguments: &BenchArguments) -> Result<Backends, DriverError> {
     let mut backends = Backends {
         measured: Vec::new(),
         are_named,
-        reference: open(BackendName::Flex).ok(),
+        reference: None,
         skipped: Vec::new(),
     };
+    match open(BackendName::Flex) {
+        Ok(reference) => backends.reference = Some(reference),
+        Err(error) => backends.skipped.push(Skipped {
+            what: "comparison with the CPU".to_owned(),
+            reason: error.to_string(),
+        }),
+    }
     let mut failure = None;
     for (index, &name) in names.iter().enumerate() {
         if names[..index].contains(&name) {

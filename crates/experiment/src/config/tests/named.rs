@@ -2,7 +2,7 @@ use ebm_energy_net::Architecture;
 use ebm_langevin::ChainStart::{Gaussian, Persistent, Uniform};
 use ebm_trainer::Method::{Adam, Sgd};
 
-use super::super::{CostEstimate, Source, Study, named, studies};
+use super::super::{Source, Study, cost, named, studies};
 use super::{load, load_named, refused};
 
 #[test]
@@ -108,27 +108,16 @@ fn an_unknown_name_is_refused_with_a_suggestion_and_all_names() {
 #[test]
 fn costs_count_steps_and_chains() {
     let config = load_named("cifar10_nonconvergent", &["batch_size=10"]).unwrap();
-    let learning = CostEstimate::learning(&config);
-    assert_eq!(learning.langevin_steps, 15_000_000);
-    assert_eq!(learning.chain_steps, 150_000_000);
-    assert_eq!(
-        CostEstimate::long_runs(&config).langevin_steps,
-        10 * 100_000
-    );
-    assert_eq!(CostEstimate::landscapes(&config).chain_steps, 0);
+    assert_eq!(cost::learning(&config), 100_000 * 150 * 10);
+    assert_eq!(cost::long_runs(&config), 10 * 100_000 * 10);
+    assert_eq!(cost::landscapes(&config), 0);
 
     let toy = load_named("gmm_nonconvergent", &[]).unwrap();
-    assert_eq!(CostEstimate::long_runs(&toy).chain_steps, 0);
-    assert_eq!(
-        CostEstimate::landscapes(&toy).chain_steps,
-        100 * 100 * 10_000
-    );
+    assert_eq!(cost::long_runs(&toy), 0);
+    assert_eq!(cost::landscapes(&toy), 100 * 100 * 10_000);
 
     // 1,000 fresh samples are judged where chains start from noise and data are digits.
-    let judged = |name| {
-        let config = load_named(name, &[]).unwrap();
-        CostEstimate::judged_samples(&config).chain_steps
-    };
+    let judged = |name| cost::judged_samples(&load_named(name, &[]).unwrap());
     let names = ["short-run", "mnist_convergent", "cifar10_nonconvergent"];
     assert_eq!(names.map(judged), [30_000, 0, 0]);
 }
@@ -142,7 +131,7 @@ fn every_study_loads_and_its_variants_cost_the_same() {
     for (name, _) in studies() {
         let study = study(name);
         assert!(!study.config.description.is_empty());
-        let costs = study.experiments.iter().map(CostEstimate::learning);
+        let costs = study.experiments.iter().map(cost::learning);
         let costs: Vec<_> = costs.collect();
         assert!(costs.len() > 2 && costs.iter().all(|cost| *cost == costs[0]));
         assert!(study.experiments.iter().all(|config| config.seed == 5));

@@ -38,7 +38,7 @@ pub struct Merge {
     /// The two clusters, numbered as in SciPy's `linkage`: 0 to n − 1 are the n basins, and n + k is what merge k
     /// makes.
     pub clusters: [usize; 2],
-    /// Energy U in nats from which on both are one: the highest energy on the lowest way found between them.
+    /// Energy U in nats from which on both are one: the highest energy on the lowest path found between them.
     pub barrier: f64,
 }
 
@@ -71,7 +71,7 @@ pub struct Disconnectivity<'a> {
 /// is not finite, and [`DiagnosticsError::Parameter`] for more than 100 basins, energies beyond ±1e100, a basin
 /// without members, and pixels that do not fit the shape of the states or have none.
 /// [`FiguresError::Merge`](crate::FiguresError::Merge) for a merge of clusters that do not exist yet, are merged
-/// already or are the same, and for a barrier below the minimum or barrier of what it joins: the way leads through
+/// already or are the same, and for a barrier below the minimum or barrier of what it joins: the path leads through
 /// both, so its highest energy cannot lie lower. Where energies were rounded differently, let the barrier be the
 /// maximum of all of them.
 pub fn disconnectivity_figure(figure: &Disconnectivity<'_>) -> Result<Figure> {

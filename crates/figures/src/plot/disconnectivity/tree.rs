@@ -120,7 +120,7 @@ fn check_merge(index: usize, merge: &Merge, clusters: &[Cluster], basins: usize)
         if merge.barrier < joined.energy {
             return wrong(format!(
                 "has its barrier at {} nats, below {} nats of {}, which it joins; a barrier is the highest energy on a \
-                 way that leads through both, so let it be at least that",
+                 path that leads through both, so let it be at least that",
                 merge.barrier,
                 joined.energy,
                 name(cluster)

@@ -145,7 +145,7 @@ pub fn scattered(count: usize, dimensions: usize, spread: f32) -> States {
     states
 }
 
-/// Little noise, so that ways stay near the bottom of their valleys.
+/// Little noise, so that paths stay near the bottom of their valleys.
 pub fn quiet(drift: f64, resolution: f64) -> Diffusion {
     let temperature_factor = 0.01;
     Diffusion {

@@ -144,7 +144,7 @@ impl BoundEngine<B, Net<B>> for AheadChains {
             _ => None,
         };
         match fault {
-            Some(Fault::Refused) => return Err(LangevinError::NotCubed("this".into())),
+            Some(Fault::Refused) => return Err(LangevinError::lacking("cube", "this")),
             Some(Fault::Cancelled) => return Err(LangevinError::Cancelled),
             Some(Fault::Stop(stop)) => stop.store(true, Ordering::Relaxed),
             _ => {}
