@@ -50,7 +50,7 @@ pub use mapping::Map;
 pub use on_backend::OnBackend;
 pub use quality::QualityTable;
 pub use quietly::quietly;
-pub use run_folder::{RunFolder, RunInfo, check_new_file, locked_version};
+pub use run_folder::{BrokenImages, RunFolder, RunInfo, check_new_file, locked_version};
 pub use sample::{SampleOptions, Samples};
 pub use supervisor::{NextStep, Progress, Supervisor, Work};
 pub use trained::{Trained, TrainedSource};

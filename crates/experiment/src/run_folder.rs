@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ebm_data::{BrokenImage, Dataset};
 use ebm_diagnostics::{IterationMetrics, read_complete_metrics};
 use ebm_trainer::{CheckpointInfo, latest_checkpoint, read_checkpoint_info};
 use serde::{Deserialize, Serialize};
@@ -43,10 +44,38 @@ pub struct RunInfo {
     /// How its learning ran away, if it did and was not continued since.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ran_away: Option<String>,
+    /// The images that it learned without, if `data.broken` is "skip" and some are broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_images: Option<BrokenImages>,
+}
+
+/// Images of a folder that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokenImages {
+    /// How many there are.
+    pub count: usize,
+    /// All of them, in the order of their paths.
+    pub images: Vec<BrokenImage>,
+}
+
+impl BrokenImages {
+    fn of(dataset: &Dataset) -> Option<Self> {
+        let images = &dataset.left_out()?.broken;
+        (!images.is_empty()).then(|| Self {
+            count: images.len(),
+            images: images.clone(),
+        })
+    }
 }
 
 impl RunInfo {
-    pub(crate) fn new(experiment: &str, seed: u64, backend: &str, engine: &str) -> Self {
+    pub(crate) fn new(
+        experiment: &str,
+        seed: u64,
+        dataset: &Dataset,
+        backend: &str,
+        engine: &str,
+    ) -> Self {
         Self {
             experiment: experiment.to_owned(),
             seed,
@@ -56,6 +85,7 @@ impl RunInfo {
             burn: locked_version("burn").to_owned(),
             platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             ran_away: None,
+            broken_images: BrokenImages::of(dataset),
         }
     }
 }
