@@ -64,7 +64,8 @@ fn broken_images_are_told_and_listed() {
     place.write("images/list.csv", "");
     place.write(
         "folder.json",
-        r#"{"data": {"source": "folder", "path": "images", "broken": "skip"}}"#,
+        r#"{"data": {"source": "folder", "path": "images", "broken": "skip"},
+            "optimizer": {"method": "adam", "learning_rate": 1e-4}}"#,
     );
     let arguments = [
         "--iterations",

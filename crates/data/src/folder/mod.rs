@@ -98,6 +98,7 @@ fn remove(states: States, indices: &[usize]) -> States {
         kept += 1;
     }
     values.truncate(kept * size);
+    values.shrink_to_fit();
     // These are always whole states.
     States::new(shape, values).unwrap_or_else(|_| States::none(shape))
 }

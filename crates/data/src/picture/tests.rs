@@ -209,7 +209,14 @@ fn half_a_file_is_no_picture_of_any_kind() {
             continue;
         }
         let bytes = fs::read(golden_folder().join("pictures").join(&name)).unwrap();
-        for length in [0, 1, 10, bytes.len() / 3, bytes.len() / 2] {
+        for length in [
+            0,
+            1,
+            10,
+            bytes.len() / 3,
+            bytes.len() / 2,
+            bytes.len() * 3 / 4,
+        ] {
             if let Ok(picture) = read(&bytes[..length]) {
                 panic!(
                     "{name}: {length} bytes are {}×{}",
