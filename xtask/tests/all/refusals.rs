@@ -303,7 +303,11 @@ fn data() {
         ),
         (
             folder("no images"),
-            &["no images: no image in this folder", "1 .txt", "check the path"],
+            &[
+                "no images: no image in this folder",
+                "1 .txt",
+                "check the path",
+            ],
         ),
         (
             folder("broken"),
