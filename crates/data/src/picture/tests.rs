@@ -200,7 +200,7 @@ fn pictures_are_those_that_pillow_reads() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// Of the last bytes some kinds need none: the end of a PNG is an empty chunk, and a TIFF may end with a tag.
+/// Of the last bytes some kinds need none: the end of a PNG is an empty chunk, and that of a WebP may be its Exif block.
 #[test]
 fn half_a_file_is_no_picture_of_any_kind() {
     for name in golden().into_keys() {
