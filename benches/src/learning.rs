@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ebm_core::{NoiseKey, Stream};
-use ebm_data::{Dataset, ImageSet};
+use ebm_data::{Dataset, ImageSet, LeftOut};
 use ebm_experiment::{EngineChoice, ExperimentConfig, ExperimentError, LearnerRequest, Source};
 use ebm_langevin::NoiseStart;
 
@@ -156,6 +156,7 @@ fn stand_in(config: &ExperimentConfig) -> Result<Dataset, ExperimentError> {
     let images = ImageSet {
         states: NoiseStart::Uniform.draw(1.0, key, count, config.data.shape())?,
         labels: None,
+        left_out: LeftOut::default(),
     };
     Ok(Dataset::Images {
         name: "noise",

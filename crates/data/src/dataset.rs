@@ -4,6 +4,7 @@ use ebm_core::{DatasetError, NoiseKey, StateShape, States};
 
 use crate::error::DataError;
 use crate::image_set::ImageSet;
+use crate::left_out::LeftOut;
 use crate::toy::Toy;
 
 /// A source of batches: images in memory or a toy density.
@@ -86,6 +87,15 @@ impl Dataset {
         let mut data = self.batch(batch, count)?;
         data.add_noise(noise, scale);
         Ok(data)
+    }
+
+    /// What of a folder of images is not among the data.
+    #[must_use]
+    pub fn left_out(&self) -> Option<&LeftOut> {
+        match self {
+            Self::Images { images, .. } => Some(&images.left_out),
+            Self::Toy(_) => None,
+        }
     }
 
     /// The density, if this is a toy.

@@ -3,6 +3,9 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::left_out::{BrokenImage, list_broken};
+use crate::picture::ENDINGS;
+
 /// Errors of this crate. Every message names the file, key or data set, what was wrong, and the fix.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -75,28 +78,53 @@ pub enum DataError {
         /// The configured side in pixels.
         size: usize,
     },
-    /// The images would need more memory than the system gives.
+    /// The images would need more memory than there is.
     #[error(
-        "{}: {count} images of {floats_per_image} numbers do not fit into memory; \
+        "{}: {count} images of {}×{}×{} numbers need {needed} bytes of memory, and {available} available; \
          set a smaller \"size\" or a \"limit\"",
-        path.display()
+        path.display(), shape[0], shape[1], shape[2]
     )]
     OutOfMemory {
         /// The file or folder.
         path: PathBuf,
         /// Images asked for.
         count: usize,
-        /// channels × height × width.
-        floats_per_image: usize,
+        /// Channels, height and width of one.
+        shape: [usize; 3],
+        /// Bytes for all of them.
+        needed: u128,
+        /// What there is, such as "1000 bytes are".
+        available: String,
     },
     /// A folder has no images.
     #[error(
-        "{}: no .jpg, .jpeg or .png file in this folder or below; check the path (hidden files are skipped)",
-        path.display()
+        "{}: no image in this folder or below{}; check the path (hidden files are skipped), or convert the images to \
+         one of .{}",
+        path.display(),
+        if other_kinds.is_empty() { String::new() } else { format!(", only other files: {other_kinds}") },
+        ENDINGS.join(", .")
     )]
     EmptyFolder {
         /// The folder.
         path: PathBuf,
+        /// How many files of which endings are there instead.
+        other_kinds: String,
+    },
+    /// Images of a folder cannot be used.
+    #[error(
+        "{}: {} of {of} images cannot be used:{}\nreplace them or take them out of the folder{}",
+        path.display(),
+        broken.len(),
+        list_broken(broken),
+        if broken.len() < *of { ", or set \"broken\" to \"skip\" to go on without them" } else { "" }
+    )]
+    BrokenImages {
+        /// The folder.
+        path: PathBuf,
+        /// The images, in the order of their paths.
+        broken: Vec<BrokenImage>,
+        /// How many images were to be read.
+        of: usize,
     },
     /// A published data set is not in the data folder.
     #[error(

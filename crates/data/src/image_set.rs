@@ -2,10 +2,12 @@
 
 use std::path::Path;
 
-use ebm_core::States;
+use ebm_core::{StateShape, States};
 use rayon::prelude::*;
 
 use crate::error::DataError;
+use crate::left_out::LeftOut;
+use crate::memory::available_memory;
 
 /// Images as a network reads them, all in memory.
 #[derive(Debug, Clone, PartialEq)]
@@ -14,6 +16,8 @@ pub struct ImageSet {
     pub states: States,
     /// The class of each image, where the source has classes; shape `[count]`.
     pub labels: Option<Vec<u8>>,
+    /// What of a folder is not among the images; nothing for other sources.
+    pub left_out: LeftOut,
 }
 
 impl ImageSet {
@@ -33,24 +37,54 @@ impl ImageSet {
         labels: Option<Vec<u8>>,
         fill: impl Fn(usize, &mut [f32]) -> Result<(), DataError> + Sync,
     ) -> Result<Self, DataError> {
-        let floats_per_image = channels * size * size;
-        let states = States::try_zeros([channels, size, size], count);
-        let mut states = states.ok_or_else(|| DataError::OutOfMemory {
-            path: path.to_path_buf(),
-            count,
-            floats_per_image,
-        })?;
-        let failures: Vec<DataError> = states
-            .values_mut()
-            .par_chunks_exact_mut(floats_per_image)
-            .enumerate()
-            .filter_map(|(index, image)| fill(index, image).err())
-            .collect();
+        let (states, failures) = fill_states(path, count, [channels, size, size], fill)?;
         match failures.into_iter().next() {
-            Some(first) => Err(first),
-            None => Ok(Self { states, labels }),
+            Some((_, first)) => Err(first),
+            None => Ok(Self {
+                states,
+                labels,
+                left_out: LeftOut::default(),
+            }),
         }
     }
+}
+
+/// States of a shape, which `fill(i, state)` writes in parallel, and the errors with their i, in ascending order. A state
+/// whose filling failed may hold anything.
+pub(crate) fn fill_states(
+    path: &Path,
+    count: usize,
+    shape: [usize; 3],
+    fill: impl Fn(usize, &mut [f32]) -> Result<(), DataError> + Sync,
+) -> Result<(States, Vec<(usize, DataError)>), DataError> {
+    let floats_per_image = StateShape::image(shape).size();
+    let refusal = |available| DataError::OutOfMemory {
+        path: path.to_path_buf(),
+        count,
+        shape,
+        needed: bytes(count, floats_per_image),
+        available,
+    };
+    // The system may promise more memory than there is, and end the program when it is used.
+    if let Some(available) = available_memory()
+        && bytes(count, floats_per_image) > available.into()
+    {
+        return Err(refusal(format!("{available} bytes are")));
+    }
+    let states = States::try_zeros(shape, count);
+    let mut states = states.ok_or_else(|| refusal("less is".into()))?;
+    let failures = states
+        .values_mut()
+        .par_chunks_exact_mut(floats_per_image)
+        .enumerate()
+        .filter_map(|(index, image)| Some((index, fill(index, image).err()?)))
+        .collect();
+    Ok((states, failures))
+}
+
+/// So many images of so many numbers take this many bytes.
+fn bytes(count: usize, floats_per_image: usize) -> u128 {
+    count as u128 * floats_per_image as u128 * size_of::<f32>() as u128
 }
 
 #[cfg(test)]
@@ -73,15 +107,17 @@ mod tests {
     }
 
     #[test]
-    fn impossible_sizes_are_refused_not_aborted() {
-        for count in [usize::MAX, usize::MAX / 4096] {
+    fn impossible_sizes_are_refused_with_the_bytes_that_they_need() {
+        // The last is 12 TiB, which Linux would promise and not have.
+        for count in [usize::MAX, usize::MAX / 4096, 1 << 20] {
             let error = ImageSet::build(Path::new("big"), count, 3, 1024, None, |_, _| Ok(()))
                 .unwrap_err()
                 .to_string();
-            assert!(
-                error.starts_with("big: ") && error.contains("\"limit\""),
-                "{error}"
-            );
+            let needed = count as u128 * 3 * 1024 * 1024 * 4;
+            let expected =
+                format!("big: {count} images of 3×1024×1024 numbers need {needed} bytes");
+            assert!(error.starts_with(&expected), "{error}");
+            assert!(error.contains("\"limit\""), "{error}");
         }
     }
 }

@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use ebm_data::{DataConfig, Dataset, data_directory};
+use ebm_data::{DataConfig, Dataset, LeftOut, data_directory};
 
 use crate::ExperimentError;
 
-/// The data of a config. Only some need a folder of downloaded data sets: `directory`, or the usual place.
+/// The data of a config. Only some need a folder of downloaded data sets: `directory`, or the usual place. The log says
+/// which files of a folder of images are left out.
 ///
 /// # Errors
 /// [`ExperimentError::Data`].
@@ -17,5 +18,12 @@ pub fn load_data(data: &DataConfig, directory: Option<&Path>) -> Result<Dataset,
     } else {
         PathBuf::new()
     };
-    Ok(data.load(&directory)?)
+    let dataset = data.load(&directory)?;
+    for message in dataset.left_out().map_or(Vec::new(), LeftOut::messages) {
+        match data {
+            DataConfig::Folder(folder) => tracing::warn!("{}: {message}", folder.path.display()),
+            _ => tracing::warn!("{message}"),
+        }
+    }
+    Ok(dataset)
 }

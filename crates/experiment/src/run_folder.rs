@@ -1,12 +1,12 @@
 //! The folder of a run: the places of its files, and protection against overwriting them by accident.
 
-use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use ebm_data::{BrokenImage, Dataset};
 use ebm_diagnostics::{IterationMetrics, read_complete_metrics};
-use ebm_trainer::{Attempt, CheckpointInfo, latest_checkpoint, read_checkpoint_info};
+use ebm_trainer::{CheckpointInfo, latest_checkpoint, read_checkpoint_info};
 use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
@@ -15,7 +15,7 @@ use crate::json::write_json;
 use crate::landscape::LandscapeRecord;
 use crate::learning::unfit;
 use crate::metrics_seal;
-use crate::words::factor;
+use crate::recovery_record::RecoveryRecord;
 
 /// A run folder that exists.
 #[derive(Debug, Clone)]
@@ -48,50 +48,38 @@ pub struct RunInfo {
     /// How often it ran away and went back to an earlier checkpoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recoveries: Vec<RecoveryRecord>,
+    /// The images that it learned without, if `data.broken` is "skip" and some are broken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub broken_images: Option<BrokenImages>,
 }
 
-/// A recovery of a run that had run away.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct RecoveryRecord {
-    /// The iteration that was given up.
-    pub ran_away_at: u64,
-    /// What was seen there.
-    pub cause: String,
-    /// The iteration of the checkpoint from which the run went on.
-    pub back_to: u64,
-    /// What it went on with.
-    pub attempt: Attempt,
+/// Images of a folder that cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BrokenImages {
+    /// How many there are.
+    pub count: usize,
+    /// All of them, in the order of their paths.
+    pub images: Vec<BrokenImage>,
 }
 
-/// A sentence without its full stop.
-impl fmt::Display for RecoveryRecord {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            ran_away_at,
-            cause,
-            back_to,
-            attempt,
-        } = self;
-        write!(
-            f,
-            "ran away at iteration {ran_away_at} ({cause}) and went on after iteration {back_to} with other noise"
-        )?;
-        if attempt.learning_rate_factor != 1.0 {
-            write!(
-                f,
-                ", the rate times {}",
-                factor(attempt.learning_rate_factor)
-            )?;
-        }
-        if attempt.steps_factor != 1.0 {
-            write!(f, ", L times {}", factor(attempt.steps_factor))?;
-        }
-        Ok(())
+impl BrokenImages {
+    fn of(dataset: &Dataset) -> Option<Self> {
+        let images = &dataset.left_out()?.broken;
+        (!images.is_empty()).then(|| Self {
+            count: images.len(),
+            images: images.clone(),
+        })
     }
 }
 
 impl RunInfo {
-    pub(crate) fn new(experiment: &str, seed: u64, backend: &str, engine: &str) -> Self {
+    pub(crate) fn new(
+        experiment: &str,
+        seed: u64,
+        dataset: &Dataset,
+        backend: &str,
+        engine: &str,
+    ) -> Self {
         Self {
             experiment: experiment.to_owned(),
             seed,
@@ -102,6 +90,7 @@ impl RunInfo {
             platform: format!("{}-{}", std::env::consts::ARCH, std::env::consts::OS),
             ran_away: None,
             recoveries: Vec::new(),
+            broken_images: BrokenImages::of(dataset),
         }
     }
 }

@@ -272,6 +272,8 @@ fn data() {
     place.write("other.idx", "PK some archive of another kind");
     place.write("no images/readme.txt", "none here");
     place.write("broken/a.jpg", "no picture");
+    place.write("broken/b.pgm", "P2 1 1 255 7");
+    place.write("broken/c.png", "no picture");
     let idx = |file: &str| format!(r#"{{"source": "idx", "images": "{file}"}}"#);
     let folder = |path: &str| format!(r#"{{"source": "folder", "path": "{path}"}}"#);
     let cases: [(String, &[&str]); 8] = [
@@ -306,13 +308,19 @@ fn data() {
         ),
         (
             folder("no images"),
-            &["no images: no .jpg, .jpeg or .png file", "check the path"],
+            &[
+                "no images: no image in this folder",
+                "1 .txt",
+                "check the path",
+            ],
         ),
         (
             folder("broken"),
             &[
+                "broken: 2 of 3 images cannot be used",
                 "broken/a.jpg: the image cannot be decoded",
-                "replace the image",
+                "broken/c.png: the image cannot be decoded",
+                "\"broken\" to \"skip\"",
             ],
         ),
     ];

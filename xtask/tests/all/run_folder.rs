@@ -53,6 +53,64 @@ fn a_run_leaves_everything_and_says_where() {
     assert!(report.contains("Fréchet distance to 80 data"));
 }
 
+#[test]
+fn broken_images_are_told_and_listed() {
+    let place = Place::new();
+    for index in 0..9 {
+        place.write(&format!("images/{index}.pgm"), "P2 2 2 255 0 80 160 255");
+    }
+    place.write("images/3-broken.png", "no picture");
+    place.write("images/7-broken.jpg", "no picture");
+    place.write("images/list.csv", "");
+    place.write(
+        "folder.json",
+        r#"{"data": {"source": "folder", "path": "images", "broken": "skip"},
+            "optimizer": {"method": "adam", "learning_rate": 1e-4}}"#,
+    );
+    let arguments = [
+        "--iterations",
+        "1",
+        "--config",
+        "folder.json",
+        "--out",
+        "run",
+    ];
+    let ended = place.run([&["experiment"], &arguments[..], &TINY].concat());
+    let ended = ended.well();
+    for told in [
+        "images: files of other kinds are left out: 1 .csv",
+        "images: images that cannot be used are left out: 2",
+        "images/3-broken.png: the image cannot be decoded",
+    ] {
+        assert!(ended.stderr.contains(told), "{ended:#?}");
+    }
+    let broken = &place.json("run/run.json")["broken_images"];
+    assert_eq!(broken["count"], 2);
+    assert_eq!(broken["images"][0]["file"], "images/3-broken.png");
+    assert_eq!(broken["images"][1]["file"], "images/7-broken.jpg");
+    let problem = broken["images"][1]["problem"].as_str().unwrap();
+    assert!(
+        problem.starts_with("the image cannot be decoded"),
+        "{problem}"
+    );
+
+    // Without broken images nothing is said of them.
+    place.write("images/3-broken.png", place.bytes("images/3.pgm"));
+    place.write("images/7-broken.jpg", place.bytes("images/3.pgm"));
+    let arguments = [
+        "--iterations",
+        "1",
+        "--config",
+        "folder.json",
+        "--out",
+        "sound",
+    ];
+    place
+        .run([&["experiment"], &arguments[..], &TINY].concat())
+        .well();
+    assert!(place.json("sound/run.json").get("broken_images").is_none());
+}
+
 /// Nothing in the report may be fetched from elsewhere when it is opened.
 fn assert_is_self_contained(report: &str) {
     assert!(report.contains("short-run") && report.contains("<svg"));

@@ -11,9 +11,10 @@ use crate::cifar::{CIFAR_TRAINING_BATCHES, load_cifar};
 use crate::dataset::Dataset;
 use crate::digits::embedded_digits;
 use crate::error::DataError;
-use crate::folder::load_folder;
+use crate::folder::{OnBroken, load_folder};
 use crate::idx::load_idx;
 use crate::image_set::ImageSet;
+use crate::left_out::LeftOut;
 use crate::preprocess::{Fit, ImageConfig};
 use crate::toy::{Gmm, Rings, Toy};
 
@@ -39,7 +40,7 @@ pub enum DataConfig {
     Idx(IdxConfig),
     /// A folder with the binary training batches of CIFAR-10.
     Cifar(CifarConfig),
-    /// A folder of JPEG and PNG images.
+    /// A folder of images.
     Folder(FolderConfig),
     /// Gaussians on a circle.
     Gmm(Gmm),
@@ -49,7 +50,10 @@ pub enum DataConfig {
 
 // Each of the following structs spells out the image keys, because serde's `flatten` would let unknown keys pass.
 macro_rules! image_source {
-    ($(#[$about:meta])* $name:ident, $(#[$about_path:meta])* $path:ident) => {
+    (
+        $(#[$about:meta])* $name:ident, $(#[$about_path:meta])* $path:ident
+        $(, $(#[$about_more:meta])* $more:ident: $kind:ty)?
+    ) => {
         $(#[$about])*
         #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
         #[serde(deny_unknown_fields)]
@@ -68,13 +72,18 @@ macro_rules! image_source {
             /// See [`ImageConfig::limit`].
             #[serde(default)]
             pub limit: Option<usize>,
+            $(
+                $(#[$about_more])*
+                #[serde(default)]
+                pub $more: $kind,
+            )?
         }
 
         impl $name {
             /// The image keys.
             #[must_use]
             pub fn image(&self) -> ImageConfig {
-                let Self { $path: _, size, channels, fit, limit } = *self;
+                let Self { size, channels, fit, limit, .. } = *self;
                 ImageConfig { size, channels, fit, limit }
             }
         }
@@ -97,7 +106,9 @@ image_source!(
     /// Keys of the source `folder`.
     FolderConfig,
     /// The folder, searched with all folders below.
-    path
+    path,
+    /// What becomes of images that cannot be used.
+    broken: OnBroken
 );
 
 fn default_size() -> usize {
@@ -193,7 +204,7 @@ impl DataConfig {
             Self::Cifar(cifar) => {
                 load_cifar(&cifar.directory, &CIFAR_TRAINING_BATCHES, &cifar.image())?
             }
-            Self::Folder(folder) => load_folder(&folder.path, &folder.image())?,
+            Self::Folder(folder) => load_folder(&folder.path, &folder.image(), folder.broken)?,
             Self::Gmm(gmm) => return Ok(Dataset::Toy(Toy::Gmm(*gmm))),
             Self::Rings(rings) => return Ok(Dataset::Toy(Toy::Rings(*rings))),
         };
@@ -247,8 +258,12 @@ fn load_flowers(
     if !folder.is_dir() {
         return Err(missing());
     }
-    match load_folder(folder, image) {
+    match load_folder(folder, image, OnBroken::Refuse) {
         Err(DataError::EmptyFolder { .. }) => Err(missing()),
-        result => result,
+        // The archive and the files of its authors lie beside the photographs.
+        result => result.map(|images| ImageSet {
+            left_out: LeftOut::default(),
+            ..images
+        }),
     }
 }

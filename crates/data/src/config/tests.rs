@@ -22,7 +22,7 @@ const SOURCES: [(&str, [usize; 3]); 10] = [
     (r#"{"source": "idx", "images": "a.gz"}"#, [1, 32, 32]),
     (r#"{"source": "cifar", "directory": "d"}"#, [3, 32, 32]),
     (
-        r#"{"source": "folder", "path": "p", "fit": "pad"}"#,
+        r#"{"source": "folder", "path": "p", "fit": "pad", "broken": "skip"}"#,
         [3, 32, 32],
     ),
     (r#"{"source": "gmm"}"#, [2, 1, 1]),
@@ -69,9 +69,8 @@ fn defaults_are_the_published_settings() {
         DataConfig::Mnist(ImageConfig::default())
     );
     let folder = parse(r#"{"source": "folder", "path": "p"}"#);
-    assert!(
-        matches!(folder, DataConfig::Folder(folder) if folder.image() == ImageConfig::default())
-    );
+    assert!(matches!(&folder, DataConfig::Folder(folder)
+            if folder.image() == ImageConfig::default() && folder.broken == OnBroken::Refuse));
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{GroupRecord, PlaneQuality, Runaway, Schedule, StartName};
 use crate::ExperimentError;
 use crate::quality::DigitQuality;
-use crate::run_folder::RecoveryRecord;
+use crate::recovery_record::RecoveryRecord;
 
 /// The file of a diagnosis that other commands read.
 pub(crate) const RECORD: &str = "verdict.json";

@@ -184,10 +184,19 @@ impl LearningRun {
                 folder
             }
         };
+        let engine = learner.chains().name();
         let info = RunInfo {
             recoveries,
-            ..RunInfo::new(&name, config.seed, compute.name(), learner.chains().name())
+            ..RunInfo::new(&name, config.seed, &dataset, compute.name(), engine)
         };
+        if let Ok(earlier) = folder.read_info()
+            && earlier.broken_images != info.broken_images
+        {
+            tracing::warn!(
+                "{}: other images are broken than when the run was begun; it goes on with other data",
+                folder.root().display()
+            );
+        }
         folder.write_config(&config)?;
         folder.write_info(&info)?;
         let resumed_by = resumed_by.unwrap_or_else(|| folder.root().to_owned());

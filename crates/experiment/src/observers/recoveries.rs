@@ -5,7 +5,8 @@ use std::cell::RefCell;
 use ebm_trainer::{Event, Observer, ObserverError};
 
 use crate::Supervisor;
-use crate::run_folder::{RecoveryRecord, RunFolder, RunInfo};
+use crate::recovery_record::RecoveryRecord;
+use crate::run_folder::{RunFolder, RunInfo};
 
 /// Adds every recovery to the run's `run.json`.
 pub(crate) struct Recoveries<'a> {
