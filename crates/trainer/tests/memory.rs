@@ -8,7 +8,9 @@ use ebm_data::{DataConfig, Dataset, Gmm, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig};
 use ebm_engine_cpu::FusedEngine;
 use ebm_langevin::{ChainRun, ChainStart, Chains, Engine, TensorEngine, Ula};
-use ebm_trainer::{LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig, Stabilisers};
+use ebm_trainer::{
+    LangevinConfig, Learner, LearningConfig, Method, OptimizerConfig, Recovery, Stabilisers,
+};
 
 type B = Autodiff<Flex>;
 
