@@ -6,6 +6,7 @@ use image::{DynamicImage, ImageReader};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::DataError;
+use crate::guard;
 use crate::image_set::ImageSet;
 use crate::preprocess::ImageConfig;
 
@@ -83,11 +84,19 @@ fn decode(path: &Path) -> Result<DynamicImage, DataError> {
         ));
     }
     // The kind is told from the first bytes: photographs often carry the wrong extension.
-    ImageReader::new(std::io::Cursor::new(bytes))
-        .with_guessed_format()
-        .map_err(DataError::file(path, "read"))?
-        .decode()
-        .map_err(|error| unreadable(format!("the image cannot be decoded ({error})")))
+    let reader = |bytes| {
+        ImageReader::new(std::io::Cursor::new(bytes))
+            .with_guessed_format()
+            .map_err(DataError::file(path, "read"))
+    };
+    let first = reader(&bytes)?;
+    let format = first.format();
+    // A file whose beginning is damaged is told by the decoder.
+    if let Ok(size) = first.into_dimensions() {
+        guard::check_promise(format, size, bytes.len()).map_err(unreadable)?;
+    }
+    let whole = reader(&bytes)?;
+    guard::decode(|| whole.decode()).map_err(unreadable)
 }
 
 /// The decoder paints the missing part of a truncated JPEG grey instead of refusing it.
@@ -174,6 +183,51 @@ mod tests {
                 assert!(error.to_string().contains(name), "{cut} bytes: {error}");
             }
         }
+    }
+
+    /// Found by fuzzing: the decoder panics on the first, a palette of one byte, and takes 300 MB for the second.
+    #[test]
+    fn damaged_images_are_errors_and_take_no_more_memory_than_they_can_fill() {
+        let load = |chunks: &[(&[u8; 4], &[u8])]| {
+            let folder = tempfile::tempdir().unwrap();
+            let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+            for (kind, data) in chunks {
+                let chunk = [&kind[..], data].concat();
+                let mut crc = flate2::Crc::new();
+                crc.update(&chunk);
+                bytes.extend((data.len() as u32).to_be_bytes());
+                bytes.extend(&chunk);
+                bytes.extend(crc.sum().to_be_bytes());
+            }
+            fs::write(folder.path().join("a.png"), bytes).unwrap();
+            let error = load_folder(folder.path(), &ImageConfig::default()).unwrap_err();
+            error.to_string()
+        };
+        let header = |side: u32, kind: u8| {
+            let side = side.to_be_bytes();
+            [&side[..], &side, &[8, kind, 0, 0, 0]].concat()
+        };
+        let pixels = b"\x78\x01\x01\x02\0\xfd\xff\0\0\0\x02\0\x01";
+        let palette = load(&[
+            (b"IHDR", &header(1, 3)),
+            (b"PLTE", &[7]),
+            (b"tRNS", &[7]),
+            (b"IDAT", pixels),
+            (b"IEND", b""),
+        ]);
+        assert!(
+            palette.contains("a.png: the image cannot be decoded"),
+            "{palette}"
+        );
+        let large = load(&[
+            (b"IHDR", &header(10_000, 2)),
+            (b"IDAT", pixels),
+            (b"IEND", b""),
+        ]);
+        assert!(
+            large.contains("a.png: the image claims to have 10000×10000"),
+            "{large}"
+        );
     }
 
     #[test]

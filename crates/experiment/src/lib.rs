@@ -36,6 +36,7 @@ mod work_folder;
 
 pub use aligned::aligned;
 pub use any_engine::{AnyEngine, EngineChoice, UnknownEngine};
+pub use arrays::{Array, read_features};
 pub use comparison::compare;
 pub use compute::{Compute, LearnerRequest};
 pub use config::{ExperimentConfig, Source};
