@@ -8,7 +8,9 @@ use crate::readers::{Reader, nothing};
 
 const SOUND: &[u8] = b"sound and long enough to be changed";
 
-fn reader(name: &'static str, read: fn(&Path) -> Result<(), String>) -> Reader {
+type Faulty = fn(&Path) -> Result<(), String>;
+
+fn reader(name: &'static str, read: Faulty) -> Reader {
     Reader {
         name,
         file: "input",
@@ -26,7 +28,7 @@ fn is_sound(path: &Path) -> bool {
 }
 
 pub(crate) fn the_harness_sees_faults() {
-    let faulty: [(_, fn(&Path) -> Result<(), String>, _); 4] = [
+    let faulty: [(&str, Faulty, &str); 4] = [
         (
             "check panic",
             |path| {

@@ -96,7 +96,7 @@ fn rearrange(random: &mut Random, parts: &mut Vec<Vec<u8>>, other: &[u8], format
         }
         3 if !format.words.is_empty() => parts.insert(place, random.pick(format.words).to_vec()),
         4 if !format.words.is_empty() && !parts.is_empty() => {
-            parts[inside] = random.pick(format.words).to_vec()
+            parts[inside] = random.pick(format.words).to_vec();
         }
         _ => {
             let theirs = formats::of(other).and_then(|format| (format.open)(other));

@@ -54,7 +54,7 @@ pub(crate) struct Trial<'a> {
 impl<'a> Trial<'a> {
     pub(crate) fn new(reader: &'a Reader) -> Self {
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("fuzz");
-        // A file in memory is written in a hundredth of the time.
+        // Folders in memory are made and removed in a tenth of the time.
         let memory = Path::new("/dev/shm");
         let place = if memory.is_dir() {
             memory.join(format!("ebm-fuzz-{}", std::process::id()))
@@ -116,7 +116,7 @@ impl<'a> Trial<'a> {
     }
 
     fn fault(&mut self, bytes: &[u8]) -> Option<String> {
-        fs::write(&self.input, bytes).unwrap();
+        overwrite(&self.input, bytes).unwrap();
         let (reader, input) = (self.reader, &self.input);
         let read = || panic::catch_unwind(AssertUnwindSafe(|| (reader.read)(input)));
         let (outcome, taken) = measure(read);
@@ -178,6 +178,18 @@ impl<'a> Trial<'a> {
         say(&fault);
         fault
     }
+}
+
+/// Without emptying the file first: file systems write those to the disk at once, which takes longer than to read them.
+fn overwrite(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    let mut options = fs::OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(path)?;
+    file.write_all(bytes)?;
+    file.set_len(bytes.len() as u64)
 }
 
 impl Drop for Trial<'_> {

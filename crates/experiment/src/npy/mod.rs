@@ -56,10 +56,9 @@ fn parse_npy(file: &[u8]) -> Result<(Vec<usize>, Vec<f32>), String> {
         is_fortran,
         shape,
     } = Header::parse(&String::from_utf8_lossy(header))?;
-    let sides = shape.iter();
-    let bytes = sides.fold(Some(kind.size()), |product, &side| {
-        product.and_then(|product| product.checked_mul(side))
-    });
+    let bytes = shape
+        .iter()
+        .try_fold(kind.size(), |product, side| product.checked_mul(*side));
     if bytes != Some(data.len()) {
         return Err(format!(
             "shape {shape:?} but {} bytes of numbers, {} each; the file may be truncated, save it again",

@@ -1,20 +1,23 @@
 //! The readers, each with sound files and with the memory that a file has a right to.
 
+mod checkpoint;
+mod download;
+
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use burn::backend::{Autodiff, Flex};
-use ebm_data::fetch::{DataRecipe, Fetcher, RemoteFile};
-use ebm_data::{Dataset, Gmm, ImageConfig, Toy, load_cifar, load_folder, load_idx};
-use ebm_energy_net::{Architecture, Net, NetConfig, read_metadata, read_tensors};
+use ebm_data::{ImageConfig, load_cifar, load_folder, load_idx};
+use ebm_energy_net::{read_metadata, read_tensors};
 use ebm_experiment::config::Study;
 use ebm_experiment::{ExperimentConfig, RunFolder, Source, TrainedSource, read_features};
-use ebm_langevin::TensorEngine;
-use ebm_trainer::{Learner, LearningConfig, OptimizerConfig, latest_checkpoint};
-use sha2::{Digest, Sha256};
+
+pub(crate) use checkpoint::learner;
 
 use crate::seeds;
+
+/// Reads a file, and says what is wrong with it.
+pub(crate) type Read = dyn Fn(&Path) -> Result<(), String>;
 
 /// A way to read a file.
 pub(crate) struct Reader {
@@ -30,13 +33,13 @@ pub(crate) struct Reader {
     pub(crate) memory: fn(&[u8]) -> usize,
     /// The longest that it may take for each kilobyte that is begun.
     pub(crate) patience: Duration,
-    pub(crate) read: Box<dyn Fn(&Path) -> Result<(), String>>,
+    pub(crate) read: Box<Read>,
 }
 
 pub(crate) fn nothing(_: &Path) {}
 
 /// For what buffers, messages and the like take, whatever the file.
-const SMALL: usize = 4 << 20;
+const SMALL: usize = 1 << 20;
 
 /// Numbers take as much as in the file or a few times that, and their descriptions more.
 fn as_stored(bytes: &[u8]) -> usize {
@@ -101,7 +104,7 @@ pub(crate) fn all() -> Vec<Reader> {
         ),
         Reader {
             prepare: Box::new(|folder| {
-                fs::write(folder.join("images.idx"), &seeds::idx_images()[0]).unwrap()
+                fs::write(folder.join("images.idx"), &seeds::idx_images()[0]).unwrap();
             }),
             ..reader(
                 "idx labels",
@@ -193,7 +196,7 @@ pub(crate) fn all() -> Vec<Reader> {
             as_stored,
             |path| said(ebm_diagnostics::read_complete_metrics(path)),
         ),
-        archive(),
+        download::archive(),
     ];
     for (name, file) in [
         ("checkpoint info", "checkpoints/00000002/checkpoint.json"),
@@ -211,7 +214,7 @@ pub(crate) fn all() -> Vec<Reader> {
         ),
         ("checkpoint bank", "checkpoints/00000002/bank.safetensors"),
     ] {
-        readers.push(checkpoint(name, file));
+        readers.push(checkpoint::checkpoint(name, file));
     }
     for (name, file) in [
         ("run info", "run.json"),
@@ -230,93 +233,4 @@ pub(crate) fn all() -> Vec<Reader> {
         });
     }
     readers
-}
-
-/// A download that is there already, so that it is only checked and unpacked. Nothing may appear outside of its folder.
-fn archive() -> Reader {
-    let fetcher = Fetcher::new(None).unwrap();
-    reader(
-        "archive",
-        "set/set.tgz",
-        seeds::archives(),
-        as_inflated,
-        move |path| {
-            let set = path.parent().unwrap();
-            let _ = fs::remove_dir_all(set.join("unpacked"));
-            let bytes = fs::read(path).unwrap();
-            let file = RemoteFile {
-                file: "set.tgz".into(),
-                url: "http://127.0.0.1:9/set.tgz".into(),
-                bytes: bytes.len() as u64,
-                sha256: format!("{:x}", Sha256::digest(&bytes)),
-                unpack: true,
-            };
-            let recipe = DataRecipe {
-                name: "set".into(),
-                files: vec![file],
-            };
-            let fetched = fetcher.fetch(&recipe, set.parent().unwrap(), &mut |_| {});
-            let names = |folder: &Path| {
-                let entries = fs::read_dir(folder).unwrap();
-                let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
-                names.sort();
-                names
-            };
-            let mut expected = vec![".lock", "set.tgz"];
-            expected.extend(fetched.is_ok().then_some("unpacked"));
-            assert_eq!(
-                (names(set), names(set.parent().unwrap())),
-                (
-                    expected.iter().map(Into::into).collect(),
-                    vec!["set".into()]
-                )
-            );
-            said(fetched)
-        },
-    )
-}
-
-/// The learner of the checkpoint, new.
-pub(crate) fn learner() -> Learner<Autodiff<Flex>, Net<Autodiff<Flex>>> {
-    let toys = LearningConfig::for_toys();
-    let config = toys
-        .clone()
-        .with_iterations(2)
-        .with_batch_size(4)
-        .with_langevin(toys.langevin.with_steps(1).with_bank(8))
-        .with_optimizer(OptimizerConfig::adam(1e-3).with_averaging(0.9));
-    let net = NetConfig {
-        width: 2,
-        ..NetConfig::published(Architecture::Toy)
-    };
-    let net = net.init([2, 1, 1], 1, &Default::default()).unwrap();
-    let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
-    Learner::new(
-        config,
-        net,
-        TensorEngine::default(),
-        data,
-        Default::default(),
-    )
-    .unwrap()
-}
-
-fn checkpoint(name: &'static str, file: &'static str) -> Reader {
-    let sound = seeds::checkpoint();
-    let seed = sound[Path::new(file).file_name().unwrap().to_str().unwrap()].clone();
-    let restore = |path: &Path| {
-        let checkpoints = path.parent().unwrap().parent().unwrap();
-        let newest = latest_checkpoint(checkpoints).map_err(|error| error.to_string())?;
-        said(learner().restore(&newest))
-    };
-    Reader {
-        named: "checkpoints/00000002",
-        prepare: Box::new(move |folder| {
-            let folder = folder.join(file);
-            for (name, bytes) in &sound {
-                fs::write(folder.with_file_name(name), bytes).unwrap();
-            }
-        }),
-        ..reader(name, file, vec![seed], as_stored, restore)
-    }
 }
