@@ -4,8 +4,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use image::{DynamicImage, ImageFormat, ImageResult};
 
-/// DEFLATE makes at most 1032 bytes of one, each of eight pixels where a pixel has one bit. JPEG comes to less: a bit for
-/// a block of 64 pixels.
+/// DEFLATE makes at most 1032 bytes of one, each of eight pixels where a pixel has one bit. JPEG comes to less: a bit
+/// for a block of 64 pixels.
 const MOST_PIXELS_FOR_A_BYTE: u64 = 1032 * 8;
 
 /// A PNG or JPEG file cannot hold more pixels than its size allows; the memory for more is not to be asked for.

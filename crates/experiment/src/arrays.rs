@@ -35,9 +35,9 @@ impl GreyImages {
     }
 }
 
-/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file, the only array of an .npz file
-/// or the tensor `states` of a safetensors file. Also accepted are arrays `[count, height, width]`, and the only tensor of a file, whatever
-/// its name.
+/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file, the only array of an .npz
+/// file or the tensor `states` of a safetensors file. Also accepted are arrays `[count, height, width]`, and the only
+/// tensor of a file, whatever its name.
 pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentError> {
     let Array { shape, values } = if is_numpy(path) {
         read_numpy(path)?
@@ -168,7 +168,8 @@ fn check_pixels(path: &Path, values: &[f32]) -> Result<(), ExperimentError> {
         .all(|&value| value >= 0.0 && value.fract() == 0.0);
     if are_bytes && largest > 1.0 {
         let problem = format!(
-            "holds whole numbers up to {largest} where images are in [−1, 1]; save x / 127.5 - 1 of pixels x from 0 to 255"
+            "holds whole numbers up to {largest} where images are in [−1, 1]; save x / 127.5 - 1 of pixels x \
+             from 0 to 255"
         );
         return Err(unfit(path, &problem));
     }

@@ -1,12 +1,16 @@
 //! Every reader of files, on files that are damaged or made for harm.
 //!
 //! Sound files of each kind are changed by what their format is made of: a length, a checksum, an instruction of a
-//! pickle, an entry of an archive. Whatever comes out of it, a reader may neither panic nor abort, take more memory than
-//! the file has a right to, nor ponder; and what it says must name the file.
+//! pickle, an entry of an archive. Whatever comes out of it, a reader may neither panic nor abort, take more memory
+//! than the file has a right to, nor ponder; and what it says must name the file.
+//!
+//! A file with which a reader fails is kept, and its path is printed; where the reader takes the program down with
+//! it, the file is left at the path that was printed last.
 //!
 //! - `EBM_FUZZ_INPUTS`: files for each reader.
 //! - `EBM_FUZZ_SEED`: another seed gives other files; the same seed gives the same ones.
 //! - `EBM_FUZZ_READER`: only readers with this in their names.
+#![cfg(feature = "flex")]
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic, unsafe_code)]
 
 mod check;

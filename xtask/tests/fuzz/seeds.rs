@@ -185,7 +185,8 @@ pub(crate) fn of_run(file: &str) -> Vec<Vec<u8>> {
             "burn": "0.21.0", "platform": "x86_64-linux", "ran_away": "iteration 3",
         }),
         _ => json!([{
-            "iteration": 100, "learned": {"kl_divergence": null, "total_variation": 0.5}, "sampled_total_variation": 0.25,
+            "iteration": 100, "learned": {"kl_divergence": null, "total_variation": 0.5},
+            "sampled_total_variation": 0.25,
         }]),
     };
     vec![value.to_string().into_bytes()]

@@ -180,7 +180,8 @@ impl<'a> Trial<'a> {
     }
 }
 
-/// Without emptying the file first: file systems write those to the disk at once, which takes longer than to read them.
+/// Without emptying the file first: file systems write those to the disk at once, which takes longer than to read
+/// them.
 fn overwrite(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut options = fs::OpenOptions::new();
     let mut file = options

@@ -25,9 +25,9 @@ pub(crate) fn npy(values: &[f32], shape: &[usize]) -> Vec<u8> {
     file
 }
 
-/// Shape and values, in row-major order, of an .npy file or of the only array of an .npz file, which their first bytes
-/// tell. Numbers may be of any type that NumPy calls real, in either byte order and in C or Fortran order; those that f32
-/// cannot hold are rounded.
+/// Shape and values, in row-major order, of an .npy file or of the only array of an .npz file, which their first
+/// bytes tell. Numbers may be of any type that NumPy calls real, in either byte order and in C or Fortran order;
+/// those that f32 cannot hold are rounded.
 ///
 /// # Errors
 /// What is wrong and what would be right, in words.
@@ -161,8 +161,8 @@ mod tests {
         assert!(parse_npy(b"\x93NUMPY\x01\x00\xff").is_err());
     }
 
-    /// Files that `tests/golden/make_numpy_files.py` wrote, each of the array [[0, 1, 2], [3, 4, 100]] or, where a type
-    /// has no such numbers, of what NumPy made of it in float32.
+    /// Files that `tests/golden/make_numpy_files.py` wrote, each of the array [[0, 1, 2], [3, 4, 100]] or, where a
+    /// type has no such numbers, of what NumPy made of it in float32.
     #[test]
     fn every_kind_of_array_that_numpy_writes_is_read() {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/numpy");

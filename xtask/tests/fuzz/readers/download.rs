@@ -9,7 +9,8 @@ use sha2::{Digest, Sha256};
 use super::{Reader, as_inflated, reader, said};
 use crate::seeds;
 
-/// A download that is there already, so that it is only checked and unpacked. Nothing may appear outside of its folder.
+/// A download that is there already, so that it is only checked and unpacked. Nothing may appear outside of its
+/// folder.
 pub(super) fn archive() -> Reader {
     let fetcher = Fetcher::new(None).unwrap();
     reader(

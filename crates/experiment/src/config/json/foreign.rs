@@ -151,7 +151,8 @@ fn foreign_word(word: &str) -> Option<String> {
             )
         }
         bare if bare.starts_with(|c: char| c.is_ascii_digit() || c == '.') => format!(
-            "{word} is not written as a number of JSON; write it like 0.5 or 1e-4, with digits on both sides of the point"
+            "{word} is not written as a number of JSON; write it like 0.5 or 1e-4, with digits on both sides \
+             of the point"
         ),
         _ => format!("{word} stands without quotes; write \"{word}\""),
     })
