@@ -76,3 +76,37 @@ impl DriverError {
         }
     }
 }
+
+/// A message as it may be shown: names in it may come from files, and a terminal obeys what some of their characters
+/// say.
+pub(crate) fn printable(message: &str) -> String {
+    const MOST: usize = 4000;
+    let mut shown = String::new();
+    let mut characters = message.chars();
+    for character in characters.by_ref().take(MOST) {
+        if character.is_control() && character != '\n' {
+            shown.extend(character.escape_default());
+        } else {
+            shown.push(character);
+        }
+    }
+    let left = characters.count();
+    if left > 0 {
+        shown += &format!("… and {left} more characters");
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::printable;
+
+    #[test]
+    fn messages_are_shown_as_they_are_but_for_what_a_terminal_obeys() {
+        let message = "a.json: \"α\" is 3:\n  must be ≥ 5";
+        assert_eq!(printable(message), message);
+        assert_eq!(printable("`\u{1b}[2J\r\0`"), "`\\u{1b}[2J\\r\\u{0}`");
+        let long = printable(&"n".repeat(5000));
+        assert!(long.len() < 4100 && long.ends_with("… and 1000 more characters"));
+    }
+}

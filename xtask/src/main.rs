@@ -16,7 +16,7 @@ use std::process::ExitCode;
 use ebm_experiment::ExperimentError;
 
 use crate::cli::{Cli, Command};
-use crate::error::DriverError;
+use crate::error::{DriverError, printable};
 
 fn main() -> ExitCode {
     let cli = Cli::read();
@@ -43,7 +43,7 @@ fn main() -> ExitCode {
                 DriverError::Interrupted | DriverError::Experiment(ExperimentError::Stopped)
             );
             if !is_stop {
-                screen.say(&format!("error: {error}"));
+                screen.say(&format!("error: {}", printable(&error.to_string())));
             }
             ExitCode::from(error.exit_code())
         }

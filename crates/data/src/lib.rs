@@ -9,6 +9,7 @@ mod error;
 #[cfg(feature = "fetch")]
 pub mod fetch;
 mod folder;
+mod guard;
 mod idx;
 mod image_set;
 mod left_out;

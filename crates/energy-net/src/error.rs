@@ -70,9 +70,9 @@ pub enum NetError {
         /// Module and name of the type or function.
         name: String,
     },
-    /// The file of PyTorch is sound, but does not hold one set of weights.
+    /// The file is sound, but does not hold one set of weights.
     #[error(
-        "{path}: no weights to load: {reason}; save those of one net in float32: torch.save(net.state_dict(), FILE)"
+        "{path}: no weights to load: {reason}; save those of one net: torch.save(net.state_dict(), FILE)"
     )]
     NoWeights {
         /// The file.

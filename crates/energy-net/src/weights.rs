@@ -7,6 +7,7 @@ use std::path::Path;
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{checksum, device_tensor};
+use half::{bf16, f16};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde_json::{Map, Value};
 
@@ -233,8 +234,8 @@ pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
     }
 }
 
-/// Reads all tensors of a file as f32; they may be stored as f32 or f64. The file's first bytes, not its name, say
-/// whether it is
+/// Reads all tensors of a file as f32; they may be stored as f32, as f16 or bf16, which f32 holds exactly, or as f64,
+/// which is rounded. The file's first bytes, not its name, say whether it is
 /// - a safetensors file, or
 /// - a file of PyTorch's `torch.save`, in the format before or from PyTorch 1.6, that holds a state dict, as a whole
 ///   or as the only one under a key such as `"net"`. Nothing in it is run, whatever it says, and it may have been
@@ -242,7 +243,7 @@ pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
 ///
 /// # Errors
 /// [`NetError::Io`]; [`NetError::Format`] for a damaged file or one of another format; [`NetError::NotOnlyWeights`] and
-/// [`NetError::NoWeights`] for a file of `torch.save` that holds something else than the weights of one net.
+/// [`NetError::NoWeights`] for a file that holds something else than the weights of one net.
 pub fn read_tensors(path: &Path) -> Result<Vec<NamedParameter>, NetError> {
     tensors_of(&read(path)?, path)
 }
@@ -298,24 +299,19 @@ fn read_safetensors(bytes: &[u8], path: &Path) -> Result<Vec<NamedParameter>, Ne
     check(bytes, path)?;
     file.iter()
         .map(|(name, view)| {
+            let data = view.data();
             let values = match view.dtype() {
-                Dtype::F32 => view
-                    .data()
-                    .as_chunks::<4>()
-                    .0
-                    .iter()
-                    .map(|bytes| f32::from_le_bytes(*bytes))
-                    .collect(),
-                Dtype::F64 => view
-                    .data()
-                    .as_chunks::<8>()
-                    .0
-                    .iter()
-                    .map(|bytes| f64::from_le_bytes(*bytes) as f32)
-                    .collect(),
+                Dtype::F32 => numbers(data, f32::from_le_bytes),
+                Dtype::F64 => numbers(data, |bytes| f64::from_le_bytes(bytes) as f32),
+                Dtype::F16 => numbers(data, |bytes| f16::from_le_bytes(bytes).to_f32()),
+                Dtype::BF16 => numbers(data, |bytes| bf16::from_le_bytes(bytes).to_f32()),
                 other => {
-                    let reason = format!("tensor `{name}` is of type {other:?}, f32 is needed");
-                    return Err(format_error(path, reason));
+                    return Err(NetError::NoWeights {
+                        path: path.to_owned(),
+                        reason: format!(
+                            "tensor `{name}` is of type {other:?} where a type of floats is needed"
+                        ),
+                    });
                 }
             };
             Ok(NamedParameter {
@@ -336,6 +332,14 @@ fn check(bytes: &[u8], path: &Path) -> Result<(), NetError> {
         )),
         _ => Ok(()),
     }
+}
+
+fn numbers<const N: usize>(data: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
+    data.as_chunks()
+        .0
+        .iter()
+        .map(|&bytes| number(bytes))
+        .collect()
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, NetError> {

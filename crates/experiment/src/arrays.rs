@@ -6,12 +6,15 @@ use ebm_energy_net::{NamedParameter, read_tensors};
 
 use crate::ExperimentError;
 use crate::digits::DigitImages;
-use crate::npy::parse_npy;
+use crate::npy::parse_numpy;
 
 /// An array of numbers with its shape.
-pub(crate) struct Array {
-    pub(crate) shape: Vec<usize>,
-    pub(crate) values: Vec<f32>,
+#[derive(Debug, Clone, PartialEq)]
+pub struct Array {
+    /// Its sides.
+    pub shape: Vec<usize>,
+    /// Its numbers, the last index running fastest.
+    pub values: Vec<f32>,
 }
 
 /// Images of one channel.
@@ -32,12 +35,12 @@ impl GreyImages {
     }
 }
 
-/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file or from the tensor `states`
-/// of a safetensors file. Also accepted are arrays `[count, height, width]`, and the only tensor of a file, whatever
-/// its name.
+/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file, the only array of an .npz
+/// file or the tensor `states` of a safetensors file. Also accepted are arrays `[count, height, width]`, and the only
+/// tensor of a file, whatever its name.
 pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentError> {
-    let Array { shape, values } = if has_ending(path, "npy") {
-        read_npy(path)?
+    let Array { shape, values } = if is_numpy(path) {
+        read_numpy(path)?
     } else {
         let mut tensors = safetensors(path)?;
         tensors.retain(|tensor| tensor.name == "states" || tensor.shape.len() >= 3);
@@ -76,6 +79,7 @@ pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentErro
         return Err(unfit(path, &problem));
     }
     check_finite(path, &values)?;
+    check_pixels(path, &values)?;
     Ok(GreyImages {
         values,
         height,
@@ -83,11 +87,15 @@ pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentErro
     })
 }
 
-/// Reads features, `[samples, features]`, from an .npy file or as the only tensor of two dimensions in a safetensors
-/// file, whatever its name. Doubles are rounded to single precision.
-pub(crate) fn read_features(path: &Path) -> Result<Array, ExperimentError> {
-    if has_ending(path, "npy") {
-        let array = read_npy(path)?;
+/// Reads features, `[samples, features]`: an .npy file, the only array of an .npz file, or the only tensor of two
+/// dimensions in a safetensors file, whatever its name. Numbers that f32 cannot hold are rounded.
+///
+/// # Errors
+/// [`ExperimentError::File`] for a file that holds something else or numbers that are not finite,
+/// [`ExperimentError::Io`] and [`ExperimentError::Net`].
+pub fn read_features(path: &Path) -> Result<Array, ExperimentError> {
+    if is_numpy(path) {
+        let array = read_numpy(path)?;
         if array.shape.len() != 2 {
             let problem = format!(
                 "has shape {:?} where features have [samples, features]",
@@ -121,16 +129,20 @@ pub(crate) fn read_features(path: &Path) -> Result<Array, ExperimentError> {
 
 fn safetensors(path: &Path) -> Result<Vec<NamedParameter>, ExperimentError> {
     if !has_ending(path, "safetensors") {
-        let problem = "is neither .npy nor .safetensors by its name; give one of these";
+        let problem = "is none of .npy, .npz and .safetensors by its name; give one of these";
         return Err(unfit(path, problem));
     }
     Ok(read_tensors(path)?)
 }
 
-fn read_npy(path: &Path) -> Result<Array, ExperimentError> {
+fn read_numpy(path: &Path) -> Result<Array, ExperimentError> {
     let file = std::fs::read(path).map_err(|error| ExperimentError::io(path, error))?;
-    let (shape, values) = parse_npy(&file).map_err(|problem| unfit(path, &problem))?;
+    let (shape, values) = parse_numpy(&file).map_err(|problem| unfit(path, &problem))?;
     Ok(Array { shape, values })
+}
+
+fn is_numpy(path: &Path) -> bool {
+    has_ending(path, "npy") || has_ending(path, "npz")
 }
 
 fn has_ending(path: &Path, ending: &str) -> bool {
@@ -146,6 +158,22 @@ fn check_finite(path: &Path, values: &[f32]) -> Result<(), ExperimentError> {
             &format!("value {index} is not finite; leave out chains that ran away"),
         )),
     }
+}
+
+/// Images are clamped to [−1, 1], which would leave nothing of pixels from 0 to 255.
+fn check_pixels(path: &Path, values: &[f32]) -> Result<(), ExperimentError> {
+    let largest = values.iter().copied().fold(0.0, f32::max);
+    let are_bytes = values
+        .iter()
+        .all(|&value| value >= 0.0 && value.fract() == 0.0);
+    if are_bytes && largest > 1.0 {
+        let problem = format!(
+            "holds whole numbers up to {largest} where images are in [−1, 1]; save x / 127.5 - 1 of pixels x \
+             from 0 to 255"
+        );
+        return Err(unfit(path, &problem));
+    }
+    Ok(())
 }
 
 fn unfit(path: &Path, problem: &str) -> ExperimentError {

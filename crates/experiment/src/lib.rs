@@ -37,6 +37,7 @@ mod words;
 mod work_folder;
 
 pub use any_engine::{AnyEngine, EngineChoice, UnknownEngine};
+pub use arrays::{Array, read_features};
 pub use comparison::compare;
 pub use compute::{Computation, Compute, LearnerRequest};
 pub use config::{ExperimentConfig, Source};

@@ -25,15 +25,15 @@ pub(crate) struct QualityArguments {
     /// compared with its data.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
-    /// Samples of digits, as .npy or .safetensors, [count, 1, height, width] in [−1, 1].
+    /// Samples of digits, as .npy, .npz with one array, or .safetensors: [count, 1, height, width] in [−1, 1].
     #[arg(long, value_name = "FILE")]
     pub(crate) samples: Option<PathBuf>,
     /// Data to compare the samples with, in the same form [default: the data of the run, or the embedded digits
     /// resized to the size of the samples].
     #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pub(crate) reference: Option<PathBuf>,
-    /// Features of samples, such as Inception's for the FID, [samples, features]: a two-dimensional .npy file, or the
-    /// only two-dimensional tensor of a safetensors file.
+    /// Features of samples, such as Inception's for the FID, [samples, features]: a two-dimensional .npy file, an
+    /// .npz file of one such array, or the only two-dimensional tensor of a safetensors file.
     #[arg(long, value_name = "FILE", requires = "reference_features")]
     pub(crate) features: Option<PathBuf>,
     /// The same features of data.

@@ -246,6 +246,10 @@ fn what_cannot_be_judged_says_why() {
     place.write("nan.npy", npy_file("(30, 8, 8)", &vec![f32::NAN; 30 * 64]));
     place.write("cut.npy", npy_file("(31, 8, 8)", &vec![0.0; 30 * 64]));
     place.write("cube.npy", npy_file("(30, 8, 8)", &vec![0.0; 30 * 64]));
+    place.write(
+        "bytes.npy",
+        npy_file("(30, 8, 8)", &[0.0, 128.0, 255.0].repeat(640)),
+    );
     place.write("picture.png", "not a picture");
     let before = place.contents();
     let refused = |arguments: &[&str], code: i32, parts: &[&str]| {
@@ -275,6 +279,7 @@ fn what_cannot_be_judged_says_why() {
     );
     samples("nan.npy", 1, &["not finite"]);
     samples("cut.npy", 1, &["truncated"]);
+    samples("bytes.npy", 1, &["up to 255", "[−1, 1]", "x / 127.5 - 1"]);
     samples("picture.png", 1, &[".npy", ".safetensors"]);
     refused(
         &["--samples", "few.safetensors", "--neighbours", "0"],

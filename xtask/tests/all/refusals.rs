@@ -239,8 +239,15 @@ fn config_files() {
     );
     place.write("text.json", "iterations = 3");
     place.write("list.json", "[]");
+    place.write("clear.json", r#"{"data": {"source": "\u001b[2J"}}"#);
+    place.write("twice.json", "{\"seed\": 1,\n\"seed\": 2}");
     place.write("empty.json", "{}");
-    let cases: [(&str, &[&str]); 5] = [
+    let cases: [(&str, &[&str]); 7] = [
+        ("clear.json", &["\\u{1b}[2J", "must be one of"]),
+        (
+            "twice.json",
+            &["twice.json: \"seed\"", "line 1 and again in line 2"],
+        ),
         (
             "nowhere.json",
             &["nowhere.json: cannot be read", "check that the path"],

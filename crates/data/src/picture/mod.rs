@@ -4,9 +4,10 @@ use std::io::Cursor;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::error::DataError;
+use crate::guard;
 
 /// The endings of the kinds of files that are read, in lower case.
 pub(crate) const ENDINGS: [&str; 13] = [
@@ -29,7 +30,6 @@ pub(crate) fn read_picture(path: &Path) -> Result<DynamicImage, DataError> {
         problem,
         fix: "replace the image or take it out of the folder",
     };
-    let undecodable = |error| unusable(format!("the image cannot be decoded ({error})"));
     let file = std::fs::metadata(path).map_err(DataError::file(path, "read"))?;
     if file.len() > MOST_BYTES {
         let length = file.len();
@@ -43,22 +43,40 @@ pub(crate) fn read_picture(path: &Path) -> Result<DynamicImage, DataError> {
             "the JPEG image is truncated: it has no end marker".into(),
         ));
     }
-    let mut limits = Limits::default();
-    limits.max_alloc = Some(MOST_BYTES);
     // The kind is told from the first bytes: photographs often carry the wrong extension.
+    let length = bytes.len();
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(DataError::file(path, "read"))?;
-    reader.limits(limits.clone());
+    let kind = reader.format();
+    reader.limits(limits());
+    guard::decode(|| decode(reader, kind, length)).map_err(unusable)
+}
+
+fn limits() -> Limits {
+    let mut limits = Limits::default();
+    limits.max_alloc = Some(MOST_BYTES);
+    limits
+}
+
+/// Decodes a file of so many bytes; errors say what is wrong.
+fn decode(
+    reader: ImageReader<Cursor<Vec<u8>>>,
+    kind: Option<ImageFormat>,
+    length: usize,
+) -> Result<DynamicImage, String> {
+    let undecodable = |error| format!("the image cannot be decoded ({error})");
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     let needed = decoder.total_bytes();
+    let mut limits = limits();
     if limits.reserve(needed).is_err() {
-        return Err(unusable(format!(
+        return Err(format!(
             "the image claims to have {width}×{height} pixels, which take {needed} bytes; at most {MOST_BYTES} are given \
              to one image"
-        )));
+        ));
     }
+    guard::check_promise(kind, (width, height), length)?;
     decoder.set_limits(limits).map_err(undecodable)?;
     let orientation = orientation(&mut decoder);
     let picture = DynamicImage::from_decoder(decoder).map_err(undecodable)?;

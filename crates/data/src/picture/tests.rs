@@ -260,3 +260,42 @@ fn text_is_no_picture() {
     assert!(message.contains("cannot be decoded"), "{message}");
     assert!(message.ends_with("replace the image or take it out of the folder"));
 }
+
+/// Found by fuzzing: the decoder panics on the first, a palette of one byte, and takes 300 MB for the second.
+#[test]
+fn damaged_images_are_errors_and_take_no_more_memory_than_they_can_fill() {
+    let load = |chunks: &[(&[u8; 4], &[u8])]| {
+        let mut bytes = b"\x89PNG\r\n\x1a\n".to_vec();
+        for (kind, data) in chunks {
+            let chunk = [&kind[..], data].concat();
+            let mut crc = flate2::Crc::new();
+            crc.update(&chunk);
+            bytes.extend((data.len() as u32).to_be_bytes());
+            bytes.extend(&chunk);
+            bytes.extend(crc.sum().to_be_bytes());
+        }
+        problem(&bytes)
+    };
+    let header = |side: u32, kind: u8| {
+        let side = side.to_be_bytes();
+        [&side[..], &side, &[8, kind, 0, 0, 0]].concat()
+    };
+    let pixels = b"\x78\x01\x01\x02\0\xfd\xff\0\0\0\x02\0\x01";
+    let palette = load(&[
+        (b"IHDR", &header(1, 3)),
+        (b"PLTE", &[7]),
+        (b"tRNS", &[7]),
+        (b"IDAT", pixels),
+        (b"IEND", b""),
+    ]);
+    assert!(palette.contains("the image cannot be decoded"), "{palette}");
+    let large = load(&[
+        (b"IHDR", &header(10_000, 2)),
+        (b"IDAT", pixels),
+        (b"IEND", b""),
+    ]);
+    assert!(
+        large.contains("the image claims to have 10000×10000"),
+        "{large}"
+    );
+}

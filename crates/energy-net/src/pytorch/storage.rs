@@ -1,5 +1,7 @@
 //! Stored numbers, and tensors as views of them.
 
+use half::{bf16, f16};
+
 use super::Problem;
 
 /// The type of the numbers in a storage.
@@ -7,6 +9,8 @@ use super::Problem;
 pub(super) enum StorageKind {
     F32,
     F64,
+    F16,
+    BF16,
     /// A type that no net here has, with its name in PyTorch and its size in bytes. It is known so that a file may hold
     /// such tensors beside the weights.
     Other(&'static str, usize),
@@ -18,8 +22,8 @@ impl StorageKind {
         Some(match class {
             "FloatStorage" => Self::F32,
             "DoubleStorage" => Self::F64,
-            "HalfStorage" => Self::Other("float16", 2),
-            "BFloat16Storage" => Self::Other("bfloat16", 2),
+            "HalfStorage" => Self::F16,
+            "BFloat16Storage" => Self::BF16,
             "LongStorage" => Self::Other("int64", 8),
             "IntStorage" => Self::Other("int32", 4),
             "ShortStorage" => Self::Other("int16", 2),
@@ -37,6 +41,7 @@ impl StorageKind {
         match self {
             Self::F32 => 4,
             Self::F64 => 8,
+            Self::F16 | Self::BF16 => 2,
             Self::Other(_, size) => size,
         }
     }
@@ -119,8 +124,14 @@ impl TensorView<'_> {
             StorageKind::F64 => {
                 Ok(self.gather(storage, |bytes: &[u8; 8]| f64::from_le_bytes(*bytes) as f32))
             }
+            StorageKind::F16 => Ok(self.gather(storage, |bytes: &[u8; 2]| {
+                f16::from_le_bytes(*bytes).to_f32()
+            })),
+            StorageKind::BF16 => Ok(self.gather(storage, |bytes: &[u8; 2]| {
+                bf16::from_le_bytes(*bytes).to_f32()
+            })),
             StorageKind::Other(kind, _) => Err(Problem::Contents(format!(
-                "tensor `{name}` is of type {kind} where float32 or float64 is needed"
+                "tensor `{name}` is of type {kind} where a type of floats is needed"
             ))),
         }
     }

@@ -2,6 +2,7 @@
 //! is written by `golden/make_pytorch_files.py`.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use burn::backend::{Autodiff, Flex};
@@ -127,6 +128,32 @@ fn every_form_of_a_state_dict_gives_the_same_tensors() {
     assert_eq!(protocol_4, expected);
 }
 
+/// Both types are parts of float32, so every number is the one that PyTorch makes of it, to the last bit.
+#[test]
+fn float16_and_bfloat16_are_read_exactly() {
+    let read = |file: &str| {
+        let tensors = read_tensors(&golden(file)).unwrap();
+        let bits = |t: NamedParameter| {
+            (
+                t.name,
+                (
+                    t.shape,
+                    t.values.into_iter().map(f32::to_bits).collect::<Vec<_>>(),
+                ),
+            )
+        };
+        tensors.into_iter().map(bits).collect::<BTreeMap<_, _>>()
+    };
+    for (name, smallest) in [("half", 0.5f32.powi(24)), ("bfloat16", 0.5f32.powi(133))] {
+        let expected = read(&format!("{name}-in-float32.safetensors"));
+        assert_eq!(expected["ends"].1[7], smallest.to_bits());
+        for ending in ["pth", "zip.pth", "safetensors"] {
+            let file = format!("{name}.{ending}");
+            assert_eq!(read(&file), expected, "{file}");
+        }
+    }
+}
+
 #[test]
 fn the_wrapper_of_data_parallel_is_left_out_of_names() {
     let config = NetConfig {
@@ -169,8 +196,12 @@ fn files_that_hold_something_else_are_refused_with_what_they_hold() {
         ("two-nets.zip.pth", ["more than one", "`average`"]),
         ("no-weights.pth", ["no weights to load", "`epoch`, `nets`"]),
         ("no-weights.zip.pth", ["no weights to load", "`nets`"]),
-        ("half.pth", ["`f.0.weight` is of type float16", "float32"]),
-        ("half.zip.pth", ["float16", "float32"]),
+        ("integers.pth", ["`f.0.weight` is of type int64", "floats"]),
+        ("integers.zip.pth", ["int64", "floats"]),
+        (
+            "integers.safetensors",
+            ["`f.0.weight` is of type I64", "floats"],
+        ),
         (
             "module.zip.pth",
             ["`make_golden.Sequential`", "weights alone"],

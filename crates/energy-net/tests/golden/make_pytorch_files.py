@@ -50,6 +50,24 @@ def strided(state):
     return views
 
 
+def short_floats(state):
+    """The weights in float16 and bfloat16, with the ends of their ranges, and what PyTorch makes of these in float32."""
+    for kind, name in [(torch.float16, "half"), (torch.bfloat16, "bfloat16")]:
+        limits = torch.finfo(kind)
+        ends = torch.tensor([0.0, -0.0, limits.smallest_normal, limits.max, limits.min, 1 / 3, 1.0], dtype=kind)
+        # Below the normal numbers: the smallest and the largest of them.
+        smallest_normal = int(ends[2:3].view(torch.int16))
+        below = torch.tensor([1, smallest_normal - 1], dtype=torch.int16)
+        short = collections.OrderedDict((key, tensor.to(kind)) for key, tensor in state.items())
+        short["ends"] = torch.cat([ends, below.view(kind)])
+        save(short, name)
+        save_file(dict(short), FOLDER / f"{name}.safetensors")
+        save_file({key: tensor.float() for key, tensor in short.items()}, FOLDER / f"{name}-in-float32.safetensors")
+    integers = {"f.0.weight": torch.arange(4)}
+    save(integers, "integers")
+    save_file(integers, FOLDER / "integers.safetensors")
+
+
 class Command:
     """Runs a command when Python's own unpickler reads it."""
 
@@ -93,7 +111,7 @@ def main():
     average = collections.OrderedDict((name, 0.9 * tensor) for name, tensor in state.items())
     save({"net": state, "average": average}, "two-nets")
     save({"epoch": 3, "nets": [state]}, "no-weights")
-    save(collections.OrderedDict((name, tensor.half()) for name, tensor in state.items()), "half")
+    short_floats(state)
     # Not in the older format, which would bring the source text of all classes along.
     torch.save(net, FOLDER / "module.zip.pth")
     save({"f.0.weight": Command()}, "command")

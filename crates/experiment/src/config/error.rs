@@ -30,13 +30,21 @@ pub enum ConfigError {
         /// The system's answer.
         source: io::Error,
     },
+    /// The file is text in another encoding, or no text.
+    #[error("{}: {problem}", path.display())]
+    Encoding {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and what would be right.
+        problem: String,
+    },
     /// The text is no JSON.
-    #[error("{origin}: not valid JSON: {source}")]
+    #[error("{origin}: not valid JSON: {problem}")]
     Json {
         /// The file.
         origin: String,
-        /// What is wrong, with line and column.
-        source: serde_json::Error,
+        /// What is wrong, with line and column, and what would be right.
+        problem: String,
     },
     /// The text is JSON, but no object.
     #[error("{origin}: must be a JSON object, such as {{\"data\": {{\"source\": \"gmm\"}}}}")]
@@ -54,7 +62,7 @@ pub enum ConfigError {
         /// The key that shows it.
         key: String,
     },
-    /// A key is unknown, absent, of the wrong type or out of range.
+    /// A key is unknown, absent, there twice, of the wrong type or out of range.
     #[error("{origin}: \"{key}\" {problem}")]
     Key {
         /// The file or the override.

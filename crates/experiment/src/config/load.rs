@@ -10,7 +10,7 @@ use super::authors::Dialect;
 use super::decode::decode_experiment;
 use super::error::Fault;
 use super::overrides::Override;
-use super::{ConfigError, ExperimentConfig, defaults, named};
+use super::{ConfigError, ExperimentConfig, defaults, json, named};
 
 /// Where settings come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,14 +35,20 @@ impl Source {
     /// The text of an experiment or a study. Call this once: a pipe can be read only once.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownName`] and [`ConfigError::Read`].
+    /// [`ConfigError::UnknownName`], [`ConfigError::Read`] and [`ConfigError::Encoding`].
     pub fn read(&self) -> Result<String, ConfigError> {
         match self {
             Self::Named(name) => named::find(name).map(str::to_owned),
-            Self::File(path) => fs::read_to_string(path).map_err(|source| ConfigError::Read {
-                path: path.clone(),
-                source,
-            }),
+            Self::File(path) => {
+                let bytes = fs::read(path).map_err(|source| ConfigError::Read {
+                    path: path.clone(),
+                    source,
+                })?;
+                json::decode(bytes).map_err(|problem| ConfigError::Encoding {
+                    path: path.clone(),
+                    problem,
+                })
+            }
         }
     }
 
@@ -93,11 +99,7 @@ impl ExperimentConfig {
         overrides: &[String],
     ) -> Result<(Self, String), ConfigError> {
         let origin = source.to_string();
-        let json = |source| ConfigError::Json {
-            origin: origin.clone(),
-            source,
-        };
-        let Value::Object(file) = serde_json::from_str(text).map_err(json)? else {
+        let Value::Object(file) = json::parse(text, &origin)? else {
             return Err(ConfigError::NotAnObject { origin });
         };
         if is_study(&file) {

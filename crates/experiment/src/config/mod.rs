@@ -1,9 +1,9 @@
 //! What an experiment is made of: settings by name or from a file, with overrides, checked before anything runs.
 //!
-//! A file passes four stations: `Source` reads it, `authors` translates files in the format of the paper's authors,
-//! `overrides` applies `--set`, `defaults` fills in missing keys. All that happens on JSON values; only then `decode`
-//! makes an `ExperimentConfig` of them and `validate` checks its ranges. A `Study` is a base and the overrides of
-//! each of its variants.
+//! A file passes five stations: `Source` reads it, `json` makes values of its text, `authors` translates files in the
+//! format of the paper's authors, `overrides` applies `--set`, `defaults` fills in missing keys. From `authors` on all
+//! happens on JSON values; only then `decode` makes an `ExperimentConfig` of them and `validate` checks its ranges. A
+//! `Study` is a base and the overrides of each of its variants.
 
 mod authors;
 mod complaint;
@@ -12,6 +12,7 @@ mod decode;
 mod defaults;
 mod error;
 mod experiment;
+mod json;
 mod load;
 mod named;
 mod overrides;

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::error::{ConfigError, Fault, Origin};
+use super::json::repeated_key;
 
 /// One override.
 #[derive(Debug)]
@@ -30,7 +31,20 @@ impl<'a> Override<'a> {
             [_, _, _, ..] => return Err(refuse("no key has more than two parts")),
             _ => return Err(refuse("the key, or a part of it, is empty")),
         }
-        let value = serde_json::from_str(text).unwrap_or_else(|_| Value::String(text.to_owned()));
+        let value = match serde_json::from_str(text) {
+            Ok(value) => {
+                if let Some(Fault {
+                    key: inner,
+                    problem,
+                }) = repeated_key(text)
+                {
+                    let fault = Fault::new(format!("{key}.{inner}"), problem);
+                    return Err(fault.at(Origin::Override(argument.to_owned())));
+                }
+                value
+            }
+            Err(_) => Value::String(text.to_owned()),
+        };
         Ok(Self {
             argument,
             key,

@@ -3,13 +3,12 @@
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::decode::decode;
 use super::error::Fault;
 use super::load::is_study;
 use super::overrides::Override;
-use super::{ConfigError, ExperimentConfig, Source};
+use super::{ConfigError, ExperimentConfig, Source, json};
 
 /// The largest number of letters in the name of a variant; file systems allow a few more.
 const LONGEST_NAME: usize = 100;
@@ -79,8 +78,7 @@ impl Study {
     /// Whether this text is that of a study rather than an experiment. A text that is not JSON is no study; the error
     /// then comes from reading it as an experiment.
     pub fn is_meant_by(text: &str) -> bool {
-        let file: Value = serde_json::from_str(text).unwrap_or_default();
-        file.as_object().is_some_and(is_study)
+        json::glance(text).as_object().is_some_and(is_study)
     }
 
     /// Reads a study, adds `overrides` to all its variants, and checks each.
@@ -100,11 +98,7 @@ impl Study {
             Source::Named(name) => format!("study {name}"),
             Source::File(path) => path.display().to_string(),
         };
-        let json = |source| ConfigError::Json {
-            origin: origin.clone(),
-            source,
-        };
-        let file: Value = serde_json::from_str(text).map_err(json)?;
+        let file = json::parse(text, &origin)?;
         let mut config: StudyConfig = decode(&file).map_err(|fault| fault.at(&*origin))?;
         config.check().map_err(|fault| fault.at(&*origin))?;
         config.refuse_contested(overrides, &origin)?;

@@ -5,6 +5,7 @@ mod authors;
 mod named;
 mod ours;
 mod refusals;
+mod texts;
 
 use std::path::PathBuf;
 
@@ -12,6 +13,10 @@ use super::{ConfigError, ExperimentConfig, Source};
 
 /// Loads `json` from a file called `mine.json`.
 fn load(json: &str, overrides: &[&str]) -> Result<ExperimentConfig, ConfigError> {
+    load_bytes(json.as_bytes(), overrides)
+}
+
+fn load_bytes(json: &[u8], overrides: &[&str]) -> Result<ExperimentConfig, ConfigError> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mine.json");
     std::fs::write(&path, json).unwrap();
