@@ -7,7 +7,7 @@ use burn::backend::Autodiff;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use ebm_benches::{Case, TimedBackend};
 use ebm_energy_net::Architecture;
-use ebm_experiment::{EngineChoice, OnBackend};
+use ebm_experiment::{BurnCompute, EngineChoice};
 
 const BATCHES: [usize; 2] = [100, 10_000];
 
@@ -63,25 +63,25 @@ fn langevin(criterion: &mut Criterion) {
     #[cfg(feature = "flex")]
     measure(
         criterion,
-        &OnBackend::<Autodiff<burn::backend::Flex>>::cpu("flex"),
+        &BurnCompute::<Autodiff<burn::backend::Flex>>::cpu("flex"),
         &[Tensor, EngineChoice::Fused],
     );
     #[cfg(feature = "ndarray")]
     measure(
         criterion,
-        &OnBackend::<Autodiff<burn_ndarray::NdArray>>::cpu("ndarray"),
+        &BurnCompute::<Autodiff<burn_ndarray::NdArray>>::cpu("ndarray"),
         &[Tensor],
     );
     #[cfg(feature = "cuda")]
     measure(
         criterion,
-        &OnBackend::<Autodiff<burn::backend::Cuda>>::gpu("cuda", Default::default()),
+        &BurnCompute::<Autodiff<burn::backend::Cuda>>::gpu("cuda", Default::default()),
         &[Tensor, EngineChoice::Cube],
     );
     #[cfg(feature = "wgpu")]
     measure(
         criterion,
-        &OnBackend::<Autodiff<burn::backend::Wgpu>>::gpu("wgpu", Default::default()),
+        &BurnCompute::<Autodiff<burn::backend::Wgpu>>::gpu("wgpu", Default::default()),
         &[Tensor, EngineChoice::Cube],
     );
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use ebm_core::{NoiseKey, Stream};
-use ebm_data::{Dataset, ImageSet, LeftOut};
+use ebm_data::{ImageSet, LeftOut, LoadedData};
 use ebm_experiment::{EngineChoice, ExperimentConfig, ExperimentError, LearnerRequest, Source};
 use ebm_langevin::NoiseStart;
 
@@ -147,7 +147,7 @@ impl PlannedLearning<'_> {
 }
 
 /// The toy density itself, or as many noise images as two batches have.
-fn stand_in(config: &ExperimentConfig) -> Result<Dataset, ExperimentError> {
+fn stand_in(config: &ExperimentConfig) -> Result<LoadedData, ExperimentError> {
     if config.is_toy() {
         return Ok(config.data.load(Path::new(""))?);
     }
@@ -158,7 +158,7 @@ fn stand_in(config: &ExperimentConfig) -> Result<Dataset, ExperimentError> {
         labels: None,
         left_out: LeftOut::default(),
     };
-    Ok(Dataset::Images {
+    Ok(LoadedData::Images {
         name: "noise",
         images,
     })

@@ -3,6 +3,7 @@
 mod agreement;
 mod backends;
 mod bench;
+mod burn_compute;
 mod case;
 mod error;
 mod flops;
@@ -10,7 +11,6 @@ mod learning;
 mod machine;
 mod measure;
 mod median;
-mod on_backend;
 mod peers;
 mod plan;
 mod record;

@@ -22,7 +22,7 @@ pub struct ChainSettings {
 }
 
 /// A backend with its device on which chains can be timed. Whoever measures takes it without the backend's types;
-/// [`ebm_experiment::OnBackend`] is the one implementation.
+/// [`ebm_experiment::BurnCompute`] is the one implementation.
 pub trait TimedBackend: Compute {
     /// Whether it computes with GPU kernels.
     fn is_gpu(&self) -> bool;

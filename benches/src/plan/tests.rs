@@ -9,7 +9,7 @@ use ebm_energy_net::{Architecture, NetConfig};
 use ebm_experiment::digits::{Reading, TrainedClassifier, TrainingSettings};
 use ebm_experiment::{Compute, EngineChoice, ExperimentConfig, ExperimentError, LearnerRequest};
 use ebm_langevin::Chains;
-use ebm_trainer::Learning;
+use ebm_trainer::AnyLearner;
 
 use super::Plan;
 use crate::{
@@ -39,7 +39,7 @@ impl Compute for Named {
         nothing()
     }
 
-    fn learner(&self, _: LearnerRequest<'_>) -> Result<Box<dyn Learning>, ExperimentError> {
+    fn learner(&self, _: LearnerRequest<'_>) -> Result<Box<dyn AnyLearner>, ExperimentError> {
         nothing()
     }
 

@@ -9,6 +9,7 @@ mod file;
 mod gaussian;
 #[cfg(feature = "burn")]
 mod layers;
+mod memory;
 mod noise;
 mod philox;
 mod states;
@@ -23,6 +24,7 @@ pub use file::write_atomically;
 pub use layers::{
     Activation, LayerDescription, LayerShape, Layered, LinearMap, ParameterValues, layer_shapes,
 };
+pub use memory::available_memory;
 pub use noise::{NoiseKey, Stream};
 pub use philox::philox4x32;
 pub use states::{StateShape, States};

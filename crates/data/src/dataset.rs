@@ -9,7 +9,7 @@ use crate::toy::Toy;
 
 /// A source of batches: images in memory or a toy density.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Dataset {
+pub enum LoadedData {
     /// Images in memory.
     Images {
         /// The source's name, for reports.
@@ -21,7 +21,7 @@ pub enum Dataset {
     Toy(Toy),
 }
 
-impl Dataset {
+impl LoadedData {
     /// Channels, height and width of one state; `[2, 1, 1]` for toys.
     #[must_use]
     pub fn shape(&self) -> [usize; 3] {
@@ -33,8 +33,7 @@ impl Dataset {
 
     /// How many data there are; `None` for toys, which never run out.
     #[must_use]
-    #[allow(clippy::len_without_is_empty)] // A data set is never empty: loading refuses it.
-    pub fn len(&self) -> Option<usize> {
+    pub fn count(&self) -> Option<usize> {
         match self {
             Self::Images { images, .. } => Some(images.count()),
             Self::Toy(_) => None,
@@ -108,7 +107,7 @@ impl Dataset {
     }
 }
 
-impl ebm_core::Dataset for Dataset {
+impl ebm_core::Dataset for LoadedData {
     fn name(&self) -> &str {
         Self::name(self)
     }
@@ -118,7 +117,7 @@ impl ebm_core::Dataset for Dataset {
     }
 
     fn count(&self) -> Option<usize> {
-        self.len()
+        Self::count(self)
     }
 
     fn batch(&self, noise: &NoiseKey, count: usize) -> Result<States, DatasetError> {
@@ -134,12 +133,12 @@ mod tests {
     use ebm_core::Stream;
     use std::path::Path;
 
-    fn five_images() -> Dataset {
+    fn five_images() -> LoadedData {
         let images = ImageSet::build(Path::new("x"), 5, 1, 2, None, |index, image| {
             image.fill(index as f32);
             Ok(())
         });
-        Dataset::Images {
+        LoadedData::Images {
             name: "folder",
             images: images.unwrap(),
         }
@@ -159,7 +158,7 @@ mod tests {
         assert_eq!(batch, data.batch(&noise(0), 5).unwrap());
         assert!((1..20).any(|iteration| batch != data.batch(&noise(iteration), 5).unwrap()));
         assert_eq!(
-            (data.shape(), data.len(), data.name()),
+            (data.shape(), data.count(), data.name()),
             ([1, 2, 2], Some(5), "folder")
         );
     }
@@ -189,9 +188,9 @@ mod tests {
 
     #[test]
     fn toys_are_states_of_one_pixel() {
-        let data = Dataset::Toy(Toy::Rings(Rings::default()));
+        let data = LoadedData::Toy(Toy::Rings(Rings::default()));
         assert_eq!(
-            (data.shape(), data.len(), data.name()),
+            (data.shape(), data.count(), data.name()),
             ([2, 1, 1], None, "rings")
         );
         assert_eq!(data.batch(&noise(0), 7).unwrap().len(), 7);

@@ -2,12 +2,11 @@
 
 use std::path::Path;
 
-use ebm_core::{StateShape, States};
+use ebm_core::{StateShape, States, available_memory};
 use rayon::prelude::*;
 
 use crate::error::DataError;
 use crate::left_out::LeftOut;
-use crate::memory::available_memory;
 
 /// Images as a network reads them, all in memory.
 #[derive(Debug, Clone, PartialEq)]

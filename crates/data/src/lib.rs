@@ -13,14 +13,13 @@ mod guard;
 mod idx;
 mod image_set;
 mod left_out;
-mod memory;
 mod picture;
 mod preprocess;
 mod toy;
 
 pub use cifar::{CIFAR_TRAINING_BATCHES, load_cifar};
 pub use config::{CifarConfig, DataConfig, FolderConfig, IdxConfig};
-pub use dataset::Dataset;
+pub use dataset::LoadedData;
 pub use digits::embedded_digits;
 pub use directory::data_directory;
 pub use error::DataError;

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use burn::backend::{Autodiff, Flex};
 use ebm_experiment::diagnosis::{DiagnosisOptions, Subject};
 use ebm_experiment::evaluation::EvaluationOptions;
-use ebm_experiment::{Computation, Evaluation, OnBackend, TrainedSource, diagnose};
+use ebm_experiment::{BurnCompute, Computation, Evaluation, TrainedSource, diagnose};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let folder = PathBuf::from(
@@ -15,7 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .nth(1)
             .ok_or("usage: continue_chains RUN")?,
     );
-    let compute = OnBackend::<Autodiff<Flex>>::cpu("flex");
+    let compute = BurnCompute::<Autodiff<Flex>>::cpu("flex");
     let on = Computation::on(&compute);
 
     let trained = TrainedSource::Run {

@@ -5,7 +5,7 @@
 use burn::backend::{Autodiff, Flex};
 use ebm_experiment::config::{DiagnosisConfig, Study, StudyConfig, VariantConfig};
 use ebm_experiment::study::StudyRun;
-use ebm_experiment::{EngineChoice, OnBackend};
+use ebm_experiment::{BurnCompute, EngineChoice};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let variant = |epsilon: &str| VariantConfig {
@@ -26,11 +26,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         },
     )?;
     let run = StudyRun {
-        compute: &OnBackend::<Autodiff<Flex>>::cpu("flex"),
+        compute: &BurnCompute::<Autodiff<Flex>>::cpu("flex"),
         engine: EngineChoice::Auto,
         data_directory: None,
         supervisor: &(),
-        told: &|_| (),
+        on_event: &|_| (),
     };
     for compared in run.start(&study, None)?.runs {
         println!("{}: {}", compared.name, compared.verdict(&()));

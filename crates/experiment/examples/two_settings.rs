@@ -4,11 +4,11 @@
 
 use burn::backend::{Autodiff, Flex};
 use ebm_experiment::{
-    Computation, ExperimentConfig, LearningRun, OnBackend, SampleOptions, Source, TrainedSource,
+    BurnCompute, Computation, ExperimentConfig, LearningRun, SampleOptions, Source, TrainedSource,
 };
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let compute = OnBackend::<Autodiff<Flex>>::cpu("flex");
+    let compute = BurnCompute::<Autodiff<Flex>>::cpu("flex");
     // Two settings to look at, and a small net so that it takes seconds.
     let changed = [
         "langevin.steps=20",

@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use ebm_data::Dataset;
+use ebm_data::LoadedData;
 use ebm_energy_net::NetConfig;
 use ebm_langevin::Chains;
-use ebm_trainer::Learning;
+use ebm_trainer::AnyLearner;
 
 use crate::digits::{Reading, TrainedClassifier, TrainingSettings};
 use crate::{EngineChoice, ExperimentConfig, ExperimentError};
@@ -22,7 +22,7 @@ pub struct LearnerRequest<'a> {
     /// All settings.
     pub config: &'a ExperimentConfig,
     /// The data.
-    pub dataset: Arc<Dataset>,
+    pub dataset: Arc<LoadedData>,
     /// The engine.
     pub engine: EngineChoice,
     /// Text entries for the header of every weight file that is written.
@@ -58,7 +58,7 @@ impl<'a> Computation<'a> {
 }
 
 /// A backend with its device. All else in this crate takes and gives host values, so it is compiled once, whatever the
-/// backends; [`crate::OnBackend`] is the one implementation.
+/// backends; [`crate::BurnCompute`] is the one implementation.
 pub trait Compute {
     /// The name of the backend in run folders, such as "flex" or "cuda:1".
     fn name(&self) -> &str;
@@ -86,7 +86,7 @@ pub trait Compute {
     fn learner<'a>(
         &self,
         request: LearnerRequest<'a>,
-    ) -> Result<Box<dyn Learning>, ExperimentError>;
+    ) -> Result<Box<dyn AnyLearner>, ExperimentError>;
 
     /// Checks that there is such a net and that the engine has its layers.
     ///

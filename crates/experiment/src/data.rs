@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ebm_data::{DataConfig, Dataset, LeftOut, data_directory};
+use ebm_data::{DataConfig, LeftOut, LoadedData, data_directory};
 
 use crate::ExperimentError;
 
@@ -11,7 +11,10 @@ use crate::ExperimentError;
 ///
 /// # Errors
 /// [`ExperimentError::Data`].
-pub fn load_data(data: &DataConfig, directory: Option<&Path>) -> Result<Dataset, ExperimentError> {
+pub fn load_data(
+    data: &DataConfig,
+    directory: Option<&Path>,
+) -> Result<LoadedData, ExperimentError> {
     // The others need no folder, and an account without a home directory has none.
     let directory = if data.is_fetched() {
         data_directory(directory)?

@@ -5,12 +5,12 @@ use ebm_data::Toy;
 use ebm_diagnostics::{
     DensityGrid, kernel_density, kl_divergence, points_from_flat, total_variation,
 };
-use ebm_figures::plot::{Figure, Landscape, LineFigure, LineSeries, landscape_figure, line_figure};
+use ebm_figures::plot::{Figure, Landscape, LineFigure, LineSeries, density_figure, line_figure};
 use ebm_langevin::{Chains, LangevinError};
 use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
-use crate::config::LandscapeConfig;
+use crate::config::DensityPlotConfig;
 
 /// The caption of the figure.
 pub(crate) const CAPTION: &str = "The true density q, the learned density exp(−U) normalised on the grid, and a \
@@ -52,12 +52,12 @@ pub(crate) struct LandscapeResult {
     /// The six panels.
     pub(crate) figure: Figure,
     /// The distances.
-    pub(crate) record: LandscapeRecord,
+    pub(crate) record: DensityRecord,
 }
 
 /// How far the densities lie apart on the plot grid.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub struct LandscapeRecord {
+pub struct DensityRecord {
     /// Learning iterations of the net.
     pub iteration: u64,
     /// Of the learned density.
@@ -99,7 +99,7 @@ impl LearnedDensity<'_> {
     /// short-run samples of the same shape.
     pub(crate) fn compare(
         &self,
-        config: &LandscapeConfig,
+        config: &DensityPlotConfig,
         energies: impl FnOnce(&[f32]) -> Result<GridEnergies, ExperimentError>,
         samples: &[f32],
     ) -> Result<LandscapeResult, ExperimentError> {
@@ -123,7 +123,7 @@ impl LearnedDensity<'_> {
         let average = energies.average.map(density).transpose()?;
         let samples = points_from_flat(samples)?;
         let short_run = kernel_density(&samples, config.bandwidth, resolution, half_width)?;
-        let record = LandscapeRecord {
+        let record = DensityRecord {
             iteration: self.iteration,
             learned: DensityDistance::between(&truth, &learned)?,
             average: average
@@ -136,7 +136,7 @@ impl LearnedDensity<'_> {
             self.iteration,
             record.learned.divergence()
         );
-        let figure = landscape_figure(&Landscape {
+        let figure = density_figure(&Landscape {
             title: &title,
             truth: &truth,
             learned: &learned,
@@ -152,7 +152,7 @@ pub(crate) struct Divergences<'a> {
     pub(crate) name: &'a str,
     /// Iterations between two density plots.
     pub(crate) every: u64,
-    pub(crate) records: &'a [LandscapeRecord],
+    pub(crate) records: &'a [DensityRecord],
 }
 
 /// KL(q‖p_θ) over learning, at every interval that all runs have; none where nobody has two values.
@@ -166,17 +166,16 @@ pub(crate) fn divergence_figure(runs: &[Divergences<'_>]) -> Option<Figure> {
         // The end of a run, or of a part of one, may lie between.
         let at = |iteration| run.records.iter().find(|r| r.iteration == iteration);
         let last = run.records.last().map_or(0, |record| record.iteration) / every;
-        let mut curve =
-            |name: String, distance: fn(&LandscapeRecord) -> Option<DensityDistance>| {
-                let value = |place: u64| {
-                    let distance = at(place * every).and_then(distance);
-                    distance.map_or(f64::NAN, |distance| distance.divergence())
-                };
-                let values: Vec<f64> = (1..=last).map(value).collect();
-                if values.iter().any(|value| value.is_finite()) {
-                    series.push(LineSeries { name, values });
-                }
+        let mut curve = |name: String, distance: fn(&DensityRecord) -> Option<DensityDistance>| {
+            let value = |place: u64| {
+                let distance = at(place * every).and_then(distance);
+                distance.map_or(f64::NAN, |distance| distance.divergence())
             };
+            let values: Vec<f64> = (1..=last).map(value).collect();
+            if values.iter().any(|value| value.is_finite()) {
+                series.push(LineSeries { name, values });
+            }
+        };
         let name = |parameters: &str| match runs {
             [_] => parameters.to_owned(),
             _ => format!("{}, {parameters}", run.name),

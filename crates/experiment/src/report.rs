@@ -1,7 +1,7 @@
 //! The end of a run on paper: plots, `report.html`, and three lines for a person.
 
 use ebm_core::{NoiseKey, Stream};
-use ebm_data::Dataset;
+use ebm_data::LoadedData;
 use ebm_diagnostics::RunSummary;
 use ebm_figures::plot::{
     CorrelationOptions, DiagnosticOptions, Figure, correlation_figure, diagnostic_figure,
@@ -10,7 +10,7 @@ use ebm_figures::{Report, Table, write_png};
 use ebm_trainer::LearnerView;
 
 use crate::config::ExperimentConfig;
-use crate::diagnosis::Learning;
+use crate::diagnosis::LearningOutcome;
 use crate::landscape::CAPTION;
 use crate::learning::Shown;
 use crate::observers::LandscapePlots;
@@ -39,7 +39,7 @@ pub(crate) struct ReportMaker<'a> {
     pub(crate) folder: &'a RunFolder,
     pub(crate) info: &'a RunInfo,
     pub(crate) config: &'a ExperimentConfig,
-    pub(crate) dataset: &'a Dataset,
+    pub(crate) dataset: &'a LoadedData,
     pub(crate) landscape: Option<&'a LandscapePlots>,
     pub(crate) shown: &'a Shown,
     pub(crate) supervisor: &'a dyn Supervisor,
@@ -59,7 +59,7 @@ impl ReportMaker<'_> {
         let metrics = self.folder.read_metrics()?;
         // Too few iterations for a summary are no reason to have no report.
         let summary = RunSummary::from_metrics(&metrics, &config.summary_options()).ok();
-        let learning = Learning::of(&metrics);
+        let learning = LearningOutcome::of(&metrics);
         // Where learning ran away, the learner may have gone back further than to the last sound iteration.
         let last = metrics.last().map_or(0, |last| last.iteration);
         let done = last.max(learner.iteration());
@@ -149,9 +149,9 @@ impl ReportMaker<'_> {
     }
 
     /// The first axis with its numbers, and where the second comes from.
-    fn verdict(&self, learning: &Learning, summary: Option<&RunSummary>) -> String {
+    fn verdict(&self, learning: &LearningOutcome, summary: Option<&RunSummary>) -> String {
         let mut lines = Vec::new();
-        if let Learning::Judged(verdict) = learning {
+        if let LearningOutcome::Judged(verdict) = learning {
             lines.push(format!("{verdict}."));
         }
         lines.extend(learning.details());
@@ -172,7 +172,7 @@ impl ReportMaker<'_> {
         report: Report,
         learner: &dyn LearnerView,
     ) -> Result<Report, ExperimentError> {
-        let Dataset::Images { images, .. } = self.dataset else {
+        let LoadedData::Images { images, .. } = self.dataset else {
             return Ok(report);
         };
         let shape = learner.dataset().shape().dims();

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use ebm_data::{BrokenImage, Dataset};
+use ebm_data::{BrokenImage, LoadedData};
 use ebm_diagnostics::{IterationMetrics, read_complete_metrics};
 use ebm_trainer::{CheckpointInfo, latest_checkpoint, read_checkpoint_info};
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::ExperimentError;
 use crate::config::{ExperimentConfig, Source};
 use crate::json::write_json;
-use crate::landscape::LandscapeRecord;
+use crate::landscape::DensityRecord;
 use crate::learning::unfit;
 use crate::metrics_seal;
 use crate::recovery_record::RecoveryRecord;
@@ -63,7 +63,7 @@ pub struct BrokenImages {
 }
 
 impl BrokenImages {
-    fn of(dataset: &Dataset) -> Option<Self> {
+    fn of(dataset: &LoadedData) -> Option<Self> {
         let images = &dataset.left_out()?.broken;
         (!images.is_empty()).then(|| Self {
             count: images.len(),
@@ -76,7 +76,7 @@ impl RunInfo {
     pub(crate) fn new(
         experiment: &str,
         seed: u64,
-        dataset: &Dataset,
+        dataset: &LoadedData,
         backend: &str,
         engine: &str,
     ) -> Self {
@@ -242,7 +242,7 @@ impl RunFolder {
     ///
     /// # Errors
     /// [`ExperimentError::RunFolder`] when they are damaged.
-    pub fn read_landscape(&self) -> Result<Vec<LandscapeRecord>, ExperimentError> {
+    pub fn read_landscape(&self) -> Result<Vec<DensityRecord>, ExperimentError> {
         let path = self.root.join(LANDSCAPE);
         if !path.is_file() {
             return Ok(Vec::new());
@@ -254,10 +254,7 @@ impl RunFolder {
         })
     }
 
-    pub(crate) fn write_landscape(
-        &self,
-        records: &[LandscapeRecord],
-    ) -> Result<(), ExperimentError> {
+    pub(crate) fn write_landscape(&self, records: &[DensityRecord]) -> Result<(), ExperimentError> {
         self.write_json(LANDSCAPE, &records)
     }
 

@@ -10,7 +10,7 @@ use ebm_langevin::{ChainRun, NoiseStart};
 use crate::compute::MOST_NUMBERS;
 use crate::npy::npy;
 use crate::pictures::write_grid;
-use crate::{Computation, ExperimentError, Trained};
+use crate::{Computation, ExperimentError, Trained, memory};
 
 const GRID: &str = "samples.png";
 const ARRAY: &str = "samples.npy";
@@ -97,6 +97,7 @@ impl SampleOptions {
     ) -> Result<Samples, ExperimentError> {
         self.check(trained)?;
         let shape = trained.state_shape;
+        memory::check_chains("count", self.count, shape)?;
         let start = self.start.or(trained.langevin.start.noise());
         let start = start.unwrap_or(NoiseStart::Uniform).draw(
             trained.langevin.start_factor,

@@ -5,8 +5,8 @@ use ebm_diagnostics::verdict::{ChainGroup, ChainOrigin};
 use ebm_diagnostics::{DensityGrid, IterationMetrics, RunSummary, SummaryOptions, kernel_density};
 use ebm_figures::plot::{
     ChainEnergies, CorrelationOptions, DiagnosticOptions, Landscape, LineFigure, LineSeries, Plane,
-    PlanePoint, Reference, Transition, chain_energy_figure, correlation_figure, diagnostic_figure,
-    landscape_figure, line_figure, plane_figure, transition_figure,
+    PlanePoint, Reference, Transition, chain_energy_figure, correlation_figure, density_figure,
+    diagnostic_figure, line_figure, plane_figure, transition_figure,
 };
 use ebm_figures::{Figure, Report, Table, image_grid};
 
@@ -267,7 +267,7 @@ fn landscape_figure_shows_every_density() {
         .collect();
     let short_run = kernel_density(&samples, 0.05, 200, 1.6).unwrap();
     let (truth, learned) = (ring(0.15), ring(0.2));
-    let figure = landscape_figure(&Landscape {
+    let figure = density_figure(&Landscape {
         title: "eight Gaussians",
         truth: &truth,
         learned: &learned,
@@ -287,7 +287,7 @@ fn landscape_figure_shows_every_density() {
         learned: &one,
         short_run: &one,
     };
-    landscape_figure(&flat).unwrap().to_png().unwrap();
+    density_figure(&flat).unwrap().to_png().unwrap();
 }
 
 #[test]

@@ -29,7 +29,7 @@ pub use error::LangevinError;
 pub use kernel::{AnyKernel, EnergyAt, GradientNorm, Kernel, OwnKernel, StepInfo, StepNoise};
 pub use mala::{Mala, Move};
 pub use pending::PendingNumber;
-pub use sampler::{ChainPlace, Ended, Piece, Record, Sampled, Sampler, SinceRecord, Watch};
+pub use sampler::{ChainPlace, Piece, Record, Sampled, Sampler, SinceRecord, WalkEnd, Watch};
 pub use start::{ChainStart, NoiseStart};
 pub use step_size_search::{FoundStepSize, StepSizeSearch, find_step_size};
 pub use tensor_chains::TensorChains;

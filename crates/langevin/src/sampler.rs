@@ -110,7 +110,7 @@ impl Sampler {
         }
     }
 
-    /// Goes on when states become NaN or infinite. By default that [ends](Ended::RanAway) the walk.
+    /// Goes on when states become NaN or infinite. By default that [ends](WalkEnd::RanAway) the walk.
     #[must_use]
     pub fn without_finite_check(self) -> Self {
         Self {
@@ -151,7 +151,7 @@ impl Sampler {
     /// Runs chains from `start` and passes every record on; the first one is that of the start.
     ///
     /// # Errors
-    /// Those of [`Chains::run`], but for a cancellation, which is an [end](Ended::Cancelled) of its own.
+    /// Those of [`Chains::run`], but for a cancellation, which is an [end](WalkEnd::Cancelled) of its own.
     pub fn run(
         &self,
         chains: &dyn Chains,
@@ -178,7 +178,7 @@ impl Sampler {
             }
             place.is_new = false;
             if watch.record(&place.record(&energies))?.is_break() {
-                return Ok(place.ended(Ended::Stopped));
+                return Ok(place.ended(WalkEnd::Stopped));
             }
         }
         while let Some(next) = self.next_record(place.step) {
@@ -192,7 +192,7 @@ impl Sampler {
                 final_energies: end == next,
             };
             let mut outcome = match chains.run(&place.states, &run) {
-                Err(LangevinError::Cancelled) => return Ok(place.ended(Ended::Cancelled)),
+                Err(LangevinError::Cancelled) => return Ok(place.ended(WalkEnd::Cancelled)),
                 outcome => outcome?,
             };
             let energies = outcome.energies.take();
@@ -213,21 +213,21 @@ impl Sampler {
                 energies: energies.as_deref(),
             };
             if watch.piece(&piece)?.is_break() || flow.is_break() {
-                return Ok(place.ended(Ended::Stopped));
+                return Ok(place.ended(WalkEnd::Stopped));
             }
         }
-        Ok(place.ended(Ended::Whole))
+        Ok(place.ended(WalkEnd::Finished))
     }
 
     /// How the walk ended, if states have become NaN or infinite.
-    fn runaway(&self, place: &ChainPlace, energies: &[f32]) -> Option<Ended> {
+    fn runaway(&self, place: &ChainPlace, energies: &[f32]) -> Option<WalkEnd> {
         let is_sound = |(state, energy): (&[f32], &f32)| {
             energy.is_finite() && state.iter().all(|value| value.is_finite())
         };
         let pairs = place.states.iter().zip(energies);
         let sound = pairs.filter(|pair| is_sound(*pair)).count();
         let chains = place.states.len() - sound;
-        (self.checks && chains > 0).then_some(Ended::RanAway {
+        (self.checks && chains > 0).then_some(WalkEnd::RanAway {
             step: place.step,
             chains,
         })
@@ -298,7 +298,7 @@ impl ChainPlace {
         }
     }
 
-    fn ended(self, ended: Ended) -> Sampled {
+    fn ended(self, ended: WalkEnd) -> Sampled {
         Sampled { place: self, ended }
     }
 }
@@ -390,9 +390,9 @@ impl<F: FnMut(&Record<'_>)> Watch for Shown<F> {
 
 /// How a walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum WalkEnd {
     /// After all its steps.
-    Whole,
+    Finished,
     /// The watcher asked for it.
     Stopped,
     /// The cancellation flag of the engine was raised.
@@ -412,5 +412,5 @@ pub struct Sampled {
     /// The states after the last complete piece; where states are checked, the last piece whose end was finite.
     pub place: ChainPlace,
     /// Why the walk ended there.
-    pub ended: Ended,
+    pub ended: WalkEnd,
 }

@@ -7,7 +7,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::{silu, tanh};
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{Activation, Energy, LayerDescription, Layered, ParameterValues, States};
-use ebm_data::{Dataset, Gmm, Toy};
+use ebm_data::{Gmm, LoadedData, Toy};
 use ebm_engine_cpu::FusedEngine;
 use ebm_langevin::{Engine, TensorEngine};
 use ebm_trainer::*;
@@ -77,7 +77,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let device = Default::default();
         <B as Backend>::seed(&device, 1);
         let net = Perceptron::<B>::new(is_smooth, &device);
-        let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
+        let data = LoadedData::Toy(Toy::Gmm(Gmm::default()));
         // The engine for CPUs has SiLU, and says what it lacks for tanh.
         let fused = FusedEngine::default();
         let engine: Box<dyn Engine<B, Perceptron<B>>> = match fused.supports(&net, 2) {

@@ -6,7 +6,7 @@ use burn::nn::{Linear, LinearConfig};
 use burn::tensor::activation::silu;
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{Energy, States};
-use ebm_data::{Dataset, Gmm, Toy};
+use ebm_data::{Gmm, LoadedData, Toy};
 use ebm_langevin::TensorEngine;
 use ebm_trainer::*;
 
@@ -64,7 +64,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .with_iterations(500)
         .with_langevin(LearningConfig::for_toys().langevin.with_steps(50))
         .with_optimizer(OptimizerConfig::adam(1e-3));
-    let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
+    let data = LoadedData::Toy(Toy::Gmm(Gmm::default()));
     let mut learner = Learner::new(config, net, TensorEngine::default(), data, device)?;
     Trainer::new().observer(&mut Printer).run(&mut learner)?;
 

@@ -15,7 +15,7 @@ use crate::numbers::{IterationNumbers, Judgement, means};
 use crate::state::State;
 use crate::unread::Unread;
 use crate::{
-    Attempt, DivergenceCause, Gradients, LearnerView, Learning, LearningConfig, TrainerError,
+    AnyLearner, Attempt, DivergenceCause, Gradients, LearnerView, LearningConfig, TrainerError,
     checkpoint,
 };
 
@@ -376,7 +376,7 @@ where
     }
 }
 
-impl<B, N> Learning for Learner<B, N>
+impl<B, N> AnyLearner for Learner<B, N>
 where
     B: AutodiffBackend,
     N: AutodiffModule<B> + Energy<B>,

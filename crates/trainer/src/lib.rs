@@ -30,6 +30,6 @@ pub use optimizer::{Gradients, Optimizer};
 pub use recovery::{Attempt, Recovery};
 pub use stabilisers::Stabilisers;
 pub use trainer::{Outcome, Trainer};
-pub use view::{LearnerView, Learning};
+pub use view::{AnyLearner, LearnerView};
 
 pub use ebm_core::{Dataset, DatasetError};

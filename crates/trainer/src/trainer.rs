@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ebm_diagnostics::IterationMetrics;
 use ebm_langevin::LangevinError;
 
-use crate::{Checkpoints, Event, LearnerView, Learning, Observer, TrainerError};
+use crate::{AnyLearner, Checkpoints, Event, LearnerView, Observer, TrainerError};
 
 /// How learning ended without an error.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,7 +66,7 @@ impl<'a> Trainer<'a> {
     }
 
     /// Reads the numbers of iterations from the device only after every `iterations` iterations, at least and by
-    /// default 1, where the engine runs ahead ([`Learning::runs_ahead`]); with other engines it changes nothing. What
+    /// default 1, where the engine runs ahead ([`AnyLearner::runs_ahead`]); with other engines it changes nothing. What
     /// is learned is the same. Numbers are read earlier when an observer [reads the learner](Observer::reads_learner),
     /// for a checkpoint, at the end, and on a stop, which waits for the queued work.
     ///
@@ -93,7 +93,7 @@ impl<'a> Trainer<'a> {
     /// [`TrainerError::Diverged`] when learning ran away and the settings allow no further [recovery](crate::Recovery),
     /// after telling the observers; the last checkpoint is from before. Any other error of the parts; where the learner's state is sound a checkpoint is written first.
     /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
-    pub fn run(mut self, learner: &mut dyn Learning) -> Result<Outcome, TrainerError> {
+    pub fn run(mut self, learner: &mut dyn AnyLearner) -> Result<Outcome, TrainerError> {
         let iterations = learner.unread();
         if iterations > 0 {
             return Err(TrainerError::Unread { iterations });
@@ -154,7 +154,7 @@ impl<'a> Trainer<'a> {
     /// of the sound ones.
     fn learn(
         &self,
-        learner: &mut dyn Learning,
+        learner: &mut dyn AnyLearner,
         metrics: &mut Vec<IterationMetrics>,
     ) -> (u32, Result<(), TrainerError>) {
         let most = self.most_unread();
@@ -206,7 +206,7 @@ impl<'a> Trainer<'a> {
     /// After a divergence, goes back to an earlier checkpoint and begins another attempt, as far as the settings allow.
     fn recover(
         &mut self,
-        learner: &mut dyn Learning,
+        learner: &mut dyn AnyLearner,
         error: TrainerError,
     ) -> Result<(), TrainerError> {
         let TrainerError::Diverged { iteration, cause } = error else {

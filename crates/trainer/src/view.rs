@@ -77,7 +77,7 @@ pub trait LearnerView {
 }
 
 /// Learning, step by step, whatever the net and the backend: what the [`Trainer`](crate::Trainer) asks for.
-pub trait Learning: LearnerView {
+pub trait AnyLearner: LearnerView {
     /// One learning iteration: Algorithm 1 of arXiv 1903.12370.
     ///
     /// # Errors

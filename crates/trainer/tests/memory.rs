@@ -4,7 +4,7 @@
 
 use burn::backend::{Autodiff, Flex};
 use ebm_core::{States, StepSize};
-use ebm_data::{DataConfig, Dataset, Gmm, Toy};
+use ebm_data::{DataConfig, Gmm, LoadedData, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig};
 use ebm_engine_cpu::FusedEngine;
 use ebm_langevin::{ChainRun, ChainStart, Chains, Engine, TensorEngine, Ula};
@@ -37,7 +37,7 @@ fn learner(
     steps: u64,
 ) -> Learner<B, Net<B>> {
     let data = match architecture {
-        Architecture::Toy => Dataset::Toy(Toy::Gmm(Gmm::default())),
+        Architecture::Toy => LoadedData::Toy(Toy::Gmm(Gmm::default())),
         _ => {
             let config = r#"{"source": "embedded-digits", "size": 32, "limit": 100}"#;
             let config: DataConfig = serde_json::from_str(config).unwrap();

@@ -9,7 +9,7 @@ mod start;
 use burn::backend::Autodiff;
 use burn::tensor::backend::Backend;
 use ebm_benches::TimedBackend;
-use ebm_experiment::{Compute, OnBackend};
+use ebm_experiment::{BurnCompute, Compute};
 
 pub(crate) use self::choice::{BackendChoice, has_hardware};
 pub(crate) use self::name::BackendName;
@@ -37,7 +37,8 @@ pub(crate) fn open(name: BackendName) -> Result<Box<dyn TimedBackend>, DriverErr
         BackendName::Cuda(index) => {
             let device = cubecl::cuda::CudaDevice::new(index.into());
             start::try_device::<burn::backend::Cuda>(name, &device, || Ok(()))?;
-            let backend = OnBackend::<Autodiff<burn::backend::Cuda>>::gpu(name.to_string(), device);
+            let backend =
+                BurnCompute::<Autodiff<burn::backend::Cuda>>::gpu(name.to_string(), device);
             Ok(Box::new(backend))
         }
         #[cfg(feature = "wgpu")]
@@ -45,7 +46,8 @@ pub(crate) fn open(name: BackendName) -> Result<Box<dyn TimedBackend>, DriverErr
             let device = adapter.into();
             let set_up = || adapter::set_up(name, &device);
             start::try_device::<burn::backend::Wgpu>(name, &device, set_up)?;
-            let backend = OnBackend::<Autodiff<burn::backend::Wgpu>>::gpu(name.to_string(), device);
+            let backend =
+                BurnCompute::<Autodiff<burn::backend::Wgpu>>::gpu(name.to_string(), device);
             Ok(Box::new(backend))
         }
         #[allow(unreachable_patterns)]
@@ -59,5 +61,5 @@ pub(crate) fn open(name: BackendName) -> Result<Box<dyn TimedBackend>, DriverErr
 #[allow(dead_code)] // There are builds for GPUs alone.
 fn on_cpu<B: Backend>(name: BackendName) -> Result<Box<dyn TimedBackend>, DriverError> {
     start::try_device::<B>(name, &B::Device::default(), || Ok(()))?;
-    Ok(Box::new(OnBackend::<Autodiff<B>>::cpu(name.to_string())))
+    Ok(Box::new(BurnCompute::<Autodiff<B>>::cpu(name.to_string())))
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ebm_experiment::evaluation::{
-    Ended, EvaluationFolder, EvaluationOptions, EvaluationStart, KernelName, StartOptions,
+    EvaluationEnd, EvaluationFolder, EvaluationOptions, EvaluationStart, KernelName, StartOptions,
 };
 use ebm_experiment::{Computation, EngineChoice, Evaluation, ExperimentError};
 
@@ -139,7 +139,7 @@ fn engine_for(kernel: KernelName, backend: BackendName, engine: EngineChoice) ->
 }
 
 fn tell(evaluation: &Evaluation, screen: &Screen) -> Result<(), DriverError> {
-    if let Ended::Stopped { step } = evaluation.ended {
+    if let EvaluationEnd::Stopped { step } = evaluation.ended {
         screen.say(&format!(
             "Stopped after step {step}; the states are saved. Go on with:\n  {}",
             resume_command("evaluate", &evaluation.folder)
@@ -153,7 +153,7 @@ fn tell(evaluation: &Evaluation, screen: &Screen) -> Result<(), DriverError> {
         evaluation.page.display()
     ));
     match evaluation.ended {
-        Ended::RanAway { .. } => Err(ExperimentError::RunawayChains.into()),
+        EvaluationEnd::RanAway { .. } => Err(ExperimentError::RunawayChains.into()),
         _ => Ok(()),
     }
 }

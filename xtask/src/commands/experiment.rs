@@ -6,8 +6,8 @@ use ebm_experiment::config::{Study, named, studies};
 use ebm_experiment::study::StudyFolder;
 use ebm_experiment::tools::{duration, rounded};
 use ebm_experiment::{
-    Compute, Destination, End, EngineChoice, ExperimentConfig, LearnedRun, LearningRun, Resumption,
-    Source, describe_cost, load_data,
+    Compute, Destination, EngineChoice, ExperimentConfig, LearnedRun, LearningEnd, LearningRun,
+    Resumption, Source, describe_cost, load_data,
 };
 use ebm_trainer::Observer;
 
@@ -107,7 +107,7 @@ fn learn(run: LearningRun, compute: &dyn Compute, screen: &Screen) -> Result<(),
 pub(crate) fn tell(learned: &LearnedRun, screen: &Screen) -> Result<(), DriverError> {
     let resume = resume_command("experiment", &learned.resumed_by);
     match learned.end {
-        End::Finished => {
+        LearningEnd::Finished => {
             screen.tell(&format!(
                 "\n{} iterations in {}, {} chain steps/s overall.",
                 learned.iterations,
@@ -125,10 +125,10 @@ pub(crate) fn tell(learned: &LearnedRun, screen: &Screen) -> Result<(), DriverEr
             ));
             return Ok(());
         }
-        End::Stopped { iteration } => screen.say(&format!(
+        LearningEnd::Stopped { iteration } => screen.say(&format!(
             "Stopped after iteration {iteration}; the checkpoint is written. Go on with:\n  {resume}"
         )),
-        End::StoppedBeforeReport => screen.say(&format!(
+        LearningEnd::StoppedBeforeReport => screen.say(&format!(
             "Stopped before the report; learning is done and the net is written. Write the report with:\n  {resume}"
         )),
     }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
-use ebm_experiment::quality::Judged;
+use ebm_experiment::quality::QualitySubject;
 use ebm_experiment::tools::{aligned, check_new_file};
 
 use crate::backend::{BackendChoice, BackendName, compute};
@@ -74,7 +74,7 @@ pub(crate) fn run(arguments: &QualityArguments, screen: &Screen) -> Result<(), D
 }
 
 impl QualityArguments {
-    fn judged(&self) -> Result<Judged, DriverError> {
+    fn judged(&self) -> Result<QualitySubject, DriverError> {
         let reference = self.reference.clone();
         match (
             &self.run,
@@ -82,15 +82,15 @@ impl QualityArguments {
             &self.features,
             &self.reference_features,
         ) {
-            (Some(folder), ..) => Ok(Judged::Run {
+            (Some(folder), ..) => Ok(QualitySubject::Run {
                 folder: folder.clone(),
                 reference,
             }),
-            (None, Some(file), ..) => Ok(Judged::Samples {
+            (None, Some(file), ..) => Ok(QualitySubject::Samples {
                 file: file.clone(),
                 reference,
             }),
-            (None, None, Some(file), Some(reference)) => Ok(Judged::Features {
+            (None, None, Some(file), Some(reference)) => Ok(QualitySubject::Features {
                 file: file.clone(),
                 reference: reference.clone(),
             }),

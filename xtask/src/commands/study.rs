@@ -76,7 +76,7 @@ fn with_run(
     screen: &Screen,
     work: impl FnOnce(&StudyRun<'_>) -> Result<StudyResult, ExperimentError>,
 ) -> Result<(), DriverError> {
-    let told = |event: StudyEvent<'_>| match event {
+    let on_event = |event: StudyEvent<'_>| match event {
         StudyEvent::Learned(learned) => {
             // A variant that has ended cannot be continued.
             let _ = experiment::tell(learned, screen);
@@ -88,7 +88,7 @@ fn with_run(
         engine,
         data_directory: arguments.data.folder(),
         supervisor: screen,
-        told: &told,
+        on_event: &on_event,
     };
     let result = match work(&run) {
         Err(ExperimentError::StudyStopped { folder }) => {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::cifar::{CIFAR_TRAINING_BATCHES, load_cifar};
-use crate::dataset::Dataset;
+use crate::dataset::LoadedData;
 use crate::digits::embedded_digits;
 use crate::error::DataError;
 use crate::folder::{OnBroken, load_folder};
@@ -186,7 +186,7 @@ impl DataConfig {
     ///
     /// # Errors
     /// [`DataError::NotFetched`] if a published data set is not there, and every error of the loaders.
-    pub fn load(&self, data_dir: &Path) -> Result<Dataset, DataError> {
+    pub fn load(&self, data_dir: &Path) -> Result<LoadedData, DataError> {
         self.validate()?;
         let name = self.source();
         let folder = data_dir.join(name);
@@ -205,10 +205,10 @@ impl DataConfig {
                 load_cifar(&cifar.directory, &CIFAR_TRAINING_BATCHES, &cifar.image())?
             }
             Self::Folder(folder) => load_folder(&folder.path, &folder.image(), folder.broken)?,
-            Self::Gmm(gmm) => return Ok(Dataset::Toy(Toy::Gmm(*gmm))),
-            Self::Rings(rings) => return Ok(Dataset::Toy(Toy::Rings(*rings))),
+            Self::Gmm(gmm) => return Ok(LoadedData::Toy(Toy::Gmm(*gmm))),
+            Self::Rings(rings) => return Ok(LoadedData::Toy(Toy::Rings(*rings))),
         };
-        Ok(Dataset::Images { name, images })
+        Ok(LoadedData::Images { name, images })
     }
 }
 

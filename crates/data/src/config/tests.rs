@@ -121,7 +121,7 @@ fn fetched_data_sets_are_found() {
         "mnist/train-labels-idx1-ubyte",
         b"\0\0\x08\x01\0\0\0\x01\x07",
     );
-    let Dataset::Images {
+    let LoadedData::Images {
         name: "mnist",
         images,
     } = load(r#"{"source": "mnist", "size": 2}"#)
@@ -139,7 +139,7 @@ fn fetched_data_sets_are_found() {
             &[5; 3073],
         );
     }
-    assert_eq!(load(r#"{"source": "cifar10"}"#).len(), Some(5));
+    assert_eq!(load(r#"{"source": "cifar10"}"#).count(), Some(5));
 
     let picture = image::RgbImage::new(40, 30);
     std::fs::create_dir_all(data.path().join("flowers102/unpacked/jpg")).unwrap();
@@ -149,7 +149,7 @@ fn fetched_data_sets_are_found() {
     assert_eq!(load(r#"{"source": "flowers102"}"#).shape(), [3, 32, 32]);
 
     assert_eq!(
-        load(r#"{"source": "embedded-digits", "limit": 10}"#).len(),
+        load(r#"{"source": "embedded-digits", "limit": 10}"#).count(),
         Some(10)
     );
     assert_eq!(load(r#"{"source": "gmm"}"#).name(), "gmm");

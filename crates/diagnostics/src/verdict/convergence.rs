@@ -40,7 +40,7 @@ pub struct ConvergenceOptions {
     /// Starts whose chains at L are no training samples: chains from noise, if the model was trained with persistent
     /// chains, which are far older than L. At L they may still be in their burn-in, so their change from L says
     /// nothing. Only their distance from the other groups at the largest multiple counts. They need no record at L.
-    pub burning_in: Vec<ChainOrigin>,
+    pub origins_in_burn_in: Vec<ChainOrigin>,
 }
 
 impl Default for ConvergenceOptions {
@@ -51,7 +51,7 @@ impl Default for ConvergenceOptions {
             tolerance: 1.0,
             spread_tolerance: 2.0,
             error_rate: 0.05,
-            burning_in: Vec::new(),
+            origins_in_burn_in: Vec::new(),
         }
     }
 }

@@ -18,7 +18,7 @@ impl<'a> Pairs<'a> {
         let settled = groups
             .iter()
             .map(AsRef::as_ref)
-            .filter(|group| !options.burning_in.contains(&group.start))
+            .filter(|group| !options.origins_in_burn_in.contains(&group.start))
             .collect();
         let mut between = Vec::new();
         for (position, group) in groups.iter().enumerate() {

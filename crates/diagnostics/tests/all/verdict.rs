@@ -590,7 +590,7 @@ fn chains_that_burn_in_count_by_their_distance_only() {
     let test = test_convergence(&groups, &ConvergenceOptions::default()).unwrap();
     assert_eq!(test.conclusion, Convergence::NotConvergent, "{test}");
     let options = ConvergenceOptions {
-        burning_in: vec![ChainOrigin::Noise],
+        origins_in_burn_in: vec![ChainOrigin::Noise],
         ..ConvergenceOptions::default()
     };
     let test = test_convergence(&groups, &options).unwrap();

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use ebm_diagnostics::{IterationMetrics, RunSummary};
 
 use crate::config::ExperimentConfig;
-use crate::diagnosis::{Diagnosis, Learning, read_diagnosis};
-use crate::landscape::LandscapeRecord;
+use crate::diagnosis::{Diagnosis, LearningOutcome, read_diagnosis};
+use crate::landscape::DensityRecord;
 use crate::run_folder::{RunFolder, RunInfo};
 use crate::{ExperimentError, NextStep, Supervisor};
 
@@ -24,7 +24,7 @@ pub struct ComparedRun {
     /// d and r of every iteration.
     pub metrics: Vec<IterationMetrics>,
     /// Distances of densities during learning, for toy runs.
-    pub landscape: Vec<LandscapeRecord>,
+    pub landscape: Vec<DensityRecord>,
     /// Means and spreads of d and r, where there are enough iterations.
     pub summary: Option<RunSummary>,
     /// Its diagnosis, if there is one.
@@ -71,10 +71,10 @@ impl ComparedRun {
             return format!("Ran away: {cause}.");
         }
         let Some(diagnosis) = &self.diagnosis else {
-            let learning = Learning::of(&self.metrics);
+            let learning = LearningOutcome::of(&self.metrics);
             let reason = match &learning {
-                Learning::NotJudged(problem) => format!(" ({problem})"),
-                Learning::Judged(_) => String::new(),
+                LearningOutcome::NotJudged(problem) => format!(" ({problem})"),
+                LearningOutcome::Judged(_) => String::new(),
             };
             let how = supervisor.command(NextStep::Diagnose { run: &self.root });
             let how = how.map_or_else(String::new, |command| format!(", which `{command}` does"));

@@ -7,7 +7,7 @@ use ebm_langevin::Ula;
 use ebm_trainer::{LangevinConfig, LearningConfig, OptimizerConfig, Recovery, Stabilisers};
 use serde::{Deserialize, Serialize};
 
-use super::{LandscapeConfig, LongRunConfig, OutputConfig};
+use super::{DensityPlotConfig, LongRunConfig, OutputConfig};
 
 /// Everything that determines a run. Written into the run folder as it ran, with all defaults spelled out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -46,7 +46,7 @@ pub struct ExperimentConfig {
     pub long_run: Option<LongRunConfig>,
     /// Plots of the learned density, for toy densities.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub landscape: Option<LandscapeConfig>,
+    pub landscape: Option<DensityPlotConfig>,
 }
 
 impl ExperimentConfig {

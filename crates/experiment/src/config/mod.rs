@@ -27,5 +27,5 @@ pub use error::{ConfigError, Origin};
 pub use experiment::{ExperimentConfig, are_digits};
 pub use load::Source;
 pub use named::{named, studies};
-pub use sections::{LandscapeConfig, LongRunConfig, LongRunStart, OutputConfig};
+pub use sections::{DensityPlotConfig, LongRunConfig, LongRunStart, OutputConfig};
 pub use study::{DiagnosisConfig, Study, StudyConfig, VariantConfig};

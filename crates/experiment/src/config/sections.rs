@@ -58,7 +58,7 @@ pub enum LongRunStart {
 /// Plots of a toy density: the true one, the learned one, and an estimate from short-run samples.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct LandscapeConfig {
+pub struct DensityPlotConfig {
     /// Points along each axis of the grid.
     pub resolution: usize,
     /// Bandwidth of the kernel density estimate, as a factor of the samples' standard deviation.
@@ -69,7 +69,7 @@ pub struct LandscapeConfig {
     pub every: u64,
 }
 
-impl Default for LandscapeConfig {
+impl Default for DensityPlotConfig {
     fn default() -> Self {
         Self {
             resolution: 200,

@@ -6,7 +6,7 @@ use ebm_langevin::ChainStart;
 use ebm_trainer::{TOY_BANK_SIZE, TrainerError};
 
 use super::error::Fault;
-use super::{ExperimentConfig, LandscapeConfig, LongRunConfig, LongRunStart};
+use super::{DensityPlotConfig, ExperimentConfig, LongRunConfig, LongRunStart};
 
 /// More chains or samples at once are surely a slip of the keyboard.
 const MOST_STATES: usize = 1_000_000;
@@ -72,7 +72,7 @@ impl ExperimentConfig {
         Ok(())
     }
 
-    fn check_landscape(&self, landscape: &LandscapeConfig) -> Result<(), Fault> {
+    fn check_landscape(&self, landscape: &DensityPlotConfig) -> Result<(), Fault> {
         if !self.is_toy() {
             return Err(Fault::new(
                 "landscape",

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use ebm_core::{NoiseKey, StateShape, States, Temperature};
 use ebm_diagnostics::verdict::{ChainGroup, ChainSummary};
-use ebm_langevin::{ChainPlace, Chains, Ended, Piece, Record, Sampler, Ula, Watch};
+use ebm_langevin::{ChainPlace, Chains, Piece, Record, Sampler, Ula, WalkEnd, Watch};
 use serde::{Deserialize, Serialize};
 
 use super::{Schedule, StartName};
@@ -92,8 +92,8 @@ impl Recorder<'_> {
         let sampled = sampler.walk(net, place, &mut kept)?;
         let mut record = kept.record;
         match sampled.ended {
-            Ended::Whole => {}
-            Ended::RanAway {
+            WalkEnd::Finished => {}
+            WalkEnd::RanAway {
                 step,
                 chains: runaways,
             } => {

@@ -24,5 +24,5 @@ pub(crate) use schedule::Schedule;
 pub use starts::StartName;
 pub(crate) use starts::{Starts, enough};
 pub use subject::Subject;
-pub use verdict::{Diagnosis, Learning, LongChains};
+pub use verdict::{Diagnosis, LearningOutcome, LongChains};
 pub(crate) use verdict::{RECORD, read_diagnosis};

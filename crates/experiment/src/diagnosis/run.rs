@@ -3,19 +3,19 @@
 use std::path::{Path, PathBuf};
 
 use ebm_core::States;
-use ebm_data::{DataConfig, Dataset};
+use ebm_data::{DataConfig, LoadedData};
 use ebm_figures::plot::Figure;
 use ebm_langevin::Chains;
 
 use super::{
-    Diagnosis, GroupRecord, Learning, LongChains, PAGE, Page, PlaneQuality, RECORD, Recorder,
-    Schedule, StartName, Starts, Subject, judge_plane,
+    Diagnosis, GroupRecord, LearningOutcome, LongChains, PAGE, Page, PlaneQuality, RECORD,
+    Recorder, Schedule, StartName, Starts, Subject, judge_plane,
 };
 use crate::data::load_data;
 use crate::once::each_once;
 use crate::quality::{DigitQuality, or_warning};
 use crate::words::{duration, rounded};
-use crate::{Computation, Compute, ExperimentError, NextStep, Progress, Supervisor, Work};
+use crate::{Computation, Compute, ExperimentError, NextStep, Progress, Supervisor, Work, memory};
 
 /// The options of a diagnosis.
 #[derive(Debug, Clone, PartialEq)]
@@ -70,6 +70,8 @@ pub fn diagnose(
         dataset: dataset.as_ref(),
         seed: options.seed,
     };
+    let all = options.chains.saturating_mul(from.len());
+    memory::check_chains("chains", all, subject.config.data.shape())?;
     // Starts are drawn before anything is measured or run, because some of them may not exist.
     let initial = from
         .iter()
@@ -106,7 +108,7 @@ pub fn diagnose(
     let mut progress = supervisor.begin(Work::Diagnosis, 0, groups);
     let found = work.look(&*net, compute, &mut *progress)?;
     drop(progress);
-    let learning = Learning::of(&subject.metrics);
+    let learning = LearningOutcome::of(&subject.metrics);
     let convergence = LongChains::of(&found.records, &schedule)?;
     let epsilon = config.langevin.epsilon;
     let diagnosis = Diagnosis {
@@ -195,7 +197,7 @@ fn load_needed_data(
     subject: &Subject,
     from: &[StartName],
     directory: Option<&Path>,
-) -> Result<Option<Dataset>, ExperimentError> {
+) -> Result<Option<LoadedData>, ExperimentError> {
     let data = &subject.config.data;
     let comes_along = matches!(data, DataConfig::EmbeddedDigits(_));
     if !subject.config.is_toy() && !comes_along && !from.contains(&StartName::Data) {
@@ -257,7 +259,7 @@ impl Chained<'_> {
             records.push(record);
         }
         let has_runaways = records.iter().any(|record| record.runaway.is_some());
-        let toy = self.starts.dataset.and_then(Dataset::toy);
+        let toy = self.starts.dataset.and_then(LoadedData::toy);
         let plane = match toy.filter(|_| !has_runaways) {
             None => None,
             // Samples that all collapse into a point have no density.

@@ -1,7 +1,7 @@
 //! Short-run samples, which are the samples of learning, drawn anew and in numbers that suffice to judge them.
 
 use ebm_core::States;
-use ebm_data::Dataset;
+use ebm_data::LoadedData;
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
 use ebm_langevin::{ChainRun, Chains};
 
@@ -27,7 +27,7 @@ impl Starts<'_> {
         };
         let available = match Self::of_learning(self.subject) {
             StartName::Noise => None,
-            StartName::Data => self.dataset.and_then(Dataset::len),
+            StartName::Data => self.dataset.and_then(LoadedData::count),
             StartName::Bank => self.subject.bank.as_ref().map(|bank| bank.len()),
         };
         available.map_or(wanted, |available| wanted.min(available))
@@ -67,7 +67,7 @@ impl Starts<'_> {
     fn digits(&self) -> Option<DigitImages<'_>> {
         match self.dataset? {
             _ if Self::of_learning(self.subject) == StartName::Data => None,
-            Dataset::Images { images, .. } if self.subject.config.is_digits() => {
+            LoadedData::Images { images, .. } if self.subject.config.is_digits() => {
                 Some(images.into())
             }
             _ => None,

@@ -1,7 +1,7 @@
 //! Where the chains of a diagnosis start.
 
 use ebm_core::{NoiseKey, States, Stream};
-use ebm_data::Dataset;
+use ebm_data::LoadedData;
 use ebm_diagnostics::verdict::ChainOrigin;
 use ebm_langevin::NoiseStart;
 use serde::{Deserialize, Serialize};
@@ -50,7 +50,7 @@ impl From<StartName> for ChainOrigin {
 pub(crate) struct Starts<'a> {
     pub(crate) subject: &'a Subject,
     /// Needed for data only.
-    pub(crate) dataset: Option<&'a Dataset>,
+    pub(crate) dataset: Option<&'a LoadedData>,
     /// Seed of the diagnosis.
     pub(crate) seed: u64,
 }
@@ -118,7 +118,7 @@ impl Starts<'_> {
         let Some(dataset) = self.dataset else {
             return Err(ExperimentError::setting("from", "data: needs the data set"));
         };
-        enough("the data set", dataset.len().unwrap_or(count), count)?;
+        enough("the data set", dataset.count().unwrap_or(count), count)?;
         let noise = NoiseKey::new(self.seed, Stream::WatchDataNoise, family);
         let config = &self.subject.config;
         Ok(dataset.noisy_batch(&key, &noise, count, config.data_noise)?)

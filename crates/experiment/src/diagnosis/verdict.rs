@@ -20,14 +20,14 @@ pub(crate) const RECORD: &str = "verdict.json";
 /// The first axis, or why it cannot be judged.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Learning {
+pub enum LearningOutcome {
     /// Judged from d and r.
     Judged(Box<LearningVerdict>),
     /// No iterations.
     NotJudged(String),
 }
 
-impl Learning {
+impl LearningOutcome {
     /// Judges all the metrics of a run.
     pub(crate) fn of(metrics: &[IterationMetrics]) -> Self {
         match LearningVerdict::new(metrics, &VerdictOptions::default()) {
@@ -86,13 +86,13 @@ impl LongChains {
         let groups: Vec<_> = records.iter().map(|record| record.group.clone()).collect();
         // If learning continues chains from a bank, chains from noise are still in their burn-in after L steps.
         let has_bank = records.iter().any(|record| record.start == StartName::Bank);
-        let burning_in = if has_bank {
+        let origins_in_burn_in = if has_bank {
             vec![ChainOrigin::Noise]
         } else {
             Vec::new()
         };
         let options = ConvergenceOptions {
-            burning_in,
+            origins_in_burn_in,
             training_steps: schedule.training_steps,
             multiples: schedule.multiples.clone(),
             ..ConvergenceOptions::default()
@@ -189,7 +189,7 @@ pub struct Diagnosis {
     /// Version of this program.
     pub version: String,
     /// The first axis.
-    pub learning: Learning,
+    pub learning: LearningOutcome,
     /// How often learning ran away and went back to an earlier checkpoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub recoveries: Vec<RecoveryRecord>,

@@ -10,7 +10,7 @@ use ebm_energy_net::{NamedParameter, read_metadata, write_tensors};
 use ebm_langevin::{ChainPlace, LangevinError, SinceRecord};
 use serde::{Deserialize, Serialize};
 
-use super::{Record, Settings};
+use super::{EvaluationSettings, Record};
 use crate::ExperimentError;
 use crate::json::write_json;
 use crate::work_folder::{WorkFolder, WorkKind};
@@ -47,7 +47,7 @@ impl EvaluationFolder {
     /// [`ExperimentError::Occupied`] when there is something in it; [`ExperimentError::Io`].
     pub(crate) fn create(
         root: &Path,
-        settings: &Settings,
+        settings: &EvaluationSettings,
         weights: &Path,
         start: &ChainPlace,
     ) -> Result<Self, ExperimentError> {
@@ -59,7 +59,10 @@ impl EvaluationFolder {
     }
 
     /// Writes the settings, with the changes of a later part of the evaluation.
-    pub(crate) fn write_settings(&self, settings: &Settings) -> Result<(), ExperimentError> {
+    pub(crate) fn write_settings(
+        &self,
+        settings: &EvaluationSettings,
+    ) -> Result<(), ExperimentError> {
         write_json(&self.path(SETTINGS), settings)
     }
 
@@ -75,8 +78,8 @@ impl EvaluationFolder {
     ///
     /// # Errors
     /// [`ExperimentError::Request`] when it is none, [`ExperimentError::RunFolder`] when it is damaged.
-    pub fn open(root: &Path) -> Result<(Self, Settings), ExperimentError> {
-        let (folder, settings) = WorkFolder::open(root, KIND, Settings::check)?;
+    pub fn open(root: &Path) -> Result<(Self, EvaluationSettings), ExperimentError> {
+        let (folder, settings) = WorkFolder::open(root, KIND, EvaluationSettings::check)?;
         Ok((Self(folder), settings))
     }
 
@@ -101,7 +104,7 @@ impl EvaluationFolder {
     /// Writes the chains as they are, with F of each where it is known.
     pub(crate) fn save(
         &self,
-        settings: &Settings,
+        settings: &EvaluationSettings,
         chains: &ChainPlace,
         energies: Option<&[f32]>,
     ) -> Result<(), ExperimentError> {
@@ -131,7 +134,10 @@ impl EvaluationFolder {
     }
 
     /// The newest states.
-    pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainPlace, ExperimentError> {
+    pub(crate) fn read_chains(
+        &self,
+        settings: &EvaluationSettings,
+    ) -> Result<ChainPlace, ExperimentError> {
         let metadata =
             read_metadata(&self.path(STATES)).map_err(|e| self.0.unreadable(STATES, e))?;
         let step = metadata.get(STEP).and_then(|step| step.parse().ok());
@@ -158,7 +164,7 @@ impl EvaluationFolder {
     /// The records up to `step`. Later records are cut off and will be made again.
     pub(crate) fn read_records(
         &self,
-        settings: &Settings,
+        settings: &EvaluationSettings,
         step: u64,
     ) -> Result<Vec<Record>, ExperimentError> {
         let path = self.path(RECORDS);

@@ -1,7 +1,7 @@
 //! Long chains under a net that is no longer learned: do they stay near the data, and at which energies?
 //!
-//! `Settings` says what is run, `EvaluationFolder` keeps weights, newest states and records so that it can be
-//! continued, `Evaluation` runs the chains from record to record with memory that does not grow with the steps, and
+//! `EvaluationSettings` says what is run, `EvaluationFolder` keeps weights, newest states and records so that it can
+//! be continued, `Evaluation` runs the chains from record to record with memory that does not grow with the steps, and
 //! `page` shows them.
 
 mod folder;
@@ -19,9 +19,9 @@ pub use options::EvaluationOptions;
 pub(crate) use page::Page;
 pub use record::Record;
 pub use run::Evaluation;
-pub use settings::{KernelName, Settings};
+pub use settings::{EvaluationSettings, KernelName};
 pub(crate) use settings::{step_size, temperature};
 pub(crate) use start::Starts;
 pub use start::{EvaluationStart, StartOptions};
 pub(crate) use step_size::find_step_size;
-pub use walk::Ended;
+pub use walk::EvaluationEnd;

@@ -1,6 +1,6 @@
 //! The options of an evaluation.
 
-use super::{KernelName, Settings, StartOptions, step_size, temperature};
+use super::{EvaluationSettings, KernelName, StartOptions, step_size, temperature};
 use crate::{ExperimentError, Trained};
 
 /// The default number of records of a whole evaluation.
@@ -51,7 +51,7 @@ impl EvaluationOptions {
         &self,
         trained: &Trained,
         start: String,
-    ) -> Result<Settings, ExperimentError> {
+    ) -> Result<EvaluationSettings, ExperimentError> {
         let training_epsilon = trained.langevin.epsilon.get();
         temperature(training_epsilon, self.temperature_factor)?;
         if let Some(rate) = self.target_acceptance {
@@ -74,7 +74,7 @@ impl EvaluationOptions {
         let steps = self
             .steps
             .unwrap_or(trained.langevin.steps.saturating_mul(100));
-        let settings = Settings {
+        let settings = EvaluationSettings {
             weights: trained.weights.display().to_string(),
             net: trained.net,
             state_shape: trained.state_shape,

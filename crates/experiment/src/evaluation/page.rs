@@ -4,17 +4,17 @@ use ebm_figures::plot::{Figure, LineFigure, LineSeries, line_figure};
 use ebm_figures::{Report, Table};
 
 use super::walk::picture_name;
-use super::{Ended, EvaluationFolder, Record, Settings};
+use super::{EvaluationEnd, EvaluationFolder, EvaluationSettings, Record};
 use crate::ExperimentError;
 use crate::diagnosis::short;
 use crate::pictures::write_figure;
 
 /// All that is shown.
 pub(crate) struct Page<'a> {
-    pub(crate) settings: &'a Settings,
+    pub(crate) settings: &'a EvaluationSettings,
     pub(crate) folder: &'a EvaluationFolder,
     pub(crate) records: &'a [Record],
-    pub(crate) ended: Ended,
+    pub(crate) ended: EvaluationEnd,
 }
 
 impl Page<'_> {
@@ -25,12 +25,12 @@ impl Page<'_> {
             return "The chains became NaN or infinite at once.".to_owned();
         };
         let mut sentence = match self.ended {
-            Ended::Whole => format!("After {} steps of {}", last.step, settings.kernel),
-            Ended::Stopped { .. } => format!(
+            EvaluationEnd::Finished => format!("After {} steps of {}", last.step, settings.kernel),
+            EvaluationEnd::Stopped { .. } => format!(
                 "After {} of {} steps of {}",
                 last.step, settings.steps, settings.kernel
             ),
-            Ended::RanAway { step } => format!(
+            EvaluationEnd::RanAway { step } => format!(
                 "The chains became NaN or infinite before step {step}; after {} steps of {}",
                 last.step, settings.kernel
             ),

@@ -8,7 +8,8 @@ use ebm_langevin::ChainPlace;
 
 use super::walk::walk;
 use super::{
-    Ended, EvaluationFolder, EvaluationOptions, Page, Record, Settings, Starts, find_step_size,
+    EvaluationEnd, EvaluationFolder, EvaluationOptions, EvaluationSettings, Page, Record, Starts,
+    find_step_size,
 };
 use crate::{Computation, ExperimentError, Supervisor, Trained, Work};
 
@@ -20,11 +21,11 @@ pub struct Evaluation {
     /// Its page.
     pub page: PathBuf,
     /// How it was made.
-    pub settings: Settings,
+    pub settings: EvaluationSettings,
     /// All records, with those of earlier parts.
     pub records: Vec<Record>,
     /// How it ended.
-    pub ended: Ended,
+    pub ended: EvaluationEnd,
     /// The outcome of the chains in one sentence.
     pub sentence: String,
 }
@@ -81,7 +82,7 @@ impl Evaluation {
     /// damaged; otherwise as [`Self::start`].
     pub fn resume(
         folder: &EvaluationFolder,
-        mut settings: Settings,
+        mut settings: EvaluationSettings,
         steps: Option<u64>,
         computation: Computation<'_>,
         supervisor: &dyn Supervisor,
@@ -104,7 +105,7 @@ impl Evaluation {
 /// Runs from `place` to the end, with pictures and page.
 fn to_end(
     folder: &EvaluationFolder,
-    mut settings: Settings,
+    mut settings: EvaluationSettings,
     mut place: ChainPlace,
     Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,

@@ -51,7 +51,7 @@ impl fmt::Display for KernelName {
 /// folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct EvaluationSettings {
     /// Where the weights came from.
     pub weights: String,
     /// The net.
@@ -89,7 +89,7 @@ pub struct Settings {
     pub command: String,
 }
 
-impl Settings {
+impl EvaluationSettings {
     /// T in units of F: the chains sample exp(−F/T).
     ///
     /// # Errors
@@ -190,8 +190,8 @@ mod tests {
     use ebm_energy_net::Architecture;
     use proptest::prelude::*;
 
-    fn settings(steps: u64, record_every: u64) -> Settings {
-        Settings {
+    fn settings(steps: u64, record_every: u64) -> EvaluationSettings {
+        EvaluationSettings {
             weights: "w".into(),
             net: NetConfig::published(Architecture::Toy),
             state_shape: [2, 1, 1],
@@ -212,7 +212,7 @@ mod tests {
         }
     }
 
-    fn records(settings: &Settings) -> Vec<u64> {
+    fn records(settings: &EvaluationSettings) -> Vec<u64> {
         let sampler = settings.sampler().unwrap();
         std::iter::successors(sampler.next_record(0), |step| sampler.next_record(*step)).collect()
     }
@@ -230,11 +230,11 @@ mod tests {
     fn damaged_settings_are_refused() {
         settings(1, 1).check().unwrap();
         for damage in [
-            |s: &mut Settings| s.chains = usize::MAX,
-            |s: &mut Settings| s.chains = 0,
-            |s: &mut Settings| s.state_shape = [1 << 40, 1 << 40, 1],
-            |s: &mut Settings| s.epsilon = -1.0,
-            |s: &mut Settings| s.temperature_factor = 0.0,
+            |s: &mut EvaluationSettings| s.chains = usize::MAX,
+            |s: &mut EvaluationSettings| s.chains = 0,
+            |s: &mut EvaluationSettings| s.state_shape = [1 << 40, 1 << 40, 1],
+            |s: &mut EvaluationSettings| s.epsilon = -1.0,
+            |s: &mut EvaluationSettings| s.temperature_factor = 0.0,
         ] {
             let mut damaged = settings(1, 1);
             damage(&mut damaged);

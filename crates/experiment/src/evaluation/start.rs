@@ -7,13 +7,13 @@ use ebm_energy_net::read_tensors;
 use ebm_langevin::{ChainStart, LangevinError, NoiseStart};
 use serde::{Deserialize, Serialize};
 
-use crate::ExperimentError;
 use crate::compute::MOST_NUMBERS;
 use crate::config::{ExperimentConfig, Source};
 use crate::data::load_data;
 use crate::diagnosis::enough;
 use crate::run_folder::RunFolder;
 use crate::trained::{NewestWeights, Trained};
+use crate::{ExperimentError, memory};
 
 /// Where chains start, and how many.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -87,6 +87,7 @@ impl Starts<'_> {
     pub(crate) fn draw(&self) -> Result<(String, States), ExperimentError> {
         let count = self.options.chains;
         let per_chain = self.per_chain();
+        memory::check_chains("chains", count, per_chain)?;
         if count.saturating_mul(per_chain) > MOST_NUMBERS {
             let problem =
                 format!("{count}: these make more than {MOST_NUMBERS} numbers; run fewer");
@@ -157,7 +158,7 @@ impl Starts<'_> {
         }
         let dataset = load_data(&data, self.data_directory)?;
         let count = self.options.chains;
-        enough("the data set", dataset.len().unwrap_or(count), count)?;
+        enough("the data set", dataset.count().unwrap_or(count), count)?;
         let key = NoiseKey::new(self.seed, Stream::WatchDataNoise, 0);
         let states = dataset.noisy_batch(&self.key(), &key, count, noise.unwrap_or(0.0))?;
         let what = match noise {

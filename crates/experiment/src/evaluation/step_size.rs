@@ -3,7 +3,7 @@
 use ebm_core::{NoiseKey, States, StepSize, Stream};
 use ebm_langevin::{ChainRun, Chains, StepSizeSearch, Ula};
 
-use super::{Settings, step_size};
+use super::{EvaluationSettings, step_size};
 use crate::ExperimentError;
 
 /// The ε at which MALA has the acceptance rate `target`, and the rate in a last pilot run. Before the search the
@@ -13,7 +13,7 @@ use crate::ExperimentError;
 /// [`ExperimentError::Setting`] when there is none.
 pub(crate) fn find_step_size(
     net: &dyn Chains,
-    settings: &Settings,
+    settings: &EvaluationSettings,
     states: &States,
     target: f64,
     settle: u64,

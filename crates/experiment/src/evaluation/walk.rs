@@ -7,7 +7,7 @@ use ebm_figures::write_png;
 use ebm_langevin::{ChainPlace, Chains, Piece, Watch};
 
 use super::folder::RecordFile;
-use super::{EvaluationFolder, Record, Settings};
+use super::{EvaluationFolder, EvaluationSettings, Record};
 use crate::pictures::grid;
 use crate::{ExperimentError, Progress};
 
@@ -16,9 +16,9 @@ const SAVE_EVERY: Duration = Duration::from_secs(30);
 
 /// How the walk ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
+pub enum EvaluationEnd {
     /// After all its steps.
-    Whole,
+    Finished,
     /// It was stopped after this step; the states are saved.
     Stopped {
         /// The number of steps that are saved.
@@ -33,13 +33,13 @@ pub enum Ended {
 
 /// Runs from `place` to the end. Returns all records, with those of earlier parts.
 pub(super) fn walk(
-    settings: &Settings,
+    settings: &EvaluationSettings,
     folder: &EvaluationFolder,
     chains: &dyn Chains,
     place: ChainPlace,
     records: Vec<Record>,
     progress: &mut dyn Progress,
-) -> Result<(Ended, Vec<Record>), ExperimentError> {
+) -> Result<(EvaluationEnd, Vec<Record>), ExperimentError> {
     let sampler = settings.sampler()?;
     let mut keeper = Keeper {
         settings,
@@ -52,17 +52,17 @@ pub(super) fn walk(
     };
     let sampled = sampler.walk(chains, place, &mut keeper)?;
     let ended = match sampled.ended {
-        ebm_langevin::Ended::Whole => Ended::Whole,
-        ebm_langevin::Ended::RanAway { step, .. } => {
+        ebm_langevin::WalkEnd::Finished => EvaluationEnd::Finished,
+        ebm_langevin::WalkEnd::RanAway { step, .. } => {
             // If even the start is not finite, there is nothing to save.
             if step > 0 {
                 keeper.save(&sampled.place, None)?;
             }
-            Ended::RanAway { step }
+            EvaluationEnd::RanAway { step }
         }
         _ => {
             keeper.save(&sampled.place, None)?;
-            Ended::Stopped {
+            EvaluationEnd::Stopped {
                 step: sampled.place.step,
             }
         }
@@ -72,7 +72,7 @@ pub(super) fn walk(
 
 /// Writes records, pictures and states on the way.
 struct Keeper<'a> {
-    settings: &'a Settings,
+    settings: &'a EvaluationSettings,
     /// T.
     temperature: f64,
     folder: &'a EvaluationFolder,

@@ -6,5 +6,5 @@ mod shown;
 
 pub use resumption::Resumption;
 pub(crate) use run::unfit;
-pub use run::{Destination, End, LearnedRun, LearningRun};
+pub use run::{Destination, LearnedRun, LearningEnd, LearningRun};
 pub(crate) use shown::Shown;

@@ -7,10 +7,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-use ebm_data::Dataset;
+use ebm_data::LoadedData;
 use ebm_diagnostics::RunSummary;
 use ebm_trainer::{
-    Checkpoints, Event, LearnerView, Learning, Observer, ObserverError, Outcome, Trainer,
+    AnyLearner, Checkpoints, Event, LearnerView, Observer, ObserverError, Outcome, Trainer,
     TrainerError, latest_checkpoint,
 };
 
@@ -46,7 +46,7 @@ pub struct LearningRun {
     /// The engine.
     pub engine: EngineChoice,
     /// The data.
-    pub dataset: Dataset,
+    pub dataset: LoadedData,
     /// The folder it is written to.
     pub destination: Destination,
     /// The folder for resuming a stopped run, if it is that of its study and not its own.
@@ -61,7 +61,7 @@ pub struct LearnedRun {
     /// The folder for resuming it: its own, or that of its study.
     pub resumed_by: PathBuf,
     /// How it ended.
-    pub end: End,
+    pub end: LearningEnd,
     /// Iterations of this part of the run.
     pub iterations: u64,
     /// Langevin steps of single chains in these iterations.
@@ -74,7 +74,7 @@ pub struct LearnedRun {
 
 /// How learning ended without an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum End {
+pub enum LearningEnd {
     /// All iterations are done, and net and report are written.
     Finished,
     /// It was stopped; the checkpoint is written.
@@ -90,7 +90,7 @@ impl LearnedRun {
     /// Whether nothing is left to do.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.end == End::Finished
+        self.end == LearningEnd::Finished
     }
 }
 
@@ -245,7 +245,7 @@ pub(crate) fn unfit(error: TrainerError, checkpoint: &Path) -> ExperimentError {
 /// A run whose folder is there.
 struct Prepared<'a> {
     config: &'a ExperimentConfig,
-    dataset: &'a Dataset,
+    dataset: &'a LoadedData,
     info: RefCell<RunInfo>,
     folder: &'a RunFolder,
     resumed_by: &'a Path,
@@ -256,7 +256,7 @@ struct Prepared<'a> {
 impl Prepared<'_> {
     fn run(
         &self,
-        learner: &mut dyn Learning,
+        learner: &mut dyn AnyLearner,
         stop: Arc<AtomicBool>,
         observers: &mut [&mut dyn Observer],
     ) -> Result<LearnedRun, ExperimentError> {
@@ -332,14 +332,16 @@ impl Prepared<'_> {
                 // The report of an earlier iteration is removed: a run without a report still has to write it.
                 folder.remove_report()?;
                 match self.write_report(view, &Ending::Finished, landscape.as_ref()) {
-                    Ok(summary) => Ok(ended(End::Finished, summary)),
-                    Err(ExperimentError::Stopped) => Ok(ended(End::StoppedBeforeReport, None)),
+                    Ok(summary) => Ok(ended(LearningEnd::Finished, summary)),
+                    Err(ExperimentError::Stopped) => {
+                        Ok(ended(LearningEnd::StoppedBeforeReport, None))
+                    }
                     Err(error) => Err(error),
                 }
             }
             Ok(Outcome::Stopped { iteration, .. }) => {
                 self.write_report_or_warn(view, &Ending::Unfinished, landscape.as_ref());
-                Ok(ended(End::Stopped { iteration }, None))
+                Ok(ended(LearningEnd::Stopped { iteration }, None))
             }
             Err(error @ TrainerError::Diverged { .. }) => {
                 self.write_report_or_warn(

@@ -1,7 +1,7 @@
 //! The samples that a report shows and judges.
 
 use ebm_core::{NoiseKey, Stream};
-use ebm_data::Dataset;
+use ebm_data::LoadedData;
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
 use ebm_langevin::LangevinError;
 use ebm_trainer::LearnerView;
@@ -31,7 +31,7 @@ impl Shown {
     /// ever.
     pub(crate) fn draw(
         config: &ExperimentConfig,
-        dataset: &Dataset,
+        dataset: &LoadedData,
         learner: &dyn LearnerView,
         is_finished: bool,
         compute: &dyn Compute,
@@ -44,7 +44,7 @@ impl Shown {
         if let Some(noise) = chains.start.noise() {
             let key = NoiseKey::new(config.seed, Stream::WatchStart, learner.iteration());
             // The picture shows the first 64, which are the same whatever the number.
-            let judged = match dataset.len() {
+            let judged = match dataset.count() {
                 Some(data) if is_judged => samples_to_judge(data),
                 _ => 0,
             };
@@ -83,11 +83,11 @@ impl Shown {
 }
 
 fn quality(
-    dataset: &Dataset,
+    dataset: &LoadedData,
     samples: &[f32],
     compute: &dyn Compute,
 ) -> Result<Option<DigitQuality>, ExperimentError> {
-    let Dataset::Images { images, .. } = dataset else {
+    let LoadedData::Images { images, .. } = dataset else {
         return Ok(None);
     };
     let data = DigitImages::from(images);

@@ -15,14 +15,14 @@ use crate::quality::or_warning;
 
 /// Two groupings with different seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Stability {
+pub struct GroupingAgreement {
     /// Their numbers.
     pub groupings: [usize; 2],
     /// 1 when they are the same, 0 on average for groups filled at random.
     pub adjusted_rand_index: f64,
 }
 
-impl Stability {
+impl GroupingAgreement {
     /// Of all pairs of groupings.
     pub(super) fn of(state: &State) -> Result<Vec<Self>, ExperimentError> {
         let groups: Vec<_> = state

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use ebm_core::States;
 use ebm_landscape::{Attempt, BarrierSearch, Diffusion, Surface};
 
-use super::Settings;
+use super::MapSettings;
 use super::strength::{PAIRS, STRENGTHS};
 use crate::ExperimentError;
 use crate::words::{duration, rounded};
@@ -25,7 +25,7 @@ const BASINS: usize = 10;
 
 /// The cost of a map.
 pub(crate) struct Cost<'a> {
-    settings: &'a Settings,
+    settings: &'a MapSettings,
     /// Seconds of a step of one attracted chain.
     seconds: f64,
 }
@@ -37,7 +37,7 @@ impl<'a> Cost<'a> {
     /// The engine's.
     pub(crate) fn measure(
         surface: &Surface<'_>,
-        settings: &'a Settings,
+        settings: &'a MapSettings,
         states: &States,
     ) -> Result<Self, ExperimentError> {
         let count = settings.all_chains();

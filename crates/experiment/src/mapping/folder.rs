@@ -10,7 +10,7 @@ use ebm_landscape::Minimum;
 use ebm_langevin::{ChainPlace, LangevinError};
 
 use super::state::Found;
-use super::{Settings, State};
+use super::{MapSettings, State};
 use crate::ExperimentError;
 use crate::json::write_json;
 use crate::work_folder::{WorkFolder, WorkKind};
@@ -97,7 +97,7 @@ impl MapFolder {
     /// Writes the chains as they are.
     pub(crate) fn write_chains(
         &self,
-        settings: &Settings,
+        settings: &MapSettings,
         chains: &ChainPlace,
     ) -> Result<(), ExperimentError> {
         let metadata = HashMap::from([(STEP.to_owned(), chains.step.to_string())]);
@@ -108,7 +108,10 @@ impl MapFolder {
     ///
     /// # Errors
     /// [`ExperimentError::RunFolder`] when they do not belong to the settings.
-    pub(crate) fn read_chains(&self, settings: &Settings) -> Result<ChainPlace, ExperimentError> {
+    pub(crate) fn read_chains(
+        &self,
+        settings: &MapSettings,
+    ) -> Result<ChainPlace, ExperimentError> {
         let metadata =
             read_metadata(&self.path(CHAINS)).map_err(|e| self.0.unreadable(CHAINS, e))?;
         let step = metadata.get(STEP).and_then(|step| step.parse().ok());
@@ -130,7 +133,7 @@ impl MapFolder {
     /// Writes the states of the minima.
     pub(crate) fn write_minima(
         &self,
-        settings: &Settings,
+        settings: &MapSettings,
         minima: &[Minimum],
     ) -> Result<(), ExperimentError> {
         let states = Minimum::states(settings.state_shape, minima)?.into_values();
@@ -143,7 +146,7 @@ impl MapFolder {
     /// [`ExperimentError::RunFolder`] when they are not those that were found.
     pub(crate) fn read_minima(
         &self,
-        settings: &Settings,
+        settings: &MapSettings,
         found: &Found,
     ) -> Result<Vec<Minimum>, ExperimentError> {
         let values = found.minima.len() * settings.state_size();
@@ -161,7 +164,7 @@ impl MapFolder {
     fn write_states(
         &self,
         name: &str,
-        settings: &Settings,
+        settings: &MapSettings,
         values: Vec<f32>,
         metadata: HashMap<String, String>,
     ) -> Result<(), ExperimentError> {

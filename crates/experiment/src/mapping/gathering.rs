@@ -5,10 +5,10 @@ use std::time::{Duration, Instant};
 
 use ebm_core::{NoiseKey, States, Stream};
 use ebm_landscape::{Descent, Minimum, Surface};
-use ebm_langevin::{Chains, Ended, Piece, Record, Sampler, Watch};
+use ebm_langevin::{Chains, Piece, Record, Sampler, WalkEnd, Watch};
 
 use super::state::{DigitRead, Found, FoundMinimum};
-use super::{MapFolder, Settings};
+use super::{MapFolder, MapSettings};
 use crate::digits::{CLASSES, DigitImages};
 use crate::{Compute, ExperimentError};
 
@@ -27,7 +27,7 @@ const RESOLUTION: f64 = 0.1;
 /// [`ExperimentError::Stopped`] after a stop, with the chains saved.
 pub(super) fn gather(
     net: &dyn Chains,
-    settings: &Settings,
+    settings: &MapSettings,
     folder: &MapFolder,
     walked: &mut dyn FnMut(u64),
 ) -> Result<States, ExperimentError> {
@@ -46,7 +46,7 @@ pub(super) fn gather(
         walked,
     };
     let sampled = sampler.walk(net, place, &mut keeper)?;
-    if sampled.ended != Ended::Whole {
+    if sampled.ended != WalkEnd::Finished {
         folder.write_chains(settings, &sampled.place)?;
         return Err(ExperimentError::Stopped);
     }
@@ -55,7 +55,7 @@ pub(super) fn gather(
 
 /// Saves the chains on the way.
 struct Keeper<'a> {
-    settings: &'a Settings,
+    settings: &'a MapSettings,
     folder: &'a MapFolder,
     saved: Instant,
     walked: &'a mut dyn FnMut(u64),
@@ -86,7 +86,7 @@ pub(super) fn find_minima(
     net: &dyn Chains,
     surface: &Surface<'_>,
     compute: &dyn Compute,
-    settings: &Settings,
+    settings: &MapSettings,
     states: &States,
 ) -> Result<(Vec<Minimum>, Found), ExperimentError> {
     let mut minima = Descent::default().run(surface, states)?;
@@ -158,7 +158,7 @@ fn root_mean_square_distance(minima: &[Minimum]) -> f64 {
 
 /// The digit that the classifier reads in each minimum; nothing for other data.
 fn read_digits(
-    settings: &Settings,
+    settings: &MapSettings,
     minima: &[Minimum],
     compute: &dyn Compute,
 ) -> Result<Vec<Option<DigitRead>>, ExperimentError> {

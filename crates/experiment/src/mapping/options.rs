@@ -5,7 +5,7 @@ use std::path::Path;
 use ebm_core::States;
 use ebm_langevin::{ChainStart, LangevinError};
 
-use super::{MOST_STEPS, Settings, Start, batch};
+use super::{MOST_STEPS, MapSettings, Start, batch};
 use crate::compute::MOST_NUMBERS;
 use crate::config::{Source, are_digits};
 use crate::evaluation::{EvaluationStart, StartOptions, Starts, temperature};
@@ -107,7 +107,7 @@ impl MapOptions {
         &self,
         trained: &Trained,
         data_directory: Option<&Path>,
-    ) -> Result<Settings, ExperimentError> {
+    ) -> Result<MapSettings, ExperimentError> {
         let (alpha, alpha_range) = self.strength.settings()?;
         let training_epsilon = trained.langevin.epsilon.get();
         temperature(training_epsilon, self.temperature_factor)?;
@@ -134,7 +134,7 @@ impl MapOptions {
             ));
         }
         let default_steps = trained.langevin.steps.saturating_mul(100);
-        Ok(Settings {
+        Ok(MapSettings {
             weights: trained.weights.display().to_string(),
             net: trained.net,
             state_shape: trained.state_shape,

@@ -33,7 +33,7 @@ pub struct Start {
 /// Everything that determines a map, besides the weights and the initial states, which are files in the same folder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Settings {
+pub struct MapSettings {
     /// Where the weights came from.
     pub weights: String,
     /// The net.
@@ -87,7 +87,7 @@ pub struct Settings {
     pub command: String,
 }
 
-impl Settings {
+impl MapSettings {
     /// T in units of F, so that U = F/T.
     ///
     /// # Errors

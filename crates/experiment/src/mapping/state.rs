@@ -3,14 +3,14 @@
 use ebm_landscape::{Barriers, Grouping, StrengthSweep};
 use serde::{Deserialize, Serialize};
 
-use super::Settings;
+use super::MapSettings;
 
 /// The settings of a map and what its finished experiments have found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct State {
     /// The settings of the map.
-    pub settings: Settings,
+    pub settings: MapSettings,
     /// Chain steps of the finished experiments, after the gathering.
     pub chain_steps: u64,
     /// The minima that the descents found; their states are in a separate file.

@@ -4,7 +4,7 @@ use ebm_landscape::{Experiments, StrengthSweep};
 use serde::Serialize;
 
 use super::state::{Found, Sweep};
-use super::{Settings, State};
+use super::{MapSettings, State};
 use crate::ExperimentError;
 use crate::diagnosis::short;
 use crate::evaluation::EvaluationStart;
@@ -75,7 +75,7 @@ impl Sweep {
     ///
     /// # Errors
     /// [`ExperimentError::Map`] where the energy is flat, [`ExperimentError::Landscape`] for an impossible range.
-    pub(super) fn new(settings: &Settings, found: &Found) -> Result<Self, ExperimentError> {
+    pub(super) fn new(settings: &MapSettings, found: &Found) -> Result<Self, ExperimentError> {
         let [low, high] = match settings.alpha_range {
             Some(range) => range,
             None => {
@@ -154,7 +154,7 @@ impl Sweep {
 }
 
 /// Pairs of minima of chains from data that the classifier reads as different digits with confidence.
-fn known_pairs(settings: &Settings, found: &Found) -> Vec<(usize, usize)> {
+fn known_pairs(settings: &MapSettings, found: &Found) -> Vec<(usize, usize)> {
     let is_known = |minimum: &usize| {
         let minimum = &found.minima[*minimum];
         let start = settings.origin(minimum.chain).map(|(start, _)| start.start);
@@ -167,7 +167,7 @@ fn known_pairs(settings: &Settings, found: &Found) -> Vec<(usize, usize)> {
     draw(settings.seed, known, PAIRS[0], differ)
 }
 
-fn any_pairs(settings: &Settings, found: &Found) -> Vec<(usize, usize)> {
+fn any_pairs(settings: &MapSettings, found: &Found) -> Vec<(usize, usize)> {
     let all = (0..found.minima.len()).collect();
     draw(settings.seed, all, PAIRS[1], |_, _| true)
 }

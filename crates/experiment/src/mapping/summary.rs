@@ -4,10 +4,10 @@ use ebm_diagnostics::adjusted_rand_index;
 use ebm_landscape::{DisconnectivityTree, Grouping, Minimum};
 use serde::Serialize;
 
-use super::agreement::{Agreement, DigitAgreement, Stability};
+use super::agreement::{Agreement, DigitAgreement, GroupingAgreement};
 use super::state::{DigitRead, Found};
 use super::strength::Choice;
-use super::{Settings, State};
+use super::{MapSettings, State};
 use crate::ExperimentError;
 use crate::digits::CLASSES;
 use crate::evaluation::EvaluationStart;
@@ -30,7 +30,7 @@ pub struct Summary {
     /// All groupings.
     pub groupings: Vec<GroupingRecord>,
     /// The agreement of groupings with different seeds.
-    pub stability: Vec<Stability>,
+    pub stability: Vec<GroupingAgreement>,
     /// The minima grouped once more at multiples of α.
     pub multiples: Vec<MultipleRecord>,
     /// Basins and k-means against digits, for digits.
@@ -40,7 +40,7 @@ pub struct Summary {
     /// Chain steps after the gathering.
     pub chain_steps: u64,
     /// What determines it.
-    pub settings: Settings,
+    pub settings: MapSettings,
 }
 
 /// Chains and minima in numbers.
@@ -226,7 +226,7 @@ impl Summary {
             sweep: sweep(state),
             barriers,
             groupings: groupings(state),
-            stability: Stability::of(state)?,
+            stability: GroupingAgreement::of(state)?,
             digits: DigitAgreement::of(state, minima, &first.groups())?,
             multiples: multiples(state, found, first)?,
             minima: minimum_records(settings, found, first),
@@ -308,7 +308,7 @@ pub(super) fn tree(state: &State) -> Result<DisconnectivityTree, ExperimentError
     )?)
 }
 
-fn gathering(settings: &Settings, found: &Found) -> GatheringRecord {
+fn gathering(settings: &MapSettings, found: &Found) -> GatheringRecord {
     GatheringRecord {
         chains: settings.all_chains(),
         not_finite: found.not_finite,
@@ -430,7 +430,7 @@ fn multiples(
     state.others.iter().map(record).collect()
 }
 
-fn minimum_records(settings: &Settings, found: &Found, first: &Grouping) -> Vec<MinimumRecord> {
+fn minimum_records(settings: &MapSettings, found: &Found, first: &Grouping) -> Vec<MinimumRecord> {
     let (groups, joined) = (first.groups(), first.joined());
     let record = |(number, minimum): (usize, &super::state::FoundMinimum)| {
         let (start, chain) = settings.origin(minimum.chain)?;

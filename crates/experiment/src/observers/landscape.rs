@@ -9,9 +9,9 @@ use ebm_langevin::LangevinError;
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::ExperimentError;
-use crate::config::LandscapeConfig;
+use crate::config::DensityPlotConfig;
 use crate::landscape::{
-    Divergences, GridEnergies, LandscapeRecord, LandscapeResult, LearnedDensity, divergence_figure,
+    DensityRecord, Divergences, GridEnergies, LandscapeResult, LearnedDensity, divergence_figure,
     energies_of,
 };
 use crate::run_folder::RunFolder;
@@ -20,15 +20,15 @@ use crate::run_folder::RunFolder;
 /// last one for the report.
 pub(crate) struct LandscapePlots {
     folder: RunFolder,
-    config: LandscapeConfig,
+    config: DensityPlotConfig,
     toy: Toy,
     last: Option<LandscapeResult>,
     /// In the order of iterations.
-    records: Vec<LandscapeRecord>,
+    records: Vec<DensityRecord>,
 }
 
 impl LandscapePlots {
-    pub(crate) fn new(folder: &RunFolder, config: LandscapeConfig, toy: Toy) -> Self {
+    pub(crate) fn new(folder: &RunFolder, config: DensityPlotConfig, toy: Toy) -> Self {
         Self {
             folder: folder.clone(),
             config,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use ebm_core::{NoiseKey, States, Stream};
-use ebm_langevin::{Ended, NoiseStart, Sampler};
+use ebm_langevin::{NoiseStart, Sampler, WalkEnd};
 use ebm_trainer::{Event, LearnerView, Observer, ObserverError};
 
 use crate::config::{LongRunConfig, LongRunStart};
@@ -63,7 +63,7 @@ impl<'a> LongRuns<'a> {
             progress.advance_to(record.step, self.config.steps);
         })?;
         drop(progress);
-        if sampled.ended != Ended::Whole {
+        if sampled.ended != WalkEnd::Finished {
             return Err(ExperimentError::Stopped);
         }
         if !shape.is_point() {

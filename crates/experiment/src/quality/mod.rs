@@ -11,7 +11,7 @@ mod table;
 pub use digit_quality::{DigitQuality, SetQuality};
 pub(crate) use digit_quality::{SAMPLES, digit_quality, samples_to_judge};
 pub use feature_quality::FeatureQuality;
-pub use table::{Judged, QualityTable};
+pub use table::{QualitySubject, QualityTable};
 
 use crate::ExperimentError;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use ebm_data::{Dataset, ImageConfig, ImageSet, embedded_digits};
+use ebm_data::{ImageConfig, ImageSet, LoadedData, embedded_digits};
 use serde::Serialize;
 
 use super::{DigitQuality, FeatureQuality, digit_quality};
@@ -15,7 +15,7 @@ use crate::{Compute, ExperimentError, sample};
 
 /// What is judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Judged {
+pub enum QualitySubject {
     /// The samples in the folder `samples` of a run of digits, against the data of the run or those of a file.
     Run {
         /// The run folder.
@@ -57,7 +57,7 @@ pub struct QualityTable {
     pub version: &'static str,
 }
 
-impl Judged {
+impl QualitySubject {
     /// The file with the samples or their features.
     ///
     /// # Errors
@@ -232,11 +232,11 @@ impl Data {
             return Err(not_digits());
         }
         match load_data(&config.data, directory)? {
-            Dataset::Images { images, .. } => Ok(Self {
+            LoadedData::Images { images, .. } => Ok(Self {
                 name: format!("the data of the run, \"{source}\""),
                 images: Images::Set(images),
             }),
-            Dataset::Toy(_) => Err(not_digits()),
+            LoadedData::Toy(_) => Err(not_digits()),
         }
     }
 

@@ -26,7 +26,7 @@ pub(crate) fn check_variants(
             let count = match known {
                 Some((_, count)) => *count,
                 None => {
-                    let count = load_data(&config.data, data_directory)?.len();
+                    let count = load_data(&config.data, data_directory)?.count();
                     counted.push((&config.data, count));
                     count
                 }

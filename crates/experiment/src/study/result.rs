@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::Supervisor;
 use crate::comparison::ComparedRun;
 use crate::config::cost;
-use crate::diagnosis::{Learning, LongChains};
+use crate::diagnosis::{LearningOutcome, LongChains};
 
 /// The end of a variant in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -62,14 +62,14 @@ impl VariantResult {
     ) -> Self {
         let verdict = match &run.diagnosis {
             Some(diagnosis) => diagnosis.learning.clone(),
-            None => Learning::of(&run.metrics),
+            None => LearningOutcome::of(&run.metrics),
         };
         let (stability, oscillation) = match verdict {
-            Learning::Judged(verdict) => (
+            LearningOutcome::Judged(verdict) => (
                 Some(verdict.stability.conclusion),
                 verdict.oscillation.map(|test| test.conclusion),
             ),
-            Learning::NotJudged(_) => (None, None),
+            LearningOutcome::NotJudged(_) => (None, None),
         };
         let chains = run.diagnosis.as_ref().map(|found| &found.convergence);
         Self {

@@ -28,7 +28,7 @@ pub struct StudyRun<'a> {
     /// The supervisor, which is told of progress and may stop the study.
     pub supervisor: &'a dyn Supervisor,
     /// Is called with the outcome of each variant.
-    pub told: &'a dyn Fn(StudyEvent<'_>),
+    pub on_event: &'a dyn Fn(StudyEvent<'_>),
 }
 
 /// An event in a study: a variant has been learned or diagnosed.
@@ -216,7 +216,7 @@ impl Variants<'_> {
         };
         match run.learn(self.run.compute, self.run.supervisor, &mut []) {
             Ok(learned) if learned.is_finished() => {
-                (self.run.told)(StudyEvent::Learned(&learned));
+                (self.run.on_event)(StudyEvent::Learned(&learned));
                 Ok(())
             }
             Ok(_) => Err(ExperimentError::Stopped),
@@ -264,7 +264,7 @@ impl Variants<'_> {
                 Ok(Some(error.to_string()))
             }
             result => {
-                (self.run.told)(StudyEvent::Diagnosed(&result?, &out));
+                (self.run.on_event)(StudyEvent::Diagnosed(&result?, &out));
                 Ok(None)
             }
         }

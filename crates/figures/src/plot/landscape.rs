@@ -44,7 +44,7 @@ pub struct Landscape<'a> {
 /// # Errors
 /// [`FiguresError::Drawing`](crate::FiguresError::Drawing) and
 /// [`FiguresError::Png`](crate::FiguresError::Png) when drawing fails.
-pub fn landscape_figure(landscape: &Landscape<'_>) -> Result<Figure> {
+pub fn density_figure(landscape: &Landscape<'_>) -> Result<Figure> {
     let description = "True density, learned density and kernel density of short-run samples in \
                        the plane, and their logarithms."
         .to_owned();

@@ -26,7 +26,7 @@ pub use chain_energies::{ChainEnergies, chain_energy_figure};
 pub use correlations::{CorrelationOptions, correlation_figure};
 pub use diagnostic::{DiagnosticOptions, diagnostic_figure};
 pub use disconnectivity::{Basin, Disconnectivity, Merge, disconnectivity_figure};
-pub use landscape::{Landscape, landscape_figure};
+pub use landscape::{Landscape, density_figure};
 pub use line::{LineFigure, LineSeries, Reference, line_figure};
 pub use plane::{Plane, PlanePoint, plane_figure};
 pub use transition::{Transition, transition_figure};

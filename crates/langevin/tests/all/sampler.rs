@@ -76,7 +76,7 @@ fn pieces_end_at_their_multiples_and_at_records() {
     let mut kept = Kept::default();
     let place = ChainPlace::new(start.clone());
     let end = sampler.walk(&chains, place, &mut kept).unwrap();
-    assert_eq!((end.ended, end.place.step), (Ended::Whole, 47));
+    assert_eq!((end.ended, end.place.step), (WalkEnd::Finished, 47));
     let steps: Vec<u64> = kept.records.iter().map(|record| record.0).collect();
     assert_eq!(steps, [0, 5, 20, 33, 40, 47]);
     let pieces: Vec<u64> = kept.pieces.iter().map(|piece| piece.0).collect();
@@ -115,10 +115,10 @@ fn a_walk_goes_on_where_it_was_left() {
             ..Kept::default()
         };
         let left = sampler.walk(&chains, place.clone(), &mut first).unwrap();
-        assert_eq!((left.ended, left.place.step), (Ended::Stopped, cut));
+        assert_eq!((left.ended, left.place.step), (WalkEnd::Stopped, cut));
         let mut rest = Kept::default();
         let end = sampler.walk(&chains, left.place, &mut rest).unwrap();
-        assert_eq!(end.ended, Ended::Whole);
+        assert_eq!(end.ended, WalkEnd::Finished);
         first.records.extend(rest.records);
         assert_eq!(first.records, whole.records, "cut at {cut}");
         assert_eq!(Some(&end.place), whole.places.last());
@@ -130,7 +130,7 @@ fn a_walk_goes_on_where_it_was_left() {
             ..Kept::default()
         };
         let left = sampler.walk(&chains, place.clone(), &mut kept).unwrap();
-        assert_eq!((left.ended, left.place.step), (Ended::Stopped, last));
+        assert_eq!((left.ended, left.place.step), (WalkEnd::Stopped, last));
         assert!(!left.place.is_new);
     }
 }
@@ -150,7 +150,7 @@ fn a_cancelled_walk_ends_before_the_piece() {
         stop.store(record.step == 20, Ordering::Relaxed);
     };
     let end = sampler.run(&chains, start.clone(), raise).unwrap();
-    assert_eq!((end.ended, end.place.step), (Ended::Cancelled, 20));
+    assert_eq!((end.ended, end.place.step), (WalkEnd::Cancelled, 20));
     assert_eq!(seen, [0, 20]);
     stop.store(false, Ordering::Relaxed);
     let rest = sampler.walk(&chains, end.place, &mut Kept::default());
@@ -171,7 +171,7 @@ fn chains_that_run_away_are_an_outcome() {
     let mut last = 0;
     let end = sampler.run(&chains, start.clone(), |record| last = record.step);
     let end = end.unwrap();
-    let Ended::RanAway { step, chains: gone } = end.ended else {
+    let WalkEnd::RanAway { step, chains: gone } = end.ended else {
         unreachable!("the energy has no bottom: {:?}", end.ended);
     };
     assert_eq!((step, gone), (last + 5, 3));
@@ -181,12 +181,12 @@ fn chains_that_run_away_are_an_outcome() {
         .without_finite_check()
         .run(&chains, start, |_| {})
         .unwrap();
-    assert_eq!((on.ended, on.place.step), (Ended::Whole, 200));
+    assert_eq!((on.ended, on.place.step), (WalkEnd::Finished, 200));
     assert!(!on.place.states.is_finite());
     // Also at the start.
     let lost = States::points([[f32::NAN, 0.0], [0.0, 1.0]]);
     let end = Sampler::default().run(&chains, lost, |_| {}).unwrap();
-    assert_eq!(end.ended, Ended::RanAway { step: 0, chains: 1 });
+    assert_eq!(end.ended, WalkEnd::RanAway { step: 0, chains: 1 });
 }
 
 /// The step of ULA, as somebody else's kernel.

@@ -12,7 +12,7 @@ use std::time::Duration;
 use burn::backend::{Autodiff, Flex};
 use ebm_core::States;
 use ebm_core::StepSize;
-use ebm_data::{Dataset, Gmm, Toy};
+use ebm_data::{Gmm, LoadedData, Toy};
 use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{Architecture, Net, NetConfig};
 use ebm_engine_cpu::FusedEngine;
@@ -65,7 +65,7 @@ fn learner(config: &LearningConfig, engine: impl Engine<B, Net<B>> + 'static) ->
     };
     let device = Default::default();
     let net = net.init([2, 1, 1], 3, &device).unwrap();
-    let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
+    let data = LoadedData::Toy(Toy::Gmm(Gmm::default()));
     Learner::new(config.clone(), net, engine, data, device).unwrap()
 }
 

@@ -11,7 +11,7 @@ use burn::tensor::Tensor;
 use burn::tensor::backend::{AutodiffBackend, Backend};
 use burn_ndarray::NdArray;
 use ebm_core::{Energy, NoiseKey, States, StepSize, Stream};
-use ebm_data::{Dataset, Gmm, Toy};
+use ebm_data::{Gmm, LoadedData, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig, named_parameters};
 use ebm_engine_cpu::FusedEngine;
 use ebm_langevin::{ChainStart, Engine, TensorEngine};
@@ -43,8 +43,8 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
     }
 }
 
-fn toy() -> Dataset {
-    Dataset::Toy(Toy::Gmm(Gmm::default()))
+fn toy() -> LoadedData {
+    LoadedData::Toy(Toy::Gmm(Gmm::default()))
 }
 
 fn toy_net<B: AutodiffBackend>() -> Net<B> {

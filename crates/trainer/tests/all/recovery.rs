@@ -11,7 +11,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 use burn::tensor::backend::Backend;
 use ebm_core::{Energy, StepSize};
-use ebm_data::{Dataset, Gmm, Toy};
+use ebm_data::{Gmm, LoadedData, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig, named_parameters};
 use ebm_langevin::{ChainStart, TensorEngine};
 use ebm_trainer::*;
@@ -53,7 +53,7 @@ fn learner(config: &LearningConfig) -> Learner<B, Net<B>> {
         config.clone(),
         net.init([2, 1, 1], 3, &device).unwrap(),
         TensorEngine::default(),
-        Dataset::Toy(Toy::Gmm(Gmm::default())),
+        LoadedData::Toy(Toy::Gmm(Gmm::default())),
         device,
     )
     .unwrap()
@@ -314,7 +314,7 @@ fn a_gradient_that_drowns_the_noise_is_a_divergence_though_energies_are_finite()
         let net = Slope::<B> {
             theta: Param::from_tensor(Tensor::from_floats([length, 0.0], &device)),
         };
-        let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
+        let data = LoadedData::Toy(Toy::Gmm(Gmm::default()));
         let mut learner = Learner::new(config, net, TensorEngine::default(), data, device).unwrap();
         match learner.iterate() {
             Ok(_) => assert!(is_sound, "{length}"),

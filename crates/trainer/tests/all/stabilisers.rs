@@ -9,7 +9,7 @@ use burn::tensor::module::conv2d;
 use burn::tensor::ops::ConvOptions;
 use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, NoiseKey, StateShape, States, StepSize, Stream};
-use ebm_data::{Dataset, Gmm, ImageConfig, Toy, embedded_digits};
+use ebm_data::{Gmm, ImageConfig, LoadedData, Toy, embedded_digits};
 use ebm_energy_net::{Architecture, NamedParameter, Net, NetConfig, named_parameters};
 use ebm_engine_cpu::FusedEngine;
 use ebm_langevin::{
@@ -49,8 +49,8 @@ fn config(method: Method, stabilisers: Stabilisers) -> LearningConfig {
     }
 }
 
-fn toy() -> Dataset {
-    Dataset::Toy(Toy::Gmm(Gmm::default()))
+fn toy() -> LoadedData {
+    LoadedData::Toy(Toy::Gmm(Gmm::default()))
 }
 
 fn bound(value: f64) -> Option<Bound> {
@@ -407,7 +407,7 @@ fn kernels_of_convolutions_are_projected_as_matrices() {
         limit: Some(40),
         ..ImageConfig::default()
     });
-    let data = Dataset::Images {
+    let data = LoadedData::Images {
         name: "embedded-digits",
         images: images.unwrap(),
     };

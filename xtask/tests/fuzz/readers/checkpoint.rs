@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use burn::backend::{Autodiff, Flex};
-use ebm_data::{Dataset, Gmm, Toy};
+use ebm_data::{Gmm, LoadedData, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig};
 use ebm_langevin::TensorEngine;
 use ebm_trainer::{Learner, LearningConfig, OptimizerConfig, latest_checkpoint};
@@ -27,7 +27,7 @@ pub(crate) fn learner() -> Learner<Autodiff<Flex>, Net<Autodiff<Flex>>> {
         ..NetConfig::published(Architecture::Toy)
     };
     let net = net.init([2, 1, 1], 1, &Default::default()).unwrap();
-    let data = Dataset::Toy(Toy::Gmm(Gmm::default()));
+    let data = LoadedData::Toy(Toy::Gmm(Gmm::default()));
     Learner::new(
         config,
         net,

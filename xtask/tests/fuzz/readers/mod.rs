@@ -7,7 +7,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use ebm_data::{ImageConfig, load_cifar, load_folder, load_idx};
+use ebm_data::{ImageConfig, OnBroken, load_cifar, load_folder, load_idx};
 use ebm_energy_net::{read_metadata, read_tensors};
 use ebm_experiment::config::Study;
 use ebm_experiment::{ExperimentConfig, RunFolder, Source, TrainedSource, read_features};
@@ -132,7 +132,7 @@ pub(crate) fn all() -> Vec<Reader> {
             "picture.png",
             seeds::images(),
             as_decoded,
-            move |path| said(load_folder(&folder_of(path), &FEW)),
+            move |path| said(load_folder(&folder_of(path), &FEW, OnBroken::Refuse)),
         ),
         reader("numpy", "array.npy", seeds::numpy(), as_inflated, |path| {
             said(read_features(path))

@@ -2,7 +2,7 @@ use ebm_energy_net::Architecture;
 use ebm_langevin::ChainStart;
 use ebm_trainer::Method;
 
-use super::super::{LandscapeConfig, LongRunConfig, LongRunStart, OutputConfig, Source};
+use super::super::{DensityPlotConfig, LongRunConfig, LongRunStart, OutputConfig, Source};
 use super::{load, load_from, load_named, refused};
 
 const IMAGES: &str = r#"{"data": {"source": "mnist"}}"#;
@@ -106,9 +106,9 @@ fn overrides_make_and_remove_sections() {
             "missing: steps, start",
         ],
     );
-    let expected = LandscapeConfig {
+    let expected = DensityPlotConfig {
         samples: 5000,
-        ..LandscapeConfig::default()
+        ..DensityPlotConfig::default()
     };
     assert_eq!(
         load(TOY, &["landscape.samples=5000"]).unwrap().landscape,

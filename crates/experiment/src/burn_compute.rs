@@ -10,14 +10,14 @@ use burn::tensor::backend::{AutodiffBackend, Backend};
 use ebm_core::{NoiseKey, States, Stream};
 use ebm_energy_net::{Net, NetConfig, load_weights};
 use ebm_langevin::{Batch, BoundEngine, ChainRun, Chains, Engine, LangevinError};
-use ebm_trainer::{Learner, Learning};
+use ebm_trainer::{AnyLearner, Learner};
 
 #[cfg(feature = "cube")]
 use ebm_engine_gpu::{CubeEngine, CubeTensors};
 
 use crate::any_engine::{AnyEngine, EngineChoice};
 use crate::digits::{DigitClassifier, Reading, TrainedClassifier, TrainingSettings, train};
-use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest};
+use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest, memory};
 
 const MEASURE: Duration = Duration::from_millis(1500);
 
@@ -27,14 +27,14 @@ type ChooseEngine<B> =
     dyn Fn(EngineChoice, &Net<B>, [usize; 3]) -> Result<(AnyEngine, Option<String>), LangevinError>;
 
 /// A backend of burn with automatic differentiation, on one of its devices.
-pub struct OnBackend<B: AutodiffBackend> {
+pub struct BurnCompute<B: AutodiffBackend> {
     name: String,
     device: B::Device,
     is_gpu: bool,
     choose: Box<ChooseEngine<B>>,
 }
 
-impl<B: AutodiffBackend> OnBackend<B> {
+impl<B: AutodiffBackend> BurnCompute<B> {
     /// A backend that computes on the CPU, where `ebm_engine_cpu` runs chains. `name` is how run folders call it.
     #[must_use]
     pub fn cpu(name: impl Into<String>) -> Self {
@@ -107,7 +107,7 @@ impl<B: AutodiffBackend> OnBackend<B> {
     }
 }
 
-impl<B: AutodiffBackend> Compute for OnBackend<B> {
+impl<B: AutodiffBackend> Compute for BurnCompute<B> {
     fn name(&self) -> &str {
         &self.name
     }
@@ -128,7 +128,7 @@ impl<B: AutodiffBackend> Compute for OnBackend<B> {
         Ok(self.bound(net, &engine, state_shape)?)
     }
 
-    fn learner(&self, request: LearnerRequest<'_>) -> Result<Box<dyn Learning>, ExperimentError> {
+    fn learner(&self, request: LearnerRequest<'_>) -> Result<Box<dyn AnyLearner>, ExperimentError> {
         let LearnerRequest {
             config,
             dataset,
@@ -140,6 +140,9 @@ impl<B: AutodiffBackend> Compute for OnBackend<B> {
         let engine = self
             .engine(engine, &net, config.data.shape())?
             .cancelled_by(Arc::clone(stop));
+        if !self.is_gpu {
+            memory::check_learning(config, &net, &engine, dataset.count())?;
+        }
         let learner = Learner::new(config.learning(), net, engine, dataset, self.device.clone())?;
         Ok(Box::new(learner.with_metadata(metadata)))
     }

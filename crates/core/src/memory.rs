@@ -2,7 +2,8 @@
 
 /// Bytes that can be used without swapping, as Linux estimates them (`MemAvailable`); `None` on other systems. The
 /// smaller limit of a container or of `ulimit` is not seen here.
-pub(crate) fn available_memory() -> Option<u64> {
+#[must_use]
+pub fn available_memory() -> Option<u64> {
     parse(&std::fs::read_to_string("/proc/meminfo").ok()?)
 }
 

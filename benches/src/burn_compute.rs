@@ -8,12 +8,12 @@ use burn::tensor::{Distribution, Tensor};
 use ebm_core::States;
 use ebm_energy_net::Net;
 use ebm_engine_cpu::WorkingSet;
-use ebm_experiment::{AnyEngine, EngineChoice, ExperimentError, OnBackend};
+use ebm_experiment::{AnyEngine, BurnCompute, EngineChoice, ExperimentError};
 use ebm_langevin::{Batch, BoundEngine, ChainRun, Engine};
 
 use crate::{ChainSettings, TimedBackend, TimedChains};
 
-impl<B: AutodiffBackend> TimedBackend for OnBackend<B> {
+impl<B: AutodiffBackend> TimedBackend for BurnCompute<B> {
     fn is_gpu(&self) -> bool {
         Self::is_gpu(self)
     }
