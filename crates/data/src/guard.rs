@@ -8,7 +8,11 @@ use image::{DynamicImage, ImageFormat};
 /// for a block of 64 pixels.
 const MOST_PIXELS_FOR_A_BYTE: u64 = 1032 * 8;
 
-/// A PNG or JPEG file cannot hold more pixels than its size allows; the memory for more is not to be asked for.
+/// In WebP, TIFF and others a few bytes can stand for any number of pixels of one colour; so many are taken from any file.
+const SURELY_ALLOWED: u64 = 1 << 22;
+
+/// A PNG or JPEG file cannot hold more pixels than its size allows, and of other kinds only pictures of a single colour do;
+/// the memory for more is not to be asked for.
 ///
 /// # Errors
 /// What is wrong, in words.
@@ -17,9 +21,12 @@ pub(crate) fn check_promise(
     (width, height): (u32, u32),
     file_size: usize,
 ) -> Result<(), String> {
-    let is_known = matches!(format, Some(ImageFormat::Png | ImageFormat::Jpeg));
+    let least = match format {
+        Some(ImageFormat::Png | ImageFormat::Jpeg) => 0,
+        _ => SURELY_ALLOWED,
+    };
     let pixels = u64::from(width) * u64::from(height);
-    if is_known && pixels / MOST_PIXELS_FOR_A_BYTE > file_size as u64 {
+    if pixels > least && pixels / MOST_PIXELS_FOR_A_BYTE > file_size as u64 {
         return Err(format!(
             "the image claims to have {width}×{height} pixels, more than {file_size} bytes can hold"
         ));

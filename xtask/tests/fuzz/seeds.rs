@@ -83,6 +83,14 @@ pub(crate) fn images() -> Vec<Vec<u8>> {
     seeds
 }
 
+/// Pictures of kinds in which a few bytes can stand for many pixels.
+pub(crate) fn other_images() -> Vec<Vec<u8>> {
+    let endings = ["bmp", "gif", "webp", "tif", "qoi", "pbm", "pgm", "ppm"];
+    files("../crates/data/tests/golden/pictures", |name| {
+        endings.iter().any(|ending| name.ends_with(ending))
+    })
+}
+
 pub(crate) fn numpy() -> Vec<Vec<u8>> {
     files("../crates/experiment/tests/golden/numpy", |name| {
         name.contains("-as-plain")

@@ -56,6 +56,11 @@ fn as_decoded(bytes: &[u8]) -> usize {
     SMALL + 3 * 32 * 1032 * bytes.len()
 }
 
+/// Any file may claim four million pixels.
+fn as_claimed(bytes: &[u8]) -> usize {
+    as_decoded(bytes) + (1 << 22) * 4 * 4
+}
+
 /// A variant of a few letters is a whole experiment.
 fn as_settings(bytes: &[u8]) -> usize {
     SMALL + 2000 * bytes.len()
@@ -132,6 +137,13 @@ pub(crate) fn all() -> Vec<Reader> {
             "picture.png",
             seeds::images(),
             as_decoded,
+            move |path| said(load_folder(&folder_of(path), &FEW, OnBroken::Refuse)),
+        ),
+        reader(
+            "other images",
+            "picture.webp",
+            seeds::other_images(),
+            as_claimed,
             move |path| said(load_folder(&folder_of(path), &FEW, OnBroken::Refuse)),
         ),
         reader("numpy", "array.npy", seeds::numpy(), as_inflated, |path| {
