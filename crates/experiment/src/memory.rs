@@ -69,7 +69,7 @@ pub(crate) fn check_learning<B: burn::tensor::backend::Backend>(
     match lack(of_states.saturating_add(of_engine)) {
         None => Ok(()),
         Some(lack) => Err(ExperimentError::Request(format!(
-            "learning with a batch of {batch} chains {lack}; lower batch_size, langevin.bank_size or net.width"
+            "batches of {batch} chains {lack}; lower batch_size, langevin.bank_size or net.width"
         ))),
     }
 }
