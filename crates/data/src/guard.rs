@@ -8,7 +8,7 @@ use image::{DynamicImage, ImageFormat};
 /// for a block of 64 pixels.
 const MOST_PIXELS_FOR_A_BYTE: u64 = 1032 * 8;
 
-/// In WebP, TIFF and others a few bytes can stand for any number of pixels of one colour; so many are taken from any file.
+/// In WebP and others a few bytes can stand for any number of pixels of one colour; so many are taken from any file.
 const SURELY_ALLOWED: u64 = 1 << 22;
 
 /// A PNG or JPEG file cannot hold more pixels than its size allows, and of other kinds only pictures of a single colour do;
@@ -34,6 +34,24 @@ pub(crate) fn check_promise(
     Ok(())
 }
 
+/// What is wrong with the chunks of a RIFF file (WebP), if one claims to be longer than the file: the decoder would ask for
+/// the memory for it. Chunks that hold others, as the frames of an animation do, are not looked into.
+pub(crate) fn riff_problem(bytes: &[u8]) -> Option<String> {
+    let mut rest = bytes.strip_prefix(b"RIFF")?.get(8..)?;
+    while let Some((head, body)) = rest.split_at_checked(8) {
+        let claimed = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        if claimed > body.len() {
+            let left = body.len();
+            return Some(format!(
+                "the image is truncated: a part claims to have {claimed} bytes where {left} are left"
+            ));
+        }
+        // Chunks of odd length are padded.
+        rest = body.get(claimed + claimed % 2..).unwrap_or_default();
+    }
+    None
+}
+
 /// Decodes; where the decoder panics on a damaged file, that is an error like any other.
 ///
 /// # Errors
@@ -43,4 +61,35 @@ pub(crate) fn decode(
 ) -> Result<DynamicImage, String> {
     catch_unwind(AssertUnwindSafe(decode))
         .unwrap_or_else(|_| Err("the image cannot be decoded (it is damaged)".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn riff(chunks: &[(&[u8; 4], u32, &[u8])]) -> Vec<u8> {
+        let mut bytes = b"RIFF\0\0\0\0WEBP".to_vec();
+        for (name, length, body) in chunks {
+            bytes.extend(*name);
+            bytes.extend(length.to_le_bytes());
+            bytes.extend(*body);
+        }
+        bytes
+    }
+
+    /// Found by fuzzing: the decoder takes 2.8 GB for a chunk of that length in a file of 135 bytes.
+    #[test]
+    fn a_chunk_longer_than_its_file_is_told() {
+        let sound = riff(&[(b"VP8X", 3, b"abc\0"), (b"VP8L", 2, b"xy")]);
+        assert_eq!(riff_problem(&sound), None);
+        let long = riff(&[(b"VP8X", 3, b"abc\0"), (b"EXIF", 2_852_128_177, b"xy")]);
+        let problem = riff_problem(&long).unwrap_or_default();
+        assert!(
+            problem.contains("2852128177 bytes where 2 are left"),
+            "{problem}"
+        );
+        for other in [&b""[..], b"RIFF", b"RIFFabcdWEBPVP", b"\x89PNG"] {
+            assert_eq!(riff_problem(other), None);
+        }
+    }
 }

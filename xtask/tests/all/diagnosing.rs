@@ -3,6 +3,8 @@
 
 use std::fs;
 
+use ebm_core::checksum::seal;
+
 use crate::common::{Ended, Place, TINY, signal};
 
 /// The smallest chains that are judged.
@@ -188,6 +190,7 @@ fn chains_that_run_away_are_not_convergent() {
     for value in weights[header..].as_chunks_mut::<4>().0 {
         *value = (f32::from_le_bytes(*value) * 1e9).to_le_bytes();
     }
+    seal(&mut weights, "ebm.crc32");
     fs::write(place.path(path), weights).unwrap();
     let ended = diagnose(&place, &[]).well();
     assert!(
@@ -234,6 +237,9 @@ fn what_cannot_be_diagnosed_says_why() {
 
     let metrics = place.bytes("run/metrics.jsonl");
     place.write("run/metrics.jsonl", &metrics[..metrics.len() - 20]);
+    let seal = "run/metrics.seal.json";
+    refused(&with(&[]), 1, &["run/metrics.jsonl: was changed", seal]);
+    fs::remove_file(place.path(seal)).unwrap();
     refused(&with(&[]), 1, &["run/metrics.jsonl, line 3", "torn"]);
     place.write("run/metrics.jsonl", "");
     refused(&with(&[]), 1, &["run/metrics.jsonl: holds no iteration"]);

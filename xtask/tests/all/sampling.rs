@@ -1,6 +1,8 @@
 //! `sample`.
 #![allow(clippy::unwrap_used)]
 
+use ebm_core::checksum::seal;
+
 use crate::common::Place;
 
 /// Shape and values of an .npy file of little-endian floats.
@@ -175,6 +177,7 @@ fn what_cannot_be_sampled_from_says_why() {
     let (data, mut damaged) = (b"\"ebm.data\":\"{", weights.clone());
     let at = weights.windows(data.len()).position(|part| part == data);
     damaged[at.unwrap() + data.len() - 1] = b'[';
+    seal(&mut damaged, "ebm.crc32");
     place.write("damaged.safetensors", damaged);
     place.write("file", "in the way");
     let before = place.contents();

@@ -25,7 +25,7 @@ pub enum OnBroken {
 }
 
 /// Loads every image in `directory` and below, in the order of their paths, decoded in parallel. Files are images by
-/// their endings: `.jpg`, `.jpeg`, `.jfif`, `.png`, `.bmp`, `.gif`, `.webp`, `.tif`, `.tiff`, `.qoi`, `.pbm`, `.pgm`,
+/// their endings: `.jpg`, `.jpeg`, `.jfif`, `.png`, `.bmp`, `.gif`, `.webp`, `.qoi`, `.pbm`, `.pgm`,
 /// `.ppm`. Others are counted in [`ImageSet::left_out`]. Hidden files and folders are skipped; symbolic links are
 /// followed.
 ///

@@ -234,8 +234,8 @@ fn empty_and_missing_folders_are_errors() {
     );
     assert!(
         other.ends_with(
-            "or convert the images to one of .jpg, .jpeg, .jfif, .png, .bmp, .gif, .webp, .tif, \
-                             .tiff, .qoi, .pbm, .pgm, .ppm"
+            "or convert the images to one of .jpg, .jpeg, .jfif, .png, .bmp, .gif, .webp, .qoi, .pbm, .pgm, \
+                             .ppm"
         ),
         "{other}"
     );

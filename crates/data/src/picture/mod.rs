@@ -10,8 +10,8 @@ use crate::error::DataError;
 use crate::guard;
 
 /// The endings of the kinds of files that are read, in lower case.
-pub(crate) const ENDINGS: [&str; 13] = [
-    "jpg", "jpeg", "jfif", "png", "bmp", "gif", "webp", "tif", "tiff", "qoi", "pbm", "pgm", "ppm",
+pub(crate) const ENDINGS: [&str; 11] = [
+    "jpg", "jpeg", "jfif", "png", "bmp", "gif", "webp", "qoi", "pbm", "pgm", "ppm",
 ];
 
 /// A file, or the pixels of one image while they are decoded, may take so many bytes. These are 179 million pixels of
@@ -44,6 +44,9 @@ pub(crate) fn read_picture(path: &Path) -> Result<DynamicImage, DataError> {
         ));
     }
     // The kind is told from the first bytes: photographs often carry the wrong extension.
+    if let Some(problem) = guard::riff_problem(&bytes) {
+        return Err(unusable(problem));
+    }
     let length = bytes.len();
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
@@ -85,7 +88,7 @@ fn decode(
     Ok(picture)
 }
 
-/// As in Pillow's `ImageOps.exif_transpose`: the Exif or TIFF tag, and XMP where there is none. A tag that cannot be
+/// As in Pillow's `ImageOps.exif_transpose`: the Exif tag, and XMP where there is none. A tag that cannot be
 /// read is none.
 fn orientation(decoder: &mut impl ImageDecoder) -> Orientation {
     let tagged = decoder.orientation().unwrap_or(Orientation::NoTransforms);
