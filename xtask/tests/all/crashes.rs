@@ -1,6 +1,6 @@
 //! Work that is killed at any moment, again and again, comes to the same results as work that is left alone.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -1,4 +1,5 @@
 //! Long work that leaves a folder and can be resumed, for tests that interrupt it.
+#![allow(clippy::unwrap_used)]
 
 use std::ffi::OsStr;
 use std::fs;
