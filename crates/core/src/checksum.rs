@@ -53,6 +53,7 @@ fn sum_without(bytes: &[u8], at: usize) -> u32 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 

@@ -237,9 +237,9 @@ fn what_cannot_be_diagnosed_says_why() {
 
     let metrics = place.bytes("run/metrics.jsonl");
     place.write("run/metrics.jsonl", &metrics[..metrics.len() - 20]);
-    let seal = "run/metrics.seal.json";
-    refused(&with(&[]), 1, &["run/metrics.jsonl: was changed", seal]);
-    fs::remove_file(place.path(seal)).unwrap();
+    let sealed = "run/metrics.seal.json";
+    refused(&with(&[]), 1, &["run/metrics.jsonl: was changed", sealed]);
+    fs::remove_file(place.path(sealed)).unwrap();
     refused(&with(&[]), 1, &["run/metrics.jsonl, line 3", "torn"]);
     place.write("run/metrics.jsonl", "");
     refused(&with(&[]), 1, &["run/metrics.jsonl: holds no iteration"]);
@@ -254,6 +254,7 @@ fn what_cannot_be_diagnosed_says_why() {
     let mut not_finite = weights.clone();
     let last = not_finite.len() - 4;
     not_finite[last..].copy_from_slice(&f32::NAN.to_le_bytes());
+    seal(&mut not_finite, "ebm.crc32");
     place.write(path, not_finite);
     refused(&with(&[]), 1, &[path, "NaN or infinite"]);
     place.write(path, weights);
