@@ -48,6 +48,9 @@ pub(crate) fn read_picture(path: &Path) -> Result<DynamicImage, DataError> {
         return Err(unusable(problem));
     }
     let length = bytes.len();
+    if let Some(size) = guard::gif_frame(&bytes) {
+        guard::check_promise(Some(ImageFormat::Gif), size, length).map_err(unusable)?;
+    }
     let mut reader = ImageReader::new(Cursor::new(bytes))
         .with_guessed_format()
         .map_err(DataError::file(path, "read"))?;

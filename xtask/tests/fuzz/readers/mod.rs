@@ -58,7 +58,7 @@ fn as_decoded(bytes: &[u8]) -> usize {
 
 /// Any file may claim four million pixels.
 fn as_claimed(bytes: &[u8]) -> usize {
-    as_decoded(bytes) + (1 << 22) * 4 * 4
+    as_decoded(bytes) + (1 << 22) * 4 * 8
 }
 
 /// A variant of a few letters is a whole experiment.
