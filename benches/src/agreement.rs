@@ -1,4 +1,5 @@
-//! Whether an engine that is timed on a GPU also gets the numbers right there: its first steps next to those of the CPU.
+//! Whether an engine that is timed on a GPU also gets the numbers right there: its first steps next to those of the
+//! CPU.
 
 use ebm_experiment::{EngineChoice, ExperimentError};
 
@@ -9,8 +10,8 @@ use crate::plan::Planned;
 const STEPS: u64 = 3;
 const COMPARED: usize = 20;
 
-/// The largest difference of a state from the fused engine's on the CPU after three steps, relative to the largest value. `None` on the
-/// CPU.
+/// The largest difference of a state from the fused engine's on the CPU after three steps, relative to the largest
+/// value. `None` on the CPU.
 ///
 /// # Errors
 /// Those of the backend, the net and the engine.

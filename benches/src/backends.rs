@@ -8,8 +8,8 @@ pub struct Backends {
     pub measured: Vec<MeasuredBackend>,
     /// Whether somebody asked for these by name. Then what takes very long is measured too.
     pub are_named: bool,
-    /// A backend on the CPU that gives the matrix product that speeds are set against and the states that those of a GPU are
-    /// compared with; `None` leaves both out.
+    /// A backend on the CPU that gives the matrix product that speeds are set against and the states that those of a
+    /// GPU are compared with; `None` leaves both out.
     pub reference: Option<Box<dyn TimedBackend>>,
     /// Backends that are not measured, and why.
     pub skipped: Vec<Skipped>,

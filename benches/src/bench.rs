@@ -13,12 +13,12 @@ use crate::plan::{Plan, Planned};
 use crate::record::{PeerRecord, Record, ratios};
 use crate::{Backends, BenchError, BenchSettings, Peers, Skipped, Watcher, learning};
 
-/// Measures Langevin steps, learning iterations and peers, net by net. What fails is noted in the record, and the rest goes on; with
-/// [`BenchSettings::out`] the record is written whenever numbers have come in.
+/// Measures Langevin steps, learning iterations and peers, net by net. What fails is noted in the record, and the rest
+/// goes on; with [`BenchSettings::out`] the record is written whenever numbers have come in.
 ///
 /// # Errors
-/// Before anything is measured: [`BenchError::Nothing`] when nothing is left to measure, [`BenchError::Experiment`] for an experiment
-/// that there is none of. Later [`BenchError::Io`] when the record cannot be written.
+/// Before anything is measured: [`BenchError::Nothing`] when nothing is left to measure, [`BenchError::Experiment`] for
+/// an experiment that there is none of. Later [`BenchError::Io`] when the record cannot be written.
 pub fn bench(
     settings: &BenchSettings,
     backends: &Backends,

@@ -32,8 +32,8 @@ fn multiply_adds_of(layer: LayerShape, [_, height, width]: [usize; 3]) -> usize 
         LayerShape::NonLocal { inner, .. } => 2 * pixels * (height / 2) * (width / 2) * inner,
         _ => 0,
     };
-    // The input gradient of a map is the same products, summed over outputs instead of inputs. In attention both factors
-    // of both products depend on the states, so each has two gradients.
+    // The input gradient of a map is the same products, summed over outputs instead of inputs. In attention both
+    // factors of both products depend on the states, so each has two gradients.
     2 * weights * pixels + 3 * attention
 }
 

@@ -26,8 +26,8 @@ pub(crate) struct PlannedLearning<'a> {
     engine: EngineChoice,
 }
 
-/// Every experiment that was asked for, on every backend that is measured, with every engine of those that were asked for which the
-/// backend has.
+/// Every experiment that was asked for, on every backend that is measured, with every engine of those that were asked
+/// for which the backend has.
 ///
 /// # Errors
 /// [`ExperimentError::Config`] for an experiment that there is none of.

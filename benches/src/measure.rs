@@ -78,8 +78,8 @@ impl Planned<'_> {
     }
 }
 
-/// A large f32 matrix product of the backend (burn-flex on the CPU) with all cores or the whole device, in GFLOP/s: the faster of
-/// two sizes. It is a scale and not the hardware's peak.
+/// A large f32 matrix product of the backend (burn-flex on the CPU) with all cores or the whole device, in GFLOP/s: the
+/// faster of two sizes. It is a scale and not the hardware's peak.
 ///
 /// # Errors
 /// [`ExperimentError::Device`].

@@ -85,8 +85,8 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Peers {
-    /// Finds a Python interpreter and a script, by default the one of this repository, before minutes are spent on measuring.
-    /// On a GPU the peers round the factors of f32 products to each of `precisions`.
+    /// Finds a Python interpreter and a script, by default the one of this repository, before minutes are spent on
+    /// measuring. On a GPU the peers round the factors of f32 products to each of `precisions`.
     ///
     /// # Errors
     /// [`BenchError::NoScript`] and [`BenchError::NoInterpreter`] when there is no such file or program, [`BenchError::Peer`] when

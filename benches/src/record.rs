@@ -78,7 +78,8 @@ pub struct CaseRecord {
     pub share_of_matrix_product: Option<f64>,
     /// Memory beside the states, where the engine tells.
     pub working_set: Option<WorkingSetRecord>,
-    /// On a GPU: the largest difference of a state from the fused engine's on the CPU after three steps, relative to the largest value.
+    /// On a GPU: the largest difference of a state from the fused engine's on the CPU after three steps, relative to
+    /// the largest value.
     pub difference: Option<f64>,
     /// Bytes that the GPU had reserved before and after so many steps, where that was asked for.
     pub endurance: Option<Endurance>,
@@ -110,8 +111,8 @@ pub struct LearningRecord {
     pub batch: usize,
     /// L.
     pub steps: u64,
-    /// Iterations, or their steps, that are timed together because the host waits for the device only after them; 1 where it
-    /// waits after each.
+    /// Iterations, or their steps, that are timed together because the host waits for the device only after them; 1
+    /// where it waits after each.
     pub together: u32,
     /// Milliseconds of an iteration, the median.
     pub iteration_ms: f64,

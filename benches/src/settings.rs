@@ -14,8 +14,8 @@ pub struct BenchSettings {
     pub command: String,
     /// The nets; none for all.
     pub nets: Vec<Architecture>,
-    /// The engines; none for all that a backend has. `Auto` counts for [`Self::learning`] only, where it is what none means:
-    /// other figures belong to an engine with a name.
+    /// The engines; none for all that a backend has. `Auto` counts for [`Self::learning`] only, where it is what none
+    /// means: other figures belong to an engine with a name.
     pub engines: Vec<EngineChoice>,
     /// How many chains step together; none for the batches of published figures.
     pub batches: Vec<usize>,

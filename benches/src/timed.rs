@@ -61,8 +61,8 @@ pub trait TimedChains {
     /// [`ExperimentError::Langevin`] of the engine.
     fn run(&mut self, steps: u64) -> Result<(), ExperimentError>;
 
-    /// Runs so many steps from the start, `times` times one after the other, and waits after the last. The chains stay where
-    /// they are.
+    /// Runs so many steps from the start, `times` times one after the other, and waits after the last. The chains stay
+    /// where they are.
     ///
     /// # Errors
     /// [`ExperimentError::Langevin`] of the engine.

@@ -4,8 +4,8 @@ use std::fmt;
 
 use crate::BenchError;
 
-/// Whoever watches a measurement. Every method does nothing unless it is overridden, and `()` is a watcher that never says
-/// anything.
+/// Whoever watches a measurement. Every method does nothing unless it is overridden, and `()` is a watcher that never
+/// says anything.
 pub trait Watcher {
     /// It begins, with so many measurements that take their time.
     fn begin(&self, _measurements: u64) {}

@@ -1,4 +1,5 @@
-//! GPU backends and the engine `cube`: on wgpu's software driver, where there is one, and what is said where there is none.
+//! GPU backends and the engine `cube`: on wgpu's software driver, where there is one, and what is said where there is
+//! none.
 #![cfg(any(feature = "cuda", feature = "wgpu"))]
 #![allow(clippy::unwrap_used)]
 
@@ -33,7 +34,8 @@ fn toy<'a>(arguments: &[&'a str]) -> Vec<&'a str> {
 mod on_a_software_driver {
     use super::*;
 
-    /// None, with a word about it, where there is no such driver; a failure where `EBM_NEEDS_GPU` says that there is one.
+    /// None, with a word about it, where there is no such driver; a failure where `EBM_NEEDS_GPU` says that there is
+    /// one.
     fn started(ended: Ended) -> Option<Ended> {
         if ended.stderr.contains("backend cannot start here") {
             assert!(

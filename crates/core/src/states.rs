@@ -314,8 +314,8 @@ impl States {
 #[cfg(feature = "burn")]
 /// A tensor of values of the host on a device, in the precision of the backend's type.
 ///
-/// The precision is named here because burn otherwise keeps one for each device and process: that of the backend which made
-/// the first tensor on it, so that a backend in f64 would compute in f32 after one in f32.
+/// The precision is named here because burn otherwise keeps one for each device and process: that of the backend which
+/// made the first tensor on it, so that a backend in f64 would compute in f32 after one in f32.
 ///
 /// # Panics
 /// If there are not as many values as the shape has places.

@@ -11,8 +11,8 @@ const MOST_PIXELS_FOR_A_BYTE: u64 = 1032 * 8;
 /// In WebP and others a few bytes can stand for any number of pixels of one colour; so many are taken from any file.
 const SURELY_ALLOWED: u64 = 1 << 22;
 
-/// A PNG or JPEG file cannot hold more pixels than its size allows, and of other kinds only pictures of a single colour do;
-/// the memory for more is not to be asked for.
+/// A PNG or JPEG file cannot hold more pixels than its size allows, and of other kinds only pictures of a single colour
+/// do; the memory for more is not to be asked for.
 ///
 /// # Errors
 /// What is wrong, in words.
@@ -34,8 +34,8 @@ pub(crate) fn check_promise(
     Ok(())
 }
 
-/// What is wrong with the chunks of a RIFF file (WebP), if one claims to be longer than the file: the decoder would ask for
-/// the memory for it. Chunks that hold others, as the frames of an animation do, are not looked into.
+/// What is wrong with the chunks of a RIFF file (WebP), if one claims to be longer than the file: the decoder would ask
+/// for the memory for it. Chunks that hold others, as the frames of an animation do, are not looked into.
 pub(crate) fn riff_problem(bytes: &[u8]) -> Option<String> {
     let mut rest = bytes.strip_prefix(b"RIFF")?.get(8..)?;
     while let Some((head, body)) = rest.split_at_checked(8) {
@@ -52,8 +52,8 @@ pub(crate) fn riff_problem(bytes: &[u8]) -> Option<String> {
     None
 }
 
-/// Width and height of the first picture in a GIF file, which may differ from those of the file. The decoder takes memory for
-/// them.
+/// Width and height of the first picture in a GIF file, which may differ from those of the file. The decoder takes
+/// memory for them.
 pub(crate) fn gif_frame(bytes: &[u8]) -> Option<(u32, u32)> {
     const EXTENSION: u8 = 0x21;
     const PICTURE: u8 = 0x2c;

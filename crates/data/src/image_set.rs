@@ -48,8 +48,8 @@ impl ImageSet {
     }
 }
 
-/// States of a shape, which `fill(i, state)` writes in parallel, and the errors with their i, in ascending order. A state
-/// whose filling failed may hold anything.
+/// States of a shape, which `fill(i, state)` writes in parallel, and the errors with their i, in ascending order. A
+/// state whose filling failed may hold anything.
 pub(crate) fn fill_states(
     path: &Path,
     count: usize,

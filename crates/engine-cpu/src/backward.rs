@@ -1,11 +1,13 @@
 //! The plan of the backward pass: the steps from the seeds at the energies to the gradient, in order.
 //!
-//! A block holds `gradient`, that of the values where the pass has arrived, and `next_gradient` to write into. Values and
-//! gradients are `[channels][height][width][lanes]`. `values[i]` went into operation `i` and `values[i + 1]` came out.
+//! A block holds `gradient`, that of the values where the pass has arrived, and `next_gradient` to write into. Values
+//! and gradients are `[channels][height][width][lanes]`. `values[i]` went into operation `i` and `values[i + 1]` came
+//! out.
 //!
-//! A leaky ReLU that was fused to an operation needs no step of its own where a neighbour can apply its slope in passing,
-//! which saves a walk through memory. Who does is decided here, once, when the net is bound:
-//! - a dense operation or a max-pool *after* it, which writes the gradient of its own input anyway, masks what it writes;
+//! A leaky ReLU that was fused to an operation needs no step of its own where a neighbour can apply its slope in
+//! passing, which saves a walk through memory. Who does is decided here, once, when the net is bound:
+//! - a dense operation or a max-pool *after* it, which writes the gradient of its own input anyway, masks what it
+//!   writes;
 //! - otherwise a Winograd convolution masks its own gradient as its first transform reads it, unless sums for its
 //!   parameters are made of that gradient, which have to see it masked;
 //! - otherwise it is a step of its own, before anything else of the operation.
@@ -28,8 +30,8 @@ pub(crate) struct Backward {
     pub(crate) to_parameters: Vec<ParameterStep>,
 }
 
-/// A step of the backward pass. The first two change `gradient` where it is. The others write `next_gradient`, and then it
-/// and `gradient` change places.
+/// A step of the backward pass. The first two change `gradient` where it is. The others write `next_gradient`, and then
+/// it and `gradient` change places.
 #[derive(Debug)]
 pub(crate) enum BackwardStep {
     /// `gradient` ← `gradient` · ReLU′.
@@ -152,8 +154,8 @@ impl Backward {
     }
 }
 
-/// The step from the gradient of an operation's output to that of its input. `own` is the ReLU that a convolution applies
-/// as it reads.
+/// The step from the gradient of an operation's output to that of its input. `own` is the ReLU that a convolution
+/// applies as it reads.
 fn through(operations: &[Operation], index: usize, own: Option<FusedRelu>) -> BackwardStep {
     let before = index
         .checked_sub(1)

@@ -141,7 +141,8 @@ impl<'p> Block<'p> {
         }
     }
 
-    /// After `forward`: records what the gradient of Σ seed · F with respect to the parameters is made of; one seed a lane.
+    /// After `forward`: records what the gradient of Σ seed · F with respect to the parameters is made of; one seed a
+    /// lane.
     pub(crate) fn record(&mut self, seed: &[f32], records: &mut Records) {
         self.gradient[..self.lanes].copy_from_slice(seed);
         let plan = self.plan;

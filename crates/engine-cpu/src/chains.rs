@@ -79,7 +79,8 @@ pub(crate) struct Chains<'p> {
 }
 
 impl<'p> Chains<'p> {
-    /// Chains `first..`, whose states lie in `initial` row by row. With `targets` they are attracted, whatever the kernel.
+    /// Chains `first..`, whose states lie in `initial` row by row. With `targets` they are attracted, whatever the
+    /// kernel.
     pub(crate) fn new(
         plan: &'p Plan,
         first: usize,
@@ -216,8 +217,8 @@ pub(crate) fn store_states(block: &Block<'_>, from: &[f32], chains: usize) -> Ve
         .collect()
 }
 
-/// X ← X − drift · ∇F(X) + ε Z and, added to `squares`, those of ∇F, in one pass: one of them for each of the block's lanes.
-/// A Philox block is four elements of one chain, so a vector of blocks is four rows of the block's chains.
+/// X ← X − drift · ∇F(X) + ε Z and, added to `squares`, those of ∇F, in one pass: one of them for each of the block's
+/// lanes. A Philox block is four elements of one chain, so a vector of blocks is four rows of the block's chains.
 /// The kernel's bounds, where it has any, cut ∇F before and X after; the squares are those of the whole ∇F.
 pub(crate) fn langevin_step(
     arch: Arch,

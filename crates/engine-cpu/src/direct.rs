@@ -1,4 +1,5 @@
-//! Convolutions as sums over shifted images: for few channels, where transforms or copies would cost more than the sums.
+//! Convolutions as sums over shifted images: for few channels, where transforms or copies would cost more than the
+//! sums.
 //!
 //! A convolution and its input gradient are the same thing here: every pixel written is a sum, over taps and channels,
 //! of pixels read. Pixels with the same taps at the same distances (all but those at the border) are done together.

@@ -51,8 +51,9 @@ impl Instructions {
     }
 }
 
-/// Bytes that a run needs beside its states, however many steps it has. While learning, the engine also keeps the memory
-/// to pack the next weights and up to 256 MiB (for a net of larger layers, what 16 states need) for parameter gradients.
+/// Bytes that a run needs beside its states, however many steps it has. While learning, the engine also keeps the
+/// memory to pack the next weights and up to 256 MiB (for a net of larger layers, what 16 states need) for parameter
+/// gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct WorkingSet {
     /// Packed weights, shared by all workers.

@@ -10,8 +10,8 @@ use crate::chains::{StepNoise, langevin_step};
 use crate::vector::{HALF, LANES};
 use ebm_langevin::{Mala, Move};
 
-/// The chains of a block between two steps. Everything about a lane is summed in the order of its elements, so it depends
-/// neither on its neighbours nor on the instructions.
+/// The chains of a block between two steps. Everything about a lane is summed in the order of its elements, so it
+/// depends neither on its neighbours nor on the instructions.
 pub(crate) struct Metropolis {
     mala: Mala,
     /// Where the chains are, `[channels][height][width][lanes]`, and ∇F there.
@@ -169,8 +169,8 @@ fn compare_rows<const N: usize>(
     }
 }
 
-/// Copies the lanes that were taken from rows of `from` to rows of `into`; by bits, because what is left behind may be no
-/// number.
+/// Copies the lanes that were taken from rows of `from` to rows of `into`; by bits, because what is left behind may be
+/// no number.
 fn select(arch: Arch, taken: &[u32], from: &[f32], into: &mut [f32]) {
     arch.dispatch(
         #[inline(always)]

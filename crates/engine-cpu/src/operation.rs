@@ -1,7 +1,7 @@
 //! The operations of a net, with packed weights.
 //!
-//! Each knows the shapes that it works on, so that it can run on a block of chains with nothing but its buffers. Those with
-//! weights are shared: the forward pass, the backward pass and the sums for parameters all refer to the same ones.
+//! Each knows the shapes that it works on, so that it can run on a block of chains with nothing but its buffers. Those
+//! with weights are shared: the forward pass, the backward pass and the sums for parameters all refer to the same ones.
 
 use std::sync::Arc;
 

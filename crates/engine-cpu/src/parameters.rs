@@ -1,7 +1,7 @@
 //! Gradients with respect to the parameters: sums of what blocks of chains have [recorded](crate::records).
 //!
-//! The sums run over all blocks, one worker for each place: no block has sums of its own that would have to be added up,
-//! and the order of every sum is that of the blocks, whatever the number of workers.
+//! The sums run over all blocks, one worker for each place: no block has sums of its own that would have to be added
+//! up, and the order of every sum is that of the blocks, whatever the number of workers.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;

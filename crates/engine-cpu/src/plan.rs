@@ -101,8 +101,9 @@ fn can_activate(layer: &LayerDescription) -> bool {
     )
 }
 
-/// The slope of the leaky ReLU that comes next, which the operation before it takes over; 1 if there is none. The sign of
-/// the output is that of the input for slopes that are not negative, so nothing more needs to be kept for the gradient.
+/// The slope of the leaky ReLU that comes next, which the operation before it takes over; 1 if there is none. The sign
+/// of the output is that of the input for slopes that are not negative, so nothing more needs to be kept for the
+/// gradient.
 fn take_slope<'a, S>(rest: &mut Peekable<impl Iterator<Item = (&'a LayerDescription, S)>>) -> f32 {
     match rest.peek() {
         Some((LayerDescription::Activation(Activation::LeakyRelu { slope }), _))

@@ -43,8 +43,8 @@ pub(crate) fn held_at_once(plan: &Plan, chains: usize) -> usize {
     taking_turns(blocks).max(blocks.min(rayon::current_num_threads()))
 }
 
-/// Runs the chains of `states`, row by row, to their last step, attracted where there are targets. The outcomes come in the
-/// order of the chains.
+/// Runs the chains of `states`, row by row, to their last step, attracted where there are targets. The outcomes come in
+/// the order of the chains.
 pub(crate) fn run_all(
     plan: &Plan,
     states: &[f32],

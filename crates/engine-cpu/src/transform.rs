@@ -1,7 +1,8 @@
 //! Small minimal-filtering transforms, F(outputs, taps) along one axis (Lavin and Gray, "Fast algorithms for
 //! convolutional neural networks", CVPR 2016; Toom–Cook at the points 0, ±1, ±2 and ∞).
 //!
-//! Written out term by term: as loops over constant matrices the compiler kept the loops, and they took ten times as long.
+//! Written out term by term: as loops over constant matrices the compiler kept the loops, and they took ten times as
+//! long.
 
 use pulp::Simd;
 

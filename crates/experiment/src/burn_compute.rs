@@ -46,7 +46,8 @@ impl<B: AutodiffBackend> BurnCompute<B> {
         }
     }
 
-    /// A backend that computes on a GPU, on which `ebm_engine_gpu` runs chains. Runtimes panic where there is no such device.
+    /// A backend that computes on a GPU, on which `ebm_engine_gpu` runs chains. Runtimes panic where there is no such
+    /// device.
     #[cfg(feature = "cube")]
     #[must_use]
     pub fn gpu(name: impl Into<String>, device: B::Device) -> Self
@@ -74,7 +75,8 @@ impl<B: AutodiffBackend> BurnCompute<B> {
         self.is_gpu
     }
 
-    /// The engine for a net over states of `[channels, height, width]`. Where `auto` falls back to tensors, the log says why.
+    /// The engine for a net over states of `[channels, height, width]`. Where `auto` falls back to tensors, the log
+    /// says why.
     ///
     /// # Errors
     /// [`ExperimentError::Langevin`] when the engine that was asked for lacks a layer or the device.

@@ -1,5 +1,5 @@
-//! What does not fit into memory is refused before any of it is allocated. The system may promise more memory than there
-//! is, and end the program when it is used.
+//! What does not fit into memory is refused before any of it is allocated. The system may promise more memory than
+//! there is, and end the program when it is used.
 
 use ebm_core::{Layered, StateShape, available_memory, layer_shapes};
 use ebm_energy_net::Net;
@@ -13,8 +13,8 @@ const GIBIBYTE: f64 = (1u64 << 30) as f64;
 /// Copies of the states of a batch, such as data, samples and noise, at the moment at which there are most; measured on
 /// short runs of `short-run` with batches of 64 to 2,048.
 const COPIES: u64 = 12;
-/// The copies of a layer's output that automatic differentiation of a batch of data and one of samples holds; measured in
-/// the same way.
+/// The copies of a layer's output that automatic differentiation of a batch of data and one of samples holds; measured
+/// in the same way.
 const TAPES: u64 = 2;
 /// Copies of a bank while a checkpoint is written.
 const BANKS: u64 = 3;
@@ -39,8 +39,8 @@ pub(crate) fn check_chains(
     }
 }
 
-/// Checks that the chains of learning fit, and the differentiation of their energies. Nothing is known of the memory of a
-/// GPU.
+/// Checks that the chains of learning fit, and the differentiation of their energies. Nothing is known of the memory of
+/// a GPU.
 ///
 /// # Errors
 /// [`ExperimentError::Request`].

@@ -3,9 +3,9 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// What comes of work with a GPU runtime, which panics where others report errors, and what the first panic said, also on
-/// another thread: runtimes work on their own, and all that reaches the caller is that these went away. Nothing is printed
-/// meanwhile, by any thread of the process.
+/// What comes of work with a GPU runtime, which panics where others report errors, and what the first panic said, also
+/// on another thread: runtimes work on their own, and all that reaches the caller is that these went away. Nothing is
+/// printed meanwhile, by any thread of the process.
 pub fn quietly<T>(work: impl FnOnce() -> T) -> (Option<T>, Option<String>) {
     let first = Arc::new(Mutex::new(None));
     let hook = std::panic::take_hook();

@@ -1,4 +1,5 @@
-//! A kernel of your own: underdamped Langevin dynamics, in which chains have a momentum. Nothing in the library knows of it.
+//! A kernel of your own: underdamped Langevin dynamics, in which chains have a momentum. Nothing in the library knows
+//! of it.
 
 use burn::backend::{Autodiff, Flex};
 use burn::tensor::{Tensor, backend::Backend};
@@ -32,8 +33,8 @@ impl<B: Backend> Kernel<B> for Underdamped {
         _energy: &EnergyAt<'_, B>,
         noise: StepNoise,
     ) -> Result<Phase<B>, LangevinError> {
-        // Momenta from their stationary density N(0, I). Their noise is not that of the first step, but of a step that no
-        // chain takes.
+        // Momenta from their stationary density N(0, I). Their noise is not that of the first step, but of a step that
+        // no chain takes.
         let unused = StepNoise {
             step: u64::MAX - noise.step,
             ..noise

@@ -81,8 +81,8 @@ impl Checkpoints {
         }
         let all = list(&self.folder)?;
         let surplus = all.len().saturating_sub(self.keep.max(1));
-        // From the newest that a recovery may go back to if the next iteration runs away; there are at most two, because
-        // the others are not on its grid.
+        // From the newest that a recovery may go back to if the next iteration runs away; there are at most two,
+        // because the others are not on its grid.
         let recovery = learner.config().recovery;
         let goal = recovery.goal(self.every, learner.iteration() + 1, learner.attempt());
         let is_for_recovery =

@@ -44,8 +44,8 @@ impl Recovery {
         *self == Self::default()
     }
 
-    /// The iteration to go back to when `given_up` has run away. It depends on nothing but the settings and the attempt,
-    /// so that checkpoints of a stop in between do not change what follows.
+    /// The iteration to go back to when `given_up` has run away. It depends on nothing but the settings and the
+    /// attempt, so that checkpoints of a stop in between do not change what follows.
     pub(crate) fn goal(&self, every: u64, given_up: u64, attempt: Attempt) -> u64 {
         let grid = self.grid(every);
         let far_enough = given_up.saturating_sub(self.distance) / grid * grid;
@@ -130,7 +130,8 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// As far as the distance, less than twice that and the interval of checkpoints; from then on never further back.
+        /// As far as the distance, less than twice that and the interval of checkpoints; from then on never further
+        /// back.
         #[test]
         fn a_goal_is_far_enough_and_not_too_far(
             distance in 0u64..500, every in 1u64..300, given_up in 1u64..5000, since in 0u64..5000,

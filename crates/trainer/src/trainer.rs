@@ -91,8 +91,9 @@ impl<'a> Trainer<'a> {
     ///
     /// # Errors
     /// [`TrainerError::Diverged`] when learning ran away and the settings allow no further [recovery](crate::Recovery),
-    /// after telling the observers; the last checkpoint is from before. Any other error of the parts; where the learner's state is sound a checkpoint is written first.
-    /// [`TrainerError::Unread`] for a learner with iterations that its owner has not read.
+    /// after telling the observers; the last checkpoint is from before. Any other error of the parts; where the
+    /// learner's state is sound a checkpoint is written first. [`TrainerError::Unread`] for a learner with iterations
+    /// that its owner has not read.
     pub fn run(mut self, learner: &mut dyn AnyLearner) -> Result<Outcome, TrainerError> {
         let iterations = learner.unread();
         if iterations > 0 {

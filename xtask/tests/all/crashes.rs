@@ -12,7 +12,8 @@ use crate::jobs::{Job, number, random};
 /// must not, so this test is as strict with one seed as with any other.
 const KILLS: usize = 5;
 
-/// Two of three times SIGKILL, which nothing can catch; the others ask politely, as `timeout` or a closed terminal does.
+/// Two of three times SIGKILL, which nothing can catch; the others ask politely, as `timeout` or a closed terminal
+/// does.
 const SIGNALS: [&str; 6] = ["KILL", "KILL", "TERM", "KILL", "KILL", "HUP"];
 
 fn survive(job: &Job) {

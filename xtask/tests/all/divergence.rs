@@ -59,8 +59,8 @@ fn nothing_is_promised_that_is_not_there() {
     );
 }
 
-/// The seed of a run whose largest difference of mean energies comes at its fifth iteration or later, this iteration, and
-/// a limit that is passed there for the first time.
+/// The seed of a run whose largest difference of mean energies comes at its fifth iteration or later, this iteration,
+/// and a limit that is passed there for the first time.
 fn late_runaway(place: &Place) -> (String, usize, String) {
     for seed in 1..30 {
         let seed = seed.to_string();

@@ -199,7 +199,8 @@ fn pictures_are_those_that_pillow_reads() {
     assert!(complaints.is_empty(), "{}", complaints.join("\n"));
 }
 
-/// Of the last bytes some kinds need none: the end of a PNG is an empty chunk, and that of a WebP may be its Exif block.
+/// Of the last bytes some kinds need none: the end of a PNG is an empty chunk, and that of a WebP may be its Exif
+/// block.
 #[test]
 fn half_a_file_is_no_picture_of_any_kind() {
     for name in golden().into_keys() {

@@ -32,8 +32,8 @@ fn attract<N: Energy<B> + Layered + Send + Sync>(
     (values(&states), paths)
 }
 
-/// States, distances and energies agree to 2e-5 after 5 steps, with a pull as large as the gradient of these nets and one of
-/// a hundred times that, in whole vectors, half ones and both.
+/// States, distances and energies agree to 2e-5 after 5 steps, with a pull as large as the gradient of these nets and
+/// one of a hundred times that, in whole vectors, half ones and both.
 #[test]
 fn fused_attraction_is_tensor_attraction() {
     for (architecture, shape, epsilon) in cases() {

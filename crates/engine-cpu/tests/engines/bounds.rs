@@ -1,4 +1,5 @@
-//! The bounds of a Langevin step: the same in both engines, for any cut and instructions, and nothing where they are not met.
+//! The bounds of a Langevin step: the same in both engines, for any cut and instructions, and nothing where they are
+//! not met.
 
 use ebm_langevin::{AnyKernel, Bound};
 
@@ -29,10 +30,12 @@ fn steep(net: &Net<B>, initial: &States, shape: [usize; 3]) -> f64 {
 /// A bound of the states that many of them lie beyond.
 const FAR: f64 = 0.6;
 
-/// After 5 steps in the root mean square: 1e-7 but for the rare state at a fold of the net, whose side rounding decides.
+/// After 5 steps in the root mean square: 1e-7 but for the rare state at a fold of the net, whose side rounding
+/// decides.
 const CLOSE: f32 = 1e-4;
 
-/// In whole vectors, half ones and both, states, r and F agree after 5 steps, and the bounds make a difference far larger.
+/// In whole vectors, half ones and both, states, r and F agree after 5 steps, and the bounds make a difference far
+/// larger.
 #[test]
 fn fused_bounds_are_tensor_bounds() {
     for (architecture, shape, epsilon) in cases() {

@@ -27,8 +27,8 @@ fn adjusted_cases() -> [(Architecture, [usize; 3], f64, f64); 3] {
     })
 }
 
-/// Step after step the same number of proposals is accepted, in whole vectors, in half ones and in both; states, r and F agree
-/// to 2e-5 in the root mean square, which one decision more would exceed by orders of magnitude.
+/// Step after step the same number of proposals is accepted, in whole vectors, in half ones and in both; states, r and
+/// F agree to 2e-5 in the root mean square, which one decision more would exceed by orders of magnitude.
 #[test]
 fn fused_decisions_are_tensor_decisions() {
     for (architecture, shape, epsilon, temperature) in adjusted_cases() {
@@ -218,10 +218,10 @@ impl<C: Backend> ModuleMapper<C> for Gain {
     }
 }
 
-/// The published evaluation, ε = 2e-3 at T = 0.01²/2 = 5e-5 with the vanilla net: log ratios of f32 against f64, for the same
-/// proposals. Parameters are enlarged, which makes F as large as in learning. In units of 2⁻²³ · |F|/T, the last place of F in
-/// nats, root mean square errors are 7 to 11 for tensor operations on flex and 31 to 37 for the fused engine's energies, whose
-/// Winograd transforms round more; twice as many are allowed.
+/// The published evaluation, ε = 2e-3 at T = 0.01²/2 = 5e-5 with the vanilla net: log ratios of f32 against f64, for
+/// the same proposals. Parameters are enlarged, which makes F as large as in learning. In units of 2⁻²³ · |F|/T, the
+/// last place of F in nats, root mean square errors are 7 to 11 for tensor operations on flex and 31 to 37 for the
+/// fused engine's energies, whose Winograd transforms round more; twice as many are allowed.
 #[test]
 fn f32_costs_the_rounding_of_the_energy_over_the_temperature() {
     type Double = Autodiff<NdArray<f64>>;

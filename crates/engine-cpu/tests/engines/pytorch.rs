@@ -4,8 +4,8 @@ use ebm_energy_net::{NamedParameter, load_weights, read_tensors};
 
 use super::*;
 
-/// Energies to 1e-5 of each and the gradient, by one step without noise, to 1e-4 of its largest element, against PyTorch
-/// in float64.
+/// Energies to 1e-5 of each and the gradient, by one step without noise, to 1e-4 of its largest element, against
+/// PyTorch in float64.
 #[test]
 fn fused_energies_and_gradients_are_pytorchs() {
     let folder = concat!(

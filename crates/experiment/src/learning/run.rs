@@ -95,8 +95,9 @@ impl LearnedRun {
 }
 
 impl LearningRun {
-    /// A new run of this config in a new folder below runs/, with the engine that suits the device. Data sets are looked
-    /// for in the usual place; [`load_data`] takes them from another, for a run whose fields are filled in one by one.
+    /// A new run of this config in a new folder below runs/, with the engine that suits the device. Data sets are
+    /// looked for in the usual place; [`load_data`] takes them from another, for a run whose fields are filled in one
+    /// by one.
     ///
     /// # Errors
     /// [`ExperimentError::Data`].

@@ -4,8 +4,8 @@ use crate::config::{Study, cost};
 use crate::words::{duration, rounded};
 use crate::{Compute, EngineChoice, ExperimentConfig, ExperimentError};
 
-/// Measures Langevin steps, once for nets and batches that are the same, and tells the cost of each variant and of all in words, a
-/// line at a time. Takes about two seconds for each net and batch.
+/// Measures Langevin steps, once for nets and batches that are the same, and tells the cost of each variant and of all
+/// in words, a line at a time. Takes about two seconds for each net and batch.
 ///
 /// # Errors
 /// [`ExperimentError::Net`] and [`ExperimentError::Langevin`] for a variant whose net or engine there is none of.

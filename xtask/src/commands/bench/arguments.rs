@@ -33,12 +33,13 @@ pub(crate) struct BenchArguments {
     /// How many chains step together; may be repeated [default: 100; 10000 too for toy, and on a GPU 1000 for vanilla].
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) batch: Vec<u32>,
-    /// Also measure a learning iteration of these experiments, next to its Langevin steps alone. Their data are replaced by noise
-    /// where they are images, so that nothing needs to be downloaded. On every backend, with the engines of --engine or with auto.
+    /// Also measure a learning iteration of these experiments, next to its Langevin steps alone. Their data are
+    /// replaced by noise where they are images, so that nothing needs to be downloaded. On every backend, with the
+    /// engines of --engine or with auto.
     #[arg(long, value_name = "EXPERIMENT", value_delimiter = ',')]
     pub(crate) learning: Vec<String>,
-    /// Also run toy and vanilla with the engine cube and 100 chains for so many steps, and say what memory the GPU had reserved
-    /// before and after.
+    /// Also run toy and vanilla with the engine cube and 100 chains for so many steps, and say what memory the GPU had
+    /// reserved before and after.
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     pub(crate) endurance: Option<u64>,
     /// Seconds to measure each case for, beside the warm-up.
