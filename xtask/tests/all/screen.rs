@@ -149,3 +149,17 @@ fn learning_goes_on_when_nobody_reads_any_more() {
     drop(child.stdout.take());
     assert!(child.wait().unwrap().success());
 }
+
+#[test]
+fn no_more_threads_than_processors_are_started() {
+    let place = Place::new();
+    for (asked, is_told) in [("100000", true), ("1", false)] {
+        let mut command = place.command(["experiment", "--list"]);
+        command.env("RAYON_NUM_THREADS", asked);
+        let ended = Ended::of(command.output().unwrap()).well();
+        let told = ended
+            .stderr
+            .contains("RAYON_NUM_THREADS=100000 is more than");
+        assert_eq!(told, is_told, "{ended:#?}");
+    }
+}
