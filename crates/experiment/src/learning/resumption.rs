@@ -59,8 +59,9 @@ impl LearningRun {
         let overrides = changes.overrides()?;
         let folder = RunFolder::open(folder)?.locked()?;
         let (mut config, _) = ExperimentConfig::load(&Source::File(folder.config()), &overrides)?;
-        let info = folder.read_info()?;
+        // First, because a run that ended before its first checkpoint may not have all its files.
         let done = folder.checkpoint_to_resume()?.iteration;
+        let info = folder.read_info()?;
         let tries = info.recoveries.len() as u32;
         if changes.attempt {
             if info.ran_away.is_none() {
