@@ -7,6 +7,7 @@ use ebm_benches::{BenchError, LeftOut};
 use ebm_data::DataError;
 use ebm_experiment::config::{ConfigError, Origin};
 use ebm_experiment::study::StudyFolder;
+use ebm_experiment::tools::as_typed;
 use ebm_experiment::{ExperimentConfig, ExperimentError, NextStep, RunFolder};
 use ebm_trainer::latest_checkpoint;
 
@@ -304,7 +305,7 @@ fn calmer_settings(config: &ExperimentConfig) -> String {
     if !config.is_toy() {
         advice += &format!(
             "\n  more data noise, which gives flat regions of images a width: --set data_noise={}",
-            handy((config.data_noise * 2.0).max(3.0 * epsilon))
+            as_typed((config.data_noise * 2.0).max(3.0 * epsilon), 2)
         );
     }
     let [rate, floor] = [
@@ -312,43 +313,24 @@ fn calmer_settings(config: &ExperimentConfig) -> String {
         config.optimizer.minimum_learning_rate,
     ];
     let floor = if rate < floor {
-        format!(" --set optimizer.minimum_learning_rate={}", handy(rate))
+        format!(
+            " --set optimizer.minimum_learning_rate={}",
+            as_typed(rate, 2)
+        )
     } else {
         String::new()
     };
     advice
         + &format!(
             "\n  a lower rate: --set optimizer.learning_rate={}{floor}\n  longer chains: --set langevin.steps={}",
-            handy(rate),
+            as_typed(rate, 2),
             config.langevin.steps.saturating_mul(2)
         )
-}
-
-/// A number with two digits, as one would type it: 0.06, 1e-4.
-fn handy(number: f64) -> String {
-    let rounded = format!("{number:.1e}").parse().unwrap_or(number);
-    if (1e-3..1e4).contains(&rounded) {
-        format!("{rounded}")
-    } else {
-        format!("{rounded:e}")
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn numbers_in_advice_are_as_one_would_type_them() {
-        for (number, text) in [
-            (0.1 * 3.0, "0.3"),
-            (3e-4 / 3.0, "1e-4"),
-            (1e-4 / 3.0, "3.3e-5"),
-            (2e300, "2e300"),
-        ] {
-            assert_eq!(handy(number), text);
-        }
-    }
 
     #[test]
     fn settings_are_named_by_their_flags() {

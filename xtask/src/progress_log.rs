@@ -2,11 +2,14 @@
 
 use std::time::{Duration, Instant};
 
+use ebm_experiment::tools::with_digits;
 use ebm_trainer::{Event, Observer, ObserverError};
 
 use crate::progress::Throughput;
 
 const INTERVAL: Duration = Duration::from_secs(10);
+/// A log line is read by people, and all digits are in metrics.jsonl.
+const DIGITS: usize = 4;
 
 /// Logs progress every ten seconds and every checkpoint, with fields.
 pub(crate) struct ProgressLog {
@@ -39,8 +42,8 @@ impl Observer for ProgressLog {
                     tracing::info!(
                         iteration = metrics.iteration,
                         of = total,
-                        d = short(metrics.energy_difference),
-                        r = short(metrics.gradient_magnitude),
+                        d = with_digits(metrics.energy_difference, DIGITS),
+                        r = with_digits(metrics.gradient_magnitude, DIGITS),
                         chain_steps_per_second = self.throughput.per_second().round(),
                         "learning"
                     );
@@ -60,9 +63,4 @@ impl Observer for ProgressLog {
     fn reads_learner(&self, _iteration: u64) -> bool {
         false
     }
-}
-
-/// A number with four digits: a log line is read by people, and all digits are in metrics.jsonl.
-fn short(number: f64) -> f64 {
-    format!("{number:.3e}").parse().unwrap_or(number)
 }

@@ -64,5 +64,5 @@ pub mod tools {
     pub use crate::aligned::aligned;
     pub use crate::quietly::quietly;
     pub use crate::run_folder::{check_new_file, locked_version};
-    pub use crate::words::{duration, rounded};
+    pub use crate::words::{as_typed, duration, rounded, with_digits};
 }

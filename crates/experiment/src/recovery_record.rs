@@ -5,7 +5,7 @@ use std::fmt;
 use ebm_trainer::Attempt;
 use serde::{Deserialize, Serialize};
 
-use crate::words::factor;
+use crate::words::as_typed;
 
 /// A recovery of a run that had run away.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,11 +37,11 @@ impl fmt::Display for RecoveryRecord {
             write!(
                 f,
                 ", the rate times {}",
-                factor(attempt.learning_rate_factor)
+                as_typed(attempt.learning_rate_factor, 3)
             )?;
         }
         if attempt.steps_factor != 1.0 {
-            write!(f, ", L times {}", factor(attempt.steps_factor))?;
+            write!(f, ", L times {}", as_typed(attempt.steps_factor, 3))?;
         }
         Ok(())
     }

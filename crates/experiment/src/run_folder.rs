@@ -296,41 +296,43 @@ impl RunFolder {
     /// Cuts the metrics back to the iterations that a checkpoint holds, because the later iterations will be run
     /// again.
     pub(crate) fn cut_metrics(&self, iteration: u64) -> Result<(), ExperimentError> {
-        let mut text = String::new();
-        let mut kept = 0;
-        for metrics in self.read_metrics()? {
-            if metrics.iteration <= iteration {
-                text += &metrics.to_json_line()?;
-                text.push('\n');
-                kept += 1;
-            }
-        }
-        if kept < iteration {
-            tracing::warn!(
-                "{}: {} of the {iteration} iterations before the checkpoint are missing; the plots will lack them",
-                self.metrics().display(),
-                iteration - kept
-            );
-        }
-        metrics_seal::remove(&self.metrics())?;
-        ebm_core::write_atomically(&self.metrics(), text.as_bytes())
-            .map_err(|error| ExperimentError::io(self.metrics(), error))
+        let (kept, _) = self.split_metrics(iteration)?;
+        self.keep_metrics(&kept, iteration)
     }
 
     /// Cuts the metrics back to the checkpoint that a recovery went back to. The iterations after it are kept in
     /// undone/ under the number of the attempt that they belong to.
     pub(crate) fn undo_metrics(&self, iteration: u64, attempt: u32) -> Result<(), ExperimentError> {
-        let mut undone = String::new();
-        for metrics in self.read_metrics()? {
-            if metrics.iteration > iteration {
-                undone += &metrics.to_json_line()?;
-                undone.push('\n');
-            }
-        }
+        let (kept, undone) = self.split_metrics(iteration)?;
         let path = self.file_in("undone", &format!("metrics-{attempt}.jsonl"))?;
-        ebm_core::write_atomically(&path, undone.as_bytes())
-            .map_err(|error| ExperimentError::io(path, error))?;
-        self.cut_metrics(iteration)
+        write_metrics(&path, &undone)?;
+        self.keep_metrics(&kept, iteration)
+    }
+
+    /// The metrics up to an iteration, and those after it.
+    fn split_metrics(
+        &self,
+        iteration: u64,
+    ) -> Result<(Vec<IterationMetrics>, Vec<IterationMetrics>), ExperimentError> {
+        let all = self.read_metrics()?.into_iter();
+        Ok(all.partition(|metrics| metrics.iteration <= iteration))
+    }
+
+    /// Replaces the metrics by those up to an iteration.
+    fn keep_metrics(
+        &self,
+        kept: &[IterationMetrics],
+        iteration: u64,
+    ) -> Result<(), ExperimentError> {
+        let missing = iteration.saturating_sub(kept.len() as u64);
+        if missing > 0 {
+            tracing::warn!(
+                "{}: {missing} of the {iteration} iterations before the checkpoint are missing; the plots will lack them",
+                self.metrics().display(),
+            );
+        }
+        metrics_seal::remove(&self.metrics())?;
+        write_metrics(&self.metrics(), kept)
     }
 
     /// The metrics file, opened for further lines.
@@ -345,6 +347,16 @@ impl RunFolder {
     fn write_json(&self, name: &str, value: &impl Serialize) -> Result<(), ExperimentError> {
         write_json(&self.root.join(name), value)
     }
+}
+
+fn write_metrics(path: &Path, records: &[IterationMetrics]) -> Result<(), ExperimentError> {
+    let mut text = String::new();
+    for metrics in records {
+        text += &metrics.to_json_line()?;
+        text.push('\n');
+    }
+    ebm_core::write_atomically(path, text.as_bytes())
+        .map_err(|error| ExperimentError::io(path, error))
 }
 
 /// Creates the folder of something new: `out`, or the first free of runs/NAME, runs/NAME-2, ...

@@ -28,10 +28,18 @@ pub fn rounded(number: f64) -> String {
     format!("{scaled:.decimals$}{unit}")
 }
 
-/// A factor with at most three digits: 0.5, 0.729, 3.1e-5.
-pub(crate) fn factor(number: f64) -> String {
-    let short: f64 = format!("{number:.2e}").parse().unwrap_or(number);
-    if (1e-3..1e6).contains(&short) {
+/// The number with so many significant digits.
+#[must_use]
+pub fn with_digits(number: f64, digits: usize) -> f64 {
+    let decimals = digits.saturating_sub(1);
+    format!("{number:.decimals$e}").parse().unwrap_or(number)
+}
+
+/// The number with so many significant digits, as one would type it: 0.06, 1e-4.
+#[must_use]
+pub fn as_typed(number: f64, digits: usize) -> String {
+    let short = with_digits(number, digits);
+    if (1e-3..1e4).contains(&short) {
         short.to_string()
     } else {
         format!("{short:e}")
@@ -55,14 +63,18 @@ mod tests {
     }
 
     #[test]
-    fn factors_are_short() {
-        for (number, text) in [
-            (0.5, "0.5"),
-            (0.9f64.powi(3), "0.729"),
-            (0.1f64.powi(5), "1e-5"),
-            (2.0, "2"),
+    fn numbers_are_as_one_would_type_them() {
+        for (number, digits, text) in [
+            (0.5, 3, "0.5"),
+            (0.9f64.powi(3), 3, "0.729"),
+            (0.1f64.powi(5), 3, "1e-5"),
+            (2.0, 3, "2"),
+            (0.1 * 3.0, 2, "0.3"),
+            (3e-4 / 3.0, 2, "1e-4"),
+            (1e-4 / 3.0, 2, "3.3e-5"),
+            (2e300, 2, "2e300"),
         ] {
-            assert_eq!(factor(number), text);
+            assert_eq!(as_typed(number, digits), text);
         }
     }
 

@@ -215,17 +215,20 @@ impl<'a> Trainer<'a> {
         };
         let recovery = learner.config().recovery;
         let attempt = learner.attempt();
-        let checkpoint = match &self.checkpoints {
-            Some(checkpoints) if attempt.number < recovery.attempts => {
-                checkpoints.up_to(recovery.goal(checkpoints.every, iteration, attempt))?
+        let is_allowed = attempt.number < recovery.attempts;
+        let target = match self.checkpoints.as_ref().filter(|_| is_allowed) {
+            Some(checkpoints) => {
+                let goal = recovery.goal(checkpoints.every, iteration, attempt);
+                let folder = checkpoints.up_to(goal)?;
+                folder.map(|folder| (checkpoints, folder))
             }
-            _ => None,
+            None => None,
         };
-        let (Some(checkpoint), Some(checkpoints)) = (checkpoint, &self.checkpoints) else {
+        let Some((checkpoints, folder)) = target else {
             self.tell(&Event::Diverged { iteration, cause })?;
             return Err(error);
         };
-        learner.restore_from(&checkpoint)?;
+        learner.restore_from(&folder)?;
         checkpoints.remove_after(learner.iteration())?;
         learner.begin_attempt(attempt.next(&recovery, learner.iteration()));
         self.tell(&Event::Recovered {

@@ -155,7 +155,7 @@ impl LearningRun {
         let begins = |folder: &RunFolder| {
             supervisor.tell(&format!("{name} → {}", folder.root().display()));
         };
-        let mut recoveries = Vec::new();
+        let mut earlier = None;
         let folder = match destination {
             Destination::New(out) => {
                 let folder = RunFolder::create(out.as_deref(), &name)?;
@@ -165,6 +165,7 @@ impl LearningRun {
             Destination::Prepared(folder) => {
                 // The remains of a run that ended before its first checkpoint.
                 folder.cut_metrics(0)?;
+                earlier = folder.read_info().ok();
                 begins(&folder);
                 folder
             }
@@ -174,9 +175,7 @@ impl LearningRun {
                     .restore_from(&checkpoint)
                     .map_err(|error| unfit(error, &checkpoint))?;
                 folder.cut_metrics(learner.iteration())?;
-                // Those since the checkpoint will be made again.
-                recoveries = folder.read_info()?.recoveries;
-                recoveries.truncate(learner.attempt().number as usize);
+                earlier = Some(folder.read_info()?);
                 let from = learner.iteration();
                 supervisor.tell(&format!(
                     "{} goes on after iteration {from}",
@@ -186,17 +185,17 @@ impl LearningRun {
             }
         };
         let engine = learner.chains().name();
-        let info = RunInfo {
-            recoveries,
-            ..RunInfo::new(&name, config.seed, &dataset, compute.name(), engine)
-        };
-        if let Ok(earlier) = folder.read_info()
-            && earlier.broken_images != info.broken_images
-        {
-            tracing::warn!(
-                "{}: other images are broken than when the run was begun; it goes on with other data",
-                folder.root().display()
-            );
+        let mut info = RunInfo::new(&name, config.seed, &dataset, compute.name(), engine);
+        if let Some(earlier) = earlier {
+            if earlier.broken_images != info.broken_images {
+                tracing::warn!(
+                    "{}: other images are broken than when the run was begun; it goes on with other data",
+                    folder.root().display()
+                );
+            }
+            info.recoveries = earlier.recoveries;
+            // Those since the checkpoint will be made again.
+            info.recoveries.truncate(learner.attempt().number as usize);
         }
         folder.write_config(&config)?;
         folder.write_info(&info)?;
