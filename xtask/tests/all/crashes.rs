@@ -6,28 +6,30 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use crate::common::{Ended, Place, signal};
-use crate::jobs::{Job, number, random};
+use crate::jobs::Job;
+use crate::number::number;
+use crate::random::Random;
 
 /// Kills of each kind of work; more with the variable EBM_KILLS. The moments depend on the machine, but the results
 /// must not, so this test is as strict with one seed as with any other.
-const KILLS: usize = 5;
+const KILLS: u64 = 5;
 
 /// Two of three times SIGKILL, which nothing can catch; the others ask politely, as `timeout` or a closed terminal
 /// does.
 const SIGNALS: [&str; 6] = ["KILL", "KILL", "TERM", "KILL", "KILL", "HUP"];
 
 fn survive(job: &Job) {
-    let place = job.place();
+    let place = (job.place)();
     let start = Instant::now();
     let expected = job.expected(&place);
     let mut whole = start.elapsed();
-    let kills = number("EBM_KILLS", KILLS);
-    let mut state = 1;
+    let kills = number("EBM_KILLS", KILLS) as usize;
+    let mut random = Random::new(1, job.name, 0);
     let (mut done, mut finished) = (0, 0);
     let mut command: Vec<&str> = job.start.clone();
     while done < kills || finished == 0 {
         // Once all kills are done the work is left alone.
-        let moment = whole.mul_f64(random(&mut state, 1000) as f64 / 900.0);
+        let moment = whole.mul_f64(random.below(1000) as f64 / 900.0);
         let is_left_alone = done >= kills;
         let ended = interrupted(
             &place,

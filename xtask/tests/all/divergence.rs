@@ -154,15 +154,13 @@ fn a_run_that_ran_away_goes_back_and_on() {
     place
         .experiment("short-run", &[&TINY, &shared, &more, &["--out", "whole"]])
         .well();
-    for file in [
+    let files = [
         "metrics.jsonl",
         "weights.safetensors",
         "config.json",
         "run.json",
-    ] {
-        let [run, whole] = ["run", "whole"].map(|folder| place.bytes(&format!("{folder}/{file}")));
-        assert!(run == whole, "{file}");
-    }
+    ];
+    place.assert_same("run", "whole", &files, "by hand");
 
     place
         .run([

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::common::{Ended, Place};
-use crate::jobs::{Job, number};
+use crate::jobs::Job;
+use crate::number::number;
 
 /// Of the calls that change a file, every so many-th fails in a test of its own; every one with EBM_FAULT_STRIDE=1.
-const STRIDE: usize = 37;
+const STRIDE: u64 = 37;
 
 /// Errors of Linux by number, and whether they last.
 const FAULTS: [(&str, i32, bool); 4] = [
@@ -56,7 +57,7 @@ fn run(job: &Job, place: &Place, shim: &Path, command: &[&str], fault: &Fault) -
 }
 
 fn survive(job: &Job) {
-    let place = job.place();
+    let place = (job.place)();
     let shim = shim(&place);
     let none = Fault {
         at: 0,
@@ -68,7 +69,7 @@ fn survive(job: &Job) {
     assert!(calls > 30, "{}: the shim saw only {calls} calls", job.name);
     let expected = job.results(&place);
     job.clear(&place);
-    let stride = number("EBM_FAULT_STRIDE", STRIDE);
+    let stride = number("EBM_FAULT_STRIDE", STRIDE) as usize;
     let mut seen = 0;
     for (kind, (what, code, lasts)) in FAULTS.into_iter().enumerate() {
         // Each kind begins elsewhere, so that together they meet more calls.

@@ -1,16 +1,15 @@
 //! Long work that leaves a folder and can be resumed, for tests that interrupt it.
-#![allow(clippy::unwrap_used)]
 
-use std::ffi::OsStr;
 use std::fs;
 
 use crate::common::{Ended, Place, TINY};
+use crate::{mapping, studies};
 
 /// What is started, how it goes on, and what must come out of it however often it was interrupted.
 pub(crate) struct Job {
     pub(crate) name: &'static str,
-    /// Makes what the work needs.
-    prepare: fn(&Place),
+    /// A place with all that the work needs.
+    pub(crate) place: fn() -> Place,
     pub(crate) start: Vec<&'static str>,
     pub(crate) folder: &'static str,
     /// Files that must come out the same to the last byte.
@@ -18,11 +17,10 @@ pub(crate) struct Job {
 }
 
 /// What there is to resume.
-pub(crate) const NOTHING_THERE: [&str; 4] = [
+pub(crate) const NOTHING_THERE: [&str; 3] = [
     "before its first checkpoint",
     "is not a run folder",
     "is not the folder of",
-    "is not the folder of a study",
 ];
 
 impl Job {
@@ -44,7 +42,7 @@ impl Job {
         ];
         Self {
             name: "experiment",
-            prepare: |_| {},
+            place: Place::new,
             start: [&["experiment", "short-run"], &TINY[..], &more].concat(),
             folder: "work",
             results: vec![
@@ -76,14 +74,7 @@ impl Job {
     pub(crate) fn evaluation() -> Self {
         Self {
             name: "evaluate",
-            prepare: |place| {
-                place
-                    .experiment(
-                        "short-run",
-                        &[&TINY, &["--iterations", "2", "--out", "run"]],
-                    )
-                    .well();
-            },
+            place: || Place::with_image_run("2"),
             start: vec![
                 "evaluate",
                 "--run",
@@ -107,18 +98,7 @@ impl Job {
     pub(crate) fn map() -> Self {
         Self {
             name: "map",
-            prepare: |place| {
-                let sets = [
-                    "langevin.steps=30",
-                    "langevin.bank_size=1000",
-                    "landscape.samples=100",
-                    "landscape.resolution=20",
-                    "landscape.every=10000",
-                ];
-                let mut arguments = vec!["--iterations", "1500", "--out", "run"];
-                arguments.extend(sets.iter().flat_map(|set| ["--set", *set]));
-                place.experiment("gmm_convergent", &[&arguments]).well();
-            },
+            place: mapping::learned_toy,
             start: vec![
                 "map",
                 "--run",
@@ -138,20 +118,7 @@ impl Job {
     pub(crate) fn study() -> Self {
         Self {
             name: "study",
-            prepare: |place| {
-                let sets: Vec<_> = TINY.iter().skip(1).step_by(2).collect();
-                let study = serde_json::json!({
-                    "description": "tiny",
-                    "base": "short-run",
-                    "set": sets,
-                    "variants": [
-                        {"name": "noise"},
-                        {"name": "cd", "set": ["langevin.start=data"]},
-                    ],
-                    "diagnosis": {"chains": 6, "multiple": 5},
-                });
-                place.write("mine.json", study.to_string());
-            },
+            place: || studies::place(&studies::tiny()),
             start: vec![
                 "experiment",
                 "--config",
@@ -169,13 +136,6 @@ impl Job {
                 "cd/weights.safetensors",
             ],
         }
-    }
-
-    /// A place with all that the work needs.
-    pub(crate) fn place(&self) -> Place {
-        let place = Place::new();
-        (self.prepare)(&place);
-        place
     }
 
     /// The arguments that go on with the work.
@@ -230,19 +190,4 @@ impl Job {
             assert!(*expected == found, "{}, {when}: {name} differs", self.name);
         }
     }
-}
-
-/// A number from the environment, or a default.
-pub(crate) fn number(variable: impl AsRef<OsStr>, default: usize) -> usize {
-    let text = std::env::var(variable).ok();
-    text.map_or(default, |text| text.parse().unwrap())
-}
-
-/// A number below `below`, from a sequence that a seed gives.
-pub(crate) fn random(state: &mut u64, below: u64) -> u64 {
-    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mut mixed = *state;
-    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    (mixed ^ (mixed >> 31)) % below
 }

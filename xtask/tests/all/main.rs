@@ -4,6 +4,11 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+#[path = "../common/number.rs"]
+mod number;
+#[allow(dead_code)] // The fuzzer uses all of it.
+#[path = "../common/random.rs"]
+mod random;
 
 mod bench;
 mod comparing;

@@ -10,7 +10,7 @@ use crate::common::{Ended, Place, signal};
 use serde_json::Value;
 
 /// Eight Gaussians, learned for long enough that the energy has eight wells.
-fn learned_toy() -> Place {
+pub(crate) fn learned_toy() -> Place {
     let place = Place::new();
     let sets = [
         "langevin.steps=30",

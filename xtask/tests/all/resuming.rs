@@ -43,12 +43,8 @@ fn a_run_in_two_parts_equals_the_run_at_once() {
 }
 
 fn assert_same(place: &Place, left: &str, right: &str) {
-    for file in ["metrics.jsonl", "config.json"] {
-        let [left, right] = [left, right].map(|run| place.text(&format!("{run}/{file}")));
-        assert_eq!(left, right, "{file}");
-    }
-    let [left, right] = [left, right].map(|run| place.bytes(&format!("{run}/weights.safetensors")));
-    assert!(left == right, "the weights differ");
+    let files = ["metrics.jsonl", "config.json", "weights.safetensors"];
+    place.assert_same(left, right, &files, "in parts");
 }
 
 #[cfg(unix)]

@@ -67,16 +67,13 @@ fn broken_images_are_told_and_listed() {
         r#"{"data": {"source": "folder", "path": "images", "broken": "skip"},
             "optimizer": {"method": "adam", "learning_rate": 1e-4}}"#,
     );
-    let arguments = [
-        "--iterations",
-        "1",
-        "--config",
-        "folder.json",
-        "--out",
-        "run",
-    ];
-    let ended = place.run([&["experiment"], &arguments[..], &TINY].concat());
-    let ended = ended.well();
+    let learn = |out: &str| {
+        let arguments = ["experiment", "--config", "folder.json", "--iterations", "1"];
+        place
+            .run([&arguments[..], &["--out", out], &TINY].concat())
+            .well()
+    };
+    let ended = learn("run");
     for told in [
         "images: files of other kinds are left out: 1 .csv",
         "images: images that cannot be used are left out: 2",
@@ -97,17 +94,7 @@ fn broken_images_are_told_and_listed() {
     // Without broken images nothing is said of them.
     place.write("images/3-broken.png", place.bytes("images/3.pgm"));
     place.write("images/7-broken.jpg", place.bytes("images/3.pgm"));
-    let arguments = [
-        "--iterations",
-        "1",
-        "--config",
-        "folder.json",
-        "--out",
-        "sound",
-    ];
-    place
-        .run([&["experiment"], &arguments[..], &TINY].concat())
-        .well();
+    learn("sound");
     assert!(place.json("sound/run.json").get("broken_images").is_none());
 }
 

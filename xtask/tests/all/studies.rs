@@ -8,7 +8,7 @@ use crate::common::{Ended, Place, TINY, signal, wait_for_first_iteration};
 use serde_json::{Value, json};
 
 /// Two variants that learn and one that runs away at its second iteration.
-fn tiny() -> Value {
+pub(crate) fn tiny() -> Value {
     let sets: Vec<_> = TINY.iter().skip(1).step_by(2).collect();
     json!({
         "description": "tiny",
@@ -23,7 +23,7 @@ fn tiny() -> Value {
     })
 }
 
-fn place(study: &Value) -> Place {
+pub(crate) fn place(study: &Value) -> Place {
     let place = Place::new();
     place.write("mine.json", study.to_string());
     place

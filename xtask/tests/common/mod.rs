@@ -94,6 +94,15 @@ impl Place {
         serde_json::from_str(&self.text(below)).unwrap()
     }
 
+    /// Asserts that files of two folders are the same to the last byte.
+    #[track_caller]
+    pub(crate) fn assert_same(&self, left: &str, right: &str, files: &[&str], when: &str) {
+        for file in files {
+            let [left, right] = [left, right].map(|folder| self.bytes(&format!("{folder}/{file}")));
+            assert!(left == right, "{when}: {file} differs");
+        }
+    }
+
     /// The records of a run's metrics.
     pub(crate) fn metrics(&self, run: &str) -> Vec<Value> {
         let text = self.text(&format!("{run}/metrics.jsonl"));

@@ -18,6 +18,9 @@ mod edit;
 mod formats;
 mod meter;
 mod mutate;
+#[path = "../common/number.rs"]
+mod number;
+#[path = "../common/random.rs"]
 mod random;
 mod readers;
 mod seeds;
@@ -25,6 +28,7 @@ mod trial;
 
 use std::time::Instant;
 
+use number::number;
 use random::Random;
 use readers::Reader;
 use trial::Trial;
@@ -33,15 +37,6 @@ use trial::Trial;
 const INPUTS: u64 = 10_000;
 /// A reader whose faults come in such numbers has one fault.
 const MOST_FAULTS: usize = 5;
-
-fn number(variable: &str, default: u64) -> u64 {
-    match std::env::var(variable) {
-        Ok(text) => text
-            .parse()
-            .unwrap_or_else(|_| panic!("{variable}={text}: a whole number is needed")),
-        Err(_) => default,
-    }
-}
 
 /// One test, so that nothing else takes memory meanwhile.
 #[test]
