@@ -147,6 +147,9 @@ pub(crate) struct SampleArguments {
     /// Step size ε [default: that of the training]. The temperature stays that of the training.
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
+    /// Steps without noise that follow, X ← X − ∇F(X): they take out the noise that samples share with the data.
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    pub(crate) noiseless_steps: u64,
     /// The noise that chains start from [default: that of the training, or uniform].
     #[arg(long, value_name = "NOISE", value_parser = one_of(NOISES, noise_name))]
     pub(crate) start: Option<NoiseStart>,

@@ -19,6 +19,9 @@ impl Default for StepSize {
 }
 
 impl StepSize {
+    /// ε = 0: steps without noise, X ← X − ∇F(X).
+    pub const ZERO: Self = Self(0.0);
+
     /// The step size ε.
     ///
     /// # Errors

@@ -26,6 +26,10 @@ pub struct SampleOptions {
     pub steps: Option<u64>,
     /// ε; by default that of the training. The temperature stays that of the training.
     pub epsilon: Option<f64>,
+    /// Steps X ← X − ∇F(X) that follow, without noise. They take out the noise that samples share with the data; after
+    /// many of them the samples are minima of F. None by default, because such states are no samples of the chains
+    /// that learned.
+    pub noiseless_steps: u64,
     /// The noise that chains start from; by default that of the training, or uniform.
     pub start: Option<NoiseStart>,
     /// Seed of the chains.
@@ -38,6 +42,7 @@ impl Default for SampleOptions {
             count: 64,
             steps: None,
             epsilon: None,
+            noiseless_steps: 0,
             start: None,
             seed: 1,
         }
@@ -51,9 +56,9 @@ pub struct Samples {
     pub states: States,
     /// F of each.
     pub energies: Vec<f64>,
-    /// Langevin steps taken.
+    /// Langevin steps taken, without the noiseless ones.
     pub steps: u64,
-    /// r over the steps.
+    /// r over the Langevin steps.
     pub gradient_magnitude: f64,
 }
 
@@ -106,9 +111,11 @@ impl SampleOptions {
             shape,
         )?;
         let steps = self.steps.unwrap_or(trained.langevin.steps);
-        let run = ChainRun::new(trained.kernel(self.step_size(trained)?), steps)
-            .with_noise(NoiseKey::new(self.seed, Stream::Watch, 0))
-            .with_final_energies();
+        let run = |epsilon, steps| {
+            ChainRun::new(trained.kernel(epsilon), steps)
+                .with_noise(NoiseKey::new(self.seed, Stream::Watch, 0))
+                .with_final_energies()
+        };
         let net = compute.trained_net(
             &trained.net,
             shape,
@@ -116,7 +123,12 @@ impl SampleOptions {
             engine,
             &Arc::default(),
         )?;
-        let outcome = net.run(&start, &run)?;
+        let mut outcome = net.run(&start, &run(self.step_size(trained)?, steps))?;
+        let gradient_magnitude = outcome.gradient_magnitude;
+        if self.noiseless_steps > 0 {
+            let run = run(StepSize::ZERO, self.noiseless_steps);
+            outcome = net.run(&outcome.states, &run)?;
+        }
         if !outcome.states.is_finite() {
             return Err(ExperimentError::RunawayChains);
         }
@@ -125,7 +137,7 @@ impl SampleOptions {
             states: outcome.states,
             energies: energies.into_iter().map(f64::from).collect(),
             steps,
-            gradient_magnitude: outcome.gradient_magnitude,
+            gradient_magnitude,
         })
     }
 }

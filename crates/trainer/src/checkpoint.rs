@@ -316,7 +316,7 @@ where
         )
     })?;
     learner.state.optimizer =
-        Optimizer::from_state(learner.config.optimizer.method, info.iteration, moments).map_err(
+        Optimizer::from_state(&learner.config.optimizer, info.iteration, moments).map_err(
             |name| {
                 problem(
                     &path,

@@ -68,6 +68,16 @@ pub struct OptimizerConfig {
     /// After every iteration, rate ← max(minimum, rate × decay).
     #[serde(default = "one")]
     pub decay: f64,
+    /// The rate grows linearly over so many first iterations: iteration t takes t / warm_up of it. 0 by default.
+    #[serde(default)]
+    pub warm_up: u64,
+    /// β₁ of Adam, the decay of its average of gradients. Energies learned by short chains oscillate, because samples
+    /// answer an update with a delay; an average over many updates adds to the delay, and 0 adds none.
+    #[serde(default = "beta1")]
+    pub beta1: f64,
+    /// β₂ of Adam, the decay of its average of squared gradients.
+    #[serde(default = "beta2")]
+    pub beta2: f64,
     /// The largest decay β of an exponential moving average of θ, such as 0.9999 for about the last 10,000
     /// iterations. The average is kept beside θ for use after learning; learning does not see it. None by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -78,7 +88,7 @@ pub struct OptimizerConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Adam with β = (0.9, 0.999) and 1e-8, PyTorch's defaults.
+    /// Adam with ε = 1e-8 and, by default, β = (0.9, 0.999): PyTorch's defaults.
     Adam,
     /// Plain stochastic gradient descent with the rate multiplied by ε²/2, so that tuning does not depend on ε.
     Sgd,
@@ -163,6 +173,9 @@ impl OptimizerConfig {
             learning_rate,
             minimum_learning_rate: 0.0,
             decay: 1.0,
+            warm_up: 0,
+            beta1: BETAS[0],
+            beta2: BETAS[1],
             averaging: None,
         }
     }
@@ -176,6 +189,25 @@ impl OptimizerConfig {
         }
     }
 
+    /// With Adam's β₁ and β₂.
+    #[must_use]
+    pub fn with_betas(self, [beta1, beta2]: [f64; 2]) -> Self {
+        Self {
+            beta1,
+            beta2,
+            ..self
+        }
+    }
+
+    /// With a rate that grows linearly over so many first iterations.
+    #[must_use]
+    pub fn with_warm_up(self, iterations: u64) -> Self {
+        Self {
+            warm_up: iterations,
+            ..self
+        }
+    }
+
     /// With an average of the parameters, of a decay such as 0.9999.
     #[must_use]
     pub fn with_averaging(self, decay: f64) -> Self {
@@ -186,8 +218,19 @@ impl OptimizerConfig {
     }
 }
 
+/// Adam's constants (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015).
+const BETAS: [f64; 2] = [0.9, 0.999];
+
 fn one() -> f64 {
     1.0
+}
+
+fn beta1() -> f64 {
+    BETAS[0]
+}
+
+fn beta2() -> f64 {
+    BETAS[1]
 }
 
 impl LearningConfig {
@@ -336,6 +379,21 @@ impl LearningConfig {
                 optimizer.decay,
                 "must be above 0 and at most 1",
             ));
+        }
+        for (key, beta, default) in [
+            ("optimizer.beta1", optimizer.beta1, BETAS[0]),
+            ("optimizer.beta2", optimizer.beta2, BETAS[1]),
+        ] {
+            if !(0.0..1.0).contains(&beta) {
+                return Err(setting(key, beta, "must be 0 or more and below 1"));
+            }
+            if optimizer.method == Method::Sgd && beta != default {
+                return Err(setting(
+                    key,
+                    beta,
+                    "only `optimizer.method` = \"adam\" has it: remove the key",
+                ));
+            }
         }
         if let Some(averaging) = optimizer.averaging
             && !(averaging > 0.0 && averaging < 1.0)

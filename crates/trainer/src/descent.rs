@@ -3,8 +3,6 @@
 
 use rayon::prelude::*;
 
-/// Adam's constants (Kingma and Ba, "Adam: A Method for Stochastic Optimization", 2015).
-pub(crate) const BETAS: [f32; 2] = [0.9, 0.999];
 /// ε of Adam.
 pub(crate) const EPSILON: f32 = 1e-8;
 
@@ -24,16 +22,17 @@ pub(crate) fn adam(
     parameters: &mut [f32],
     gradient: &[f32],
     [first, second]: [&mut [f32]; 2],
+    betas: [f32; 2],
     time: u64,
     rate: f64,
 ) {
     let time = i32::try_from(time).unwrap_or(i32::MAX);
-    let correction = BETAS.map(|beta| 1.0 - beta.powi(time));
+    let correction = betas.map(|beta| 1.0 - beta.powi(time));
     let root = correction[1].sqrt();
     let (factor, epsilon) = (root / correction[0], EPSILON * root);
     let rate = rate as f32;
-    let [keep_first, keep_second] = BETAS;
-    let [take_first, take_second] = BETAS.map(|beta| 1.0 - beta);
+    let [keep_first, keep_second] = betas;
+    let [take_first, take_second] = betas.map(|beta| 1.0 - beta);
     let pieces = parameters
         .par_chunks_mut(PIECE)
         .zip(gradient.par_chunks(PIECE))
@@ -81,11 +80,17 @@ mod tests {
 
     #[test]
     fn adam_is_that_of_burn_to_the_last_bit() {
+        for betas in [[0.9, 0.999], [0.0, 0.9], [0.5, 0.0]] {
+            same_as_burn(betas);
+        }
+    }
+
+    fn same_as_burn(betas: [f32; 2]) {
         // More than one piece, and a rest.
         let count = 2 * PIECE + 37;
         let optimiser = AdamConfig::new()
-            .with_beta_1(BETAS[0])
-            .with_beta_2(BETAS[1])
+            .with_beta_1(betas[0])
+            .with_beta_2(betas[1])
             .with_epsilon(EPSILON)
             .build();
         let mut ours: Vec<f32> = (0..count).map(|k| (k as f32).cos()).collect();
@@ -95,7 +100,14 @@ mod tests {
             let gradient = gradient(count, step);
             let rate = 1e-3 * 0.99f64.powi(step as i32);
             let [first, second] = &mut moments;
-            adam(&mut ours, &gradient, [first, second], step as u64, rate);
+            adam(
+                &mut ours,
+                &gradient,
+                [first, second],
+                betas,
+                step as u64,
+                rate,
+            );
             let (next, after) = optimiser.step(rate, theirs, row(&gradient), state);
             (theirs, state) = (next, after);
             assert!(ours == values(theirs.clone()), "after {step} steps");

@@ -161,7 +161,7 @@ where
         Ok(Walk {
             numbers: IterationNumbers {
                 iteration,
-                learning_rate: self.state.learning_rate,
+                learning_rate: self.state.warmed_up_rate(&self.config),
                 gradient_magnitude: launched.gradient_magnitude,
             },
             energies: difference.energies,

@@ -11,14 +11,15 @@ use ebm_core::device_tensor;
 use ebm_energy_net::{NamedParameter, ParameterPath};
 use ebm_langevin::Numbers;
 
-use crate::Method;
-use crate::descent::{BETAS, EPSILON, adam, descend};
+use crate::descent::{EPSILON, adam, descend};
+use crate::{Method, OptimizerConfig};
 
 /// Adam or plain descent over the parameters of a burn module. Adam's moments are kept by parameter name, on the host
 /// where the gradient is.
 #[derive(Clone)]
 pub struct Optimizer<B: Backend> {
     method: Method,
+    betas: [f32; 2],
     adam: Adam,
     steps: u64,
     moments: BTreeMap<String, [Numbers<B>; 2]>,
@@ -55,14 +56,17 @@ impl<A: AutodiffBackend> Gradients<A> {
 }
 
 impl<B: Backend> Optimizer<B> {
-    /// An optimiser before its first step.
+    /// An optimiser before its first step. Of the settings it takes the method and Adam's moments; the rate is given to
+    /// every step.
     #[must_use]
-    pub fn new(method: Method) -> Self {
+    pub fn new(settings: &OptimizerConfig) -> Self {
+        let betas = [settings.beta1, settings.beta2].map(|beta| beta as f32);
         Self {
-            method,
+            method: settings.method,
+            betas,
             adam: AdamConfig::new()
-                .with_beta_1(BETAS[0])
-                .with_beta_2(BETAS[1])
+                .with_beta_1(betas[0])
+                .with_beta_2(betas[1])
                 .with_epsilon(EPSILON)
                 .build(),
             steps: 0,
@@ -119,7 +123,7 @@ impl<B: Backend> Optimizer<B> {
     /// # Errors
     /// The name of a tensor that is no moment, or whose counterpart is missing.
     pub fn from_state(
-        method: Method,
+        settings: &OptimizerConfig,
         steps: u64,
         state: Vec<NamedParameter>,
     ) -> Result<Self, String> {
@@ -134,7 +138,7 @@ impl<B: Backend> Optimizer<B> {
             };
             parts.entry(parameter).or_default()[which] = Some(Numbers::Host(tensor.values));
         }
-        let mut optimizer = Self::new(method);
+        let mut optimizer = Self::new(settings);
         optimizer.steps = steps;
         for (name, part) in parts {
             let [Some(first), Some(second)] = part else {
@@ -179,7 +183,8 @@ impl<B: Backend> Optimizer<B> {
         let none = || [vec![0.0; gradient.len()], vec![0.0; gradient.len()]];
         let [mut first, mut second] = moments.unwrap_or_else(none);
         let moments = [&mut first[..], &mut second[..]];
-        adam(parameter, gradient, moments, self.steps + 1, rate);
+        let time = self.steps + 1;
+        adam(parameter, gradient, moments, self.betas, time, rate);
         let moments = [first, second].map(Numbers::Host);
         self.moments.insert(name, moments);
     }

@@ -14,7 +14,7 @@ pub(crate) struct State<B: AutodiffBackend, N> {
     /// The average of θ, where the config asks for it.
     pub(crate) average: Option<N>,
     pub(crate) optimizer: Optimizer<B::InnerBackend>,
-    /// The rate of the next iteration.
+    /// The rate of the next iteration, but for the warm-up.
     pub(crate) learning_rate: f64,
     /// Iterations done.
     pub(crate) iteration: u64,
@@ -34,7 +34,7 @@ where
         let settings = &config.optimizer;
         Self {
             average: settings.averaging.map(|_| net.clone().no_grad()),
-            optimizer: Optimizer::new(settings.method),
+            optimizer: Optimizer::new(settings),
             learning_rate: settings.learning_rate,
             iteration: 0,
             attempt: Attempt::default(),
@@ -57,7 +57,7 @@ where
         let net = self.optimizer.step::<B, N>(
             self.net.clone(),
             &gradients,
-            self.learning_rate,
+            self.warmed_up_rate(config),
             temperature,
         );
         self.net = project(stabilisers, net);
@@ -70,5 +70,16 @@ where
         self.learning_rate = (self.learning_rate * settings.decay).max(floor);
         self.samples = Some(samples);
         self.iteration = iteration;
+    }
+
+    /// The rate of the next iteration.
+    pub(crate) fn warmed_up_rate(&self, config: &LearningConfig) -> f64 {
+        let warm_up = config.optimizer.warm_up;
+        let next = self.iteration + 1;
+        if next < warm_up {
+            self.learning_rate * next as f64 / warm_up as f64
+        } else {
+            self.learning_rate
+        }
     }
 }

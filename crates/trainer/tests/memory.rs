@@ -62,6 +62,7 @@ fn learner(
             minimum_learning_rate: 0.0,
             decay: 1.0,
             averaging: None,
+            ..OptimizerConfig::adam(1.0)
         },
         divergence_limit: 1e9,
         stabilisers: Stabilisers::default(),

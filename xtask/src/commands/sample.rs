@@ -13,6 +13,7 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
         count: arguments.count as usize,
         steps: arguments.steps,
         epsilon: arguments.epsilon,
+        noiseless_steps: arguments.noiseless_steps,
         start: arguments.start,
         seed: arguments.seed,
     };

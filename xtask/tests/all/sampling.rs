@@ -71,6 +71,36 @@ fn the_seed_and_the_weights_decide() {
 }
 
 #[test]
+fn steps_without_noise_follow_the_others_and_go_downhill() {
+    let place = Place::with_image_run("2");
+    let draw = |out: &str, extra: &[&str]| {
+        let arguments = ["sample", "--run", "run", "--count", "3"];
+        place
+            .run([&arguments[..], &["--out", out], extra].concat())
+            .well();
+        let bytes = place.bytes(&format!("{out}/samples.safetensors"));
+        let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let energies = tensors.tensor("energies").unwrap();
+        let energies = energies.data().as_chunks().0.iter();
+        let energies: Vec<f32> = energies.map(|bytes| f32::from_le_bytes(*bytes)).collect();
+        (place.bytes(&format!("{out}/samples.npy")), energies)
+    };
+    let (plain, energies) = draw("plain", &[]);
+    assert!(plain == draw("none", &["--noiseless-steps", "0"]).0);
+    let (_, lower) = draw("quiet", &["--noiseless-steps", "5"]);
+    for (lower, energy) in lower.iter().zip(&energies) {
+        assert!(lower < energy, "{lower} against {energy}");
+    }
+    // Where the chain has no noise, both are one longer chain.
+    let still = ["--epsilon", "0", "--steps"];
+    let (split, _) = draw(
+        "split",
+        &[&still[..], &["2", "--noiseless-steps", "3"]].concat(),
+    );
+    assert!(split == draw("whole", &[&still[..], &["5"]].concat()).0);
+}
+
+#[test]
 fn points_of_the_plane_have_no_picture() {
     let place = Place::with_toy_run("2");
     place

@@ -9,7 +9,7 @@ use burn::tensor::{Int, Tensor, TensorData};
 use ebm_core::{NoiseKey, Stream, device_tensor};
 use ebm_data::{ImageConfig, ImageSet, embedded_digits};
 use ebm_energy_net::{NamedParameter, named_parameters, write_tensors};
-use ebm_trainer::{Gradients, Method, Optimizer};
+use ebm_trainer::{Gradients, Optimizer, OptimizerConfig};
 
 use super::{DigitClassifier, SIDE, held_out, kept};
 use crate::ExperimentError;
@@ -107,7 +107,7 @@ pub(crate) fn train<B: AutodiffBackend>(
     progress: &mut dyn FnMut(u32, f64),
 ) -> Result<DigitClassifier<B>, ExperimentError> {
     let mut net = DigitClassifier::<B>::new(settings.seed, device)?;
-    let mut optimizer = Optimizer::<B::InnerBackend>::new(Method::Adam);
+    let mut optimizer = Optimizer::<B::InnerBackend>::new(&OptimizerConfig::adam(LEARNING_RATE));
     let loss = CrossEntropyLossConfig::new().init(device);
     let labels = digits.labels.as_deref().unwrap_or_default();
     let shown = kept(digits.count());

@@ -47,6 +47,7 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
             minimum_learning_rate: 9.5e-3,
             decay: 0.99,
             averaging: Some(0.9),
+            ..OptimizerConfig::adam(1.0)
         },
         divergence_limit: 1e3,
         stabilisers: Stabilisers::default(),

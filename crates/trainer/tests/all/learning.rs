@@ -36,6 +36,7 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
             minimum_learning_rate: 9.7e-3,
             decay: 0.99,
             averaging: None,
+            ..OptimizerConfig::adam(1.0)
         },
         divergence_limit: 1e3,
         stabilisers: Stabilisers::default(),
@@ -88,11 +89,18 @@ impl<B: Backend> Energy<B> for Slope<B> {
     }
 }
 
-/// Two iterations of a linear energy, redone here from the noise streams: d, r, mean energies, learning rate and θ.
+/// Three iterations of a linear energy, redone here from the noise streams: d, r, mean energies, learning rate and θ.
 #[test]
 fn an_iteration_is_algorithm_one_computed_by_hand() {
-    for (method, epsilon) in [(Method::Sgd, 0.1), (Method::Sgd, 0.0), (Method::Adam, 0.1)] {
+    let usual = [0.9, 0.999];
+    for (method, epsilon, betas, warm_up) in [
+        (Method::Sgd, 0.1, usual, 0),
+        (Method::Sgd, 0.0, usual, 4),
+        (Method::Adam, 0.1, usual, 0),
+        (Method::Adam, 0.1, [0.0, 0.9], 2),
+    ] {
         let mut config = config(ChainStart::Gaussian, method);
+        config.optimizer = config.optimizer.with_betas(betas).with_warm_up(warm_up);
         config.langevin.epsilon = StepSize::new(epsilon).unwrap();
         config.langevin.start_factor = 2.0;
         let (n, steps) = (config.batch_size, config.langevin.steps);
@@ -111,8 +119,8 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
         } else {
             2.0 / (epsilon * epsilon)
         };
-        let (mut moment, mut square, mut rate) = ([0.0; 2], [0.0; 2], 1e-2);
-        for iteration in 1..=2 {
+        let (mut moment, mut square, mut decayed) = ([0.0; 2], [0.0; 2], 1e-2);
+        for iteration in 1..=3 {
             let key = |stream| NoiseKey::new(config.seed, stream, iteration);
             let draw = |stream, step| {
                 let mut values = vec![0.0f32; 2 * n];
@@ -156,21 +164,24 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
                 scale * (energy(data) - energy(samples)),
             );
             close(metrics.gradient_magnitude, norm);
+            let rate = decayed * (iteration as f64 / warm_up.max(1) as f64).min(1.0);
             close(metrics.learning_rate, rate);
             for axis in 0..2 {
                 let gradient = scale * (data[axis] - samples[axis]);
                 theta[axis] -= match method {
                     Method::Sgd => rate / scale * gradient,
                     Method::Adam => {
-                        moment[axis] = 0.9 * moment[axis] + 0.1 * gradient;
-                        square[axis] = 0.999 * square[axis] + 0.001 * gradient * gradient;
-                        let m = moment[axis] / (1.0 - 0.9f64.powi(iteration as i32));
-                        let v = square[axis] / (1.0 - 0.999f64.powi(iteration as i32));
+                        let [keep, keep_square] = betas;
+                        moment[axis] = keep * moment[axis] + (1.0 - keep) * gradient;
+                        square[axis] =
+                            keep_square * square[axis] + (1.0 - keep_square) * gradient * gradient;
+                        let m = moment[axis] / (1.0 - keep.powi(iteration as i32));
+                        let v = square[axis] / (1.0 - keep_square.powi(iteration as i32));
                         rate * m / (v.sqrt() + 1e-8)
                     }
                 };
             }
-            rate = (rate * 0.99f64).max(9.7e-3);
+            decayed = (decayed * 0.99f64).max(9.7e-3);
             let learned = learner
                 .net()
                 .theta
@@ -703,6 +714,12 @@ fn settings_out_of_range_are_refused_with_key_value_and_allowed() {
             c.langevin.bank_size = Some(3);
         },
         "langevin.bank_size = 3",
+    );
+    refused(|c| c.optimizer.beta1 = 1.0, "optimizer.beta1 = 1");
+    refused(|c| c.optimizer.beta2 = -0.1, "optimizer.beta2 = -0.1");
+    refused(
+        |c| c.optimizer = OptimizerConfig::sgd(0.1).with_betas([0.5, 0.999]),
+        "optimizer.beta1 = 0.5",
     );
     refused(
         |c| c.optimizer.averaging = Some(1.0),

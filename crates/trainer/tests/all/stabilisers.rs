@@ -42,6 +42,7 @@ fn config(method: Method, stabilisers: Stabilisers) -> LearningConfig {
             minimum_learning_rate: 0.0,
             decay: 1.0,
             averaging: None,
+            ..OptimizerConfig::adam(1.0)
         },
         divergence_limit: 1e3,
         stabilisers,
