@@ -35,7 +35,7 @@ impl<B: AutodiffBackend> TimedBackend for BurnCompute<B> {
             bound: Engine::<B, _>::bind(&engine, net, shape, device)?,
             engine,
             device: device.clone(),
-            run: ChainRun::new(settings.kernel, 0).with_noise(settings.noise),
+            run: ChainRun::new(settings.kernel.clone(), 0).with_noise(settings.noise),
             states: Batch::Host(start.clone()),
             start,
             working_set,

@@ -61,7 +61,7 @@ impl Case {
         Ok(ChainSettings {
             net: self.config,
             seed: 0,
-            kernel: Ula::learned(step_size),
+            kernel: Ula::learned(step_size).into(),
             start,
             noise: NoiseKey::new(0, Stream::Watch, 0),
         })

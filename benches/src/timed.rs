@@ -4,7 +4,7 @@ use ebm_core::{NoiseKey, States};
 use ebm_energy_net::NetConfig;
 use ebm_engine_cpu::WorkingSet;
 use ebm_experiment::{Compute, EngineChoice, ExperimentError};
-use ebm_langevin::Ula;
+use ebm_langevin::AnyKernel;
 
 /// Chains to time: a net with fresh parameters, and how its states move.
 #[derive(Debug, Clone)]
@@ -14,7 +14,7 @@ pub struct ChainSettings {
     /// Seed of its parameters.
     pub seed: u64,
     /// The kernel.
-    pub kernel: Ula,
+    pub kernel: AnyKernel,
     /// Where the chains start.
     pub start: States,
     /// The noise of their steps.

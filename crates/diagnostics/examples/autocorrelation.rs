@@ -44,5 +44,6 @@ fn swinging(iteration: u64) -> IterationMetrics {
         energy_data: d,
         energy_samples: 0.0,
         learning_rate: 1e-4,
+        acceptance_rate: None,
     }
 }

@@ -11,7 +11,7 @@ use crate::{DiagnosticsError, Result};
 ///
 /// JSON has no number for NaN or infinity: they are written as `null`, and `null` is read back as
 /// NaN, so a diverged iteration stays visible in the file (the sign of an infinity is lost). A
-/// missing or an unknown field is an error.
+/// missing field other than the last or an unknown one is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IterationMetrics {
@@ -33,6 +33,9 @@ pub struct IterationMetrics {
     /// Learning rate of this iteration's update.
     #[serde(deserialize_with = "null_is_nan")]
     pub learning_rate: f64,
+    /// The fraction of proposals that were accepted; `None` for chains that take every step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acceptance_rate: Option<f64>,
 }
 
 impl IterationMetrics {
@@ -155,6 +158,7 @@ mod tests {
             energy_data: 1.5,
             energy_samples: 1.25,
             learning_rate: 1e-4,
+            acceptance_rate: None,
         }
     }
 
@@ -234,6 +238,7 @@ mod tests {
                 energy_data: 0.0,
                 energy_samples: 0.0,
                 learning_rate: 0.0,
+                acceptance_rate: None,
             })
             .collect();
         let first = |count: usize, window| settled_window(&metrics[..count], window)[0].iteration;

@@ -212,6 +212,7 @@ mod tests {
                 energy_data: 0.0,
                 energy_samples: 0.0,
                 learning_rate: 1e-4,
+                acceptance_rate: None,
             })
             .collect()
     }

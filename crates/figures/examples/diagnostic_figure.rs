@@ -99,6 +99,7 @@ fn simulate(iterations: u64) -> Vec<IterationMetrics> {
                 energy_data: -0.1 * d,
                 energy_samples: 0.1 * d,
                 learning_rate: 1e-4,
+                acceptance_rate: None,
             }
         })
         .collect()

@@ -41,6 +41,7 @@ fn metrics(
             energy_data: 0.0,
             energy_samples: 0.0,
             learning_rate: 1e-4,
+            acceptance_rate: None,
         })
         .collect()
 }

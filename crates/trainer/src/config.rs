@@ -1,7 +1,7 @@
 //! The settings of learning, as plain data with the paper's defaults.
 
 use ebm_core::StepSize;
-use ebm_langevin::{ChainStart, Ula};
+use ebm_langevin::{AnyKernel, ChainStart, KernelName, Mala};
 use serde::{Deserialize, Serialize};
 
 use crate::{Recovery, Stabilisers, TrainerError};
@@ -44,6 +44,10 @@ pub struct LangevinConfig {
     pub steps: u64,
     /// ε, step size and standard deviation of the noise.
     pub epsilon: StepSize,
+    /// The kernel of a step. MALA leaves exp(−F/T), T = ε²/2, exactly invariant, while the steps of ULA have a bias
+    /// that grows with ε; the paper learns with ULA.
+    #[serde(default)]
+    pub kernel: KernelName,
     /// Where chains start.
     pub start: ChainStart,
     /// Factor of a noise start: U(−1, 1) × factor or N(0, 1) × factor.
@@ -52,6 +56,11 @@ pub struct LangevinConfig {
     /// States in the persistent bank; by default one for each training image, or 10,000 for a toy density.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bank_size: Option<usize>,
+    /// The probability with which a chain of the bank starts anew, from U(−1, 1) × factor, whenever it is drawn (as Du
+    /// and Mordatch do in arXiv 1903.08689). Such chains bring the bank to modes that old chains do not reach. 0 by
+    /// default.
+    #[serde(default)]
+    pub bank_restart: f64,
 }
 
 /// The update of the parameters.
@@ -120,9 +129,11 @@ impl Default for LangevinConfig {
         Self {
             steps: 150,
             epsilon: StepSize::default(),
+            kernel: KernelName::Ula,
             start: ChainStart::Uniform,
             start_factor: 1.0,
             bank_size: None,
+            bank_restart: 0.0,
         }
     }
 }
@@ -135,6 +146,18 @@ impl Default for OptimizerConfig {
 }
 
 impl LangevinConfig {
+    /// The step of chains at the temperature T = ε²/2 of the learned energy, with the bounds that `stabilisers` give
+    /// it. MALA has no bounds, and with ε = 0 it is ULA.
+    #[must_use]
+    pub fn kernel(&self, stabilisers: &Stabilisers) -> AnyKernel {
+        let unadjusted = stabilisers.kernel(self.epsilon).into();
+        match self.kernel {
+            KernelName::Ula => unadjusted,
+            KernelName::Mala => Mala::new(self.epsilon, self.epsilon.learned_temperature())
+                .map_or(unadjusted, AnyKernel::from),
+        }
+    }
+
     /// With this number of Langevin steps.
     #[must_use]
     pub fn with_steps(self, steps: u64) -> Self {
@@ -151,6 +174,21 @@ impl LangevinConfig {
     #[must_use]
     pub fn with_start(self, start: ChainStart) -> Self {
         Self { start, ..self }
+    }
+
+    /// With steps of this kernel.
+    #[must_use]
+    pub fn with_kernel(self, kernel: KernelName) -> Self {
+        Self { kernel, ..self }
+    }
+
+    /// With chains of the bank that start anew with this probability.
+    #[must_use]
+    pub fn with_bank_restart(self, probability: f64) -> Self {
+        Self {
+            bank_restart: probability,
+            ..self
+        }
     }
 
     /// With persistent chains and a bank of this size.
@@ -301,10 +339,11 @@ impl LearningConfig {
         Self { recovery, ..self }
     }
 
-    /// The step of the chains of learning.
+    /// The step of the chains of learning. Settings that [`Self::validate`] refuses, MALA without noise, have that of
+    /// ULA.
     #[must_use]
-    pub fn kernel(&self) -> Ula {
-        self.stabilisers.kernel(self.langevin.epsilon)
+    pub fn kernel(&self) -> AnyKernel {
+        self.langevin.kernel(&self.stabilisers)
     }
 
     /// The number of states in the persistent bank, if chains start from one. `data` is the number of data; a density
@@ -402,6 +441,46 @@ impl LearningConfig {
                 "optimizer.averaging",
                 averaging,
                 "must lie between 0 and 1, such as 0.9999",
+            ));
+        }
+        if self.langevin.kernel == KernelName::Mala {
+            if epsilon == 0.0 {
+                return Err(setting(
+                    "langevin.epsilon",
+                    epsilon,
+                    "must be above 0 with `langevin.kernel` = \"mala\", whose proposals need noise",
+                ));
+            }
+            let stabilisers = &self.stabilisers;
+            for (key, bound) in [
+                (
+                    "stabilisers.langevin_gradient_clip",
+                    stabilisers.langevin_gradient_clip,
+                ),
+                ("stabilisers.state_clamp", stabilisers.state_clamp),
+            ] {
+                if let Some(bound) = bound {
+                    return Err(setting(
+                        key,
+                        bound.get(),
+                        "only `langevin.kernel` = \"ula\" has such bounds: remove the key",
+                    ));
+                }
+            }
+        }
+        let restart = self.langevin.bank_restart;
+        if !(0.0..=1.0).contains(&restart) {
+            return Err(setting(
+                "langevin.bank_restart",
+                restart,
+                "must lie between 0 and 1",
+            ));
+        }
+        if restart > 0.0 && self.langevin.start != ChainStart::Persistent {
+            return Err(setting(
+                "langevin.bank_restart",
+                restart,
+                "only chains with `langevin.start` = \"persistent\" have a bank: remove the key",
             ));
         }
         if let Some(size) = self.langevin.bank_size {

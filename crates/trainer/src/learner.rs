@@ -8,7 +8,9 @@ use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Dataset, Energy, NoiseKey, StateShape, States, Stream};
 use ebm_diagnostics::IterationMetrics;
 use ebm_energy_net::{NamedParameter, named_parameters};
-use ebm_langevin::{Batch, BoundEngine, ChainRun, Chains, Engine, Numbers, PersistentBank};
+use ebm_langevin::{
+    Batch, BoundEngine, ChainRun, Chains, Engine, NoiseStart, Numbers, PersistentBank,
+};
 
 use crate::difference::{Difference, Loss};
 use crate::numbers::{IterationNumbers, Judgement, means};
@@ -163,6 +165,7 @@ where
                 iteration,
                 learning_rate: self.state.warmed_up_rate(&self.config),
                 gradient_magnitude: launched.gradient_magnitude,
+                acceptance_rate: launched.acceptance_rate,
             },
             energies: difference.energies,
             gradients: difference.gradients,
@@ -258,6 +261,7 @@ where
                 Some(unread) => unread.chains.gather(bank, &places, &self.device),
                 None => Batch::Host(bank.gather(&places)),
             };
+            let start = self.restarted(start, iteration)?;
             return Ok((start, Some(places)));
         }
         let states = match chains.start.noise() {
@@ -268,6 +272,33 @@ where
             None => data.clone(),
         };
         Ok((Batch::Host(states), None))
+    }
+
+    /// States of the bank, of which a share is replaced by noise.
+    fn restarted(
+        &self,
+        start: Batch<B::InnerBackend>,
+        iteration: u64,
+    ) -> Result<Batch<B::InnerBackend>, TrainerError> {
+        let chains = &self.config.langevin;
+        if chains.bank_restart == 0.0 {
+            return Ok(start);
+        }
+        let mut states = start.into_states()?;
+        let key = self.key(Stream::ChainStart, iteration);
+        let count = states.len();
+        let fresh = NoiseStart::Uniform.draw(chains.start_factor, key, count, self.shape())?;
+        let mut decisions = vec![0.0; count];
+        // The states of the noise are step 0 of this stream.
+        key.uniforms(1, 0, 1, &mut decisions);
+        let size = self.shape().size();
+        let rows = states.values_mut().chunks_exact_mut(size);
+        for ((row, fresh), decision) in rows.zip(&fresh).zip(decisions) {
+            if f64::from(decision) < chains.bank_restart {
+                row.copy_from_slice(fresh);
+            }
+        }
+        Ok(Batch::Host(states))
     }
 
     fn shape(&self) -> StateShape {

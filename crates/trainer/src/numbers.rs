@@ -22,6 +22,7 @@ pub(crate) struct IterationNumbers {
     pub(crate) learning_rate: f64,
     /// r.
     pub(crate) gradient_magnitude: PendingNumber,
+    pub(crate) acceptance_rate: Option<f64>,
 }
 
 /// How numbers are judged.
@@ -49,6 +50,7 @@ impl Judgement {
             energy_data,
             energy_samples,
             learning_rate: numbers.learning_rate,
+            acceptance_rate: numbers.acceptance_rate,
         };
         match self.divergence(&metrics) {
             None => Ok(metrics),

@@ -55,6 +55,7 @@ fn learner(
             start: ChainStart::Gaussian,
             start_factor: 1.0,
             bank_size: None,
+            ..LangevinConfig::default()
         },
         optimizer: OptimizerConfig {
             method: Method::Adam,

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ebm_experiment::evaluation::{
-    EvaluationEnd, EvaluationFolder, EvaluationOptions, EvaluationStart, KernelName, StartOptions,
+    EvaluationEnd, EvaluationFolder, EvaluationOptions, EvaluationStart, StartOptions,
 };
 use ebm_experiment::{Computation, EngineChoice, Evaluation, ExperimentError};
+use ebm_langevin::KernelName;
 
 use crate::advice::{command_line, resume as resume_command};
 use crate::backend::{BackendName, compute};

@@ -153,6 +153,7 @@ pub(crate) fn metrics() -> Vec<Vec<u8>> {
             energy_data: 1.5,
             energy_samples: -1.25,
             learning_rate: 1e-4,
+            acceptance_rate: None,
         };
         metrics.to_json_line().unwrap()
     };

@@ -763,6 +763,7 @@ fn metrics(d: &[f64], r: &[f64]) -> Vec<IterationMetrics> {
             energy_data: 0.0,
             energy_samples: 0.0,
             learning_rate: 1e-4,
+            acceptance_rate: None,
         })
         .collect()
 }

@@ -3,7 +3,7 @@
 use ebm_data::DataConfig;
 use ebm_diagnostics::SummaryOptions;
 use ebm_energy_net::NetConfig;
-use ebm_langevin::Ula;
+use ebm_langevin::AnyKernel;
 use ebm_trainer::{LangevinConfig, LearningConfig, OptimizerConfig, Recovery, Stabilisers};
 use serde::{Deserialize, Serialize};
 
@@ -66,8 +66,8 @@ impl ExperimentConfig {
     }
 
     /// The step of the chains of learning.
-    pub fn kernel(&self) -> Ula {
-        self.stabilisers.kernel(self.langevin.epsilon)
+    pub fn kernel(&self) -> AnyKernel {
+        self.langevin.kernel(&self.stabilisers)
     }
 
     /// The options of a summary of d and r of such a run.

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use ebm_core::{NoiseKey, StateShape, States, Temperature};
 use ebm_diagnostics::verdict::{ChainGroup, ChainSummary};
-use ebm_langevin::{ChainPlace, Chains, Piece, Record, Sampler, Ula, WalkEnd, Watch};
+use ebm_langevin::{AnyKernel, ChainPlace, Chains, Piece, Record, Sampler, WalkEnd, Watch};
 use serde::{Deserialize, Serialize};
 
 use super::{Schedule, StartName};
@@ -44,7 +44,7 @@ pub(crate) struct Recorder<'a> {
     pub(crate) net: &'a dyn Chains,
     /// The kernel of learning, with its bounds if it has any, because the question is whether the chains of learning
     /// have come to rest.
-    pub(crate) kernel: Ula,
+    pub(crate) kernel: AnyKernel,
     pub(crate) schedule: &'a Schedule,
     pub(crate) temperature: Temperature,
     /// Is called with the number of finished chain steps.
@@ -62,7 +62,7 @@ impl Recorder<'_> {
         let chains = initial.len();
         let energies = self.net.energies(&initial)?;
         let sum: f64 = energies.iter().map(|f| f64::from(*f)).sum();
-        let sampler = Sampler::new(self.kernel)
+        let sampler = Sampler::new(self.kernel.clone())
             .with_steps(self.schedule.last())
             .with_noise(noise)
             .without_regular_records()

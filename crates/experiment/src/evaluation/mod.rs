@@ -19,7 +19,7 @@ pub use options::EvaluationOptions;
 pub(crate) use page::Page;
 pub use record::Record;
 pub use run::Evaluation;
-pub use settings::{EvaluationSettings, KernelName};
+pub use settings::EvaluationSettings;
 pub(crate) use settings::{step_size, temperature};
 pub(crate) use start::Starts;
 pub use start::{EvaluationStart, StartOptions};

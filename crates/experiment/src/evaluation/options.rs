@@ -1,6 +1,8 @@
 //! The options of an evaluation.
 
-use super::{EvaluationSettings, KernelName, StartOptions, step_size, temperature};
+use ebm_langevin::KernelName;
+
+use super::{EvaluationSettings, StartOptions, step_size, temperature};
 use crate::{ExperimentError, Trained};
 
 /// The default number of records of a whole evaluation.

@@ -1,10 +1,8 @@
 //! The settings of an evaluation.
 
-use std::fmt;
-
 use ebm_core::{NoiseKey, StepSize, Stream, Temperature};
 use ebm_energy_net::NetConfig;
-use ebm_langevin::{AnyKernel, Mala, Sampler, Ula};
+use ebm_langevin::{AnyKernel, KernelName, Mala, Sampler, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
@@ -13,39 +11,6 @@ use crate::compute::MOST_NUMBERS;
 
 /// The largest number of steps that a stop may lose.
 const PIECE: u64 = 100;
-
-/// The kernel of the chains.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum KernelName {
-    /// Every Langevin step is taken, as in learning.
-    Ula,
-    /// Langevin steps are proposed and accepted or not: exactly exp(−F/T).
-    Mala,
-}
-
-impl KernelName {
-    /// All of them.
-    pub const ALL: &[Self] = &[Self::Ula, Self::Mala];
-
-    /// Its name as a setting.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Ula => "ula",
-            Self::Mala => "mala",
-        }
-    }
-}
-
-impl fmt::Display for KernelName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Ula => "ULA",
-            Self::Mala => "MALA",
-        })
-    }
-}
 
 /// Everything that determines an evaluation, besides the weights and the initial states, which are files in the same
 /// folder.

@@ -40,6 +40,7 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
             start,
             start_factor: 1.0,
             bank_size: (start == ChainStart::Persistent).then_some(12),
+            ..LangevinConfig::default()
         },
         optimizer: OptimizerConfig {
             method,
@@ -209,6 +210,8 @@ fn starts_come_from_the_bank_from_unread_samples_and_from_both() {
         let mut config = persistent();
         config.batch_size = batch_size;
         config.langevin.bank_size = Some(bank_size);
+        same_when_read_later(&config, TensorEngine::default());
+        config.langevin.bank_restart = 0.3;
         same_when_read_later(&config, TensorEngine::default());
     }
 }

@@ -14,7 +14,7 @@ use ebm_core::{Energy, NoiseKey, States, StepSize, Stream};
 use ebm_data::{Gmm, LoadedData, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig, named_parameters};
 use ebm_engine_cpu::FusedEngine;
-use ebm_langevin::{ChainStart, Engine, TensorEngine};
+use ebm_langevin::{Bound, ChainStart, Engine, KernelName, TensorEngine};
 use ebm_trainer::*;
 
 fn config(start: ChainStart, method: Method) -> LearningConfig {
@@ -29,6 +29,7 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
             start,
             start_factor: 1.0,
             bank_size: (start == ChainStart::Persistent).then_some(40),
+            ..LangevinConfig::default()
         },
         optimizer: OptimizerConfig {
             method,
@@ -714,6 +715,24 @@ fn settings_out_of_range_are_refused_with_key_value_and_allowed() {
             c.langevin.bank_size = Some(3);
         },
         "langevin.bank_size = 3",
+    );
+    refused(
+        |c| c.langevin.bank_restart = 0.1,
+        "langevin.bank_restart = 0.1",
+    );
+    refused(
+        |c| {
+            c.langevin.kernel = KernelName::Mala;
+            c.langevin.epsilon = StepSize::ZERO;
+        },
+        "langevin.epsilon = 0",
+    );
+    refused(
+        |c| {
+            c.langevin.kernel = KernelName::Mala;
+            c.stabilisers.state_clamp = Some(Bound::new(1.0).unwrap());
+        },
+        "stabilisers.state_clamp = 1",
     );
     refused(|c| c.optimizer.beta1 = 1.0, "optimizer.beta1 = 1");
     refused(|c| c.optimizer.beta2 = -0.1, "optimizer.beta2 = -0.1");

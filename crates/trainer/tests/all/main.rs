@@ -3,6 +3,7 @@
 #![allow(missing_docs)]
 
 mod ahead;
+mod chains;
 mod learning;
 mod recovery;
 mod stabilisers;

@@ -35,6 +35,7 @@ fn config(method: Method, stabilisers: Stabilisers) -> LearningConfig {
             start: ChainStart::Gaussian,
             start_factor: 1.0,
             bank_size: None,
+            ..LangevinConfig::default()
         },
         optimizer: OptimizerConfig {
             method,

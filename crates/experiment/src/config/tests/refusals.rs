@@ -100,7 +100,7 @@ fn one_wrong_value_is_one_clear_message() {
             &[
                 "not a known key",
                 "did you mean \"steps\"?",
-                "steps, epsilon, start",
+                "steps, epsilon, kernel, start",
             ],
         ),
         (IMAGES, "langevin=5", &["is 5", "a section in { }"]),
