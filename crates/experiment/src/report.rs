@@ -16,6 +16,7 @@ use crate::learning::Shown;
 use crate::observers::LandscapePlots;
 use crate::pictures::{grid, write_figure};
 use crate::run_folder::{RunFolder, RunInfo};
+use crate::words::as_typed;
 use crate::{ExperimentError, NextStep, Supervisor};
 
 /// How the run ended.
@@ -220,6 +221,11 @@ impl ReportMaker<'_> {
     }
 
     fn numbers(&self, done: u64, summary: Option<&RunSummary>) -> Table {
+        let noise = [self.config.data_noise, self.config.last_data_noise()];
+        let noise = match noise.map(|noise| as_typed(noise, 4)) {
+            [first, last] if first == last => first,
+            [first, last] => format!("{first}, falling to {last}"),
+        };
         let mut rows = vec![
             ["iterations".to_owned(), done.to_string()],
             [
@@ -230,10 +236,7 @@ impl ReportMaker<'_> {
                 "step size ε".into(),
                 self.config.langevin.epsilon.get().to_string(),
             ],
-            [
-                "data noise ε_data".into(),
-                self.config.data_noise.to_string(),
-            ],
+            ["data noise ε_data".into(), noise],
             [
                 "backend, engine".into(),
                 format!("{}, {}", self.info.backend, self.info.engine),

@@ -103,7 +103,7 @@ impl Trained {
             state_shape: config.data.shape(),
             langevin: config.langevin,
             stabilisers: config.stabilisers,
-            data_noise: Some(config.data_noise),
+            data_noise: Some(config.last_data_noise()),
             data: Some(config.data),
         }
     }

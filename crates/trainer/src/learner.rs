@@ -144,7 +144,8 @@ where
         self.bind()?;
         let iteration = self.state.iteration + 1;
         let keys = [Stream::DataBatch, Stream::DataNoise].map(|stream| self.key(stream, iteration));
-        let data = self.data_batch(keys, self.config.batch_size)?;
+        let noise = self.config.data_noise_at(iteration);
+        let data = self.data_batch(keys, self.config.batch_size, noise)?;
         let (start, places) = self.chain_start(iteration, &data)?;
         let steps = self.state.attempt.steps(self.config.langevin.steps);
         let run = ChainRun::new(self.config.kernel(), steps)
@@ -235,13 +236,13 @@ where
         Ok(self)
     }
 
-    /// x⁺: a batch of data with noise ε_data.
+    /// x⁺: a batch of data with noise ε_data, which is `scale`.
     fn data_batch(
         &self,
         [batch, noise]: [NoiseKey; 2],
         count: usize,
+        scale: f64,
     ) -> Result<States, TrainerError> {
-        let scale = self.config.data_noise;
         let data = self.dataset.noisy_batch(&batch, &noise, count, scale);
         data.map_err(TrainerError::Data)
     }
@@ -360,9 +361,11 @@ where
 
     fn watch_data(&self, count: usize) -> Result<States, TrainerError> {
         let streams = [Stream::WatchStart, Stream::WatchDataNoise];
+        let iteration = self.state.iteration;
         self.data_batch(
-            streams.map(|stream| self.key(stream, self.state.iteration)),
+            streams.map(|stream| self.key(stream, iteration)),
             count,
+            self.config.data_noise_at(iteration),
         )
     }
 

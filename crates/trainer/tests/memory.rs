@@ -49,6 +49,8 @@ fn learner(
         iterations: 300,
         batch_size,
         data_noise: 0.0,
+        data_noise_decay: 1.0,
+        minimum_data_noise: 0.0,
         langevin: LangevinConfig {
             steps,
             epsilon: StepSize::new(0.1).unwrap(),

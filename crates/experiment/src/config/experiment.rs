@@ -25,6 +25,12 @@ pub struct ExperimentConfig {
     pub data: DataConfig,
     /// ε_data, the standard deviation of the Gaussian noise added to data, in the units of the data.
     pub data_noise: f64,
+    /// The factor of ε_data after every iteration.
+    #[serde(default = "one")]
+    pub data_noise_decay: f64,
+    /// The floor of a falling ε_data.
+    #[serde(default)]
+    pub minimum_data_noise: f64,
     /// The energy.
     pub net: NetConfig,
     /// The chains.
@@ -57,12 +63,19 @@ impl ExperimentConfig {
             iterations: self.iterations,
             batch_size: self.batch_size,
             data_noise: self.data_noise,
+            data_noise_decay: self.data_noise_decay,
+            minimum_data_noise: self.minimum_data_noise,
             langevin: self.langevin,
             optimizer: self.optimizer,
             divergence_limit: self.divergence_limit,
             stabilisers: self.stabilisers,
             recovery: self.recovery,
         }
+    }
+
+    /// ε_data at the end of learning.
+    pub fn last_data_noise(&self) -> f64 {
+        self.learning().data_noise_at(self.iterations)
     }
 
     /// The step of the chains of learning.
@@ -103,4 +116,8 @@ pub fn are_digits(data: &DataConfig) -> bool {
         DataConfig::EmbeddedDigits(_) | DataConfig::Mnist(_) | DataConfig::Idx(_)
     );
     is_digits && data.shape()[0] == 1
+}
+
+fn one() -> f64 {
+    1.0
 }

@@ -121,7 +121,7 @@ impl Starts<'_> {
         enough("the data set", dataset.count().unwrap_or(count), count)?;
         let noise = NoiseKey::new(self.seed, Stream::WatchDataNoise, family);
         let config = &self.subject.config;
-        Ok(dataset.noisy_batch(&key, &noise, count, config.data_noise)?)
+        Ok(dataset.noisy_batch(&key, &noise, count, config.last_data_noise())?)
     }
 }
 

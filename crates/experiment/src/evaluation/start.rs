@@ -142,7 +142,8 @@ impl Starts<'_> {
         let (data, noise) = match (&self.options.data_of, &self.trained.data) {
             (Some(source), _) => {
                 let config = ExperimentConfig::load(source, &[])?.0;
-                (config.data, Some(config.data_noise))
+                let noise = config.last_data_noise();
+                (config.data, Some(noise))
             }
             (None, Some(data)) => (data.clone(), self.trained.data_noise),
             (None, None) => {

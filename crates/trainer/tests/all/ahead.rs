@@ -34,6 +34,8 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
         iterations: 12,
         batch_size: 8,
         data_noise: 0.02,
+        data_noise_decay: 1.0,
+        minimum_data_noise: 0.0,
         langevin: LangevinConfig {
             steps: 3,
             epsilon: StepSize::new(0.1).unwrap(),

@@ -23,6 +23,8 @@ fn config(start: ChainStart, method: Method) -> LearningConfig {
         iterations: 6,
         batch_size: 16,
         data_noise: 0.02,
+        data_noise_decay: 1.0,
+        minimum_data_noise: 0.0,
         langevin: LangevinConfig {
             steps: 5,
             epsilon: StepSize::new(0.1).unwrap(),
@@ -101,6 +103,10 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
         (Method::Adam, 0.1, [0.0, 0.9], 2),
     ] {
         let mut config = config(ChainStart::Gaussian, method);
+        // The noise of the data falls in one case: 0.02, 0.01, 0.008.
+        let fall = if warm_up == 2 { 0.5 } else { 1.0 };
+        config = config.with_falling_data_noise(fall, 0.008);
+        let mut noise = 0.02;
         config.optimizer = config.optimizer.with_betas(betas).with_warm_up(warm_up);
         config.langevin.epsilon = StepSize::new(epsilon).unwrap();
         config.langevin.start_factor = 2.0;
@@ -136,7 +142,7 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
                 .values()
                 .iter()
                 .zip(draw(Stream::DataNoise, 0))
-                .map(|(x, z)| f64::from(*x) + 0.02 * z)
+                .map(|(x, z)| f64::from(*x) + noise * z)
                 .collect();
             let mut states: Vec<f64> = draw(Stream::ChainStart, 0)
                 .iter()
@@ -148,6 +154,7 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
                     *x += -theta[index % 2] + epsilon * noise[index];
                 }
             }
+            noise = (noise * fall).max(0.008);
             let (data, samples) = (mean(&data), mean(&states));
             let energy = |point: [f64; 2]| theta[0] * point[0] + theta[1] * point[1];
             let norm = theta[0].hypot(theta[1]);
@@ -699,6 +706,8 @@ fn settings_out_of_range_are_refused_with_key_value_and_allowed() {
     refused(|c| c.batch_size = 0, "batch_size = 0");
     refused(|c| c.iterations = 0, "iterations = 0");
     refused(|c| c.data_noise = -0.1, "data_noise = -0.1");
+    refused(|c| c.minimum_data_noise = 0.5, "must not exceed data_noise");
+    refused(|c| c.data_noise_decay = 0.0, "data_noise_decay = 0");
     refused(
         |c| c.optimizer.learning_rate = f64::NAN,
         "optimizer.learning_rate = NaN",

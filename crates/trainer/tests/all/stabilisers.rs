@@ -29,6 +29,8 @@ fn config(method: Method, stabilisers: Stabilisers) -> LearningConfig {
         iterations: 6,
         batch_size: 16,
         data_noise: 0.0,
+        data_noise_decay: 1.0,
+        minimum_data_noise: 0.0,
         langevin: LangevinConfig {
             steps: 5,
             epsilon: StepSize::new(EPSILON).unwrap(),
