@@ -109,7 +109,10 @@ pub(crate) fn train<B: AutodiffBackend>(
     let mut net = DigitClassifier::<B>::new(settings.seed, device)?;
     let mut optimizer = Optimizer::<B::InnerBackend>::new(&OptimizerConfig::adam(LEARNING_RATE));
     let loss = CrossEntropyLossConfig::new().init(device);
-    let labels = digits.labels.as_deref().unwrap_or_default();
+    let labels = digits
+        .labels
+        .as_ref()
+        .map_or(&[][..], |labels| &labels.classes);
     let shown = kept(digits.count());
     let batches = shown.len() / BATCH;
     let updates = f64::from(settings.epochs) * batches as f64;
@@ -132,7 +135,7 @@ pub(crate) fn train<B: AutodiffBackend>(
                     shift,
                     &mut images,
                 );
-                classes.push(i64::from(labels[index]));
+                classes.push(labels[index] as i64);
             }
             let images = device_tensor(images, [BATCH, 1, SIDE, SIDE], device);
             let [_, logits] = net.forward(images);
@@ -169,13 +172,16 @@ pub(crate) fn held_out_accuracy<B: Backend>(
     digits: &ImageSet,
     device: &B::Device,
 ) -> (usize, usize) {
-    let labels = digits.labels.as_deref().unwrap_or_default();
+    let labels = digits
+        .labels
+        .as_ref()
+        .map_or(&[][..], |labels| &labels.classes);
     let indices = held_out(digits.count());
     let reading = net.read(digits.states.gather(&indices).values(), device);
     let right = reading
         .classes()
         .zip(&indices)
-        .filter(|(class, index)| *class == usize::from(labels[**index]))
+        .filter(|(class, index)| *class == labels[**index])
         .count();
     (right, indices.len())
 }
