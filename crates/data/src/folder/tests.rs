@@ -201,10 +201,10 @@ fn folders_below_are_classes_if_all_images_lie_in_them() {
             ..ImageConfig::default()
         };
         let set = load_folder(place.path(), &config, OnBroken::Skip).unwrap();
-        let labels = set.labels.unwrap();
+        let labels = set.labels.as_ref().unwrap();
         assert_eq!(labels.names, ["daisy", "rose", "tulip"]);
         assert_eq!(labels.classes.len(), set.count());
-        labels.classes
+        labels.classes.clone()
     };
     assert_eq!(labels(None), [0, 0, 1, 2]);
     assert_eq!(labels(Some(4)), [0, 0, 1]);

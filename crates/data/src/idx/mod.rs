@@ -116,11 +116,9 @@ mod tests {
         };
         let set = load(&plain, &labels);
         assert_eq!((set.count(), set.states.shape().dims()), (3, [1, 2, 2]));
-        let labels = set.labels.as_ref().unwrap();
-        assert_eq!(
-            (&labels.names[..], &labels.classes[..]),
-            (&["7", "8", "9"].map(str::to_owned)[..], &[0, 1, 2][..])
-        );
+        let found = set.labels.as_ref().unwrap();
+        assert_eq!(found.names, ["7", "8", "9"]);
+        assert_eq!(found.classes, [0, 1, 2]);
         assert_eq!(set.states.values()[1], 20.0 / 127.5 - 1.0);
         assert_eq!(set, load(&gzip(&plain), &gzip(&labels)));
     }
