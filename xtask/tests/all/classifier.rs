@@ -294,7 +294,7 @@ fn refusals_of_quality(place: &Place) {
     let weights = place.bytes(classifier);
     place.write("cut.safetensors", &weights[..weights.len() - 9]);
     place.write("head.safetensors", &weights[..100]);
-    let mut flipped = weights.clone();
+    let mut flipped = weights;
     *flipped.last_mut().unwrap() ^= 4;
     place.write("flipped.safetensors", flipped);
     place.write(
@@ -335,8 +335,8 @@ fn refusals_of_quality(place: &Place) {
         &["--run", "grey run", "--classifier", classifier],
         2,
         &[
-            "images of 1 channels",
-            "mine.safetensors reads 3",
+            "grey run learned from grey images",
+            "mine.safetensors reads colour ones",
             "data.channels=1",
         ],
     );

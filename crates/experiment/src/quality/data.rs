@@ -101,11 +101,13 @@ pub(super) fn check_run(
     }
     let ([channels, ..], [read, _]) = (config.data.shape(), classifier.input());
     if channels != read {
+        let kind = |channels| if channels == 1 { "grey" } else { "colour" };
         return Err(ExperimentError::Request(format!(
-            "{} learned from images of {channels} channels, and the classifier {} reads {read}; train one with \
-             data.channels={channels}",
+            "{} learned from {} images, and the classifier {} reads {} ones; train one with data.channels={channels}",
             run.display(),
-            classifier.path().display()
+            kind(channels),
+            classifier.path().display(),
+            kind(read)
         )));
     }
     Ok(config)
