@@ -40,7 +40,7 @@ pub(crate) enum ClassifierCommand {
         #[arg(long, default_value_t = 1)]
         seed: u64,
         /// How many times each image is shown [default: 12 for the digits; else so often that about 400,000 are shown
-        /// in all, at most 100 times].
+        /// in all, at most 50 times].
         #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1000))]
         epochs: Option<u32>,
     },

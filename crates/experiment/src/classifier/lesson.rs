@@ -15,8 +15,8 @@ const SIDE: usize = 32;
 const LEAST: usize = 5;
 /// By default so many images are shown in all, which takes a few minutes, ...
 const SHOWN: usize = 400_000;
-/// ... but each at most so many times.
-const MOST_EPOCHS: usize = 100;
+/// ... but each at most so many times: after more, a net of this size knows a few thousand photographs by heart.
+const MOST_EPOCHS: usize = 50;
 
 /// Labelled images at the size of the classifier.
 #[derive(Debug, Clone)]
@@ -134,7 +134,7 @@ impl Lesson {
     }
 
     /// How many times each image is shown if nothing is said: 12 for the digits; else so often that about 400,000 are
-    /// shown in all, and at most 100 times.
+    /// shown in all, and at most 50 times.
     #[must_use]
     pub fn default_epochs(&self) -> u32 {
         self.default_epochs
@@ -237,7 +237,7 @@ mod tests {
         assert_eq!(image.len(), 3 * 32 * 32);
         assert!(image.iter().all(|value| (value - 0.5).abs() < 1e-6));
         assert_eq!(lesson.split.held_out, [4, 10]);
-        assert_eq!((lesson.count(), lesson.default_epochs()), (11, 100));
+        assert_eq!((lesson.count(), lesson.default_epochs()), (11, 50));
     }
 
     #[test]

@@ -14,8 +14,9 @@ use super::description::ENTRY;
 use super::{ClassifierDescription, ClassifierNet, Lesson};
 use crate::ExperimentError;
 
-/// Images in an update, or all if they are fewer.
+/// Images in an update: a tenth of few images, so that these are learned in more than a few updates.
 const BATCH: usize = 100;
+const SMALLEST_BATCH: usize = 8;
 /// Adam's rate at the start; it falls linearly to 0.
 const LEARNING_RATE: f64 = 2e-3;
 /// Images are moved by up to this number of pixels in both directions, anew in each epoch.
@@ -90,7 +91,7 @@ pub(crate) fn train<B: AutodiffBackend>(
     let mut optimizer = Optimizer::<B::InnerBackend>::new(&OptimizerConfig::adam(LEARNING_RATE));
     let loss = CrossEntropyLossConfig::new().init(device);
     let shown = &lesson.split.kept;
-    let batch = BATCH.min(shown.len());
+    let batch = (shown.len() / 10).clamp(SMALLEST_BATCH, BATCH);
     let batches = shown.len() / batch;
     let updates = f64::from(settings.epochs) * batches as f64;
     let draws = if lesson.has_mirrors { 3 } else { 2 };
