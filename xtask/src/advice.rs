@@ -87,7 +87,10 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             format!("{} {problem}{}", flag(setting), hint(setting))
         }
         ExperimentError::NotDigits { .. } => {
-            format!("{error}; for others give features with --features and --reference-features")
+            format!(
+                "{error}; for others train one with `{program} classifier train --set data.source=…` and pass it with \
+                 --classifier, or give features with --features and --reference-features"
+            )
         }
         ExperimentError::TooFew { .. } => format!("{error} (--neighbours)"),
         ExperimentError::Io { source, .. } if is_in_the_way(source) => {
@@ -180,6 +183,7 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
 fn explain_data(error: &DataError) -> String {
     let fetch = |name: &str| format!("`{} data fetch {name}`", program());
     match error {
+        DataError::Labels { error } => format!("\"labels\": {}", explain_data(error)),
         DataError::NotFetched { name, .. } => format!("{error} with {}", fetch(name)),
         DataError::Truncated { .. }
         | DataError::TrailingBytes { .. }

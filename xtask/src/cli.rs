@@ -71,7 +71,7 @@ pub(crate) enum Command {
     Compare(CompareArguments),
     /// Measure the quality of samples: Fréchet distance, density and coverage.
     Quality(QualityArguments),
-    /// Train the digit classifier that `quality` measures with.
+    /// Train a classifier of your own classes, in whose features `quality` measures.
     Classifier(ClassifierArguments),
     /// Download data sets.
     Data(DataArguments),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use ebm_energy_net::{Architecture, NetConfig};
-use ebm_experiment::digits::{Reading, TrainedClassifier, TrainingSettings};
+use ebm_experiment::classifier::{
+    Classifier, Lesson, Reading, TrainedClassifier, TrainingSettings,
+};
 use ebm_experiment::{Compute, EngineChoice, ExperimentConfig, ExperimentError, LearnerRequest};
 use ebm_langevin::Chains;
 use ebm_trainer::AnyLearner;
@@ -55,12 +57,13 @@ impl Compute for Named {
         nothing()
     }
 
-    fn read_digits(&self, _: &[f32]) -> Result<Reading, ExperimentError> {
+    fn classify(&self, _: &Classifier, _: &[f32]) -> Result<Reading, ExperimentError> {
         nothing()
     }
 
     fn train_classifier(
         &self,
+        _: &Lesson,
         _: TrainingSettings,
         _: &mut dyn FnMut(u32, f64),
     ) -> Result<TrainedClassifier, ExperimentError> {

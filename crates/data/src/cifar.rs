@@ -8,12 +8,25 @@ use image::{DynamicImage, RgbImage};
 
 use crate::error::DataError;
 use crate::image_set::ImageSet;
+use crate::labels::Labels;
 use crate::preprocess::ImageConfig;
 
 const SIDE: usize = 32;
 const PLANE: usize = SIDE * SIDE;
 const RECORD: usize = 1 + 3 * PLANE;
-const CLASSES: u8 = 10;
+/// The classes in the order of their labels.
+const CLASSES: [&str; 10] = [
+    "airplane",
+    "automobile",
+    "bird",
+    "cat",
+    "deer",
+    "dog",
+    "frog",
+    "horse",
+    "ship",
+    "truck",
+];
 
 /// The files of the training set; the test set is `test_batch.bin`.
 pub const CIFAR_TRAINING_BATCHES: [&str; 5] = [
@@ -54,7 +67,13 @@ pub fn load_cifar(
         .collect();
     records.truncate(config.count(records.len()));
     let channels = config.channels.unwrap_or(3);
-    let labels = records.iter().map(|(_, record)| record[0]).collect();
+    let labels = Labels {
+        names: CLASSES.map(str::to_owned).to_vec(),
+        classes: records
+            .iter()
+            .map(|(_, record)| usize::from(record[0]))
+            .collect(),
+    };
     ImageSet::build(
         directory,
         records.len(),
@@ -88,7 +107,7 @@ fn check(path: &Path, bytes: &[u8]) -> Result<(), DataError> {
     }
     match bytes
         .chunks_exact(RECORD)
-        .position(|record| record[0] >= CLASSES)
+        .position(|record| usize::from(record[0]) >= CLASSES.len())
     {
         Some(index) => Err(DataError::Format {
             path: path.to_path_buf(),
@@ -125,7 +144,12 @@ mod tests {
         let config = ImageConfig::default();
         let set = load_cifar(folder.path(), &CIFAR_TRAINING_BATCHES, &config).unwrap();
         assert_eq!((set.count(), set.states.shape().dims()), (10, [3, 32, 32]));
-        assert_eq!(set.labels, Some(vec![0, 9, 1, 9, 2, 9, 3, 9, 4, 9]));
+        let labels = set.labels.unwrap();
+        assert_eq!(labels.classes, [0, 9, 1, 9, 2, 9, 3, 9, 4, 9]);
+        assert_eq!(
+            (&*labels.names[0], &*labels.names[9]),
+            ("airplane", "truck")
+        );
         let (red, others) = set.states.get(2).unwrap().split_at(PLANE);
         assert!(red.iter().all(|&red| red == 1.0));
         assert!(others.iter().all(|&other| other == -1.0));

@@ -41,12 +41,10 @@ mod tests {
             (set.count(), set.states.shape().dims()),
             (10_000, [1, 28, 28])
         );
-        let mut classes = [0; 10];
-        for &label in set.labels.as_deref().unwrap() {
-            classes[usize::from(label)] += 1;
-        }
+        let labels = set.labels.unwrap();
+        assert_eq!(labels.names[7], "7");
         assert_eq!(
-            classes,
+            labels.counts(),
             [980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009]
         );
         let values = set.states.values();

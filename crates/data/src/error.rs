@@ -126,6 +126,12 @@ pub enum DataError {
         /// How many images were to be read.
         of: usize,
     },
+    /// A file of labels cannot be used.
+    #[error("\"labels\": {error}")]
+    Labels {
+        /// What is wrong with it.
+        error: Box<DataError>,
+    },
     /// A published data set is not in the data folder.
     #[error(
         "data set \"{name}\" is not in {}: {missing} is missing; point EBM_DATA_DIR at the folder that has it, \
@@ -242,6 +248,12 @@ pub enum DataError {
 }
 
 impl DataError {
+    pub(crate) fn of_labels(error: Self) -> Self {
+        Self::Labels {
+            error: Box::new(error),
+        }
+    }
+
     /// For `map_err` on file operations.
     pub(crate) fn file(path: &Path, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();

@@ -6,6 +6,7 @@ use ebm_core::{StateShape, States, available_memory};
 use rayon::prelude::*;
 
 use crate::error::DataError;
+use crate::labels::Labels;
 use crate::left_out::LeftOut;
 
 /// Images as a network reads them, all in memory.
@@ -13,8 +14,8 @@ use crate::left_out::LeftOut;
 pub struct ImageSet {
     /// The images, with pixels in [−1, 1] and 1 channel (grey) or 3 (red, green, blue).
     pub states: States,
-    /// The class of each image, where the source has classes; shape `[count]`.
-    pub labels: Option<Vec<u8>>,
+    /// The class of each image, where the source has classes.
+    pub labels: Option<Labels>,
     /// What of a folder is not among the images; nothing for other sources.
     pub left_out: LeftOut,
 }
@@ -33,7 +34,7 @@ impl ImageSet {
         count: usize,
         channels: usize,
         size: usize,
-        labels: Option<Vec<u8>>,
+        labels: Option<Labels>,
         fill: impl Fn(usize, &mut [f32]) -> Result<(), DataError> + Sync,
     ) -> Result<Self, DataError> {
         let (states, failures) = fill_states(path, count, [channels, size, size], fill)?;

@@ -20,5 +20,6 @@ pub use net::{Net, NonLocalNet, Sequential};
 pub use nonlocal_block::NonLocalBlock;
 pub use parameters::{NamedParameter, ParameterPath, named_parameters};
 pub use weights::{
-    load_weight_bytes, load_weights, read_metadata, read_tensors, save_weights, write_tensors,
+    load_weight_bytes, load_weights, metadata_of, read_metadata, read_tensors, save_weights,
+    write_tensors,
 };

@@ -220,13 +220,20 @@ fn sort_metadata(file: &mut [u8]) {
 /// # Errors
 /// [`NetError::Io`]; [`NetError::Format`] for a damaged file.
 pub fn read_metadata(path: &Path) -> Result<HashMap<String, String>, NetError> {
-    let bytes = read(path)?;
-    match Format::of(&bytes, path)? {
+    metadata_of(&read(path)?, path)
+}
+
+/// As [`read_metadata`], for the bytes of a file that is already in memory; errors name `path`.
+///
+/// # Errors
+/// [`NetError::Format`] for a damaged file.
+pub fn metadata_of(bytes: &[u8], path: &Path) -> Result<HashMap<String, String>, NetError> {
+    match Format::of(bytes, path)? {
         Format::PyTorch => Ok(HashMap::new()),
         Format::Safetensors => {
             let (_, header) =
-                SafeTensors::read_metadata(&bytes).map_err(|error| format_error(path, error))?;
-            check(&bytes, path)?;
+                SafeTensors::read_metadata(bytes).map_err(|error| format_error(path, error))?;
+            check(bytes, path)?;
             let mut entries = header.metadata().clone().unwrap_or_default();
             entries.remove(CHECKSUM);
             Ok(entries)

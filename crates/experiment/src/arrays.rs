@@ -5,7 +5,7 @@ use std::path::Path;
 use ebm_energy_net::{NamedParameter, read_tensors};
 
 use crate::ExperimentError;
-use crate::digits::DigitImages;
+use crate::classifier::{Classifier, ImageView};
 use crate::npy::parse_numpy;
 
 /// An array of numbers with its shape.
@@ -17,28 +17,33 @@ pub struct Array {
     pub values: Vec<f32>,
 }
 
-/// Images of one channel.
-pub(crate) struct GreyImages {
-    /// `[count, height, width]`.
+/// Images of a file.
+pub(crate) struct ArrayImages {
+    /// `[count, channels, height, width]`.
     values: Vec<f32>,
+    channels: usize,
     height: usize,
     width: usize,
 }
 
-impl GreyImages {
-    pub(crate) fn view(&self) -> DigitImages<'_> {
-        DigitImages {
+impl ArrayImages {
+    pub(crate) fn view(&self) -> ImageView<'_> {
+        ImageView {
             values: &self.values,
+            channels: self.channels,
             height: self.height,
             width: self.width,
         }
     }
 }
 
-/// Reads samples as `sample` writes them: `[count, 1, height, width]`, from an .npy file, the only array of an .npz
-/// file or the tensor `states` of a safetensors file. Also accepted are arrays `[count, height, width]`, and the only
-/// tensor of a file, whatever its name.
-pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentError> {
+/// Reads samples as `sample` writes them, of as many channels as the classifier reads: `[count, channels, height,
+/// width]`, from an .npy file, the only array of an .npz file or the tensor `states` of a safetensors file. Also
+/// accepted are grey images `[count, height, width]`, and the only tensor of a file, whatever its name.
+pub(crate) fn read_images(
+    path: &Path,
+    classifier: &Classifier,
+) -> Result<ArrayImages, ExperimentError> {
     let Array { shape, values } = if is_numpy(path) {
         read_numpy(path)?
     } else {
@@ -58,30 +63,42 @@ pub(crate) fn read_grey_images(path: &Path) -> Result<GreyImages, ExperimentErro
             }
         }
     };
-    let (height, width) = match shape[..] {
-        [_, 1, height, width] | [_, height, width] => (height, width),
-        [_, channels, _, _] => {
-            return Err(ExperimentError::NotDigits {
-                path: path.to_owned(),
-                problem: format!("holds images of {channels} channels"),
-                is_run: false,
-            });
-        }
+    let [wanted, _] = classifier.input();
+    let (channels, height, width) = match shape[..] {
+        [_, height, width] => (1, height, width),
+        [_, channels, height, width] => (channels, height, width),
         _ => {
-            return Err(unfit(
-                path,
-                &format!("has shape {shape:?} where images have [count, 1, height, width]"),
-            ));
+            let problem =
+                format!("has shape {shape:?} where images have [count, {wanted}, height, width]");
+            return Err(unfit(path, &problem));
         }
     };
+    if channels != wanted {
+        let problem = format!("holds images of {channels} channels");
+        return Err(match classifier.description() {
+            None => ExperimentError::NotDigits {
+                path: path.to_owned(),
+                problem,
+                is_run: false,
+            },
+            Some(_) => unfit(
+                path,
+                &format!(
+                    "{problem}, and the classifier {} reads [count, {wanted}, height, width]",
+                    classifier.path().display()
+                ),
+            ),
+        });
+    }
     if height < 2 || width < 2 {
         let problem = format!("holds states of {height}×{width} pixels, which are no images");
         return Err(unfit(path, &problem));
     }
     check_finite(path, &values)?;
     check_pixels(path, &values)?;
-    Ok(GreyImages {
+    Ok(ArrayImages {
         values,
+        channels,
         height,
         width,
     })

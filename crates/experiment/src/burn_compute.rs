@@ -16,7 +16,9 @@ use ebm_trainer::{AnyLearner, Learner};
 use ebm_engine_gpu::{CubeEngine, CubeTensors};
 
 use crate::any_engine::{AnyEngine, EngineChoice};
-use crate::digits::{DigitClassifier, Reading, TrainedClassifier, TrainingSettings, train};
+use crate::classifier::{
+    Classifier, ClassifierNet, Lesson, Reading, TrainedClassifier, TrainingSettings, train,
+};
 use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest, memory};
 
 const MEASURE: Duration = Duration::from_millis(1500);
@@ -196,21 +198,25 @@ impl<B: AutodiffBackend> Compute for BurnCompute<B> {
         }
     }
 
-    fn read_digits(&self, images: &[f32]) -> Result<Reading, ExperimentError> {
-        let net = DigitClassifier::<B::InnerBackend>::trained(&self.device)?;
-        Ok(net.read(images, &self.device))
+    fn classify(
+        &self,
+        classifier: &Classifier,
+        images: &[f32],
+    ) -> Result<Reading, ExperimentError> {
+        let net = ClassifierNet::<B::InnerBackend>::trained(classifier, &self.device)?;
+        Ok(net.read(images, classifier.input(), &self.device))
     }
 
     fn train_classifier(
         &self,
+        lesson: &Lesson,
         settings: TrainingSettings,
         progress: &mut dyn FnMut(u32, f64),
     ) -> Result<TrainedClassifier, ExperimentError> {
-        let digits = crate::digits::digits()?;
-        let net = train::<B>(&digits, settings, &self.device, progress)?.valid();
+        let net = train::<B>(lesson, settings, &self.device, progress)?.valid();
         Ok(TrainedClassifier::judge(
             &net,
-            &digits,
+            lesson,
             settings,
             &self.device,
         ))

@@ -10,7 +10,7 @@ use ebm_energy_net::NetConfig;
 use ebm_langevin::Chains;
 use ebm_trainer::AnyLearner;
 
-use crate::digits::{Reading, TrainedClassifier, TrainingSettings};
+use crate::classifier::{Classifier, Lesson, Reading, TrainedClassifier, TrainingSettings};
 use crate::{EngineChoice, ExperimentConfig, ExperimentError};
 
 /// The largest number of values in the states of all chains together: 1 GiB.
@@ -105,19 +105,21 @@ pub trait Compute {
         engine: EngineChoice,
     ) -> Result<f64, ExperimentError>;
 
-    /// The output of the digit classifier for images, `[images, 28, 28]` in [−1, 1].
+    /// The output of a classifier for images, `[images, channels, side, side]` in [−1, 1] with the channels and the
+    /// side of [`Classifier::input`].
     ///
     /// # Errors
     /// [`ExperimentError::Net`].
-    fn read_digits(&self, images: &[f32]) -> Result<Reading, ExperimentError>;
+    fn classify(&self, classifier: &Classifier, images: &[f32])
+    -> Result<Reading, ExperimentError>;
 
-    /// Trains the digit classifier from the embedded labels. `progress` is told the number of an epoch and its mean
-    /// loss in nats.
+    /// Trains a classifier. `progress` is told the number of an epoch and its mean loss in nats.
     ///
     /// # Errors
     /// [`ExperimentError::Net`].
     fn train_classifier(
         &self,
+        lesson: &Lesson,
         settings: TrainingSettings,
         progress: &mut dyn FnMut(u32, f64),
     ) -> Result<TrainedClassifier, ExperimentError>;

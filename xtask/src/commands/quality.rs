@@ -18,20 +18,25 @@ use crate::logging::Screen;
 #[command(after_help = "Examples:
   cargo xtask sample --run runs/short-run --count 1000
   cargo xtask quality --run runs/short-run
+  cargo xtask quality --run runs/flowers --classifier flowers.safetensors
   cargo xtask quality --samples samples/samples.npy
   cargo xtask quality --features mine.safetensors --reference-features data.safetensors")]
 pub(crate) struct QualityArguments {
-    /// The folder of a run that learned digits. Its samples, which `sample` wrote into its folder `samples`, are
+    /// The folder of a run that learned digits, or with --classifier other images. Its samples, which `sample` wrote into its folder `samples`, are
     /// compared with its data.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
-    /// Samples of digits, as .npy, .npz with one array, or .safetensors: [count, 1, height, width] in [−1, 1].
+    /// Samples of digits, or with --classifier of other images, as .npy, .npz with one array, or .safetensors: [count,
+    /// channels, height, width] in [−1, 1].
     #[arg(long, value_name = "FILE")]
     pub(crate) samples: Option<PathBuf>,
     /// Data to compare the samples with, in the same form [default: the data of the run, or the embedded digits
     /// resized to the size of the samples].
     #[arg(long, value_name = "FILE", conflicts_with = "features")]
     pub(crate) reference: Option<PathBuf>,
+    /// A file that `classifier train` wrote, to judge images of its classes [default: the classifier of digits].
+    #[arg(long, value_name = "FILE", conflicts_with = "features")]
+    pub(crate) classifier: Option<PathBuf>,
     /// Features of samples, such as Inception's for the FID, [samples, features]: a two-dimensional .npy file, an
     /// .npz file of one such array, or the only two-dimensional tensor of a safetensors file.
     #[arg(long, value_name = "FILE", requires = "reference_features")]
@@ -45,7 +50,7 @@ pub(crate) struct QualityArguments {
     /// The file for the numbers [default: quality.json beside the samples or features].
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
-    /// The backend of the digit classifier, as for `experiment` [default: flex].
+    /// The backend of the classifier, as for `experiment` [default: flex].
     #[arg(long, value_name = "NAME[:DEVICE]", conflicts_with = "features")]
     pub(crate) backend: Option<BackendChoice>,
     #[command(flatten)]
@@ -63,7 +68,8 @@ pub(crate) fn run(arguments: &QualityArguments, screen: &Screen) -> Result<(), D
         .backend
         .map_or_else(BackendName::default, BackendChoice::resolve);
     let neighbours = arguments.neighbours as usize;
-    let table = judged.measure(neighbours, arguments.data.folder(), &*compute(backend)?)?;
+    let (classifier, folder) = (arguments.classifier.as_deref(), arguments.data.folder());
+    let table = judged.measure(classifier, neighbours, folder, &*compute(backend)?)?;
     table.write(&out)?;
     screen.tell(&format!("{} against {}:", table.samples, table.reference));
     for line in aligned(&table.rows(), &[0, 1, 2]).lines() {
@@ -86,6 +92,13 @@ impl QualityArguments {
                 folder: folder.clone(),
                 reference,
             }),
+            (None, Some(_), ..) if self.classifier.is_some() && reference.is_none() => {
+                Err(DriverError::Usage(
+                    "--samples with --classifier need data of the same classes: give --reference FILE, or judge a run \
+                     with --run"
+                        .into(),
+                ))
+            }
             (None, Some(file), ..) => Ok(QualitySubject::Samples {
                 file: file.clone(),
                 reference,

@@ -11,6 +11,7 @@ mod number;
 mod random;
 
 mod bench;
+mod classifier;
 mod comparing;
 mod config_chapter;
 mod crashes;

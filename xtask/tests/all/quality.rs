@@ -7,7 +7,7 @@ use safetensors::tensor::{Dtype, TensorView};
 use serde_json::{Value, json};
 
 /// A safetensors file of one tensor of singles.
-fn tensor_file(name: &str, shape: &[usize], values: &[f32]) -> Vec<u8> {
+pub(crate) fn tensor_file(name: &str, shape: &[usize], values: &[f32]) -> Vec<u8> {
     let bytes: Vec<u8> = values
         .iter()
         .flat_map(|value| value.to_le_bytes())
@@ -17,7 +17,7 @@ fn tensor_file(name: &str, shape: &[usize], values: &[f32]) -> Vec<u8> {
 }
 
 /// An .npy file of doubles in the second version of the format, as NumPy writes one.
-fn npy_file(shape: &str, values: &[f32]) -> Vec<u8> {
+pub(crate) fn npy_file(shape: &str, values: &[f32]) -> Vec<u8> {
     let header = format!("{{'descr': '<f8', 'fortran_order': False, 'shape': {shape}, }}\n");
     let mut file = b"\x93NUMPY\x02\x00".to_vec();
     file.extend((header.len() as u32).to_le_bytes());

@@ -124,6 +124,20 @@ pub(crate) fn weights_with_header() -> Vec<Vec<u8>> {
         entry("ebm.stabilisers", json!(config.stabilisers)),
         entry("ebm.data", json!({"source": "gmm"})),
     ]);
+    vec![two_numbers(header)]
+}
+
+/// Weights with the entry that the training of a classifier writes into their header.
+pub(crate) fn classifier() -> Vec<Vec<u8>> {
+    let description = json!({
+        "channels": 3, "side": 32, "classes": ["daisy", "rose"], "seed": 1, "epochs": 100, "held_out": 9,
+        "held_out_right": 8, "data": {"source": "folder", "path": "flowers"},
+    });
+    let header = HashMap::from([("ebm.classifier".to_owned(), description.to_string())]);
+    vec![two_numbers(header)]
+}
+
+fn two_numbers(header: HashMap<String, String>) -> Vec<u8> {
     let numbers = NamedParameter {
         name: "f.0.weight".into(),
         shape: vec![2],
@@ -132,7 +146,7 @@ pub(crate) fn weights_with_header() -> Vec<Vec<u8>> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
     write_tensors(&[numbers], &path, header).unwrap();
-    vec![fs::read(path).unwrap()]
+    fs::read(path).unwrap()
 }
 
 pub(crate) fn settings() -> Vec<Vec<u8>> {

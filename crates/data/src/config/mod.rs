@@ -94,7 +94,9 @@ image_source!(
     /// Keys of the source `idx`.
     IdxConfig,
     /// The image file, plain or gzipped.
-    images
+    images,
+    /// The file of their labels, plain or gzipped, if they have some.
+    labels: Option<PathBuf>
 );
 image_source!(
     /// Keys of the source `cifar`.
@@ -200,7 +202,7 @@ impl DataConfig {
                 load_cifar(&batches, &CIFAR_TRAINING_BATCHES, image)?
             }
             Self::Flowers102(image) => load_flowers(name, &folder, image)?,
-            Self::Idx(idx) => load_idx(&idx.images, None, &idx.image())?,
+            Self::Idx(idx) => load_idx(&idx.images, idx.labels.as_deref(), &idx.image())?,
             Self::Cifar(cifar) => {
                 load_cifar(&cifar.directory, &CIFAR_TRAINING_BATCHES, &cifar.image())?
             }
@@ -260,8 +262,10 @@ fn load_flowers(
     }
     match load_folder(folder, image, OnBroken::Refuse) {
         Err(DataError::EmptyFolder { .. }) => Err(missing()),
-        // The archive and the files of its authors lie beside the photographs.
+        // The archive and the files of its authors lie beside the photographs, and the folder that they unpack to is no
+        // class.
         result => result.map(|images| ImageSet {
+            labels: None,
             left_out: LeftOut::default(),
             ..images
         }),

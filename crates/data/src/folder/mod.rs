@@ -1,5 +1,7 @@
 //! Any folder of images.
 
+mod classes;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -29,6 +31,8 @@ pub enum OnBroken {
 /// `.ppm`. Others are counted in [`ImageSet::left_out`]. Hidden files and folders are skipped; symbolic links are
 /// followed.
 ///
+/// If all images lie in folders below `directory`, the first of these folders on the way to an image is its class.
+///
 /// Photographs are turned upright by their Exif orientation. What is transparent is laid over black, which is also what
 /// [`crate::Fit::Pad`] puts around a picture. 16 bits a channel are rounded to 8. CMYK becomes RGB without colour
 /// management, and colour profiles are not applied. A file with several images gives its first.
@@ -47,6 +51,7 @@ pub fn load_folder(
         mut images,
         other_kinds,
     } = Files::below(directory)?;
+    let labels = classes::classes(directory, &images);
     let count = config.count(images.len());
     images.truncate(count);
     let channels = config.channels.unwrap_or(3);
@@ -71,9 +76,16 @@ pub fn load_folder(
         });
     }
     let without: Vec<_> = failures.into_iter().map(|(index, _)| index).collect();
+    let labels = labels.map(|mut labels| {
+        labels.classes.truncate(count);
+        for &index in without.iter().rev() {
+            labels.classes.remove(index);
+        }
+        labels
+    });
     Ok(ImageSet {
         states: remove(states, &without),
-        labels: None,
+        labels,
         left_out: LeftOut {
             other_kinds,
             broken,

@@ -178,6 +178,38 @@ fn images_too_large_to_pad_are_broken_images() {
     );
 }
 
+/// Without the broken ones and within the limit, as the images themselves.
+#[test]
+fn folders_below_are_classes_if_all_images_lie_in_them() {
+    assert_eq!(load(folder().path()).unwrap().labels, None);
+    let place = tempfile::tempdir().unwrap();
+    for name in [
+        "rose/1.png",
+        "daisy/deep/3.png",
+        "daisy/2.png",
+        "tulip/1.png",
+    ] {
+        let path = place.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        GrayImage::new(8, 8).save(path).unwrap();
+    }
+    fs::write(place.path().join("notes.txt"), "no image").unwrap();
+    fs::write(place.path().join("daisy/1.png"), "broken").unwrap();
+    let labels = |limit| {
+        let config = ImageConfig {
+            limit,
+            ..ImageConfig::default()
+        };
+        let set = load_folder(place.path(), &config, OnBroken::Skip).unwrap();
+        let labels = set.labels.as_ref().unwrap();
+        assert_eq!(labels.names, ["daisy", "rose", "tulip"]);
+        assert_eq!(labels.classes.len(), set.count());
+        labels.classes.clone()
+    };
+    assert_eq!(labels(None), [0, 0, 1, 2]);
+    assert_eq!(labels(Some(4)), [0, 0, 1]);
+}
+
 #[test]
 fn nothing_but_broken_images_is_an_error() {
     let folder = tempfile::tempdir().unwrap();

@@ -13,6 +13,7 @@ use image::{DynamicImage, GrayImage};
 use self::array::{IMAGES, LABELS, parse};
 use crate::error::DataError;
 use crate::image_set::ImageSet;
+use crate::labels::Labels;
 use crate::preprocess::ImageConfig;
 
 /// Loads the images of an IDX file, with the labels of a second one if given; both plain or gzipped, which their
@@ -28,7 +29,9 @@ pub fn load_idx(
 ) -> Result<ImageSet, DataError> {
     let read = |path: &Path| std::fs::read(path).map_err(DataError::file(path, "read"));
     let image_bytes = read(images)?;
-    let label_bytes = labels.map(|path| Ok((path, read(path)?))).transpose()?;
+    let label_bytes = labels
+        .map(|path| Ok((path, read(path).map_err(DataError::of_labels)?)))
+        .transpose()?;
     let labels = label_bytes
         .as_ref()
         .map(|(path, bytes)| (*path, &bytes[..]));
@@ -45,28 +48,12 @@ pub(crate) fn image_set(
     let array = parse::<3>(path, bytes, IMAGES)?;
     let [available, height, width] = array.shape;
     let labels = labels
-        .map(|(label_path, bytes)| {
-            let labels = parse::<1>(label_path, bytes, LABELS)?;
-            if labels.shape != [available] {
-                return Err(DataError::Format {
-                    path: label_path.to_path_buf(),
-                    problem: format!(
-                        "{} labels for the {available} images of {}",
-                        labels.shape[0],
-                        path.display()
-                    ),
-                    fix: "use the label file that belongs to the images",
-                });
-            }
-            Ok(labels.bytes)
-        })
-        .transpose()?;
+        .map(|(label_path, bytes)| parse_labels(label_path, bytes, path, available))
+        .transpose()
+        .map_err(DataError::of_labels)?;
     let count = config.count(available);
     let channels = config.channels.unwrap_or(1);
-    let labels = labels.map(|mut labels| {
-        labels.truncate(count);
-        labels
-    });
+    let labels = labels.map(|labels| labels.truncated(count));
     // Header words are 32 bits wide, so these casts lose nothing.
     let (wide, high) = (width as u32, height as u32);
     ImageSet::build(path, count, channels, config.size, labels, |index, out| {
@@ -75,6 +62,28 @@ pub(crate) fn image_set(
         let picture = GrayImage::from_raw(wide, high, pixels).unwrap_or_default();
         config.prepare(path, DynamicImage::ImageLuma8(picture), channels, out)
     })
+}
+
+/// The classes of so many `images`: the labels that occur, whichever they are, with their numbers as names.
+fn parse_labels(
+    path: &Path,
+    bytes: &[u8],
+    images: &Path,
+    available: usize,
+) -> Result<Labels, DataError> {
+    let labels = parse::<1>(path, bytes, LABELS)?;
+    if labels.shape != [available] {
+        return Err(DataError::Format {
+            path: path.to_path_buf(),
+            problem: format!(
+                "{} labels for the {available} images of {}",
+                labels.shape[0],
+                images.display()
+            ),
+            fix: "use the label file that belongs to the images",
+        });
+    }
+    Ok(Labels::of_keys(&labels.bytes, |label| label.to_string()))
 }
 
 #[cfg(test)]
@@ -107,7 +116,9 @@ mod tests {
         };
         let set = load(&plain, &labels);
         assert_eq!((set.count(), set.states.shape().dims()), (3, [1, 2, 2]));
-        assert_eq!(set.labels.as_deref(), Some(&[7, 8, 9][..]));
+        let found = set.labels.as_ref().unwrap();
+        assert_eq!(found.names, ["7", "8", "9"]);
+        assert_eq!(found.classes, [0, 1, 2]);
         assert_eq!(set.states.values()[1], 20.0 / 127.5 - 1.0);
         assert_eq!(set, load(&gzip(&plain), &gzip(&labels)));
     }
@@ -125,7 +136,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!((set.count(), set.states.values().len()), (2, 2));
-        assert_eq!(set.labels, Some(vec![4, 5]));
+        let labels = set.labels.unwrap();
+        assert_eq!((labels.names.len(), labels.classes), (3, vec![0, 1]));
     }
 
     #[test]
@@ -137,7 +149,39 @@ mod tests {
         )
         .unwrap_err()
         .to_string();
-        assert!(error.contains("2 labels for the 3 images"), "{error}");
+        assert_eq!(
+            error,
+            "\"labels\": labels: 2 labels for the 3 images of images; use the label file that belongs to the images"
+        );
+    }
+
+    #[test]
+    fn files_that_are_no_labels_are_refused_with_their_key() {
+        let refusal = |labels: &[u8]| {
+            let images = file(IMAGES, &[2, 1, 1], &[1, 2]);
+            let labels = Some((Path::new("mine.gz"), labels));
+            let set = image_set((Path::new("images"), &images), labels, &exact(1));
+            set.unwrap_err().to_string()
+        };
+        for (labels, said) in [
+            (file(IMAGES, &[2, 1, 1], &[1, 2]), "an IDX image file"),
+            (
+                file(0x0901, &[2], &[1, 2]),
+                "not an IDX file of the kind needed",
+            ),
+            (file(LABELS, &[2], &[1]), "truncated"),
+            (file(LABELS, &[2], &[1, 2, 3]), "more bytes follow"),
+            (file(LABELS, &[0], &[]), "which is empty"),
+            (
+                gzip(&file(LABELS, &[2], &[1, 2]))[..20].to_vec(),
+                "truncated",
+            ),
+            (Vec::new(), "truncated"),
+        ] {
+            let error = refusal(&labels);
+            assert!(error.starts_with("\"labels\": mine.gz: "), "{error}");
+            assert!(error.contains(said), "{error}");
+        }
     }
 
     #[test]
@@ -146,5 +190,14 @@ mod tests {
             .unwrap_err()
             .to_string();
         assert!(error.contains("/nowhere/images"), "{error}");
+        let folder = tempfile::tempdir().unwrap();
+        let images = folder.path().join("images");
+        std::fs::write(&images, file(IMAGES, &[1, 1, 1], &[1])).unwrap();
+        let error = load_idx(&images, Some(Path::new("/nowhere/labels")), &exact(1));
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.starts_with("\"labels\": /nowhere/labels: cannot read"),
+            "{error}"
+        );
     }
 }

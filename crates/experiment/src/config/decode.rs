@@ -1,5 +1,6 @@
 //! Reads settings from JSON values. Errors name the key that does not fit.
 
+use ebm_data::DataConfig;
 use serde::de::{DeserializeOwned, IntoDeserializer, Unexpected};
 use serde::{Deserializer, de};
 use serde_json::{Map, Number, Value, json};
@@ -10,7 +11,19 @@ use super::error::Fault;
 
 /// The settings of an experiment from a file in which all defaults are filled in.
 pub(super) fn decode_experiment(file: Map<String, Value>) -> Result<ExperimentConfig, Fault> {
-    let file = Value::Object(file);
+    decode_file(Value::Object(file))
+}
+
+/// The data alone of a file that has no other section.
+pub(super) fn decode_data(file: Value) -> Result<DataConfig, Fault> {
+    #[derive(serde::Deserialize)]
+    struct DataAlone {
+        data: DataConfig,
+    }
+    decode_file::<DataAlone>(file).map(|file| file.data)
+}
+
+fn decode_file<T: DeserializeOwned>(file: Value) -> Result<T, Fault> {
     read(&file).map_err(|complaint| {
         let better = match (complaint.path(), complaint.problem()) {
             ("data", _) => blame_in_data(&file),
@@ -52,7 +65,7 @@ fn blame_in_data(file: &Value) -> Option<Fault> {
     };
     let source = data.get("source")?;
     let complaint = |alone: Value| {
-        let complaint = read::<ebm_data::DataConfig>(&alone).err()?;
+        let complaint = read::<DataConfig>(&alone).err()?;
         let is_absent = matches!(complaint.problem(), Problem::Missing(_));
         (!is_absent).then_some(complaint)
     };

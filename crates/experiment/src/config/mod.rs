@@ -8,6 +8,7 @@
 mod authors;
 mod complaint;
 pub(crate) mod cost;
+mod data_section;
 mod decode;
 mod defaults;
 mod error;
@@ -23,6 +24,7 @@ mod suggest;
 mod tests;
 mod validate;
 
+pub use data_section::data_section;
 pub use error::{ConfigError, Origin};
 pub use experiment::{ExperimentConfig, are_digits};
 pub use load::Source;

@@ -151,7 +151,7 @@ fn of_learning(error: TrainerError) -> Fault {
     }
 }
 
-fn of_data(error: DataError) -> Fault {
+pub(super) fn of_data(error: DataError) -> Fault {
     match error {
         DataError::Config { key, problem, fix } => {
             Fault::new(format!("data.{key}"), format!("is wrong: {problem}; {fix}"))

@@ -8,7 +8,7 @@ use ebm_langevin::{ChainRun, Chains};
 use super::{StartName, Starts};
 use crate::Compute;
 use crate::ExperimentError;
-use crate::digits::DigitImages;
+use crate::classifier::ImageView;
 use crate::quality::{DigitQuality, digit_quality, samples_to_judge};
 
 /// The family of noise of the short-run samples; groups of chains have 0, 1 and 2.
@@ -57,14 +57,14 @@ impl Starts<'_> {
             return Ok(None);
         };
         let samples = self.short_run_samples(net)?;
-        let samples = DigitImages {
+        let samples = ImageView {
             values: samples.values(),
             ..data
         };
         digit_quality(samples, data, DEFAULT_NEIGHBOURS, compute).map(Some)
     }
 
-    fn digits(&self) -> Option<DigitImages<'_>> {
+    fn digits(&self) -> Option<ImageView<'_>> {
         match self.dataset? {
             _ if Self::of_learning(self.subject) == StartName::Data => None,
             LoadedData::Images { images, .. } if self.subject.config.is_digits() => {

@@ -6,8 +6,8 @@ use ebm_diagnostics::DEFAULT_NEIGHBOURS;
 use ebm_langevin::LangevinError;
 use ebm_trainer::LearnerView;
 
+use crate::classifier::ImageView;
 use crate::config::ExperimentConfig;
-use crate::digits::DigitImages;
 use crate::quality::{DigitQuality, digit_quality, or_warning, samples_to_judge};
 use crate::{Compute, ExperimentError};
 
@@ -90,8 +90,8 @@ fn quality(
     let LoadedData::Images { images, .. } = dataset else {
         return Ok(None);
     };
-    let data = DigitImages::from(images);
-    let samples = DigitImages {
+    let data = ImageView::from(images);
+    let samples = ImageView {
         values: samples,
         ..data
     };

@@ -9,7 +9,7 @@ use ebm_langevin::{Chains, Piece, Record, Sampler, WalkEnd, Watch};
 
 use super::state::{DigitRead, Found, FoundMinimum};
 use super::{MapFolder, MapSettings};
-use crate::digits::{CLASSES, DigitImages};
+use crate::classifier::{Classifier, DIGITS, ImageView};
 use crate::{Compute, ExperimentError};
 
 /// Time between two savings of the chains.
@@ -166,22 +166,29 @@ fn read_digits(
         return Ok(vec![None; minima.len()]);
     }
     let rows = Minimum::states(settings.state_shape, minima)?.into_values();
-    let [_, height, width] = settings.state_shape;
-    let images = DigitImages {
+    let [channels, height, width] = settings.state_shape;
+    let images = ImageView {
         values: &rows,
+        channels,
         height,
         width,
     };
     let all: Vec<usize> = (0..minima.len()).collect();
-    let reading = compute.read_digits(&images.at_classifier_size(&all))?;
-    let probabilities = reading.probabilities.chunks(CLASSES);
+    let classifier = Classifier::of_digits();
+    let [_, side] = classifier.input();
+    let reading = compute.classify(&classifier, &images.at_side(side, &all))?;
+    let probabilities = reading.probabilities.chunks(DIGITS);
     let read = |(digit, row): (usize, &[f32])| {
         Some(DigitRead {
             digit,
             probability: f64::from(row[digit]),
         })
     };
-    Ok(reading.classes().zip(probabilities).map(read).collect())
+    Ok(reading
+        .most_probable()
+        .zip(probabilities)
+        .map(read)
+        .collect())
 }
 
 #[cfg(test)]

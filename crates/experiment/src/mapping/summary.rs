@@ -9,7 +9,7 @@ use super::state::{DigitRead, Found};
 use super::strength::Choice;
 use super::{MapSettings, State};
 use crate::ExperimentError;
-use crate::digits::CLASSES;
+use crate::classifier::DIGITS;
 use crate::evaluation::EvaluationStart;
 
 /// All results of a map.
@@ -110,7 +110,7 @@ pub struct BasinRecord {
     /// The numbers of all its minima, that one first.
     pub members: Vec<usize>,
     /// How many of them are read as 0 to 9, for digits.
-    pub digits: Option<[usize; CLASSES]>,
+    pub digits: Option<[usize; DIGITS]>,
     /// The lowest barrier found to another basin, in nats of U; none if none was found or sought.
     pub lowest_barrier: Option<f64>,
 }
@@ -378,7 +378,7 @@ fn barriers(state: &State) -> Result<BarrierRecord, ExperimentError> {
 fn basins(first: &Grouping, found: &Found, barriers: &BarrierRecord) -> Vec<BasinRecord> {
     let record = |(number, basin): (usize, ebm_landscape::Basin)| {
         let representative = basin.representative();
-        let mut counts = [0; CLASSES];
+        let mut counts = [0; DIGITS];
         let digits = basin
             .members
             .iter()

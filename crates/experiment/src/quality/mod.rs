@@ -1,16 +1,22 @@
 //! The quality of samples in numbers.
 //!
-//! `FeatureQuality` compares two sets of features, wherever they come from. `DigitQuality` takes them from the digit
-//! classifier, says which digits it sees, and sets held-out data beside the samples for the scale. A classifier of
-//! digits sees a digit in everything, so its features say little of images that are none: look at the pictures too.
+//! `FeatureQuality` compares two sets of features, wherever they come from. `SetQuality` takes them from a classifier
+//! and says which classes it sees. `DigitQuality` and `ClassQuality`, with the classifier of digits and one of a user's
+//! own classes, set held-out data beside the samples for the scale. A classifier sees one of its classes in everything,
+//! so its features say little of images of none: look at the pictures too.
 
+mod class_quality;
+mod data;
 mod digit_quality;
 mod feature_quality;
+mod set_quality;
 mod table;
 
-pub use digit_quality::{DigitQuality, SetQuality};
+pub use class_quality::ClassQuality;
+pub use digit_quality::DigitQuality;
 pub(crate) use digit_quality::{SAMPLES, digit_quality, samples_to_judge};
 pub use feature_quality::FeatureQuality;
+pub use set_quality::SetQuality;
 pub use table::{QualitySubject, QualityTable};
 
 use crate::ExperimentError;

@@ -2,13 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use ebm_data::{ImageConfig, ImageSet, LoadedData, embedded_digits};
 use serde::Serialize;
 
-use super::{DigitQuality, FeatureQuality, digit_quality};
-use crate::arrays::{GreyImages, read_features, read_grey_images};
-use crate::data::load_data;
-use crate::digits::DigitImages;
+use super::data::{Data, check_run};
+use super::set_quality::judge;
+use super::{ClassQuality, DigitQuality, FeatureQuality, digit_quality};
+use crate::arrays::{read_features, read_images};
+use crate::classifier::{Classifier, ImageView};
 use crate::json::write_json;
 use crate::run_folder::RunFolder;
 use crate::{Compute, ExperimentError, sample};
@@ -16,15 +16,15 @@ use crate::{Compute, ExperimentError, sample};
 /// What is judged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum QualitySubject {
-    /// The samples in the folder `samples` of a run of digits, against the data of the run or those of a file.
+    /// The samples in the folder `samples` of a run, against the data of the run or those of a file.
     Run {
         /// The run folder.
         folder: PathBuf,
         /// Data to compare with instead of the run's.
         reference: Option<PathBuf>,
     },
-    /// A file of samples of digits, `[count, 1, height, width]` in [−1, 1], against the embedded digits or those of a
-    /// file.
+    /// A file of samples, `[count, channels, height, width]` in [−1, 1], against those of a file, or for samples of
+    /// digits against the embedded digits.
     Samples {
         /// The file, `.npy` or `.safetensors`.
         file: PathBuf,
@@ -40,7 +40,7 @@ pub enum QualitySubject {
     },
 }
 
-/// The quality of samples in numbers. Exactly one of the two kinds is present.
+/// The quality of samples in numbers. Exactly one of the three kinds is present.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct QualityTable {
     /// What was judged.
@@ -50,6 +50,9 @@ pub struct QualityTable {
     /// In the features of the digit classifier.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub digits: Option<DigitQuality>,
+    /// In the features of a classifier of a user's own classes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub classes: Option<ClassQuality>,
     /// In the features that were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureQuality>,
@@ -80,57 +83,56 @@ impl QualitySubject {
         }
     }
 
-    /// Measures, with neighbourhoods that reach to the `neighbours`-th nearest neighbour. Data sets are looked for in
-    /// `data_directory`, or in the usual place.
+    /// Measures, with neighbourhoods that reach to the `neighbours`-th nearest neighbour. Images are read by the
+    /// classifier in a file, or else by that of digits. Data sets are looked for in `data_directory`, or in the usual
+    /// place.
     ///
     /// # Errors
-    /// [`ExperimentError::File`] and [`ExperimentError::Io`] for files that do not fit, [`ExperimentError::Request`]
-    /// for a run that did not learn digits.
+    /// [`ExperimentError::File`], [`ExperimentError::Net`] and [`ExperimentError::Io`] for files that do not fit,
+    /// [`ExperimentError::Request`] and [`ExperimentError::NotDigits`] for a run whose data the classifier does not
+    /// read, and for samples without data to compare them with.
     pub fn measure(
         &self,
+        classifier: Option<&Path>,
         neighbours: usize,
         data_directory: Option<&Path>,
         compute: &dyn Compute,
     ) -> Result<QualityTable, ExperimentError> {
         let file = self.file()?;
+        let open = || classifier.map_or_else(|| Ok(Classifier::of_digits()), Classifier::open);
         match self {
             Self::Features { reference, .. } => judge_features(&file, reference, neighbours),
-            Self::Run { .. } | Self::Samples { .. } => {
-                judge_digits(&file, neighbours, compute, |samples| {
-                    self.data(samples, data_directory)
-                })
+            Self::Run { folder, reference } => {
+                let classifier = open()?;
+                let config = check_run(folder, &classifier)?;
+                judge_images(
+                    &file,
+                    &classifier,
+                    neighbours,
+                    compute,
+                    |_| match reference {
+                        Some(reference) => Data::of_file(reference, &classifier),
+                        None => Data::of_run(folder, &config, data_directory),
+                    },
+                )
             }
-        }
-    }
-
-    /// What samples are compared with.
-    fn data(
-        &self,
-        samples: DigitImages<'_>,
-        directory: Option<&Path>,
-    ) -> Result<Data, ExperimentError> {
-        match self {
-            Self::Run {
-                reference: Some(file),
-                ..
-            }
-            | Self::Samples {
-                reference: Some(file),
-                ..
-            } => Ok(Data {
-                name: file.display().to_string(),
-                images: Images::File(read_grey_images(file)?),
-            }),
-            Self::Run { folder, .. } => Data::of_run(folder, directory),
-            _ => {
-                let config = ImageConfig {
-                    size: samples.height,
-                    ..ImageConfig::default()
-                };
-                Ok(Data {
-                    name: format!("the embedded digits at {0}×{0}", config.size),
-                    images: Images::Set(embedded_digits(&config)?),
-                })
+            Self::Samples { reference, .. } => {
+                let classifier = open()?;
+                judge_images(
+                    &file,
+                    &classifier,
+                    neighbours,
+                    compute,
+                    |samples| match reference {
+                        Some(reference) => Data::of_file(reference, &classifier),
+                        None if classifier.description().is_none() => Data::digits(samples.height),
+                        None => Err(ExperimentError::Request(format!(
+                            "{} is to be judged by a classifier of your own classes, which needs data of them to \
+                             compare with",
+                            file.display()
+                        ))),
+                    },
+                )
             }
         }
     }
@@ -159,18 +161,20 @@ fn judge_features(
         samples: samples.display().to_string(),
         reference: reference.display().to_string(),
         digits: None,
+        classes: None,
         features: Some(quality),
         version: env!("CARGO_PKG_VERSION"),
     })
 }
 
-fn judge_digits(
+fn judge_images(
     samples: &Path,
+    classifier: &Classifier,
     neighbours: usize,
     compute: &dyn Compute,
-    data: impl FnOnce(DigitImages<'_>) -> Result<Data, ExperimentError>,
+    data: impl FnOnce(ImageView<'_>) -> Result<Data, ExperimentError>,
 ) -> Result<QualityTable, ExperimentError> {
-    let images = read_grey_images(samples)?;
+    let images = read_images(samples, classifier)?;
     let needed = neighbours.saturating_add(1);
     enough(samples, images.view().count(), needed)?;
     let data = data(images.view())?;
@@ -188,11 +192,29 @@ fn judge_digits(
             tracing::warn!("{name}: {doubt}");
         }
     }
-    let quality = digit_quality(images.view(), data.view(), neighbours, compute)?;
+    let (images, view) = (images.view(), data.view());
+    let (digits, classes) = match classifier.description() {
+        None => {
+            let quality = digit_quality(images, view, neighbours, compute)?;
+            (Some(quality), None)
+        }
+        Some(description) => {
+            let split = data.split();
+            let [samples, held_out] = judge(classifier, images, view, split, neighbours, compute)?;
+            let quality = ClassQuality {
+                classifier: classifier.path().to_owned(),
+                description: description.clone(),
+                samples,
+                held_out,
+            };
+            (None, Some(quality))
+        }
+    };
     Ok(QualityTable {
         samples: samples.display().to_string(),
         reference: data.name,
-        digits: Some(quality),
+        digits,
+        classes,
         features: None,
         version: env!("CARGO_PKG_VERSION"),
     })
@@ -209,45 +231,6 @@ fn enough(path: &Path, count: usize, needed: usize) -> Result<(), ExperimentErro
     })
 }
 
-struct Data {
-    name: String,
-    images: Images,
-}
-
-enum Images {
-    File(GreyImages),
-    Set(ImageSet),
-}
-
-impl Data {
-    fn of_run(run: &Path, directory: Option<&Path>) -> Result<Self, ExperimentError> {
-        let config = RunFolder::open(run)?.read_config()?;
-        let source = config.data.source();
-        let not_digits = || ExperimentError::NotDigits {
-            path: run.to_owned(),
-            problem: format!("learned from \"{source}\""),
-            is_run: true,
-        };
-        if !config.is_digits() {
-            return Err(not_digits());
-        }
-        match load_data(&config.data, directory)? {
-            LoadedData::Images { images, .. } => Ok(Self {
-                name: format!("the data of the run, \"{source}\""),
-                images: Images::Set(images),
-            }),
-            LoadedData::Toy(_) => Err(not_digits()),
-        }
-    }
-
-    fn view(&self) -> DigitImages<'_> {
-        match &self.images {
-            Images::File(images) => images.view(),
-            Images::Set(images) => images.into(),
-        }
-    }
-}
-
 impl QualityTable {
     /// The numbers with their names; the first row may be a header.
     #[must_use]
@@ -256,6 +239,10 @@ impl QualityTable {
         if let Some(digits) = &self.digits {
             rows.push(DigitQuality::HEADER.map(str::to_owned).to_vec());
             rows.extend(digits.rows().into_iter().map(Vec::from));
+        }
+        if let Some(classes) = &self.classes {
+            rows.push(ClassQuality::HEADER.map(str::to_owned).to_vec());
+            rows.extend(classes.rows().into_iter().map(Vec::from));
         }
         if let Some(features) = &self.features {
             let count = features.frechet.samples[1].to_string();

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use ebm_data::{ImageConfig, OnBroken, load_cifar, load_folder, load_idx};
 use ebm_energy_net::{read_metadata, read_tensors};
+use ebm_experiment::classifier::Classifier;
 use ebm_experiment::config::Study;
 use ebm_experiment::{ExperimentConfig, RunFolder, Source, TrainedSource, read_features};
 
@@ -185,6 +186,13 @@ pub(crate) fn all() -> Vec<Reader> {
                 };
                 said(source.find())
             },
+        ),
+        reader(
+            "classifier",
+            "mine.safetensors",
+            seeds::classifier(),
+            as_stored,
+            |path| said(Classifier::open(path)),
         ),
         reader(
             "settings",

@@ -1,24 +1,24 @@
-//! Images of any size, brought to the form that the classifier reads.
+//! Images of any size, brought to the form that a classifier reads.
 
 use ebm_data::ImageSet;
 use image::imageops::{FilterType, resize};
 use image::{ImageBuffer, Luma};
 use rayon::prelude::*;
 
-use super::SIDE;
-
-/// Images of one channel, of any size.
+/// Images of any size.
 #[derive(Debug, Clone, Copy)]
-pub struct DigitImages<'a> {
-    /// `[count, height, width]`, whatever the range.
+pub struct ImageView<'a> {
+    /// `[count, channels, height, width]`, whatever the range.
     pub values: &'a [f32],
+    /// 1 for grey images, 3 for colour.
+    pub channels: usize,
     /// Rows.
     pub height: usize,
     /// Columns.
     pub width: usize,
 }
 
-impl DigitImages<'_> {
+impl ImageView<'_> {
     /// How many there are.
     #[must_use]
     pub fn count(&self) -> usize {
@@ -46,41 +46,46 @@ impl DigitImages<'_> {
         )
     }
 
-    /// Pixels of an image.
+    /// Values of an image.
     fn length(&self) -> usize {
-        (self.height * self.width).max(1)
+        (self.channels * self.height * self.width).max(1)
     }
 
-    /// The images at `indices` as `[indices.len(), 28, 28]` in [−1, 1]: values are clamped to [−1, 1], and images of
-    /// another size are resampled (bilinear, widened when shrinking so that nothing is skipped), each axis by its own
-    /// factor. The result is deterministic.
+    /// The images at `indices` as `[indices.len(), channels, side, side]` in [−1, 1]: values are clamped to [−1, 1], and
+    /// images of another size are resampled (bilinear, widened when shrinking so that nothing is skipped), each axis by
+    /// its own factor. The result is deterministic.
     #[must_use]
-    pub fn at_classifier_size(&self, indices: &[usize]) -> Vec<f32> {
-        let mut out = vec![0.0; indices.len() * SIDE * SIDE];
-        out.par_chunks_exact_mut(SIDE * SIDE)
+    pub fn at_side(&self, side: usize, indices: &[usize]) -> Vec<f32> {
+        let plane = self.height * self.width;
+        let mut out = vec![0.0; indices.len() * self.channels * side * side];
+        out.par_chunks_exact_mut(self.channels * side * side)
             .zip(indices)
             .for_each(|(out, index)| {
                 let image = &self.values[index * self.length()..][..self.length()];
-                let clamped = image.iter().map(|value| value.clamp(-1.0, 1.0));
-                if [self.height, self.width] == [SIDE, SIDE] {
-                    out.iter_mut()
-                        .zip(clamped)
-                        .for_each(|(to, from)| *to = from);
-                } else {
-                    self.resample(clamped, out);
+                let planes = image.chunks_exact(plane);
+                for (image, out) in planes.zip(out.chunks_exact_mut(side * side)) {
+                    let clamped = image.iter().map(|value| value.clamp(-1.0, 1.0));
+                    if [self.height, self.width] == [side, side] {
+                        out.iter_mut()
+                            .zip(clamped)
+                            .for_each(|(to, from)| *to = from);
+                    } else {
+                        self.resample(clamped, side, out);
+                    }
                 }
             });
         out
     }
 
-    fn resample(&self, image: impl Iterator<Item = f32>, out: &mut [f32]) {
+    /// Resamples one channel of an image.
+    fn resample(&self, plane: impl Iterator<Item = f32>, side: usize, out: &mut [f32]) {
         // The library keeps the colours of floats within [0, 1].
-        let scaled = image.map(|value| 0.5 * (value + 1.0)).collect();
+        let scaled = plane.map(|value| 0.5 * (value + 1.0)).collect();
         let picture: Option<ImageBuffer<Luma<f32>, Vec<f32>>> =
             ImageBuffer::from_raw(self.width as u32, self.height as u32, scaled);
         // There are as many values as pixels, so there is a picture.
         if let Some(picture) = picture {
-            let resized = resize(&picture, SIDE as u32, SIDE as u32, FilterType::Triangle);
+            let resized = resize(&picture, side as u32, side as u32, FilterType::Triangle);
             for (to, from) in out.iter_mut().zip(resized.iter()) {
                 *to = 2.0 * from - 1.0;
             }
@@ -88,12 +93,12 @@ impl DigitImages<'_> {
     }
 }
 
-impl<'a> From<&'a ImageSet> for DigitImages<'a> {
-    /// Of a set of several channels, its planes.
+impl<'a> From<&'a ImageSet> for ImageView<'a> {
     fn from(set: &'a ImageSet) -> Self {
-        let [_, height, width] = set.states.shape().dims();
+        let [channels, height, width] = set.states.shape().dims();
         Self {
             values: set.states.values(),
+            channels,
             height,
             width,
         }
@@ -104,14 +109,17 @@ impl<'a> From<&'a ImageSet> for DigitImages<'a> {
 mod tests {
     use super::*;
 
+    const SIDE: usize = 28;
+
     fn brought(values: &[f32], height: usize, width: usize) -> Vec<f32> {
-        let images = DigitImages {
+        let images = ImageView {
             values,
+            channels: 1,
             height,
             width,
         };
         let all: Vec<usize> = (0..images.count()).collect();
-        images.at_classifier_size(&all)
+        images.at_side(SIDE, &all)
     }
 
     #[test]
@@ -149,11 +157,32 @@ mod tests {
         }
     }
 
+    /// Each channel is resampled like a grey image.
+    #[test]
+    fn channels_are_resampled_alone() {
+        let planes: Vec<Vec<f32>> = [1.0, 2.0, 3.0]
+            .map(|slope| (0..12 * 20).map(|i| (slope * i as f32).sin()).collect())
+            .to_vec();
+        let colour = ImageView {
+            values: &[vec![0.0; 3 * 12 * 20], planes.concat()].concat(),
+            channels: 3,
+            height: 12,
+            width: 20,
+        };
+        let expected: Vec<f32> = planes
+            .iter()
+            .flat_map(|plane| brought(plane, 12, 20))
+            .collect();
+        assert_eq!(colour.count(), 2);
+        assert_eq!(colour.at_side(SIDE, &[1]), expected);
+    }
+
     #[test]
     fn other_ranges_are_noticed() {
         let doubt = |values: &[f32]| {
-            let images = DigitImages {
+            let images = ImageView {
                 values,
+                channels: 1,
                 height: 2,
                 width: 2,
             };
