@@ -254,7 +254,7 @@ fn the_chapter_has_every_name_that_a_key_takes() {
             }
         }
     }
-    assert_eq!(lists, 7);
+    assert_eq!(lists, 8);
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn an_evaluation_leaves_records_pictures_states_and_a_page() {
     assert_eq!(tensors.tensor("states").unwrap().shape(), [5, 1, 16, 16]);
     assert_eq!(tensors.tensor("energies").unwrap().shape(), [5]);
     let page = place.text("run/evaluation/evaluation.html");
-    assert!(page.contains("data with noise 0.1") && page.contains("mean U"));
+    assert!(page.contains("data with noise 0.0999") && page.contains("mean U"));
 
     let before = place.contents();
     place
@@ -314,7 +314,7 @@ fn chains_start_from_banks_files_and_other_data() {
     let config = ["--data-of", "run/config.json"];
     assert_eq!(
         start("e", &[&weights[..], &config].concat()),
-        "data with noise 0.1"
+        "data with noise 0.0999"
     );
 
     evaluate("x", &["--run", "run", "--start", "bank"]).badly(2, &["--start bank", "--states"]);
