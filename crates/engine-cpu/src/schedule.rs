@@ -11,21 +11,30 @@ use crate::attracted::Targets;
 use crate::buffer::Spare;
 use crate::chains::{BlockKernel, BlockOutcome, Chains};
 use crate::plan::Plan;
-use crate::vector::LANES;
+use crate::vector::{HALF, LANES};
 use ebm_langevin::{ChainRun, LangevinError};
 
 /// The turns in which a run is cut when blocks share workers.
 const TURNS: u64 = 32;
 
-/// Cuts a batch into blocks of the plan's favourite size, smaller where workers would go without.
+/// Cuts a batch into blocks.
 pub(crate) fn blocks(plan: &Plan, chains: usize) -> Vec<Range<usize>> {
-    let vectors = chains.div_ceil(LANES);
-    let fair = vectors.div_ceil(rayon::current_num_threads());
-    let size = plan.block_vectors().min(fair).max(1) * LANES;
+    let size = block_size(plan.block_vectors(), chains, rayon::current_num_threads());
     (0..chains)
         .step_by(size)
         .map(|start| start..(start + size).min(chains))
         .collect()
+}
+
+/// The chains of a block: so many vectors, or fewer where workers would go without, and at the least half a vector. Half
+/// a vector costs more for each chain than a whole one, but less than a worker that waits.
+fn block_size(favourite_vectors: usize, chains: usize, workers: usize) -> usize {
+    let vectors = chains.div_ceil(LANES);
+    if vectors < workers {
+        HALF
+    } else {
+        favourite_vectors.min(vectors.div_ceil(workers)).max(1) * LANES
+    }
 }
 
 /// How many of the blocks take turns at the end, because there is not one for every worker.
@@ -114,4 +123,31 @@ fn take_turns(
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_batches_are_shared_by_all_workers() {
+        for (favourite, chains, workers, size) in [
+            (3, 480, 2, 3 * LANES),
+            (3, 64, 2, 2 * LANES),
+            (3, 32, 2, LANES),
+            (1, 480, 2, LANES),
+            // One vector for two workers, and two for three.
+            (3, 16, 2, HALF),
+            (3, 32, 3, HALF),
+            (3, 16, 1, LANES),
+            (3, 1, 8, HALF),
+            (3, 0, 1, LANES),
+        ] {
+            assert_eq!(
+                block_size(favourite, chains, workers),
+                size,
+                "{chains} for {workers}"
+            );
+        }
+    }
 }
