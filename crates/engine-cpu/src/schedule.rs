@@ -141,7 +141,6 @@ mod tests {
             (3, 32, 3, HALF),
             (3, 16, 1, LANES),
             (3, 1, 8, HALF),
-            (3, 0, 1, LANES),
         ] {
             assert_eq!(
                 block_size(favourite, chains, workers),
