@@ -183,7 +183,7 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
 fn explain_data(error: &DataError) -> String {
     let fetch = |name: &str| format!("`{} data fetch {name}`", program());
     match error {
-        DataError::Labels { error } => format!("\"labels\": {}", explain_data(error)),
+        DataError::Labels { error } => format!("labels: {}", explain_data(error)),
         DataError::NotFetched { name, .. } => format!("{error} with {}", fetch(name)),
         DataError::Truncated { .. }
         | DataError::TrailingBytes { .. }
@@ -307,9 +307,13 @@ fn calmer_settings(config: &ExperimentConfig) -> String {
     let epsilon = config.langevin.epsilon.get();
     let mut advice = "\nWhat usually helps, in a new run:".to_owned();
     if !config.is_toy() {
+        let (key, noise) = match config.data_noise_decay {
+            1.0 => ("data_noise", config.data_noise),
+            _ => ("minimum_data_noise", config.minimum_data_noise),
+        };
         advice += &format!(
-            "\n  more data noise, which gives flat regions of images a width: --set data_noise={}",
-            as_typed((config.data_noise * 2.0).max(3.0 * epsilon), 2)
+            "\n  more data noise, which gives flat regions of images a width: --set {key}={}",
+            as_typed((noise * 2.0).max(3.0 * epsilon), 2)
         );
     }
     let [rate, floor] = [

@@ -86,7 +86,7 @@ pub(crate) enum Command {
   cargo xtask experiment short-run --set langevin.steps=60 --seed 7 --out runs/sixty-steps
   cargo xtask experiment gmm_convergent --iterations 2000
   cargo xtask experiment --config my-experiment.json --dry-run
-  cargo xtask experiment --resume runs/short-run --iterations 2000
+  cargo xtask experiment --resume runs/short-run --iterations 12000
   cargo xtask experiment --resume runs/wild --attempt --set recovery.learning_rate_factor=0.5
   cargo xtask experiment budget
   cargo xtask experiment --resume runs/budget")]
@@ -147,7 +147,7 @@ pub(crate) struct SampleArguments {
     /// Step size ε [default: that of the training]. The temperature stays that of the training.
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
-    /// Steps without noise that follow, X ← X − ∇F(X): they take out the noise that samples share with the data.
+    /// Steps without noise at the end, X ← X − ∇F(X): they take out the noise that samples share with the data.
     #[arg(long, value_name = "STEPS", default_value_t = 0)]
     pub(crate) noiseless_steps: u64,
     /// The noise that chains start from [default: that of the training, or uniform].

@@ -127,7 +127,7 @@ pub enum DataError {
         of: usize,
     },
     /// A file of labels cannot be used.
-    #[error("\"labels\": {error}")]
+    #[error("labels: {error}")]
     Labels {
         /// What is wrong with it.
         error: Box<DataError>,

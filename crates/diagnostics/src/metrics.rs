@@ -11,7 +11,7 @@ use crate::{DiagnosticsError, Result};
 ///
 /// JSON has no number for NaN or infinity: they are written as `null`, and `null` is read back as
 /// NaN, so a diverged iteration stays visible in the file (the sign of an infinity is lost). A
-/// missing field other than the last or an unknown one is an error.
+/// missing field, but for the acceptance rate, or an unknown one is an error.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct IterationMetrics {

@@ -26,11 +26,11 @@ pub(crate) fn blocks(plan: &Plan, chains: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The chains of a block: so many vectors, or fewer where workers would go without, and at the least half a vector. Half
-/// a vector costs more for each chain than a whole one, but less than a worker that waits.
+/// The chains of a block: so many vectors, or fewer where workers would go without. Half a vector costs a worker about two
+/// thirds of a whole one, so halves pay only if no worker gets two of them.
 fn block_size(favourite_vectors: usize, chains: usize, workers: usize) -> usize {
     let vectors = chains.div_ceil(LANES);
-    if vectors < workers {
+    if vectors < workers && chains.div_ceil(HALF) <= workers {
         HALF
     } else {
         favourite_vectors.min(vectors.div_ceil(workers)).max(1) * LANES
@@ -138,7 +138,9 @@ mod tests {
             (1, 480, 2, LANES),
             // One vector for two workers, and two for three.
             (3, 16, 2, HALF),
-            (3, 32, 3, HALF),
+            (3, 32, 4, HALF),
+            (3, 32, 3, LANES),
+            (3, 100, 8, LANES),
             (3, 16, 1, LANES),
             (3, 1, 8, HALF),
         ] {

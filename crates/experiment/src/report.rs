@@ -221,7 +221,10 @@ impl ReportMaker<'_> {
     }
 
     fn numbers(&self, done: u64, summary: Option<&RunSummary>) -> Table {
-        let noise = [self.config.data_noise, self.config.last_data_noise()];
+        let noise = [
+            self.config.data_noise,
+            self.config.learning().data_noise_at(done),
+        ];
         let noise = match noise.map(|noise| as_typed(noise, 4)) {
             [first, last] if first == last => first,
             [first, last] => format!("{first}, falling to {last}"),

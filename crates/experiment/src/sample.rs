@@ -16,6 +16,8 @@ const GRID: &str = "samples.png";
 const ARRAY: &str = "samples.npy";
 /// The file that [`crate::quality`] reads.
 pub(crate) const TENSORS: &str = "samples.safetensors";
+/// The entry of its header with the number of steps without noise.
+const NOISELESS: &str = "ebm.noiseless_steps";
 
 /// The settings of samples; the default is that of the short-run samples of learning.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +60,8 @@ pub struct Samples {
     pub energies: Vec<f64>,
     /// Langevin steps taken, without the noiseless ones.
     pub steps: u64,
+    /// Steps without noise after them.
+    pub noiseless_steps: u64,
     /// r over the Langevin steps.
     pub gradient_magnitude: f64,
 }
@@ -137,6 +141,7 @@ impl SampleOptions {
             states: outcome.states,
             energies: energies.into_iter().map(f64::from).collect(),
             steps,
+            noiseless_steps: self.noiseless_steps,
             gradient_magnitude,
         })
     }
@@ -165,6 +170,22 @@ impl Samples {
     #[must_use]
     pub fn mean_energy(&self) -> f64 {
         self.energies.iter().sum::<f64>() / self.energies.len().max(1) as f64
+    }
+
+    /// The chains in a line: how many, their steps, mean F at the end and r over the Langevin steps.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        let noiseless = match self.noiseless_steps {
+            0 => String::new(),
+            more => format!(" and {more} without noise"),
+        };
+        format!(
+            "{} chains of {} steps{noiseless}: mean F {:.4}, r {:.4}",
+            self.energies.len(),
+            self.steps,
+            self.mean_energy(),
+            self.gradient_magnitude
+        )
     }
 
     /// Writes `samples.npy` and `samples.safetensors` (with F), and for images the first 64 as `samples.png`.
@@ -197,7 +218,7 @@ impl Samples {
         Ok(write_tensors(
             &tensors,
             &folder.join(TENSORS),
-            Default::default(),
+            [(NOISELESS.to_owned(), self.noiseless_steps.to_string())].into(),
         )?)
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use ebm_core::StepSize;
 use ebm_data::DataConfig;
 use ebm_energy_net::{NetConfig, read_metadata};
-use ebm_langevin::Ula;
+use ebm_langevin::AnyKernel;
 use ebm_trainer::{
     LangevinConfig, Stabilisers, TrainerError, latest_checkpoint, read_checkpoint_info,
 };
@@ -69,7 +69,7 @@ impl TrainedSource {
                 let run = Some(folder.root().to_owned());
                 Ok(Trained {
                     run,
-                    ..Trained::of_config(newest.path, config)
+                    ..Trained::of_config(newest.path, config, newest.iteration)
                 })
             }
             Self::Weights {
@@ -77,7 +77,7 @@ impl TrainedSource {
                 experiment: Some(source),
             } => {
                 let (config, _) = ExperimentConfig::load(source, &[])?;
-                Ok(Trained::of_config(file.clone(), config))
+                Ok(Trained::of_config(file.clone(), config, None))
             }
             Self::Weights {
                 file,
@@ -88,14 +88,15 @@ impl TrainedSource {
 }
 
 impl Trained {
-    /// Steps of size ε on the energy that was learned, with the bounds that learning had.
+    /// Steps of size ε on the energy that was learned, with the kernel and the bounds that learning had.
     #[must_use]
-    pub fn kernel(&self, epsilon: StepSize) -> Ula {
-        let temperature = self.langevin.epsilon.learned_temperature();
-        self.stabilisers.bounded(Ula::new(epsilon, temperature))
+    pub fn kernel(&self, epsilon: StepSize) -> AnyKernel {
+        self.langevin.kernel_of_size(epsilon, &self.stabilisers)
     }
 
-    fn of_config(weights: PathBuf, config: ExperimentConfig) -> Self {
+    /// Weights of an iteration, or of the end of learning.
+    fn of_config(weights: PathBuf, config: ExperimentConfig, iteration: Option<u64>) -> Self {
+        let iteration = iteration.unwrap_or(config.iterations);
         Self {
             weights,
             run: None,
@@ -103,7 +104,7 @@ impl Trained {
             state_shape: config.data.shape(),
             langevin: config.langevin,
             stabilisers: config.stabilisers,
-            data_noise: Some(config.last_data_noise()),
+            data_noise: Some(config.learning().data_noise_at(iteration)),
             data: Some(config.data),
         }
     }

@@ -1,7 +1,7 @@
 //! The settings of learning, as plain data with the paper's defaults.
 
 use ebm_core::StepSize;
-use ebm_langevin::{AnyKernel, ChainStart, KernelName, Mala};
+use ebm_langevin::{AnyKernel, ChainStart, KernelName, Mala, Ula};
 use serde::{Deserialize, Serialize};
 
 use crate::{Recovery, Stabilisers, TrainerError};
@@ -156,15 +156,21 @@ impl Default for OptimizerConfig {
 }
 
 impl LangevinConfig {
-    /// The step of chains at the temperature T = ε²/2 of the learned energy, with the bounds that `stabilisers` give
-    /// it. MALA has no bounds, and with ε = 0 it is ULA.
+    /// The step of the chains of learning, with the bounds that `stabilisers` give it.
     #[must_use]
     pub fn kernel(&self, stabilisers: &Stabilisers) -> AnyKernel {
-        let unadjusted = stabilisers.kernel(self.epsilon).into();
+        self.kernel_of_size(self.epsilon, stabilisers)
+    }
+
+    /// A step of another size at the temperature T = ε²/2 that learning gave the energy. MALA has no bounds, and with
+    /// steps of size 0 it is ULA.
+    #[must_use]
+    pub fn kernel_of_size(&self, size: StepSize, stabilisers: &Stabilisers) -> AnyKernel {
+        let temperature = self.epsilon.learned_temperature();
+        let unadjusted = stabilisers.bounded(Ula::new(size, temperature)).into();
         match self.kernel {
             KernelName::Ula => unadjusted,
-            KernelName::Mala => Mala::new(self.epsilon, self.epsilon.learned_temperature())
-                .map_or(unadjusted, AnyKernel::from),
+            KernelName::Mala => Mala::new(size, temperature).map_or(unadjusted, AnyKernel::from),
         }
     }
 
@@ -420,6 +426,13 @@ impl LearningConfig {
         non_negative("data_noise", self.data_noise)?;
         non_negative("minimum_data_noise", self.minimum_data_noise)?;
         decay("data_noise_decay", self.data_noise_decay)?;
+        if self.minimum_data_noise > 0.0 && self.data_noise_decay == 1.0 {
+            return Err(setting(
+                "minimum_data_noise",
+                self.minimum_data_noise,
+                "must be 0 where data_noise_decay is 1, because only noise that falls has a floor",
+            ));
+        }
         if self.minimum_data_noise > self.data_noise {
             return Err(setting(
                 "minimum_data_noise",

@@ -28,11 +28,8 @@ pub(crate) fn run(arguments: &SampleArguments, screen: &Screen) -> Result<(), Dr
     let samples = options.draw(&trained, on)?;
     samples.write(&out)?;
     screen.tell(&format!(
-        "{} chains of {} steps: mean F {:.4}, r {:.4}\nSamples: {}",
-        samples.energies.len(),
-        samples.steps,
-        samples.mean_energy(),
-        samples.gradient_magnitude,
+        "{}\nSamples: {}",
+        samples.sentence(),
         out.display()
     ));
     Ok(())

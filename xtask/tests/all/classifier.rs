@@ -224,7 +224,7 @@ fn idx_files_with_labels() {
         ("nowhere.idx", "cannot read"),
     ] {
         let labels = with(file);
-        let named = format!("\"labels\": {file}: ");
+        let named = format!("labels: {file}: ");
         refused(&["--set", &labels], 1, &[&named, said]);
     }
     // The first six images are three of each class.

@@ -151,7 +151,7 @@ mod tests {
         .to_string();
         assert_eq!(
             error,
-            "\"labels\": labels: 2 labels for the 3 images of images; use the label file that belongs to the images"
+            "labels: labels: 2 labels for the 3 images of images; use the label file that belongs to the images"
         );
     }
 
@@ -179,7 +179,7 @@ mod tests {
             (Vec::new(), "truncated"),
         ] {
             let error = refusal(&labels);
-            assert!(error.starts_with("\"labels\": mine.gz: "), "{error}");
+            assert!(error.starts_with("labels: mine.gz: "), "{error}");
             assert!(error.contains(said), "{error}");
         }
     }
@@ -196,7 +196,7 @@ mod tests {
         let error = load_idx(&images, Some(Path::new("/nowhere/labels")), &exact(1));
         let error = error.unwrap_err().to_string();
         assert!(
-            error.starts_with("\"labels\": /nowhere/labels: cannot read"),
+            error.starts_with("labels: /nowhere/labels: cannot read"),
             "{error}"
         );
     }

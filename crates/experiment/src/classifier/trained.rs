@@ -121,9 +121,12 @@ mod tests {
             held_out_right(&net, &digits, &device),
             digits.split.held_out.len(),
         );
-        assert_eq!(metadata["digits.held_out"], of.to_string());
-        let stated: usize = metadata["digits.held_out_right"].parse().unwrap();
-        assert!(right.abs_diff(stated) <= 2, "{right}, not {stated}");
+        let stated = ClassifierDescription::parse(&metadata[ENTRY]).unwrap();
+        assert_eq!(stated.held_out, of);
+        assert!(
+            right.abs_diff(stated.held_out_right) <= 2,
+            "{right}, not {stated:?}"
+        );
         assert!(100 * right >= 97 * of, "{right} of {of}");
     }
 }

@@ -73,11 +73,6 @@ impl ExperimentConfig {
         }
     }
 
-    /// ε_data at the end of learning.
-    pub fn last_data_noise(&self) -> f64 {
-        self.learning().data_noise_at(self.iterations)
-    }
-
     /// The step of the chains of learning.
     pub fn kernel(&self) -> AnyKernel {
         self.langevin.kernel(&self.stabilisers)

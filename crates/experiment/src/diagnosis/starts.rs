@@ -120,8 +120,9 @@ impl Starts<'_> {
         };
         enough("the data set", dataset.count().unwrap_or(count), count)?;
         let noise = NoiseKey::new(self.seed, Stream::WatchDataNoise, family);
-        let config = &self.subject.config;
-        Ok(dataset.noisy_batch(&key, &noise, count, config.last_data_noise())?)
+        let learning = self.subject.config.learning();
+        let scale = learning.data_noise_at(self.subject.iteration);
+        Ok(dataset.noisy_batch(&key, &noise, count, scale)?)
     }
 }
 

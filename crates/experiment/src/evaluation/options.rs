@@ -8,7 +8,7 @@ use crate::{ExperimentError, Trained};
 /// The default number of records of a whole evaluation.
 const RECORDS: u64 = 1_000;
 
-/// The options of an evaluation. The default is the kernel and the start of learning, with chains 100 times as long.
+/// The options of an evaluation. The default is ULA from the start of learning, with chains 100 times as long.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EvaluationOptions {
     /// The kernel.

@@ -13,6 +13,7 @@ use crate::data::load_data;
 use crate::diagnosis::enough;
 use crate::run_folder::RunFolder;
 use crate::trained::{NewestWeights, Trained};
+use crate::words::as_typed;
 use crate::{ExperimentError, memory};
 
 /// Where chains start, and how many.
@@ -142,7 +143,7 @@ impl Starts<'_> {
         let (data, noise) = match (&self.options.data_of, &self.trained.data) {
             (Some(source), _) => {
                 let config = ExperimentConfig::load(source, &[])?.0;
-                let noise = config.last_data_noise();
+                let noise = config.learning().data_noise_at(config.iterations);
                 (config.data, Some(noise))
             }
             (None, Some(data)) => (data.clone(), self.trained.data_noise),
@@ -163,7 +164,7 @@ impl Starts<'_> {
         let key = NoiseKey::new(self.seed, Stream::WatchDataNoise, 0);
         let states = dataset.noisy_batch(&self.key(), &key, count, noise.unwrap_or(0.0))?;
         let what = match noise {
-            Some(noise) if noise > 0.0 => format!("data with noise {noise}"),
+            Some(noise) if noise > 0.0 => format!("data with noise {}", as_typed(noise, 4)),
             Some(_) => "data".to_owned(),
             None => {
                 "data without noise (the weights do not say how much they learned with)".to_owned()

@@ -47,7 +47,7 @@ net = nn.Sequential(
     nn.Conv2d(1, 16, 5, 2, 2), nn.ReLU(), nn.Conv2d(16, 32, 5, 2, 2), nn.ReLU(), nn.Conv2d(32, 32, 3, 2, 1), nn.ReLU(),
     nn.Flatten(), nn.Linear(512, 64), nn.ReLU(), nn.Linear(64, 10))
 # The flattening is no layer of ours, so later ones have one number less.
-weights = safetensors(ROOT / "xtask/assets/digit-classifier.safetensors")
+weights = safetensors(ROOT / "crates/experiment/assets/digit-classifier.safetensors")
 places = {"6": "7", "8": "9"}
 state = {}
 for name, tensor in weights.items():

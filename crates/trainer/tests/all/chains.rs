@@ -8,7 +8,9 @@ use ebm_core::{NoiseKey, States, StepSize, Stream};
 use ebm_data::{Gmm, LoadedData, Toy};
 use ebm_energy_net::{Architecture, Net, NetConfig};
 use ebm_engine_cpu::FusedEngine;
-use ebm_langevin::{ChainRun, Engine, KernelName, Mala, NoiseStart, PersistentBank, TensorEngine};
+use ebm_langevin::{
+    AnyKernel, ChainRun, Engine, KernelName, Mala, NoiseStart, PersistentBank, TensorEngine, Ula,
+};
 use ebm_trainer::*;
 
 type Cpu = Autodiff<Flex>;
@@ -135,4 +137,21 @@ fn a_share_of_the_bank_starts_anew() {
             expected.states
         );
     }
+}
+
+/// Steps of another size have the temperature of learning; without noise nothing can be proposed.
+#[test]
+fn steps_of_other_sizes_keep_kernel_and_temperature() {
+    let config = config();
+    let temperature = config.langevin.epsilon.learned_temperature();
+    let half = StepSize::new(0.05).unwrap();
+    let step = |kernel, size| {
+        let langevin = config.langevin.with_kernel(kernel);
+        langevin.kernel_of_size(size, &config.stabilisers)
+    };
+    let ula = |size| AnyKernel::from(Ula::new(size, temperature));
+    let mala = AnyKernel::from(Mala::new(half, temperature).unwrap());
+    assert_eq!(step(KernelName::Ula, half), ula(half));
+    assert_eq!(step(KernelName::Mala, half), mala);
+    assert_eq!(step(KernelName::Mala, StepSize::ZERO), ula(StepSize::ZERO));
 }

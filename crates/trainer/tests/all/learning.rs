@@ -104,8 +104,12 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
     ] {
         let mut config = config(ChainStart::Gaussian, method);
         // The noise of the data falls in one case: 0.02, 0.01, 0.008.
-        let fall = if warm_up == 2 { 0.5 } else { 1.0 };
-        config = config.with_falling_data_noise(fall, 0.008);
+        let (fall, least) = if warm_up == 2 {
+            (0.5, 0.008)
+        } else {
+            (1.0, 0.0)
+        };
+        config = config.with_falling_data_noise(fall, least);
         let mut noise = 0.02;
         config.optimizer = config.optimizer.with_betas(betas).with_warm_up(warm_up);
         config.langevin.epsilon = StepSize::new(epsilon).unwrap();
@@ -154,7 +158,7 @@ fn an_iteration_is_algorithm_one_computed_by_hand() {
                     *x += -theta[index % 2] + epsilon * noise[index];
                 }
             }
-            noise = (noise * fall).max(0.008);
+            noise = (noise * fall).max(least);
             let (data, samples) = (mean(&data), mean(&states));
             let energy = |point: [f64; 2]| theta[0] * point[0] + theta[1] * point[1];
             let norm = theta[0].hypot(theta[1]);
@@ -706,7 +710,17 @@ fn settings_out_of_range_are_refused_with_key_value_and_allowed() {
     refused(|c| c.batch_size = 0, "batch_size = 0");
     refused(|c| c.iterations = 0, "iterations = 0");
     refused(|c| c.data_noise = -0.1, "data_noise = -0.1");
-    refused(|c| c.minimum_data_noise = 0.5, "must not exceed data_noise");
+    refused(
+        |c| c.minimum_data_noise = 0.01,
+        "must be 0 where data_noise_decay is 1",
+    );
+    refused(
+        |c| {
+            c.data_noise_decay = 0.5;
+            c.minimum_data_noise = 0.5;
+        },
+        "must not exceed data_noise",
+    );
     refused(|c| c.data_noise_decay = 0.0, "data_noise_decay = 0");
     refused(
         |c| c.optimizer.learning_rate = f64::NAN,
