@@ -90,7 +90,7 @@ impl Checkpoints {
         for (iteration, old) in &all[..surplus] {
             if !is_for_recovery(*iteration) {
                 // An old checkpoint that cannot be removed costs space, not results.
-                let _ = fs::remove_dir_all(old);
+                let _ = remove(old);
             }
         }
         Ok(folder)
@@ -111,11 +111,30 @@ impl Checkpoints {
     pub(crate) fn remove_after(&self, iteration: u64) -> Result<(), TrainerError> {
         for (at, folder) in list(&self.folder)?.into_iter().rev() {
             if at > iteration {
-                fs::remove_dir_all(&folder).map_err(|source| io(&folder, source))?;
+                remove(&folder).map_err(|source| io(&folder, source))?;
             }
         }
         Ok(())
     }
+}
+
+/// The beginning of the name of a checkpoint that is being removed; [`list`] ignores it.
+const REMOVED: &str = ".removed-";
+
+/// Removes a checkpoint, and what is left of those whose removal was interrupted. It is renamed first, because a folder
+/// that has lost some of its files must not be taken for a checkpoint.
+fn remove(folder: &Path) -> std::io::Result<()> {
+    let (Some(parent), Some(name)) = (folder.parent(), folder.file_name()) else {
+        return Err(std::io::ErrorKind::InvalidInput.into());
+    };
+    for entry in fs::read_dir(parent)?.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(REMOVED) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    let removed = parent.join(format!("{REMOVED}{}", name.display()));
+    fs::rename(folder, &removed)?;
+    fs::remove_dir_all(removed)
 }
 
 /// The newest checkpoint in a folder of checkpoints.
@@ -376,5 +395,28 @@ fn problem(path: &Path, problem: impl Into<String>) -> TrainerError {
     TrainerError::Checkpoint {
         path: path.to_owned(),
         problem: problem.into(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_interrupted_removal_left_is_no_checkpoint_and_goes_with_the_next() {
+        let folder = tempfile::tempdir().unwrap();
+        for name in ["00000002", "00000004", ".removed-00000006"] {
+            fs::create_dir(folder.path().join(name)).unwrap();
+            fs::write(folder.path().join(name).join(BANK), "").unwrap();
+        }
+        let at = || -> Vec<u64> {
+            let all = list(folder.path()).unwrap();
+            all.into_iter().map(|(at, _)| at).collect()
+        };
+        assert_eq!(at(), [2, 4]);
+        remove(&folder.path().join("00000004")).unwrap();
+        assert_eq!(at(), [2]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     }
 }
