@@ -29,10 +29,10 @@ pub(crate) fn blocks(plan: &Plan, chains: usize) -> Vec<Range<usize>> {
 /// The chains of a block: so many vectors, or fewer where workers would go without. Half a vector costs a worker about two
 /// thirds of a whole one, so halves pay only if no worker gets two of them.
 fn block_size(favourite_vectors: usize, chains: usize, workers: usize) -> usize {
-    let vectors = chains.div_ceil(LANES);
-    if vectors < workers && chains.div_ceil(HALF) <= workers {
+    if chains.div_ceil(HALF) <= workers {
         HALF
     } else {
+        let vectors = chains.div_ceil(LANES);
         favourite_vectors.min(vectors.div_ceil(workers)).max(1) * LANES
     }
 }
@@ -136,7 +136,7 @@ mod tests {
             (3, 64, 2, 2 * LANES),
             (3, 32, 2, LANES),
             (1, 480, 2, LANES),
-            // One vector for two workers, and two for three.
+            // One vector for two workers, and two for four, but not for three.
             (3, 16, 2, HALF),
             (3, 32, 4, HALF),
             (3, 32, 3, LANES),

@@ -341,9 +341,6 @@ impl LearningConfig {
     /// ε_data of an iteration, counted from 1.
     #[must_use]
     pub fn data_noise_at(&self, iteration: u64) -> f64 {
-        if self.data_noise_decay == 1.0 {
-            return self.data_noise;
-        }
         let falls = i32::try_from(iteration.saturating_sub(1)).unwrap_or(i32::MAX);
         let fallen = self.data_noise * self.data_noise_decay.powi(falls);
         fallen.max(self.minimum_data_noise)

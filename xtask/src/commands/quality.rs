@@ -22,8 +22,8 @@ use crate::logging::Screen;
   cargo xtask quality --samples samples/samples.npy
   cargo xtask quality --features mine.safetensors --reference-features data.safetensors")]
 pub(crate) struct QualityArguments {
-    /// The folder of a run that learned digits, or with --classifier other images. Its samples, which `sample` wrote into its folder `samples`, are
-    /// compared with its data.
+    /// The folder of a run that learned digits, or with --classifier other images. Its samples, which `sample` wrote
+    /// into its folder `samples`, are compared with its data.
     #[arg(long, value_name = "DIR")]
     pub(crate) run: Option<PathBuf>,
     /// Samples of digits, or with --classifier of other images, as .npy, .npz with one array, or .safetensors: [count,

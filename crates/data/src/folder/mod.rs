@@ -11,6 +11,7 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::error::DataError;
 use crate::image_set::{ImageSet, fill_states};
+use crate::labels::Labels;
 use crate::left_out::{BrokenImage, LeftOut, list_kinds};
 use crate::picture::{ENDINGS, read_picture};
 use crate::preprocess::ImageConfig;
@@ -76,12 +77,13 @@ pub fn load_folder(
         });
     }
     let without: Vec<_> = failures.into_iter().map(|(index, _)| index).collect();
-    let labels = labels.map(|mut labels| {
-        labels.classes.truncate(count);
-        for &index in without.iter().rev() {
-            labels.classes.remove(index);
+    let labels = labels.map(|labels| {
+        let read = labels.classes.into_iter().take(count).enumerate();
+        let kept = read.filter(|(index, _)| without.binary_search(index).is_err());
+        Labels {
+            names: labels.names,
+            classes: kept.map(|(_, class)| class).collect(),
         }
-        labels
     });
     Ok(ImageSet {
         states: remove(states, &without),

@@ -3,7 +3,6 @@
 mod gradient;
 mod spectral;
 
-use ebm_core::StepSize;
 use ebm_langevin::{Bound, Ula};
 use serde::{Deserialize, Serialize};
 
@@ -57,12 +56,6 @@ impl Stabilisers {
     #[must_use]
     pub fn is_plain(&self) -> bool {
         *self == Self::default()
-    }
-
-    /// The kernel of a net that is learned with noise ε and these bounds.
-    #[must_use]
-    pub fn kernel(&self, step_size: StepSize) -> Ula {
-        self.bounded(Ula::learned(step_size))
     }
 
     /// `kernel` with the bounds that these settings give a step.
