@@ -1,4 +1,4 @@
-//! A study over three step sizes, built in code.
+//! A study over three step sizes with two seeds each, built in code.
 //!
 //! `cargo run -p ebm-experiment --example step_sizes`
 
@@ -19,6 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             base: "gmm_nonconvergent".to_owned(),
             set: vec!["iterations=500".to_owned()],
             variants: ["0.005", "0.01", "0.02"].map(variant).to_vec(),
+            seeds: vec![1, 2],
             diagnosis: DiagnosisConfig {
                 chains: 64,
                 multiple: 20,
@@ -32,8 +33,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         supervisor: &(),
         on_event: &|_| (),
     };
-    for compared in run.start(&study, None)?.runs {
+    let result = run.start(&study, None)?;
+    for compared in &result.runs {
         println!("{}: {}", compared.name, compared.verdict(&()));
     }
+    println!("\n{}", result.table_text());
     Ok(())
 }

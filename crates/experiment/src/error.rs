@@ -129,14 +129,14 @@ pub enum ExperimentError {
         /// Why.
         error: Box<ExperimentError>,
     },
-    /// A study that ended with variants that failed.
-    #[error("{} of {of} variants failed: {}", failed.len(), failed.join(", "))]
+    /// A study that ended with runs that failed.
+    #[error("{} of {of} runs failed: {}", failed.len(), failed.join(", "))]
     Study {
         /// The folder of the study.
         folder: PathBuf,
         /// Their names.
         failed: Vec<String>,
-        /// How many variants there are.
+        /// How many runs there are.
         of: usize,
     },
     /// A study was stopped; its folder has what is done.

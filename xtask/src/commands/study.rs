@@ -1,4 +1,4 @@
-//! `experiment` for a study: every variant is learned, diagnosed and put on one page.
+//! `experiment` for a study: every run is learned, diagnosed and put on one page.
 
 use std::path::Path;
 
@@ -30,7 +30,7 @@ pub(crate) fn start(
     })
 }
 
-/// Goes on with the first variant that is not done.
+/// Goes on with the first run that is not done.
 pub(crate) fn resume(
     root: &Path,
     arguments: &ExperimentArguments,
@@ -64,7 +64,7 @@ pub(crate) fn resume(
     let earlier = Some((&*state.backend, &*state.engine));
     let (backend, engine) = arguments.backend.resolve_names(earlier)?;
     with_run(&*compute(backend)?, engine, arguments, screen, |run| {
-        run.resume(&folder, config.diagnosis, state)
+        run.resume(&folder, &config, state)
     })
 }
 
@@ -120,7 +120,7 @@ fn tell(result: &StudyResult, screen: &Screen) -> Result<(), DriverError> {
     Err(ExperimentError::Study {
         folder: result.folder.clone(),
         failed: result.failed.clone(),
-        of: result.table.rows.len(),
+        of: result.planned,
     }
     .into())
 }

@@ -31,8 +31,8 @@ pub(crate) fn place(study: &Value) -> Place {
 
 fn results(place: &Place, study: &str) -> Vec<Value> {
     let results = place.json(&format!("{study}/results.json"));
-    let variants = results["variants"].as_array().unwrap().clone();
-    variants.into_iter().map(|v| v["result"].clone()).collect()
+    let runs = results["runs"].as_array().unwrap().clone();
+    runs.into_iter().map(|run| run["result"].clone()).collect()
 }
 
 #[test]
@@ -150,6 +150,86 @@ fn a_study_learns_diagnoses_and_compares_its_variants() {
         ])
         .well();
     assert_eq!(results(&place, "again"), found);
+}
+
+/// Each variant is learned with each seed, and the table and the figure have all of them.
+#[test]
+fn seeds_give_every_variant_a_spread() {
+    let study = json!({
+        "base": "gmm_nonconvergent",
+        "set": ["iterations=20", "langevin.steps=5", "landscape.samples=200", "landscape.resolution=20"],
+        "variants": [{"name": "slow"}, {"name": "fast", "set": ["optimizer.learning_rate=1e-3"]}],
+        "seeds": [4, 9],
+        "diagnosis": {"chains": 4, "multiple": 3},
+    });
+    let place = place(&study);
+    let ended = place
+        .run(["experiment", "--config", "mine.json", "--out", "study"])
+        .well();
+    let state = place.json("study/results.json");
+    let names = ["slow-seed-4", "slow-seed-9", "fast-seed-4", "fast-seed-9"];
+    for (name, run) in names.iter().zip(state["runs"].as_array().unwrap()) {
+        assert_eq!(run["name"], *name);
+        let config = place.json(&format!("study/{name}/config.json"));
+        assert_eq!(config["seed"].to_string(), name[10..]);
+    }
+
+    // A run is that of the same seed alone.
+    let alone = [
+        "experiment",
+        "--config",
+        "study/fast-seed-9/config.json",
+        "--out",
+        "alone",
+    ];
+    place.run(alone).well();
+    let [alone, of_study] =
+        ["alone", "study/fast-seed-9"].map(|run| place.bytes(&format!("{run}/metrics.jsonl")));
+    assert!(alone == of_study);
+
+    // The mean of the two runs stands in the row of their variant, and half their difference times √2 beside it.
+    let divergences: Vec<f64> = results(&place, "study")
+        .iter()
+        .map(|result| result["kl_divergence"].as_f64().unwrap())
+        .collect();
+    let row = ended.stdout.lines().find(|line| line.starts_with("slow "));
+    let (mean, spread) = row.unwrap().rsplit_once(" ± ").unwrap();
+    let mean: f64 = mean.split_whitespace().last().unwrap().parse().unwrap();
+    let spread: f64 = spread.trim().parse().unwrap();
+    let [first, second] = [divergences[0], divergences[1]];
+    assert!(
+        (mean - (first + second) / 2.0).abs() < 0.01 * mean,
+        "{row:?}"
+    );
+    let expected = (first - second).abs() / f64::sqrt(2.0);
+    assert!(
+        (spread - expected).abs() <= 0.01 * expected + 1e-3,
+        "{row:?}"
+    );
+    assert!(place.path("study/kl-divergence.png").is_file());
+    let page = place.text("study/compare.html");
+    for part in [
+        "2 variants with 2 seeds each",
+        "those of the first",
+        "seeds 4, 9",
+    ] {
+        assert!(page.contains(part), "no {part:?}");
+    }
+
+    // One seed for all takes their place.
+    let ended = place
+        .run([
+            "experiment",
+            "--config",
+            "mine.json",
+            "--seed",
+            "7",
+            "--dry-run",
+        ])
+        .well();
+    let printed: Value = serde_json::from_str(&ended.stdout).unwrap();
+    assert_eq!(printed["seeds"], json!([]));
+    assert!(ended.stderr.contains("slow: ") && !ended.stderr.contains("seed-4"));
 }
 
 #[cfg(unix)]
@@ -330,6 +410,19 @@ fn a_wrong_study_is_refused_before_anything_is_made() {
         &[],
         &["\"variants[1].name\" has 101 letters", "at most 100"],
     );
+    refused(
+        &with(&|study| study["seeds"] = json!([3, 4, 3])),
+        &[],
+        &["mine.json: \"seeds\" holds 3 twice"],
+    );
+    refused(
+        &with(&|study| {
+            study["seeds"] = json!([3, 4]);
+            study["variants"][1]["set"] = json!(["seed=5"]);
+        }),
+        &[],
+        &["mine.json: \"seeds\" is given", "gives a seed too"],
+    );
     for base in ["budget", "mine.json"] {
         refused(
             &with(&|study| study["base"] = json!(base)),
@@ -425,7 +518,7 @@ fn a_study_outlives_damage_to_its_folder() {
     fs::remove_file(place.path("study/results.json")).unwrap();
     fs::remove_file(place.path("study/compare.html")).unwrap();
     fs::create_dir_all(place.path("study/noise/diagnosis/diagnosis.html/in-the-way")).unwrap();
-    let ended = resume().badly(1, &["1 of 2 variants failed: noise", "--resume study"]);
+    let ended = resume().badly(1, &["1 of 2 runs failed: noise", "--resume study"]);
     assert!(
         ended.stderr.contains("noise failed: cannot write"),
         "{ended:#?}"
@@ -434,7 +527,7 @@ fn a_study_outlives_damage_to_its_folder() {
     assert!(place.path("study/compare.html").is_file());
     assert!(!place.path("study/noise/diagnosis/verdict.json").exists());
     let state = place.json("study/results.json");
-    assert!(state["variants"][0]["failed"].is_string(), "{state}");
+    assert!(state["runs"][0]["failed"].is_string(), "{state}");
     assert_eq!(results(&place, "study")[0], Value::Null);
     assert_eq!(results(&place, "study")[1], found[1]);
     fs::remove_dir_all(place.path("study/noise/diagnosis/diagnosis.html")).unwrap();

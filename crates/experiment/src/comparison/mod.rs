@@ -9,6 +9,6 @@ mod run;
 mod settings;
 
 pub use compare::{Comparison, compare};
-pub(crate) use page::{PAGE, write_page};
+pub(crate) use page::{PAGE, StudyPart, write_page};
 pub use run::ComparedRun;
 pub(crate) use settings::differing_settings;

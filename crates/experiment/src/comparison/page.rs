@@ -17,10 +17,20 @@ pub(crate) const PAGE: &str = "compare.html";
 /// Points of a series beyond which a figure shows every n-th.
 const MOST_POINTS: usize = 2_000;
 
-/// Writes the page into `out`, with a table of its own for a study.
+/// What a study adds to the page.
+pub(crate) struct StudyPart {
+    /// What the page shows.
+    pub(crate) headline: String,
+    /// A row for each variant.
+    pub(crate) table: Table,
+    /// The quality of all variants.
+    pub(crate) figures: Vec<(&'static str, Figure)>,
+}
+
+/// Writes the page into `out`.
 pub(crate) fn write_page(
     runs: &[ComparedRun],
-    study: Option<Table>,
+    study: Option<StudyPart>,
     command: String,
     out: &Path,
     supervisor: &dyn Supervisor,
@@ -29,8 +39,14 @@ pub(crate) fn write_page(
         .iter()
         .map(|run| format!("{}: {}", run.name, run.verdict(supervisor)))
         .collect();
-    let headline = format!("{} runs side by side.", runs.len());
+    let headline = match &study {
+        Some(study) => study.headline.clone(),
+        None => format!("{} runs side by side.", runs.len()),
+    };
     let mut report = Report::new("Comparison of runs").verdict(headline, verdicts.join("\n"));
+    for (_, figure) in study.iter().flat_map(|study| &study.figures) {
+        report = report.figure(figure, "A dot for each run.");
+    }
     report = samples(report, runs)?;
     let curves: Vec<_> = runs
         .iter()
@@ -54,7 +70,7 @@ pub(crate) fn write_page(
         m.gradient_magnitude
     });
     if let Some(study) = study {
-        report = report.table(study);
+        report = report.table(study.table);
     }
     Ok(report
         .table(Table {

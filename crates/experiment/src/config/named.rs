@@ -15,6 +15,7 @@ pub fn named() -> &'static [(&'static str, &'static str)] {
     files!["":
         "short-run",
         "convergent-digits",
+        "flowers-short-run",
         "cifar10_nonconvergent",
         "cifar10_oscillate",
         "flowers_nonconvergent",

@@ -28,6 +28,10 @@ pub struct StudyConfig {
     pub set: Vec<String>,
     /// The experiments to compare, at least two.
     pub variants: Vec<VariantConfig>,
+    /// Every variant is learned once with each of these seeds. Without seeds it is learned once, with the seed of the
+    /// experiment.
+    #[serde(default)]
+    pub seeds: Vec<u64>,
     /// The diagnosis of each variant at its end.
     #[serde(default)]
     pub diagnosis: DiagnosisConfig,
@@ -70,8 +74,17 @@ pub struct Study {
     pub name: String,
     /// The study as its file says it.
     pub config: StudyConfig,
-    /// The settings of each variant, in the order of the file.
-    pub experiments: Vec<ExperimentConfig>,
+    /// Its runs: the variants in the order of the file, each with every seed.
+    pub runs: Vec<PlannedRun>,
+}
+
+/// A run of a study: a variant with a seed.
+#[derive(Debug)]
+pub struct PlannedRun {
+    /// The name of the run, and of its folder.
+    pub name: String,
+    /// Its settings.
+    pub experiment: ExperimentConfig,
 }
 
 impl Study {
@@ -81,7 +94,8 @@ impl Study {
         json::glance(text).as_object().is_some_and(is_study)
     }
 
-    /// Reads a study, adds `overrides` to all its variants, and checks each.
+    /// Reads a study, adds `overrides` to all its variants, and checks each. An override of `seed` takes the place of
+    /// the study's seeds.
     ///
     /// # Errors
     /// [`ConfigError`], which the user can always fix.
@@ -108,6 +122,9 @@ impl Study {
             let beside = std::path::absolute(&beside).unwrap_or(beside);
             config.base = beside.display().to_string();
         }
+        if gives_seed(overrides)? {
+            config.seeds.clear();
+        }
         config.set.extend_from_slice(overrides);
         Self::checked(source.name(), config, &origin)
     }
@@ -124,28 +141,41 @@ impl Study {
 
     /// The study, if the settings of all its variants are sound.
     fn checked(name: String, config: StudyConfig, origin: &str) -> Result<Self, ConfigError> {
-        let experiments = config
-            .variants
-            .iter()
-            .map(|variant| {
-                config
-                    .experiment(variant)
-                    .map_err(|error| ConfigError::Variant {
-                        origin: origin.to_owned(),
-                        variant: variant.name.clone(),
-                        error: Box::new(error),
-                    })
-            })
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            name,
-            config,
-            experiments,
-        })
+        let mut runs = Vec::new();
+        for variant in &config.variants {
+            let experiment = config
+                .experiment(variant)
+                .map_err(|error| ConfigError::Variant {
+                    origin: origin.to_owned(),
+                    variant: variant.name.clone(),
+                    error: Box::new(error),
+                })?;
+            for (name, seed) in config.runs_of(variant) {
+                let mut experiment = experiment.clone();
+                experiment.seed = seed.unwrap_or(experiment.seed);
+                runs.push(PlannedRun { name, experiment });
+            }
+        }
+        Ok(Self { name, config, runs })
     }
 }
 
 impl StudyConfig {
+    /// The names of all runs, in order.
+    pub fn run_names(&self) -> impl Iterator<Item = String> {
+        let of_variant = |variant| self.runs_of(variant).into_iter().map(|(name, _)| name);
+        self.variants.iter().flat_map(of_variant)
+    }
+
+    /// The names and seeds of the runs of a variant. Without seeds there is one run with the name of the variant.
+    pub(crate) fn runs_of(&self, variant: &VariantConfig) -> Vec<(String, Option<u64>)> {
+        if self.seeds.is_empty() {
+            return vec![(variant.name.clone(), None)];
+        }
+        let with_seed = |&seed: &u64| (format!("{}-seed-{seed}", variant.name), Some(seed));
+        self.seeds.iter().map(with_seed).collect()
+    }
+
     /// The settings of a variant: the base, then the overrides of all variants, then its own.
     fn experiment(&self, variant: &VariantConfig) -> Result<ExperimentConfig, ConfigError> {
         let base = if self.base.ends_with(".json") {
@@ -196,6 +226,7 @@ impl StudyConfig {
                 ));
             }
         }
+        self.check_seeds()?;
         let DiagnosisConfig { chains, multiple } = self.diagnosis;
         if !(4..=100_000).contains(&chains) {
             return Err(Fault::new(
@@ -208,6 +239,24 @@ impl StudyConfig {
                 "diagnosis.multiple",
                 format!("is {multiple}: must be from 3 to 1000000"),
             ));
+        }
+        Ok(())
+    }
+
+    fn check_seeds(&self) -> Result<(), Fault> {
+        for (index, seed) in self.seeds.iter().enumerate() {
+            if self.seeds[..index].contains(seed) {
+                let problem = format!("holds {seed} twice: the two runs would be the same");
+                return Err(Fault::new("seeds", problem));
+            }
+        }
+        let sets = self.variants.iter().map(|variant| &variant.set);
+        for set in sets.chain([&self.set]) {
+            // An override that cannot be read is refused later, with the name of its variant.
+            if !self.seeds.is_empty() && gives_seed(set).unwrap_or(false) {
+                let problem = "is given, and \"set\" gives a seed too; take one of them out";
+                return Err(Fault::new("seeds", problem));
+            }
         }
         Ok(())
     }
@@ -235,4 +284,13 @@ impl StudyConfig {
         }
         Ok(())
     }
+}
+
+fn gives_seed(overrides: &[String]) -> Result<bool, ConfigError> {
+    for argument in overrides {
+        if Override::parse(argument)?.gave("seed") {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }

@@ -8,19 +8,20 @@ use crate::config::{ConfigError, ExperimentConfig, Study};
 use crate::data::load_data;
 use crate::{Compute, EngineChoice, ExperimentError};
 
-/// Checks that the data of every variant are there, that batches and the chains of the diagnosis can be drawn from them
+/// Checks that the data of every run are there, that batches and the chains of the diagnosis can be drawn from them
 /// and from the bank, and that the engine can compute the net.
 ///
 /// # Errors
-/// [`ExperimentError::Variant`] for the first variant that cannot be learned to its end.
-pub(crate) fn check_variants(
+/// [`ExperimentError::Variant`] for the first run that cannot be learned to its end.
+pub(crate) fn check_runs(
     study: &Study,
     compute: &dyn Compute,
     engine: EngineChoice,
     data_directory: Option<&Path>,
 ) -> Result<(), ExperimentError> {
     let mut counted: Vec<(&DataConfig, Option<usize>)> = Vec::new();
-    for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
+    for run in &study.runs {
+        let config = &run.experiment;
         let mut check = || {
             let known = counted.iter().find(|(data, _)| **data == config.data);
             let count = match known {
@@ -36,7 +37,7 @@ pub(crate) fn check_variants(
             compute.check(config, engine)
         };
         check().map_err(|error| ExperimentError::Variant {
-            variant: variant.name.clone(),
+            variant: run.name.clone(),
             error: Box::new(error),
         })?;
     }

@@ -4,7 +4,7 @@ use crate::config::{Study, cost};
 use crate::words::{duration, rounded};
 use crate::{Compute, EngineChoice, ExperimentConfig, ExperimentError};
 
-/// Measures Langevin steps, once for nets and batches that are the same, and tells the cost of each variant and of all
+/// Measures Langevin steps, once for nets and batches that are the same, and tells the cost of each run and of all
 /// in words, a line at a time. Takes about two seconds for each net and batch.
 ///
 /// # Errors
@@ -17,7 +17,8 @@ pub fn describe_costs(
 ) -> Result<(), ExperimentError> {
     let mut measured: Vec<(&ExperimentConfig, f64)> = Vec::new();
     let mut total = 0.0;
-    for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
+    for run in &study.runs {
+        let config = &run.experiment;
         let is_alike = |(other, _): &&(&ExperimentConfig, f64)| {
             (other.net, other.batch_size, other.data.shape())
                 == (config.net, config.batch_size, config.data.shape())
@@ -42,7 +43,7 @@ pub fn describe_costs(
         total += expected;
         tell(&format!(
             "{}: {} chain steps to learn, {} to watch, {} to diagnose, about {} here",
-            variant.name,
+            run.name,
             rounded(learning),
             rounded(watching),
             rounded(diagnosis),

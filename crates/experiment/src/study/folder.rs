@@ -7,7 +7,7 @@ use ebm_trainer::{latest_checkpoint, read_checkpoint_info};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::VariantResult;
+use super::RunResult;
 use crate::comparison::PAGE;
 use crate::config::{ExperimentConfig, Source, Study, StudyConfig};
 use crate::json::write_json;
@@ -34,24 +34,25 @@ pub struct StudyState {
     pub engine: String,
     /// Version of this program.
     pub version: String,
-    /// In the order of the study.
-    pub variants: Vec<VariantState>,
+    /// In the order of the study; earlier results call them variants.
+    #[serde(alias = "variants")]
+    pub runs: Vec<RunState>,
 }
 
-/// A variant and its outcome.
+/// A run and its outcome.
 #[derive(Debug, Serialize, Deserialize)]
-pub struct VariantState {
+pub struct RunState {
     /// Its name.
     pub name: String,
     /// Its result; none before its end.
     #[serde(default)]
-    pub result: Option<VariantResult>,
+    pub result: Option<RunResult>,
     /// Why it has no result, if it was tried.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed: Option<String>,
 }
 
-/// How far the run of a variant has come.
+/// How far a run has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// No checkpoint yet.
@@ -65,7 +66,7 @@ pub(crate) enum Progress {
 }
 
 impl StudyFolder {
-    /// Creates the folder with a run folder for each variant. The study is written first, because everything else can
+    /// Creates the folder with a run folder for each run. The study is written first, because everything else can
     /// be made from it if the rest fails.
     pub(crate) fn create(
         out: Option<&Path>,
@@ -81,8 +82,8 @@ impl StudyFolder {
         folder.write(CONFIG, &study.config)?;
         let state = StudyState::new(&study.name, backend, engine.name(), &study.config);
         folder.write_state(&state)?;
-        for (variant, config) in study.config.variants.iter().zip(&study.experiments) {
-            RunFolder::prepare(&folder.run(&variant.name), config)?;
+        for run in &study.runs {
+            RunFolder::prepare(&folder.run(&run.name), &run.experiment)?;
         }
         Ok((folder, state))
     }
@@ -110,11 +111,16 @@ impl StudyFolder {
                  compare its runs as they are"
             ),
         })?;
-        let names = || config.variants.iter().map(|variant| &variant.name);
         let mut state = match folder.read::<StudyState>(STATE) {
-            Ok(state) if state.variants.iter().map(|v| &v.name).eq(names()) => state,
+            Ok(state)
+                if config
+                    .run_names()
+                    .eq(state.runs.iter().map(|run| &*run.name)) =>
+            {
+                state
+            }
             unusable => {
-                let problem = unusable.err().unwrap_or_else(|| "of other variants".into());
+                let problem = unusable.err().unwrap_or_else(|| "of other runs".into());
                 tracing::warn!(
                     "{}: {problem}; the results are read off the runs again",
                     root.join(STATE).display()
@@ -128,8 +134,8 @@ impl StudyFolder {
 
     /// A state without results, with what the runs say of how they were made.
     fn state_of_runs(&self, config: &StudyConfig) -> StudyState {
-        let info: Option<RunInfo> = config.variants.iter().find_map(|variant| {
-            let folder = RunFolder::open(&self.run(&variant.name)).ok()?;
+        let info: Option<RunInfo> = config.run_names().find_map(|name| {
+            let folder = RunFolder::open(&self.run(&name)).ok()?;
             folder.read_info().ok()
         });
         let own = self.root.file_name().unwrap_or_default().to_string_lossy();
@@ -156,33 +162,33 @@ impl StudyFolder {
         let study = match Study::load(&Source::File(self.root.join(CONFIG)), &[]) {
             Ok(study) => study,
             Err(error) => {
-                let is_there = |v: &VariantState| self.run(&v.name).join("config.json").is_file();
-                if !state.variants.iter().all(is_there) {
+                let is_there = |run: &RunState| self.run(&run.name).join("config.json").is_file();
+                if !state.runs.iter().all(is_there) {
                     return Err(error.into());
                 }
                 // The base may have been moved. The runs have all their settings.
-                tracing::warn!("the variants go on with the settings in their folders: {error}");
+                tracing::warn!("the runs go on with the settings in their folders: {error}");
                 return Ok(());
             }
         };
-        for (variant, config) in state.variants.iter_mut().zip(&study.experiments) {
-            let root = self.run(&variant.name);
+        for (state, planned) in state.runs.iter_mut().zip(&study.runs) {
+            let root = self.run(&planned.name);
             let Ok(run) = RunFolder::open(&root) else {
                 tracing::warn!("{} is missing and begins anew", root.display());
-                RunFolder::prepare(&root, config)?;
-                variant.result = None;
+                RunFolder::prepare(&root, &planned.experiment)?;
+                state.result = None;
                 continue;
             };
             let own = run.read_config()?;
             // Both as they are read from a file, since reading may move the last digit of a number.
-            let written = serde_json::to_string(config).unwrap_or_default();
+            let written = serde_json::to_string(&planned.experiment).unwrap_or_default();
             let expected: Option<Value> = serde_json::from_str(&written).ok();
             if serde_json::to_value(&own).ok() != expected {
                 return Err(ExperimentError::RunFolder {
                     path: run.config(),
                     problem: format!(
-                        "has other settings than {CONFIG} gives this variant; put them back, or delete the folder {} \
-                         to learn the variant anew",
+                        "has other settings than {CONFIG} gives this run; put them back, or delete the folder {} \
+                         to learn it anew",
                         root.display()
                     ),
                 });
@@ -203,17 +209,17 @@ impl StudyFolder {
         self.root.join(PAGE)
     }
 
-    /// The run folder of a variant.
-    pub(crate) fn run(&self, variant: &str) -> PathBuf {
-        self.root.join(variant)
+    /// The folder of a run.
+    pub(crate) fn run(&self, name: &str) -> PathBuf {
+        self.root.join(name)
     }
 
-    /// The run of a variant, how far it has come, and its settings.
+    /// A run, how far it has come, and its settings.
     pub(crate) fn progress(
         &self,
-        variant: &str,
+        name: &str,
     ) -> Result<(RunFolder, Progress, ExperimentConfig), ExperimentError> {
-        let folder = RunFolder::open(&self.run(variant))?;
+        let folder = RunFolder::open(&self.run(name))?;
         let config = folder.read_config()?;
         let ran_away = folder.read_info().is_ok_and(|info| info.ran_away.is_some());
         let progress = match latest_checkpoint(&folder.checkpoints()) {
@@ -246,15 +252,21 @@ impl StudyFolder {
 }
 
 impl StudyState {
-    /// Whether every variant has a result.
+    /// Whether every run has a result.
     #[must_use]
     pub fn is_complete(&self) -> bool {
-        self.variants.iter().all(|variant| variant.result.is_some())
+        self.runs.iter().all(|run| run.result.is_some())
+    }
+
+    /// The result of a run, once it has one.
+    pub(crate) fn result(&self, run: &str) -> Option<&RunResult> {
+        let found = self.runs.iter().find(|known| known.name == run)?;
+        found.result.as_ref()
     }
 
     fn new(name: &str, backend: &str, engine: &str, config: &StudyConfig) -> Self {
-        let variants = config.variants.iter().map(|variant| VariantState {
-            name: variant.name.clone(),
+        let runs = config.run_names().map(|name| RunState {
+            name,
             result: None,
             failed: None,
         });
@@ -263,7 +275,7 @@ impl StudyState {
             backend: backend.to_owned(),
             engine: engine.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
-            variants: variants.collect(),
+            runs: runs.collect(),
         }
     }
 }

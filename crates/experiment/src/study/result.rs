@@ -1,4 +1,4 @@
-//! The outcome of a variant.
+//! The outcome of a run of a study.
 
 use ebm_diagnostics::SeriesSummary;
 use ebm_diagnostics::verdict::{Convergence, Oscillation, Stability};
@@ -9,9 +9,9 @@ use crate::comparison::ComparedRun;
 use crate::config::cost;
 use crate::diagnosis::{LearningOutcome, LongChains};
 
-/// The end of a variant in numbers.
+/// The end of a run in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct VariantResult {
+pub struct RunResult {
     /// Iterations done.
     pub iterations: u64,
     /// Langevin steps of single chains that all its iterations take: the budget.
@@ -31,8 +31,25 @@ pub struct VariantResult {
     pub energy_difference: Option<Spread>,
     /// r over the same.
     pub gradient_magnitude: Option<Spread>,
+    /// The quality of its samples, where its diagnosis judged digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub samples: Option<SampleQuality>,
+    /// KL(q‖p_θ) in nats, where its diagnosis judged a toy density and this is finite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kl_divergence: Option<f64>,
     /// The verdict in words.
     pub verdict: String,
+}
+
+/// The quality of short-run samples in the features of the classifier of digits.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct SampleQuality {
+    /// Fréchet distance to the data.
+    pub frechet_distance: f64,
+    /// The share of data that have a sample near them.
+    pub coverage: f64,
+    /// Mean probability of the digit seen.
+    pub mean_probability: f64,
 }
 
 /// Mean and standard deviation of a series.
@@ -44,6 +61,19 @@ pub struct Spread {
     pub standard_deviation: f64,
 }
 
+impl Spread {
+    /// Mean and sample standard deviation; none of fewer than two values.
+    pub(crate) fn over(values: &[f64]) -> Option<Self> {
+        let count = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / count;
+        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        (values.len() > 1).then(|| Self {
+            mean,
+            standard_deviation: (squares / (count - 1.0)).sqrt(),
+        })
+    }
+}
+
 impl From<SeriesSummary> for Spread {
     fn from(summary: SeriesSummary) -> Self {
         Self {
@@ -53,7 +83,7 @@ impl From<SeriesSummary> for Spread {
     }
 }
 
-impl VariantResult {
+impl RunResult {
     /// Reads the outcome from the run; `not_diagnosed` says why it has no diagnosis.
     pub(crate) fn of(
         run: &ComparedRun,
@@ -71,7 +101,10 @@ impl VariantResult {
             ),
             LearningOutcome::NotJudged(_) => (None, None),
         };
-        let chains = run.diagnosis.as_ref().map(|found| &found.convergence);
+        let diagnosis = run.diagnosis.as_ref();
+        let chains = diagnosis.map(|found| &found.convergence);
+        let digits = diagnosis.and_then(|found| found.digits.as_ref());
+        let plane = diagnosis.and_then(|found| found.plane.as_ref());
         Self {
             iterations: run.iterations(),
             chain_steps: cost::learning(&run.config),
@@ -85,6 +118,12 @@ impl VariantResult {
             not_diagnosed,
             energy_difference: run.summary.map(|summary| summary.energy_difference.into()),
             gradient_magnitude: run.summary.map(|summary| summary.gradient_magnitude.into()),
+            samples: digits.map(|digits| SampleQuality {
+                frechet_distance: digits.samples.features.frechet.value,
+                coverage: digits.samples.features.neighbours.coverage,
+                mean_probability: digits.samples.classes.mean_top_probability,
+            }),
+            kl_divergence: plane.and_then(|plane| plane.kl_divergence),
             verdict: run.verdict(supervisor),
         }
     }

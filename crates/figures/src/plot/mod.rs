@@ -15,6 +15,7 @@ mod panel;
 mod plane;
 mod raster;
 mod scale;
+mod spreads;
 mod style;
 mod transition;
 
@@ -29,6 +30,7 @@ pub use disconnectivity::{Basin, Disconnectivity, Merge, disconnectivity_figure}
 pub use landscape::{Landscape, density_figure};
 pub use line::{LineFigure, LineSeries, Reference, line_figure};
 pub use plane::{Plane, PlanePoint, plane_figure};
+pub use spreads::{SpreadFigure, SpreadRow, spread_figure};
 pub use transition::{Transition, transition_figure};
 
 use crate::error::write_atomically;

@@ -8,7 +8,7 @@ use super::{load, load_named, refused};
 #[test]
 fn every_experiment_loads_has_a_description_and_survives_a_round_trip() {
     assert_eq!(named()[0].0, "short-run");
-    assert_eq!(named().len(), 11);
+    assert_eq!(named().len(), 12);
     for (name, _) in named() {
         let config = load_named(name, &[]).unwrap();
         assert!(!config.description.is_empty() && !config.description.contains('\n'));
@@ -93,7 +93,7 @@ fn an_unknown_name_is_refused_with_a_suggestion_and_all_names() {
         &[
             "\"gmm_convergant\"",
             "did you mean \"gmm_convergent\"?",
-            "short-run, convergent-digits, cifar10_nonconvergent",
+            "short-run, convergent-digits, flowers-short-run, cifar10_nonconvergent",
         ],
     );
     refused(
@@ -131,23 +131,31 @@ fn every_study_loads_and_its_variants_cost_the_same() {
     for (name, _) in studies() {
         let study = study(name);
         assert!(!study.config.description.is_empty());
-        let costs = study.experiments.iter().map(cost::learning);
+        let costs = study.runs.iter().map(|run| cost::learning(&run.experiment));
         let costs: Vec<_> = costs.collect();
         assert!(costs.len() > 2 && costs.iter().all(|cost| *cost == costs[0]));
-        assert!(study.experiments.iter().all(|config| config.seed == 5));
+        assert!(study.runs.iter().all(|run| run.experiment.seed == 5));
         let written = serde_json::to_string(&study.config).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("again.json");
         std::fs::write(&path, written).unwrap();
         let again = Study::load(&Source::File(path), &[]).unwrap();
-        assert_eq!(again.experiments, study.experiments);
+        let settings = |study: &Study| -> Vec<_> {
+            let runs = study.runs.iter();
+            runs.map(|run| run.experiment.clone()).collect()
+        };
+        assert_eq!(settings(&again), settings(&study));
     }
 }
 
 /// Nothing but the start of the chains in `budget`, and of `ablation` nothing but one stabiliser each, then all.
 #[test]
 fn variants_differ_in_what_is_compared_and_in_nothing_else() {
-    let budget = study("budget").experiments;
+    let experiments = |name| -> Vec<_> {
+        let runs = study(name).runs.into_iter();
+        runs.map(|run| run.experiment).collect()
+    };
+    let budget = experiments("budget");
     assert_eq!(
         budget.iter().map(|c| c.langevin.start).collect::<Vec<_>>(),
         [Uniform, ebm_langevin::ChainStart::Data, Persistent]
@@ -156,7 +164,7 @@ fn variants_differ_in_what_is_compared_and_in_nothing_else() {
         config.langevin = budget[0].langevin;
         assert_eq!(config, budget[0]);
     }
-    let ablation = study("ablation").experiments;
+    let ablation = experiments("ablation");
     assert!(ablation[0].stabilisers.is_plain());
     let count = |config: &super::super::ExperimentConfig| {
         let on = serde_json::to_value(config.stabilisers).unwrap();
