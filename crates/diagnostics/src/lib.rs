@@ -15,6 +15,7 @@ mod kernel_density;
 mod ljung_box;
 mod metrics;
 mod mode_coverage;
+mod nearest;
 mod neighbours;
 pub mod number_format;
 mod partition;
@@ -44,6 +45,7 @@ pub use metrics::{
     settled_window,
 };
 pub use mode_coverage::{CoverageOptions, ModeCoverage, mode_coverage, ring_coverage};
+pub use nearest::{Nearest, nearest};
 pub use neighbours::{DEFAULT_NEIGHBOURS, NeighbourQuality, neighbour_quality};
 pub use partition::{adjusted_rand_index, normalised_mutual_information, purity};
 pub use split_rhat::split_rhat;

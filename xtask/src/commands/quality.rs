@@ -70,12 +70,14 @@ pub(crate) fn run(arguments: &QualityArguments, screen: &Screen) -> Result<(), D
     let neighbours = arguments.neighbours as usize;
     let (classifier, folder) = (arguments.classifier.as_deref(), arguments.data.folder());
     let table = judged.measure(classifier, neighbours, folder, &*compute(backend)?)?;
-    table.write(&out)?;
+    let written = table.write(&out)?;
     screen.tell(&format!("{} against {}:", table.samples, table.reference));
     for line in aligned(&table.rows(), &[0, 1, 2]).lines() {
         screen.tell(line);
     }
-    screen.tell(&format!("Numbers: {}", out.display()));
+    for (what, path) in written {
+        screen.tell(&format!("{what}: {}", path.display()));
+    }
     Ok(())
 }
 

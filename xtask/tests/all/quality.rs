@@ -66,6 +66,34 @@ fn held_out_digits_as_samples_are_the_scale_itself() {
         "{ended:#?}"
     );
     assert!(ended.stdout.contains("Numbers: quality.json"), "{ended:#?}");
+    // They are data themselves, and no copies of the other data.
+    let nearest = &record["nearest"];
+    assert_eq!(nearest["samples"], 0.0);
+    assert!(nearest["held_out"].as_f64() > Some(0.1), "{nearest}");
+}
+
+/// Samples that are data are at no distance from their nearest data, and the picture shows each image twice.
+#[test]
+fn copies_of_data_are_found_out() {
+    let place = Place::new();
+    let config = ImageConfig {
+        size: 28,
+        ..ImageConfig::default()
+    };
+    let copied = [0, 1, 2, 3, 4, 6, 7, 9_999];
+    let digits = embedded_digits(&config).unwrap().states.gather(&copied);
+    place.write("copies.npy", npy_file("(8, 28, 28)", digits.values()));
+    let ended = place.run(["quality", "--samples", "copies.npy"]).well();
+    assert_eq!(place.json("quality.json")["nearest"]["samples"], 0.0);
+    assert!(ended.stdout.contains("nearest data: quality.nearest.png"));
+    let picture = image::open(place.path("quality.nearest.png")).unwrap();
+    let picture = picture.to_rgb8();
+    let half = (picture.height() - 2) / 2;
+    for y in 0..half {
+        for x in 0..picture.width() {
+            assert_eq!(picture.get_pixel(x, y), picture.get_pixel(x, y + half));
+        }
+    }
 }
 
 #[test]

@@ -9,6 +9,7 @@ mod class_quality;
 mod data;
 mod digit_quality;
 mod feature_quality;
+mod nearest;
 mod set_quality;
 mod table;
 
@@ -16,6 +17,7 @@ pub use class_quality::ClassQuality;
 pub use digit_quality::DigitQuality;
 pub(crate) use digit_quality::{SAMPLES, digit_quality, samples_to_judge};
 pub use feature_quality::FeatureQuality;
+pub use nearest::NearestData;
 pub use set_quality::SetQuality;
 pub use table::{QualitySubject, QualityTable};
 

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use ebm_figures::write_png;
 use serde::Serialize;
 
 use super::data::{Data, check_run};
 use super::set_quality::judge;
-use super::{ClassQuality, DigitQuality, FeatureQuality, digit_quality};
+use super::{ClassQuality, DigitQuality, FeatureQuality, NearestData, digit_quality};
 use crate::arrays::{read_features, read_images};
-use crate::classifier::{Classifier, ImageView};
+use crate::classifier::{Classifier, ImageView, Split};
 use crate::json::write_json;
 use crate::run_folder::RunFolder;
 use crate::{Compute, ExperimentError, sample};
@@ -56,6 +57,9 @@ pub struct QualityTable {
     /// In the features that were given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub features: Option<FeatureQuality>,
+    /// How far samples are from the data nearest to them; none for features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nearest: Option<NearestData>,
     /// The version that measured it.
     pub version: &'static str,
 }
@@ -163,6 +167,7 @@ fn judge_features(
         digits: None,
         classes: None,
         features: Some(quality),
+        nearest: None,
         version: env!("CARGO_PKG_VERSION"),
     })
 }
@@ -193,13 +198,15 @@ fn judge_images(
         }
     }
     let (images, view) = (images.view(), data.view());
-    let (digits, classes) = match classifier.description() {
+    let (digits, classes, nearest) = match classifier.description() {
         None => {
             let quality = digit_quality(images, view, neighbours, compute)?;
-            (Some(quality), None)
+            let nearest = NearestData::of(images, view, &Split::of_all(view.count()))?;
+            (Some(quality), None, nearest)
         }
         Some(description) => {
             let split = data.split();
+            let nearest = NearestData::of(images, view, &split)?;
             let [samples, held_out] = judge(classifier, images, view, split, neighbours, compute)?;
             let quality = ClassQuality {
                 classifier: classifier.path().to_owned(),
@@ -207,7 +214,7 @@ fn judge_images(
                 samples,
                 held_out,
             };
-            (None, Some(quality))
+            (None, Some(quality), nearest)
         }
     };
     Ok(QualityTable {
@@ -216,6 +223,7 @@ fn judge_images(
         digits,
         classes,
         features: None,
+        nearest: Some(nearest),
         version: env!("CARGO_PKG_VERSION"),
     })
 }
@@ -248,14 +256,23 @@ impl QualityTable {
             let count = features.frechet.samples[1].to_string();
             rows.extend(features.rows(count).into_iter().map(Vec::from));
         }
+        rows.extend(self.nearest.iter().map(|nearest| nearest.row().to_vec()));
         rows
     }
 
-    /// Writes the numbers as JSON.
+    /// Writes the numbers as JSON and, for images, samples above their nearest data as a PNG beside them. Returns what
+    /// was written, and where.
     ///
     /// # Errors
     /// [`ExperimentError::Io`].
-    pub fn write(&self, path: &Path) -> Result<(), ExperimentError> {
-        write_json(path, self)
+    pub fn write(&self, path: &Path) -> Result<Vec<(&'static str, PathBuf)>, ExperimentError> {
+        write_json(path, self)?;
+        let mut written = vec![("Numbers", path.to_owned())];
+        if let Some(nearest) = &self.nearest {
+            let picture = path.with_extension("nearest.png");
+            write_png(&nearest.picture, &picture)?;
+            written.push(("Samples above their nearest data", picture));
+        }
+        Ok(written)
     }
 }
