@@ -32,6 +32,10 @@ pub enum Stream {
     WatchDataNoise = 10,
     /// The Z of chains that map a landscape.
     Attraction = 11,
+    /// Chains that go from a Gaussian to a learned energy and back, to measure its log Z.
+    Annealing = 12,
+    /// Chains that tune the step sizes for these.
+    AnnealingPilot = 13,
 }
 
 /// The number of Philox blocks computed together.

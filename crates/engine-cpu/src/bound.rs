@@ -17,7 +17,7 @@ use crate::plan::Plan;
 use crate::records::{Records, recorded_values};
 use crate::schedule::{blocks, run_all};
 use ebm_langevin::{
-    AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
+    AnyKernel, AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
     EnergyGradient, LangevinError, Numbers, ParameterGradient, check_targets, check_weights,
 };
 
@@ -97,6 +97,9 @@ impl Chains for FusedChains {
     }
 
     fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError> {
+        if let AnyKernel::Gradient(kernel) = &run.kernel {
+            return kernel.run(self, states, run);
+        }
         states.check_shape(self.shape)?;
         let chains = states.len();
         let cancel = self.engine.cancel.as_deref();

@@ -41,7 +41,7 @@ impl BlockKernel {
         match kernel {
             AnyKernel::Ula(ula) => Ok(Self::Ula(*ula)),
             AnyKernel::Mala(mala) => Ok(Self::Mala(*mala)),
-            AnyKernel::Own(_) => Err(LangevinError::lacking(
+            AnyKernel::Gradient(_) | AnyKernel::Own(_) => Err(LangevinError::lacking(
                 "fused",
                 "other kernels than ULA and MALA",
             )),

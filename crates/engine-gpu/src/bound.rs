@@ -326,7 +326,7 @@ fn ula(kernel: &AnyKernel) -> Result<Ula, LangevinError> {
     match kernel {
         AnyKernel::Ula(ula) => Ok(*ula),
         AnyKernel::Mala(_) => Err(missing("MALA")),
-        AnyKernel::Own(_) => Err(missing("other kernels than ULA")),
+        AnyKernel::Gradient(_) | AnyKernel::Own(_) => Err(missing("other kernels than ULA")),
     }
 }
 

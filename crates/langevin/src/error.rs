@@ -77,12 +77,21 @@ pub enum LangevinError {
         /// Records.
         paths: usize,
     },
-    /// MALA with ε = 0.
-    #[error(
-        "MALA was given the step size 0, with which it proposes no noise and cannot decide: give ε > 0, or take ULA \
-         to descend F"
-    )]
-    StillProposal,
+    /// A kernel other than ULA with ε = 0.
+    #[error("{0} needs a step size ε > 0; to descend F without noise take ULA with ε = 0")]
+    NoStepSize(&'static str),
+    /// An impossible friction.
+    #[error("the friction is {0}: must be a finite number ≥ 0")]
+    Friction(f64),
+    /// HMC without leapfrog steps.
+    #[error("a trajectory of HMC was given 0 leapfrog steps: must have at least 1")]
+    Leapfrogs,
+    /// A Gaussian that is none.
+    #[error("the Gaussian to begin at is impossible: {0}")]
+    Base(String),
+    /// Annealing with impossible settings.
+    #[error("the annealing cannot start: {0}")]
+    Annealing(String),
     /// A search for a step size with impossible settings.
     #[error("the search for a step size cannot start: {0}")]
     StepSizeSearch(String),

@@ -8,7 +8,7 @@ use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{NoiseKey, device_tensor};
 
 use crate::tensor_walk::{Walk, chain_norms};
-use crate::{LangevinError, Mala, Ula};
+use crate::{GradientKernel, LangevinError, Mala, Ula};
 
 /// F and ∇F of states: `[chains, channels, height, width]` → `[chains]` and the shape of the states.
 pub type EnergyAt<'a, B> =
@@ -119,6 +119,8 @@ pub enum AnyKernel {
     Ula(Ula),
     /// Langevin steps are proposed, then accepted or rejected: the stationary density is exp(−F/T) exactly.
     Mala(Mala),
+    /// A kernel with momenta, which asks the engine for F and ∇F alone.
+    Gradient(GradientKernel),
     /// A kernel of the caller's, which the tensor engine runs.
     Own(OwnKernel),
 }

@@ -1,11 +1,15 @@
 #![doc = include_str!("../README.md")]
 
+mod annealing;
 mod attraction;
 mod bank;
 mod bound;
 mod chains;
 mod engine;
 mod error;
+mod gaussian_base;
+mod gradient_kernel;
+mod hmc;
 mod kernel;
 mod kernel_name;
 mod mala;
@@ -18,7 +22,9 @@ mod tensor_engine;
 mod tensor_mala;
 mod tensor_walk;
 mod ula;
+mod underdamped;
 
+pub use annealing::{Annealed, Annealing, AnnealingOptions, LogMean, Rung};
 pub use attraction::{
     ArrivalRule, Attraction, AttractionPath, AttractionRun, NO_DISTANCE, PathEnd, check_targets,
 };
@@ -27,6 +33,9 @@ pub use bound::Bound;
 pub use chains::{ChainOutcome, ChainRun, Chains, EnergyGradient};
 pub use engine::{Batch, BoundEngine, Engine, Launched, Numbers, ParameterGradient, check_weights};
 pub use error::LangevinError;
+pub use gaussian_base::GaussianBase;
+pub use gradient_kernel::{GradientKernel, HostEnergy, HostNoise, Phase, Slopes, slopes};
+pub use hmc::Hmc;
 pub use kernel::{AnyKernel, EnergyAt, GradientNorm, Kernel, OwnKernel, StepInfo, StepNoise};
 pub use kernel_name::KernelName;
 pub use mala::{Mala, Move};
@@ -37,6 +46,7 @@ pub use step_size_search::{FoundStepSize, StepSizeSearch, find_step_size};
 pub use tensor_chains::TensorChains;
 pub use tensor_engine::TensorEngine;
 pub use ula::Ula;
+pub use underdamped::Underdamped;
 
 // What a short program that samples its own energy needs beside this crate.
 pub use ebm_core::{PointEnergy, States};

@@ -45,10 +45,10 @@ impl Mala {
     /// Proposals of size ε for the density exp(−F/T).
     ///
     /// # Errors
-    /// [`LangevinError::StillProposal`] for ε = 0: the proposal would have no density.
+    /// [`LangevinError::NoStepSize`] for ε = 0: the proposal would have no density.
     pub fn new(step_size: StepSize, temperature: Temperature) -> Result<Self, LangevinError> {
         if step_size.get() == 0.0 {
-            return Err(LangevinError::StillProposal);
+            return Err(LangevinError::NoStepSize("MALA"));
         }
         Ok(Self {
             proposal: Ula::new(step_size, temperature),

@@ -52,6 +52,12 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> TensorChains<B, E> {
             AnyKernel::Ula(ula) => ula,
             AnyKernel::Mala(mala) => mala,
             AnyKernel::Own(own) => own.on().ok_or(LangevinError::KernelOfOtherBackend)?,
+            AnyKernel::Gradient(_) => {
+                return Err(LangevinError::lacking(
+                    "tensor",
+                    "tensors for kernels with momenta",
+                ));
+            }
         };
         let energy = |states: Tensor<_, 4>| Ok(energy_and_gradient::<B, E>(&self.energy, states)?);
         let walk = |first, states| {
@@ -200,6 +206,10 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> BoundEngine<B, E> for Tenso
         initial: Batch<B::InnerBackend>,
         run: &ChainRun,
     ) -> Result<Launched<B::InnerBackend>, LangevinError> {
+        if let AnyKernel::Gradient(kernel) = &run.kernel {
+            let states = initial.into_states()?;
+            return kernel.run(self, &states, run).map(Launched::from);
+        }
         let initial = self.start(initial)?;
         let chains = initial.dims()[0];
         let walked = self.steps(initial, run)?;

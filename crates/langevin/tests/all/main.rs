@@ -1,7 +1,9 @@
 //! Kernels, engines and the sampler. One program for all, because each would compile the same generic code again.
 #![allow(missing_docs)]
 
+mod annealing;
 mod attraction;
 mod chains;
 mod mala;
+mod momenta;
 mod sampler;

@@ -11,7 +11,7 @@ use ebm_core::{Energy, NoiseKey, StateShape, StepSize, Stream, Temperature};
 use ebm_langevin::*;
 
 /// F = |x|²/2: a standard normal at temperature 1.
-struct Harmonic;
+pub(crate) struct Harmonic;
 
 impl<B: Backend> Energy<B> for Harmonic {
     fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
@@ -20,20 +20,20 @@ impl<B: Backend> Energy<B> for Harmonic {
 }
 
 /// Two overlapping normal distributions on the line, of unequal weight and width: not symmetric about anything.
-struct Mixture;
+pub(crate) struct Mixture;
 
 impl Mixture {
     /// Weight, centre and standard deviation.
     const COMPONENTS: [(f64, f64, f64); 2] = [(0.7, -1.0, 0.6), (0.3, 1.2, 0.4)];
 
-    fn cumulative(x: f64) -> f64 {
+    pub(crate) fn cumulative(x: f64) -> f64 {
         let part =
             |(weight, centre, sd): (f64, f64, f64)| weight * normal_cumulative((x - centre) / sd);
         Self::COMPONENTS.into_iter().map(part).sum()
     }
 
     /// Independent draws.
-    fn draw(count: usize) -> Vec<f32> {
+    pub(crate) fn draw(count: usize) -> Vec<f32> {
         let mut normals = vec![0.0; count];
         let mut uniforms = vec![0.0; count];
         NoiseKey::new(8, Stream::ChainStart, 0).normals(0, 0, 1, &mut normals);
@@ -58,7 +58,7 @@ impl<B: Backend> Energy<B> for Mixture {
     }
 }
 
-fn row_sums<B: Backend>(states: Tensor<B, 4>) -> Tensor<B, 1> {
+pub(crate) fn row_sums<B: Backend>(states: Tensor<B, 4>) -> Tensor<B, 1> {
     states.flatten::<2>(1, 3).sum_dim(1).squeeze_dim::<1>(1)
 }
 
@@ -71,7 +71,7 @@ fn ula(epsilon: f64) -> Ula {
     Ula::new(StepSize::new(epsilon).unwrap(), Temperature::ONE)
 }
 
-fn run_of(kernel: impl Into<AnyKernel>, steps: u64) -> ChainRun {
+pub(crate) fn run_of(kernel: impl Into<AnyKernel>, steps: u64) -> ChainRun {
     ChainRun::new(kernel, steps).with_noise(NoiseKey::new(20, Stream::Langevin, 3))
 }
 
@@ -86,7 +86,7 @@ fn run<B: AutodiffBackend, E: Energy<B> + Sync>(
 }
 
 /// Final states of chains on the line.
-fn walk<E: Energy<Autodiff<Flex>> + Sync>(
+pub(crate) fn walk<E: Energy<Autodiff<Flex>> + Sync>(
     energy: &E,
     start: &[f32],
     request: &ChainRun,
@@ -97,7 +97,7 @@ fn walk<E: Energy<Autodiff<Flex>> + Sync>(
         .into_values()
 }
 
-fn gaussian(factor: f64, chains: usize, shape: impl Into<StateShape>) -> States {
+pub(crate) fn gaussian(factor: f64, chains: usize, shape: impl Into<StateShape>) -> States {
     let key = NoiseKey::new(8, Stream::ChainStart, 0);
     NoiseStart::Gaussian
         .draw(factor, key, chains, shape)
@@ -105,7 +105,7 @@ fn gaussian(factor: f64, chains: usize, shape: impl Into<StateShape>) -> States 
 }
 
 /// Φ by the series φ(x)(x + x³/3 + x⁵/15 + …), to 1e-12 up to |x| = 6.
-fn normal_cumulative(x: f64) -> f64 {
+pub(crate) fn normal_cumulative(x: f64) -> f64 {
     if x.abs() > 6.0 {
         return f64::from(u8::from(x > 0.0));
     }
@@ -120,7 +120,7 @@ fn normal_cumulative(x: f64) -> f64 {
 
 /// √n times Kolmogorov's distance between a sample and a distribution. For independent draws of it, above 1.95 with
 /// probability 1e-3.
-fn kolmogorov(sample: &[f32], cumulative: impl Fn(f64) -> f64) -> f64 {
+pub(crate) fn kolmogorov(sample: &[f32], cumulative: impl Fn(f64) -> f64) -> f64 {
     let mut sorted = sample.to_vec();
     sorted.sort_by(f32::total_cmp);
     let count = sorted.len() as f64;
@@ -131,7 +131,7 @@ fn kolmogorov(sample: &[f32], cumulative: impl Fn(f64) -> f64) -> f64 {
     count.sqrt() * sorted.iter().enumerate().map(gap).fold(0.0, f64::max)
 }
 
-fn variance(values: &[f32]) -> f64 {
+pub(crate) fn variance(values: &[f32]) -> f64 {
     values.iter().map(|&x| f64::from(x).powi(2)).sum::<f64>() / values.len() as f64
 }
 
@@ -421,7 +421,7 @@ fn chains_in_pieces_and_blocks_walk_the_same_path() {
 #[test]
 fn impossible_requests_are_refused_and_stopped_runs_say_so() {
     let error = Mala::new(StepSize::new(0.0).unwrap(), Temperature::ONE).unwrap_err();
-    assert!(matches!(error, LangevinError::StillProposal));
+    assert!(matches!(error, LangevinError::NoStepSize("MALA")));
     assert!(error.to_string().contains("give ε > 0"), "{error}");
 
     let engine = TensorEngine::default().cancelled_by(Arc::new(AtomicBool::new(true)));
