@@ -422,7 +422,10 @@ fn chains_in_pieces_and_blocks_walk_the_same_path() {
 fn impossible_requests_are_refused_and_stopped_runs_say_so() {
     let error = Mala::new(StepSize::new(0.0).unwrap(), Temperature::ONE).unwrap_err();
     assert!(matches!(error, LangevinError::NoStepSize("MALA")));
-    assert!(error.to_string().contains("needs a step size ε > 0"), "{error}");
+    assert!(
+        error.to_string().contains("needs a step size ε > 0"),
+        "{error}"
+    );
 
     let engine = TensorEngine::default().cancelled_by(Arc::new(AtomicBool::new(true)));
     let stopped = |steps| {
