@@ -4,7 +4,7 @@ use plotters::prelude::*;
 
 use super::Figure;
 use super::canvas::{Area, clean, draw_figure, drawing_error};
-use super::panel::{counted, write};
+use super::panel::{counted, join_notes, write};
 use super::scale::{drawable, with_margin};
 use super::style::{self, BAND, FAINT_INK, GRID, INK};
 use crate::Result;
@@ -54,18 +54,15 @@ pub fn spread_figure(figure: &SpreadFigure) -> Result<Figure> {
             (clean(&row.name), values)
         })
         .collect();
-    let all = || rows.iter().flat_map(|(_, values)| values.iter().copied());
-    let (lowest, highest) = all().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| {
-        (low.min(value), high.max(value))
-    });
-    if lowest > highest {
+    let all = rows.iter().flat_map(|(_, values)| values.iter().copied());
+    let Some((lowest, highest)) = extent(all) else {
         return Err(DiagnosticsError::SeriesTooShort {
             what: "the longest row of finite values",
             length: 0,
             needed: 1,
         }
         .into());
-    }
+    };
     let is_logarithmic = lowest > 0.0 && highest > WIDE * lowest;
     let place = |value: f64| {
         if is_logarithmic { value.log10() } else { value }
@@ -93,7 +90,7 @@ pub fn spread_figure(figure: &SpreadFigure) -> Result<Figure> {
         band,
         counted(dropped, "not finite"),
     ];
-    let note = super::panel::join_notes(&note);
+    let note = join_notes(&note);
 
     draw_figure(
         (WIDTH, REST + ROW * count as u32),
@@ -135,14 +132,7 @@ pub fn spread_figure(figure: &SpreadFigure) -> Result<Figure> {
                 .x_label_formatter(&|value| x_label(*value))
                 .draw()
                 .map_err(drawing_error)?;
-            let range = first
-                .1
-                .iter()
-                .fold(None, |range: Option<(f64, f64)>, value| {
-                    let (low, high) = range.unwrap_or((*value, *value));
-                    Some((low.min(*value), high.max(*value)))
-                });
-            if let Some((low, high)) = range {
+            if let Some((low, high)) = extent(first.1.iter().copied()) {
                 let corners = [(place(low), 0.0), (place(high), count as f64)];
                 chart
                     .draw_series([Rectangle::new(corners, BAND.filled())])
@@ -186,6 +176,13 @@ pub fn spread_figure(figure: &SpreadFigure) -> Result<Figure> {
     )
 }
 
+/// The smallest and the largest value.
+fn extent(values: impl Iterator<Item = f64>) -> Option<(f64, f64)> {
+    values
+        .map(|value| (value, value))
+        .reduce(|(low, high), (value, _)| (low.min(value), high.max(value)))
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -205,16 +202,20 @@ mod tests {
         }
     }
 
+    /// Where the dots lie along x.
+    fn centres(svg: &str) -> Vec<f64> {
+        svg.split("<circle cx=\"")
+            .skip(1)
+            .map(|rest| rest.split('"').next().unwrap().parse().unwrap())
+            .collect()
+    }
+
     /// One circle for each finite value, at places in the order of the values.
     #[test]
     fn every_value_has_a_dot() {
         let figure = spread_figure(&rows(&[&[1.0, 2.0], &[], &[3.0, f64::NAN]])).unwrap();
         let svg = figure.to_svg();
-        let centres: Vec<f64> = svg
-            .split("<circle cx=\"")
-            .skip(1)
-            .map(|rest| rest.split('"').next().unwrap().parse().unwrap())
-            .collect();
+        let centres = centres(&svg);
         assert_eq!(centres.len(), 3, "{svg}");
         assert!(centres.is_sorted());
         // Evenly spaced values have evenly spaced dots.
@@ -232,12 +233,7 @@ mod tests {
     #[test]
     fn a_wide_range_has_a_logarithmic_axis() {
         let svg = spread_figure(&rows(&[&[1.0], &[10.0], &[100.0]])).unwrap();
-        let svg = svg.to_svg();
-        let centres: Vec<f64> = svg
-            .split("<circle cx=\"")
-            .skip(1)
-            .map(|rest| rest.split('"').next().unwrap().parse().unwrap())
-            .collect();
+        let centres = centres(&svg.to_svg());
         assert!((centres[2] - 2.0 * centres[1] + centres[0]).abs() <= 2.0);
     }
 
