@@ -28,6 +28,7 @@ pub use flops::chain_step_flops;
 pub use machine::Machine;
 pub use measure::matrix_product_gflops;
 pub use peers::{Peers, Precision};
+pub use plan::ENGINES;
 pub use record::{
     CaseRecord, Endurance, LearningRecord, PeerRecord, Ratio, Record, WorkingSetRecord,
 };

@@ -9,9 +9,10 @@ use crate::{
     Watcher,
 };
 
-/// Every engine with a name of its own, in the order of the tables.
-const ENGINES: [EngineChoice; 5] = [
+/// Every engine, in the order of the tables. There is no `auto`: a figure belongs to an engine with a name.
+pub const ENGINES: &[EngineChoice] = &[
     EngineChoice::Fused,
+    EngineChoice::FusedBf16,
     EngineChoice::Cube,
     EngineChoice::CubeTf32,
     EngineChoice::CubeBf16,
@@ -43,7 +44,7 @@ impl Planned<'_> {
         match self.engine {
             EngineChoice::Tensor if self.backend.backend.is_gpu() => "as burn has it",
             EngineChoice::CubeTf32 => Precision::Tf32.name(),
-            EngineChoice::CubeBf16 => Precision::Bf16.name(),
+            EngineChoice::CubeBf16 | EngineChoice::FusedBf16 => Precision::Bf16.name(),
             _ => Precision::F32.name(),
         }
     }
@@ -94,7 +95,7 @@ impl<'a> Plan<'a> {
             backends,
             watcher,
         };
-        let mut engines = or_all(&settings.engines, &ENGINES);
+        let mut engines = or_all(&settings.engines, ENGINES);
         engines.retain(|&engine| engine != EngineChoice::Auto);
         for architecture in or_all(&settings.nets, &Architecture::ALL) {
             let case = Case::published(architecture);
@@ -130,7 +131,7 @@ impl<'a> Plan<'a> {
         } = planned;
         let is_gpu = backend.backend.is_gpu();
         let is_toy = case.config.architecture == Architecture::Toy;
-        let is_fused = engine == EngineChoice::Fused;
+        let is_fused = matches!(engine, EngineChoice::Fused | EngineChoice::FusedBf16);
         let mut on_cpu = backends
             .measured
             .iter()

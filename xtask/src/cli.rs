@@ -204,9 +204,9 @@ pub(crate) struct BackendArguments {
     /// cuda, wgpu and flex that starts here [default: flex, or that of the run that is resumed or diagnosed].
     #[arg(long, value_name = "NAME[:DEVICE]")]
     pub(crate) backend: Option<BackendChoice>,
-    /// The engine that runs the chains: fused (hand-written CPU code); cube (hand-written GPU kernels); cube-tf32 or
-    /// cube-bf16 (cube for images on the tensor cores of NVIDIA GPUs, with products rounded to mantissas of 10 or 7
-    /// bits); tensor (burn's operations); or auto, which is fused on the CPU, and on a GPU cube if it has all layers
+    /// The engine that runs the chains: fused (hand-written CPU code) or fused-bf16 (its products rounded to
+    /// BF16); cube (hand-written GPU kernels) or cube-tf32 and cube-bf16 (for images on the tensor cores of NVIDIA GPUs,
+    /// products rounded to TF32 or BF16); tensor (burn's operations); or auto, which is fused on the CPU, and on a GPU cube if it has all layers
     /// of the net, otherwise tensor [default: auto, or that of the run that is resumed or diagnosed, if both compute
     /// on the CPU or both on a GPU].
     #[arg(long, value_name = "NAME", value_parser = one_of(&EngineChoice::ALL, EngineChoice::name))]
@@ -370,7 +370,7 @@ mod tests {
     /// The engine goes along from CPU to CPU and from GPU to GPU.
     #[test]
     fn what_of_an_earlier_part_is_kept() {
-        use EngineChoice::{Auto, Cube, CubeBf16, CubeTf32, Fused, Tensor};
+        use EngineChoice::{Auto, Cube, CubeBf16, CubeTf32, Fused, FusedBf16, Tensor};
         let cases = [
             (None, ("flex", "fused"), ("flex", Fused)),
             (None, ("cuda:1", "cube"), ("cuda:1", Cube)),
@@ -382,6 +382,7 @@ mod tests {
             ),
             (Some("ndarray"), ("flex", "tensor"), ("ndarray", Tensor)),
             (Some("wgpu:0"), ("cuda", "cube"), ("wgpu:0", Cube)),
+            (None, ("flex", "fused-bf16"), ("flex", FusedBf16)),
             (Some("cuda"), ("flex", "fused"), ("cuda", Auto)),
             (Some("wgpu:cpu"), ("flex", "tensor"), ("wgpu:cpu", Auto)),
             (Some("flex"), ("cuda:1", "cube"), ("flex", Auto)),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::backward::{BackwardStep, FusedRelu, ParameterStep};
 use crate::buffer::{Buffer, Spare};
-use crate::convolution::{convolution_scratch, convolve, convolve_backward};
+use crate::convolution::{convolution_needs, convolve, convolve_backward};
 use crate::elementwise::{activate, activate_backward};
 use crate::gemm::{Epilogue, Product};
 use crate::non_local::Kept;
@@ -56,9 +56,7 @@ impl<'p> Block<'p> {
                     needs.packed(&dense.backward, dense.pixels * lanes);
                 }
                 Operation::Convolution(convolution) => {
-                    let (gathered, products) = convolution_scratch(convolution, lanes);
-                    needs.gathered(gathered);
-                    needs.products(products);
+                    convolution_needs(convolution, lanes, &mut needs);
                 }
                 Operation::NonLocal(block) => {
                     keep = block.keep(lanes, spare);
@@ -100,7 +98,7 @@ impl<'p> Block<'p> {
             match &self.plan.operations[index] {
                 Operation::Dense(dense) => {
                     let columns = dense.pixels * self.lanes;
-                    vectors.product(columns).dispatch(Product {
+                    Product {
                         a: &dense.forward,
                         b: input,
                         b_stride: columns,
@@ -108,8 +106,9 @@ impl<'p> Block<'p> {
                         c_stride: columns,
                         columns,
                         epilogue: Epilogue::activated(&dense.bias, dense.slope),
-                        scratch: self.scratch.packed(dense.forward.depth, columns),
-                    });
+                        scratch: self.scratch.packed(&dense.forward, columns),
+                    }
+                    .run(vectors.product(columns));
                 }
                 Operation::Convolution(convolution) => {
                     let scratch = &mut self.scratch;
@@ -184,7 +183,7 @@ impl<'p> Block<'p> {
             BackwardStep::Dense { dense, before } => {
                 let columns = dense.pixels * lanes;
                 let mask = before.map(|relu| relu.mask(&self.values));
-                vectors.product(columns).dispatch(Product {
+                Product {
                     a: &dense.backward,
                     b: gradient,
                     b_stride: columns,
@@ -192,8 +191,9 @@ impl<'p> Block<'p> {
                     c_stride: columns,
                     columns,
                     epilogue: mask.map_or(Epilogue::None, Epilogue::Mask),
-                    scratch: self.scratch.packed(dense.backward.depth, columns),
-                });
+                    scratch: self.scratch.packed(&dense.backward, columns),
+                }
+                .run(vectors.product(columns));
             }
             BackwardStep::Convolution { convolution, own } => {
                 let mask = own.map(|relu| relu.mask(&self.values));

@@ -89,7 +89,7 @@ impl FusedChains {
 
 impl Chains for FusedChains {
     fn name(&self) -> &'static str {
-        "fused"
+        self.engine.own_name()
     }
 
     fn shape(&self) -> StateShape {

@@ -3,7 +3,7 @@
 use crate::elementwise::Mask;
 use crate::gemm::{Epilogue, Packed, Product};
 use crate::operation::{Convolution, Geometry, Method};
-use crate::scratch::Scratch;
+use crate::scratch::{Needs, Scratch};
 use crate::vector::{LANES, Vectors};
 use crate::winograd::{Direction, Tiling, Transfer};
 
@@ -114,11 +114,18 @@ impl<'a> TilePiece<'a> {
     }
 
     /// The product of every place of the transform.
-    fn multiply(&self, vectors: Vectors, weights: &[Packed], from: &[f32], to: &mut [f32]) {
+    fn multiply(
+        &self,
+        vectors: Vectors,
+        weights: &[Packed],
+        from: &[f32],
+        to: &mut [f32],
+        packed: &mut [f32],
+    ) {
         let columns = self.columns();
         let arch = vectors.product(columns);
         for (place, weights) in weights.iter().enumerate() {
-            arch.dispatch(Product {
+            Product {
                 a: weights,
                 b: &from[place * plane_stride(weights.depth, columns)..],
                 b_stride: columns,
@@ -126,26 +133,27 @@ impl<'a> TilePiece<'a> {
                 c_stride: columns,
                 columns,
                 epilogue: Epilogue::None,
-                scratch: &mut [],
-            });
+                scratch: &mut packed[..Product::scratch(weights, columns)],
+            }
+            .run(arch);
         }
     }
 }
 
-/// Values of scratch that a convolution needs: gathered, and products.
-pub(crate) fn convolution_scratch(convolution: &Convolution, lanes: usize) -> (usize, usize) {
-    match &convolution.method {
-        Method::Direct { .. } => (0, 0),
-        Method::Winograd {
-            tiling, forward, ..
-        } => {
-            let columns = tile_pieces(tiling, lanes).size * lanes;
-            let values = |rows| forward.len() * plane_stride(rows, columns);
-            (
-                values(forward[0].depth),
-                values(convolution.geometry.outputs),
-            )
-        }
+/// Adds the scratch that a convolution needs.
+pub(crate) fn convolution_needs(convolution: &Convolution, lanes: usize, needs: &mut Needs) {
+    if let Method::Winograd {
+        tiling,
+        forward,
+        backward,
+    } = &convolution.method
+    {
+        let columns = tile_pieces(tiling, lanes).size * lanes;
+        let values = |rows| forward.len() * plane_stride(rows, columns);
+        needs.gathered(values(forward[0].depth));
+        needs.products(values(convolution.geometry.outputs));
+        needs.packed(&forward[0], columns);
+        needs.packed(&backward[0], columns);
     }
 }
 
@@ -161,7 +169,9 @@ pub(crate) fn convolve(
         inputs, outputs, ..
     } = convolution.geometry;
     let Scratch {
-        gathered, products, ..
+        gathered,
+        products,
+        packed,
     } = scratch;
     let arch = vectors.lanes;
     match &convolution.method {
@@ -174,7 +184,7 @@ pub(crate) fn convolve(
         } => {
             for piece in TilePiece::all(tiling, lanes) {
                 arch.dispatch(piece.transfer(Direction::Gather, inputs, input, gathered));
-                piece.multiply(vectors, forward, gathered, products);
+                piece.multiply(vectors, forward, gathered, products, packed);
                 arch.dispatch(Transfer {
                     bias: &convolution.bias,
                     slope: convolution.slope,
@@ -200,7 +210,9 @@ pub(crate) fn convolve_backward(
         inputs, outputs, ..
     } = convolution.geometry;
     let Scratch {
-        gathered, products, ..
+        gathered,
+        products,
+        packed,
     } = scratch;
     let arch = vectors.lanes;
     match &convolution.method {
@@ -221,7 +233,7 @@ pub(crate) fn convolve_backward(
                     mask,
                     ..piece.transfer(Direction::Spread, outputs, gradient, products)
                 });
-                piece.multiply(vectors, backward, products, gathered);
+                piece.multiply(vectors, backward, products, gathered, packed);
                 arch.dispatch(piece.transfer(Direction::Scatter, inputs, input_gradient, gathered));
             }
         }

@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Layered, StateShape};
 
+use crate::bf16::{self, Factors};
 use crate::block::Block;
 use crate::bound::FusedChains;
 use crate::buffer::Spare;
@@ -22,6 +23,8 @@ pub enum Instructions {
     Avx2,
     /// x86-64 with AVX-512 (F, BW, CD, DQ, VL).
     Avx512,
+    /// The same, and its dot products of BF16 pairs. For f32 it is no different from the one before.
+    Avx512Bf16,
     /// 64-bit ARM.
     Neon,
 }
@@ -30,10 +33,16 @@ impl Instructions {
     /// Those that this processor has, the best last.
     #[must_use]
     pub fn available() -> Vec<Self> {
-        [Self::Scalar, Self::Neon, Self::Avx2, Self::Avx512]
-            .into_iter()
-            .filter(|instructions| instructions.arch().is_some())
-            .collect()
+        [
+            Self::Scalar,
+            Self::Neon,
+            Self::Avx2,
+            Self::Avx512,
+            Self::Avx512Bf16,
+        ]
+        .into_iter()
+        .filter(|instructions| instructions.arch().is_some())
+        .collect()
     }
 
     pub(crate) fn arch(self) -> Option<pulp::Arch> {
@@ -43,12 +52,26 @@ impl Instructions {
             Self::Avx2 => pulp::x86::V3::try_new().map(pulp::Arch::V3),
             #[cfg(target_arch = "x86_64")]
             Self::Avx512 => pulp::x86::V4::try_new().map(pulp::Arch::V4),
+            #[cfg(target_arch = "x86_64")]
+            Self::Avx512Bf16 if bf16::has_pairs() => Self::Avx512.arch(),
             #[cfg(target_arch = "aarch64")]
             Self::Neon => pulp::aarch64::Neon::try_new().map(pulp::Arch::Neon),
             #[allow(unreachable_patterns)]
             _ => None,
         }
     }
+}
+
+/// What the factors of products are rounded to.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum FusedPrecision {
+    /// f32, like everything else.
+    #[default]
+    F32,
+    /// BF16, 8 bits of significand, with sums in f32: the products of linear layers, of convolutions of at least 8
+    /// channels, and of the maps of non-local blocks. States, noise, energies, attention and the sums of parameter
+    /// gradients stay in f32.
+    Bf16,
 }
 
 /// Bytes that a run needs beside its states, however many steps it has. While learning, the engine also keeps the
@@ -72,11 +95,13 @@ pub struct WorkingSet {
 /// Chains of a fixed net never talk to each other, so each worker thread takes a block of them through all its
 /// steps alone, with no barrier and no allocation on the way. Chains lie across SIMD lanes; convolutions become
 /// matrix products by small Winograd transforms. The numbers of a chain depend neither on the thread count nor on the
-/// other chains. All arithmetic is f32, but for the sums that MALA decides with, which are f64.
+/// other chains. All arithmetic is f32, but for the sums that MALA decides with, which are f64, and
+/// the [factors of products](Self::with_precision).
 #[derive(Debug, Clone, Default)]
 pub struct FusedEngine {
     pub(crate) cancel: Option<Arc<AtomicBool>>,
     instructions: Option<Instructions>,
+    precision: FusedPrecision,
 }
 
 impl FusedEngine {
@@ -99,6 +124,13 @@ impl FusedEngine {
             instructions: Some(instructions),
             ..Self::default()
         })
+    }
+
+    /// Rounds the factors of products. Any processor can; one with [`Instructions::Avx512Bf16`] is faster for it, and
+    /// computes the same bits as it would without, as long as no factor is below 2⁻¹²⁶.
+    #[must_use]
+    pub fn with_precision(self, precision: FusedPrecision) -> Self {
+        Self { precision, ..self }
     }
 
     /// Gives up with [`LangevinError::Cancelled`] before the next step once `cancel` is true.
@@ -156,15 +188,34 @@ impl FusedEngine {
     ) -> Result<Plan, LangevinError> {
         let layers = energy
             .layers()
-            .map_err(|what| LangevinError::lacking("fused", what))?;
+            .map_err(|what| LangevinError::lacking(self.own_name(), what))?;
         let arch = self.instructions.and_then(Instructions::arch);
-        Plan::compile(arch.unwrap_or_default(), &layers, shape.dims(), spare)
+        let arch = arch.unwrap_or_default();
+        Plan::compile(arch, self.factors(), &layers, shape.dims(), spare)
+    }
+
+    fn factors(&self) -> Factors {
+        let has_pairs = self
+            .instructions
+            .map_or_else(bf16::has_pairs, |set| set == Instructions::Avx512Bf16);
+        match self.precision {
+            FusedPrecision::F32 => Factors::Single,
+            FusedPrecision::Bf16 if has_pairs => Factors::Pairs,
+            FusedPrecision::Bf16 => Factors::Rounded,
+        }
+    }
+
+    pub(crate) fn own_name(&self) -> &'static str {
+        match self.precision {
+            FusedPrecision::F32 => "fused",
+            FusedPrecision::Bf16 => "fused-bf16",
+        }
     }
 }
 
 impl<B: AutodiffBackend, E: Layered> Engine<B, E> for FusedEngine {
     fn name(&self) -> &'static str {
-        "fused"
+        self.own_name()
     }
 
     fn bind(

@@ -8,9 +8,12 @@
 
 use std::ops::Range;
 
-use pulp::{Simd, WithSimd};
+use std::sync::Arc;
 
-use crate::buffer::Buffer;
+use pulp::{Arch, Simd};
+
+use crate::bf16::{self, Factors, Terms, WithTerms};
+use crate::buffer::{Buffer, Spare};
 use crate::elementwise::Mask;
 use crate::vector::{LANES, check, load, prefetch, scalar, starts, store, unrolled};
 
@@ -26,16 +29,17 @@ pub(crate) fn has_few_registers<S: Simd>() -> bool {
     S::F32_LANES == 8
 }
 
-/// Entries of a column of B that are used together: what three vectors of them take leaves half of the nearest
+/// Lanes of a column of B that are used together: what three vectors of them take leaves half of the nearest
 /// cache to the weights.
 const DEPTH: usize = 128;
 
 /// A matrix in panels: blocks of at most [`DEPTH`] columns; in each, panels of [`PANEL`] rows, then of 4 and
-/// of what is left; in each, column by column.
+/// of what is left; in each, column by column. Where a lane holds a pair, a column here is two of the matrix.
 #[derive(Debug)]
 pub(crate) struct Packed {
     pub(crate) rows: usize,
     pub(crate) depth: usize,
+    factors: Factors,
     /// Columns of a block; the last has what is left.
     block: usize,
     values: Buffer,
@@ -43,24 +47,30 @@ pub(crate) struct Packed {
 
 impl Packed {
     /// Packs the matrix whose entries `entry(row, k)` gives.
-    pub(crate) fn new(rows: usize, depth: usize, entry: impl Fn(usize, usize) -> f32) -> Self {
-        let values = Buffer::zeros(rows * depth);
-        Self::in_blocks(rows, depth, block_of(depth), values, by_entry(entry))
+    pub(crate) fn new(
+        factors: Factors,
+        [rows, depth]: [usize; 2],
+        entry: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        let fill = by_entry(entry);
+        Self::in_blocks(factors, [rows, depth], DEPTH, Buffer::zeros, fill)
     }
 
     /// Packs in a single block, however deep.
-    pub(crate) fn whole(rows: usize, depth: usize, entry: impl Fn(usize, usize) -> f32) -> Self {
-        let values = Buffer::zeros(rows * depth);
-        Self::in_blocks(rows, depth, depth.max(1), values, by_entry(entry))
+    pub(crate) fn whole([rows, depth]: [usize; 2], entry: impl Fn(usize, usize) -> f32) -> Self {
+        let (single, fill) = (Factors::Single, by_entry(entry));
+        Self::in_blocks(single, [rows, depth], depth.max(1), Buffer::zeros, fill)
     }
 
-    /// Packs the matrix whose rows `row` gives into `values`.
+    /// Packs the matrix whose rows `row` gives, in memory from `spare`.
     pub(crate) fn from_rows<'r>(
-        [rows, depth]: [usize; 2],
-        values: Buffer,
+        factors: Factors,
+        sizes: [usize; 2],
+        spare: &Arc<Spare>,
         row: impl Fn(usize) -> &'r [f32],
     ) -> Self {
-        Self::in_blocks(rows, depth, block_of(depth), values, |panel| {
+        let lend = |values| spare.lend(values);
+        Self::in_blocks(factors, sizes, DEPTH, lend, |panel| {
             let height = panel.rows.len();
             for (i, index) in panel.rows.enumerate() {
                 let to = panel.values[i..].iter_mut().step_by(height);
@@ -70,13 +80,15 @@ impl Packed {
         })
     }
 
-    /// Packs the matrix whose columns `column` gives into `values`.
+    /// Packs the matrix whose columns `column` gives, in memory from `spare`.
     pub(crate) fn from_columns<'r>(
-        [rows, depth]: [usize; 2],
-        values: Buffer,
+        factors: Factors,
+        sizes: [usize; 2],
+        spare: &Arc<Spare>,
         column: impl Fn(usize) -> &'r [f32],
     ) -> Self {
-        Self::in_blocks(rows, depth, block_of(depth), values, |panel| {
+        let lend = |values| spare.lend(values);
+        Self::in_blocks(factors, sizes, DEPTH, lend, |panel| {
             let height = panel.rows.len();
             for (to, k) in panel.values.chunks_exact_mut(height).zip(panel.columns) {
                 to.copy_from_slice(&column(k)[panel.rows.clone()]);
@@ -84,25 +96,52 @@ impl Packed {
         })
     }
 
+    /// Blocks of at most `deepest` columns, as even as can be.
     fn in_blocks(
-        rows: usize,
-        depth: usize,
-        block: usize,
-        mut values: Buffer,
+        factors: Factors,
+        [rows, depth]: [usize; 2],
+        deepest: usize,
+        memory: impl Fn(usize) -> Buffer,
         fill: impl Fn(Panel<'_>),
     ) -> Self {
+        let terms = factors.terms();
+        let packed = depth.div_ceil(terms);
+        let block = packed.div_ceil(packed.div_ceil(deepest).max(1)).max(1);
+        let mut values = memory(rows * packed);
+        let mut numbers = vec![
+            0.0;
+            if factors.is_rounded() {
+                PANEL * terms * block
+            } else {
+                0
+            }
+        ];
         let mut rest = &mut values[..];
-        for start in (0..depth).step_by(block) {
-            let columns = start..(start + block).min(depth);
+        for start in (0..packed).step_by(block) {
+            let end = (start + block).min(packed);
+            let columns = terms * start..(terms * end).min(depth);
             let mut row = 0;
             while row < rows {
                 let height = panel_height(rows - row);
-                let (panel, others) = rest.split_at_mut(height * columns.len());
-                fill(Panel {
-                    values: panel,
-                    rows: row..row + height,
-                    columns: columns.clone(),
-                });
+                let (panel, others) = rest.split_at_mut(height * (end - start));
+                let rows = row..row + height;
+                if factors.is_rounded() {
+                    let numbers = &mut numbers[..height * terms * (end - start)];
+                    let (filled, missing) = numbers.split_at_mut(height * columns.len());
+                    missing.fill(0.0);
+                    fill(Panel {
+                        values: filled,
+                        rows,
+                        columns: columns.clone(),
+                    });
+                    round_panel(factors, height, numbers, panel);
+                } else {
+                    fill(Panel {
+                        values: panel,
+                        rows,
+                        columns: columns.clone(),
+                    });
+                }
                 rest = others;
                 row += height;
             }
@@ -110,6 +149,7 @@ impl Packed {
         Self {
             rows,
             depth,
+            factors,
             block,
             values,
         }
@@ -130,9 +170,14 @@ impl Packed {
         })
     }
 
+    /// Its columns here: those of the matrix, or pairs of them.
+    fn packed_depth(&self) -> usize {
+        self.depth.div_ceil(self.factors.terms())
+    }
+
     /// The blocks, as ranges of columns.
     fn blocks(&self) -> impl Iterator<Item = Range<usize>> + use<> {
-        let (depth, block) = (self.depth, self.block);
+        let (depth, block) = (self.packed_depth(), self.block);
         (0..depth)
             .step_by(block)
             .map(move |start| start..(start + block).min(depth))
@@ -161,9 +206,20 @@ fn by_entry(entry: impl Fn(usize, usize) -> f32) -> impl Fn(Panel<'_>) {
     }
 }
 
-/// Columns of a block: as even as can be, at most [`DEPTH`].
-fn block_of(depth: usize) -> usize {
-    depth.div_ceil(depth.div_ceil(DEPTH).max(1)).max(1)
+/// From the numbers of a panel, `[columns][height]`, to its factors.
+fn round_panel(factors: Factors, height: usize, numbers: &[f32], to: &mut [f32]) {
+    if factors == Factors::Rounded {
+        let rounded = to.iter_mut().zip(numbers);
+        rounded.for_each(|(to, number)| *to = bf16::round(*number));
+        return;
+    }
+    let columns = numbers.chunks_exact(2 * height);
+    for (to, numbers) in to.chunks_exact_mut(height).zip(columns) {
+        let (first, second) = numbers.split_at(height);
+        for ((to, first), second) in to.iter_mut().zip(first).zip(second) {
+            *to = bf16::pair(*first, *second);
+        }
+    }
 }
 
 fn panel_height(left: usize) -> usize {
@@ -202,7 +258,8 @@ pub(crate) struct Product<'a> {
     pub(crate) c_stride: usize,
     pub(crate) columns: usize,
     pub(crate) epilogue: Epilogue<'a>,
-    /// Where columns of B whose rows lie far apart are brought together, [`Product::scratch`] values; else empty.
+    /// Where columns of B whose rows lie far apart are brought together, or rounded, [`Product::scratch`] values; else
+    /// empty.
     pub(crate) scratch: &'a mut [f32],
 }
 
@@ -220,28 +277,32 @@ pub(crate) fn tile_width(left: usize) -> usize {
 }
 
 impl Product<'_> {
-    /// Values of scratch for a product of `depth` with rows `b_stride` apart. Rows that are a page or more apart
-    /// fall into the same few places of the nearest cache and would push each other out between panels.
-    pub(crate) fn scratch(depth: usize, b_stride: usize) -> usize {
+    /// Values of scratch for a product with columns of B whose rows are `b_stride` apart. Rows that are a page or more
+    /// apart fall into the same few places of the nearest cache and would push each other out between panels.
+    pub(crate) fn scratch(a: &Packed, b_stride: usize) -> usize {
         const PAGE: usize = 1024;
-        if b_stride < PAGE {
+        if b_stride < PAGE && !a.factors.is_rounded() {
             0
         } else {
-            depth.min(DEPTH) * WIDEST * LANES
+            a.packed_depth().min(DEPTH) * WIDEST * LANES
         }
+    }
+
+    /// Computes C with these instructions.
+    pub(crate) fn run(self, arch: Arch) {
+        bf16::dispatch(arch, self.a.factors, self);
     }
 }
 
-impl WithSimd for Product<'_> {
-    type Output = ();
-
+impl WithTerms for Product<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_terms<S: Simd, T: Terms>(mut self, simd: S) {
         let columns = self.columns;
         check(columns >= S::F32_LANES);
         let extent = |rows: usize, stride: usize| (rows - 1) * stride + columns;
         let c_extent = extent(self.a.rows, self.c_stride);
         check(extent(self.a.depth, self.b_stride) <= self.b.len() && c_extent <= self.c.len());
+        check(T::COUNT == self.a.factors.terms());
         self.epilogue.check(self.a.rows, c_extent);
         let vectors = starts::<S>(columns).count();
         let mut first = 0;
@@ -250,9 +311,12 @@ impl WithSimd for Product<'_> {
             let width = tile_width(left);
             let start = |vector: usize| (vector * S::F32_LANES).min(columns - S::F32_LANES);
             match width {
-                3 => self.panels::<S, 3>(simd, [start(first), start(first + 1), start(first + 2)]),
-                2 => self.panels::<S, 2>(simd, [start(first), start(first + 1)]),
-                _ => self.panels::<S, 1>(simd, [start(first)]),
+                3 => {
+                    let starts = [start(first), start(first + 1), start(first + 2)];
+                    self.panels::<S, T, 3>(simd, starts);
+                }
+                2 => self.panels::<S, T, 2>(simd, [start(first), start(first + 1)]),
+                _ => self.panels::<S, T, 1>(simd, [start(first)]),
             }
             first += width;
         }
@@ -261,26 +325,36 @@ impl WithSimd for Product<'_> {
 
 impl Product<'_> {
     #[inline(always)]
-    fn panels<S: Simd, const N: usize>(&mut self, simd: S, columns: [usize; N]) {
+    fn panels<S: Simd, T: Terms, const N: usize>(&mut self, simd: S, columns: [usize; N]) {
         let scratch = std::mem::take(&mut self.scratch);
+        let depth = self.a.depth;
         for block in self.a.blocks() {
             if scratch.is_empty() {
+                check(!self.a.factors.is_rounded());
                 let b = Columns {
                     values: self.b,
                     stride: self.b_stride,
                     first: columns.map(|column| block.start * self.b_stride + column),
                 };
-                self.all_rows::<S, N>(simd, block, b, columns);
+                self.all_rows::<S, T, N>(simd, block, b, columns);
                 continue;
             }
             let first: [usize; N] = std::array::from_fn(|vector| vector * S::F32_LANES);
             let stride = N * S::F32_LANES;
             check(scratch.len() >= block.len() * stride);
-            for (local, k) in block.clone().enumerate() {
+            for (local, packed) in block.clone().enumerate() {
+                let k = packed * T::COUNT;
                 for (to, column) in first.iter().zip(columns) {
-                    // SAFETY: `with_simd` has checked the extents of all operands.
-                    let value = unsafe { load::<S>(self.b, k * self.b_stride + column) };
-                    unsafe { store::<S>(scratch, local * stride + to, value) };
+                    // SAFETY: `with_terms` has checked the extents of all operands.
+                    let row = |k: usize| unsafe { load::<S>(self.b, k * self.b_stride + column) };
+                    let second = if T::COUNT > 1 && k + 1 < depth {
+                        row(k + 1)
+                    } else {
+                        simd.splat_f32s(0.0)
+                    };
+                    let lanes = T::join(simd, row(k), second);
+                    // SAFETY: as above.
+                    unsafe { store::<S>(scratch, local * stride + to, lanes) };
                 }
             }
             let b = Columns {
@@ -288,13 +362,13 @@ impl Product<'_> {
                 stride,
                 first,
             };
-            self.all_rows::<S, N>(simd, block, b, columns);
+            self.all_rows::<S, T, N>(simd, block, b, columns);
         }
         self.scratch = scratch;
     }
 
     #[inline(always)]
-    fn all_rows<S: Simd, const N: usize>(
+    fn all_rows<S: Simd, T: Terms, const N: usize>(
         &mut self,
         simd: S,
         block: Range<usize>,
@@ -307,14 +381,14 @@ impl Product<'_> {
             let height = panel_height(rows - row);
             match height {
                 8 if N > 1 && has_few_registers::<S>() => {
-                    self.tile::<S, 8, 0, 4, N>(simd, row, &block, b, columns);
-                    self.tile::<S, 8, 4, 4, N>(simd, row, &block, b, columns);
+                    self.tile::<S, T, 8, 0, 4, N>(simd, row, &block, b, columns);
+                    self.tile::<S, T, 8, 4, 4, N>(simd, row, &block, b, columns);
                 }
-                8 => self.tile::<S, 8, 0, 8, N>(simd, row, &block, b, columns),
-                4 => self.tile::<S, 4, 0, 4, N>(simd, row, &block, b, columns),
-                3 => self.tile::<S, 3, 0, 3, N>(simd, row, &block, b, columns),
-                2 => self.tile::<S, 2, 0, 2, N>(simd, row, &block, b, columns),
-                _ => self.tile::<S, 1, 0, 1, N>(simd, row, &block, b, columns),
+                8 => self.tile::<S, T, 8, 0, 8, N>(simd, row, &block, b, columns),
+                4 => self.tile::<S, T, 4, 0, 4, N>(simd, row, &block, b, columns),
+                3 => self.tile::<S, T, 3, 0, 3, N>(simd, row, &block, b, columns),
+                2 => self.tile::<S, T, 2, 0, 2, N>(simd, row, &block, b, columns),
+                _ => self.tile::<S, T, 1, 0, 1, N>(simd, row, &block, b, columns),
             }
             row += height;
         }
@@ -322,7 +396,14 @@ impl Product<'_> {
 
     /// Rows `FIRST..FIRST + M` of the panel of `P` rows from `row` on.
     #[inline(always)]
-    fn tile<S: Simd, const P: usize, const FIRST: usize, const M: usize, const N: usize>(
+    fn tile<
+        S: Simd,
+        T: Terms,
+        const P: usize,
+        const FIRST: usize,
+        const M: usize,
+        const N: usize,
+    >(
         &mut self,
         simd: S,
         row: usize,
@@ -337,7 +418,7 @@ impl Product<'_> {
         if block.start > 0 {
             unrolled!(I < M, {
                 unrolled!(J < N, {
-                    // SAFETY: `with_simd` has checked the extents of all operands.
+                    // SAFETY: `with_terms` has checked the extents of all operands.
                     sums[I][J] =
                         unsafe { load::<S>(self.c, (row + I) * self.c_stride + columns[J]) };
                 });
@@ -353,11 +434,11 @@ impl Product<'_> {
             unrolled!(I < M, {
                 let weight = simd.splat_f32s(weights[FIRST + I]);
                 unrolled!(J < N, {
-                    sums[I][J] = simd.mul_add_e_f32s(weight, vectors[J], sums[I][J]);
+                    sums[I][J] = T::add(simd, weight, vectors[J], sums[I][J]);
                 });
             });
         }
-        let is_last = block.end == self.a.depth;
+        let is_last = block.end == self.a.packed_depth();
         unrolled!(I < M, {
             unrolled!(J < N, {
                 let at = (row + I) * self.c_stride + columns[J];
@@ -365,7 +446,7 @@ impl Product<'_> {
                 if is_last {
                     value = self.epilogue.apply::<S>(simd, value, row + I, at);
                 }
-                // SAFETY: `with_simd` has checked the extents of all operands.
+                // SAFETY: `with_terms` has checked the extents of all operands.
                 unsafe { store::<S>(self.c, at, value) };
             });
         });
@@ -417,17 +498,17 @@ impl<'a> Epilogue<'a> {
             }
             Epilogue::Plus(values) => simd.add_f32s(sum, unsafe { load::<S>(values, at) }),
             Epilogue::BiasPlus(bias, values) => {
-                // SAFETY: `with_simd` has checked the extents of all operands.
+                // SAFETY: `with_terms` has checked the extents of all operands.
                 let sum = simd.add_f32s(sum, simd.splat_f32s(unsafe { scalar(bias, row) }));
                 simd.add_f32s(sum, unsafe { load::<S>(values, at) })
             }
             Epilogue::BiasLeaky(bias, slope) => {
-                // SAFETY: `with_simd` has checked the extents of all operands.
+                // SAFETY: `with_terms` has checked the extents of all operands.
                 let sum = simd.add_f32s(sum, simd.splat_f32s(unsafe { scalar(bias, row) }));
                 let scaled = simd.mul_f32s(sum, simd.splat_f32s(slope));
                 simd.select_f32s(simd.greater_than_f32s(sum, zero), sum, scaled)
             }
-            // SAFETY: `with_simd` has checked the extents of all operands.
+            // SAFETY: `with_terms` has checked the extents of all operands.
             Epilogue::Mask(mask) => unsafe { mask.of::<S>(simd, sum, at) },
         }
     }

@@ -5,6 +5,7 @@
 mod attention;
 mod attracted;
 mod backward;
+mod bf16;
 mod block;
 mod bound;
 mod buffer;
@@ -27,8 +28,9 @@ mod records;
 mod schedule;
 mod scratch;
 mod transform;
+mod transform_rounded;
 mod vector;
 mod winograd;
 
 pub use bound::FusedChains;
-pub use engine::{FusedEngine, Instructions, WorkingSet};
+pub use engine::{FusedEngine, FusedPrecision, Instructions, WorkingSet};

@@ -69,7 +69,7 @@ impl NonLocal {
         let sizes = self.sizes(lanes);
         let columns = sizes.queries * lanes;
         let product = vectors.product(columns);
-        product.dispatch(Product {
+        Product {
             a: &self.embed,
             b: input,
             b_stride: columns,
@@ -77,8 +77,9 @@ impl NonLocal {
             c_stride: columns,
             columns,
             epilogue: Epilogue::Bias(&self.embed_bias),
-            scratch: scratch.packed(self.embed.depth, columns),
-        });
+            scratch: scratch.packed(&self.embed, columns),
+        }
+        .run(product);
         let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
         let windows = self.pool().windows(lanes);
         max_pool(arch, windows, key_value, &mut kept.pooled);
@@ -91,7 +92,7 @@ impl NonLocal {
             mixed: &mut kept.mixed,
             scratch: &mut scratch.gathered,
         });
-        product.dispatch(Product {
+        Product {
             a: &self.output,
             b: &kept.mixed,
             b_stride: columns,
@@ -99,8 +100,9 @@ impl NonLocal {
             c_stride: columns,
             columns,
             epilogue: Epilogue::BiasPlus(&self.output_bias, input),
-            scratch: scratch.packed(self.output.depth, columns),
-        });
+            scratch: scratch.packed(&self.output, columns),
+        }
+        .run(product);
     }
 
     /// `input_gradient` ← the gradient of [`Self::forward`]. Leaves that of query, key and value before pooling,
@@ -126,7 +128,7 @@ impl NonLocal {
         let (embedded, rest) = products.split_at_mut(kept.embedded.len());
         let (pooled, mixed) = rest.split_at_mut(kept.pooled.len());
         let mixed = &mut mixed[..kept.mixed.len()];
-        product.dispatch(Product {
+        Product {
             a: &self.output_backward,
             b: gradient,
             b_stride: columns,
@@ -134,8 +136,9 @@ impl NonLocal {
             c_stride: columns,
             columns,
             epilogue: Epilogue::None,
-            scratch: &mut far[..Product::scratch(self.output_backward.depth, columns)],
-        });
+            scratch: &mut far[..Product::scratch(&self.output_backward, columns)],
+        }
+        .run(product);
         let half = sizes.inner * sizes.keys * lanes;
         let (query, key_value) = kept.embedded.split_at(sizes.inner * columns);
         let (key, value) = kept.pooled.split_at(half);
@@ -161,7 +164,7 @@ impl NonLocal {
             pooled,
             key_value_gradient,
         );
-        product.dispatch(Product {
+        Product {
             a: &self.embed_backward,
             b: embedded,
             b_stride: columns,
@@ -169,8 +172,9 @@ impl NonLocal {
             c_stride: columns,
             columns,
             epilogue: Epilogue::Plus(gradient),
-            scratch: &mut far[..Product::scratch(self.embed_backward.depth, columns)],
-        });
+            scratch: &mut far[..Product::scratch(&self.embed_backward, columns)],
+        }
+        .run(product);
     }
 
     /// The pooling of key and value.

@@ -6,6 +6,7 @@ use ebm_core::{CoreError, ParameterValues};
 use pulp::Arch;
 use rayon::prelude::*;
 
+use crate::bf16::Factors;
 use crate::buffer::{Buffer, Spare};
 use crate::direct::Direct;
 use crate::gemm::Packed;
@@ -15,6 +16,7 @@ use crate::winograd::{Tile, Tiling};
 impl Dense {
     /// From the weight of a linear layer, or of a convolution that is none.
     pub(crate) fn new(
+        factors: Factors,
         ids: Ids,
         [outputs, inputs]: [usize; 2],
         pixels: usize,
@@ -32,8 +34,10 @@ impl Dense {
         };
         Self {
             ids,
-            forward: Packed::new(outputs, inputs, entry),
-            backward: Packed::new(inputs, outputs, |input, output| entry(output, input)),
+            forward: Packed::new(factors, [outputs, inputs], entry),
+            backward: Packed::new(factors, [inputs, outputs], |input, output| {
+                entry(output, input)
+            }),
             bias,
             slope,
             pixels,
@@ -44,9 +48,15 @@ impl Dense {
 
 impl Method {
     /// The faster one, with the weight `[outputs][inputs][kernel][kernel]`; its memory comes from `spare`.
-    pub(crate) fn new(spare: &Arc<Spare>, arch: Arch, geometry: Geometry, weight: &[f32]) -> Self {
-        match choose_tile(geometry) {
-            Some(tile) => Self::winograd(spare, arch, tile, geometry, weight),
+    pub(crate) fn new(
+        spare: &Arc<Spare>,
+        arch: Arch,
+        factors: Factors,
+        geometry: Geometry,
+        weight: &[f32],
+    ) -> Self {
+        match choose_tile(geometry, factors) {
+            Some(tile) => Self::winograd(spare, arch, factors, tile, geometry, weight),
             None => Self::direct(geometry, weight),
         }
     }
@@ -54,6 +64,7 @@ impl Method {
     fn winograd(
         spare: &Arc<Spare>,
         arch: Arch,
+        factors: Factors,
         tile: Tile,
         geometry: Geometry,
         weight: &[f32],
@@ -82,10 +93,9 @@ impl Method {
             .into_par_iter()
             .map(|place| {
                 let of_output = |row: usize| &transformed[row][place * depth..][..depth];
-                let lend = || spare.lend(outputs * depth);
                 (
-                    Packed::from_rows([outputs, depth], lend(), of_output),
-                    Packed::from_columns([depth, outputs], lend(), of_output),
+                    Packed::from_rows(factors, [outputs, depth], spare, of_output),
+                    Packed::from_columns(factors, [depth, outputs], spare, of_output),
                 )
             })
             .unzip();
@@ -107,10 +117,10 @@ impl Method {
             after,
         } = geometry;
         let taps = kernel * kernel;
-        let forward = Packed::whole(outputs, inputs * taps, |row, k| {
+        let forward = Packed::whole([outputs, inputs * taps], |row, k| {
             weight[row * inputs * taps + k]
         });
-        let backward = Packed::whole(inputs, outputs * taps, |row, k| {
+        let backward = Packed::whole([inputs, outputs * taps], |row, k| {
             weight[(k / taps * inputs + row) * taps + k % taps]
         });
         let each_tap = |place: &dyn Fn(usize, usize) -> Option<[usize; 2]>| {
@@ -142,6 +152,7 @@ impl Method {
 impl NonLocal {
     /// From weight and bias of query, key, value and output, for images of `[channels, height, width]`.
     pub(crate) fn new(
+        factors: Factors,
         [channels, height, width]: [usize; 3],
         inner: usize,
         maps: &[[ParameterValues; 2]; 4],
@@ -152,8 +163,9 @@ impl NonLocal {
         }
         let embed = |row: usize, k: usize| read[row / inner][0][row % inner * channels + k];
         let output = |row: usize, k: usize| read[3][0][row * inner + k];
-        let pack =
-            |rows, depth, entry: &dyn Fn(usize, usize) -> f32| Packed::new(rows, depth, entry);
+        let pack = |rows, depth, entry: &dyn Fn(usize, usize) -> f32| {
+            Packed::new(factors, [rows, depth], entry)
+        };
         Ok(Self {
             ids: maps
                 .each_ref()
@@ -172,8 +184,9 @@ impl NonLocal {
 }
 
 /// The transform for a convolution, or none where windows are copied instead: few input channels leave too little
-/// work in the products to pay for the transforms.
-fn choose_tile(geometry: Geometry) -> Option<Tile> {
+/// work in the products to pay for the transforms. Rounded factors have transforms of their own, that make less of the
+/// rounding.
+fn choose_tile(geometry: Geometry, factors: Factors) -> Option<Tile> {
     let Geometry {
         inputs,
         kernel,
@@ -186,8 +199,10 @@ fn choose_tile(geometry: Geometry) -> Option<Tile> {
     }
     let divides = |by: usize| after.iter().all(|side| side.is_multiple_of(by));
     match kernel / stride {
+        2 if divides(4) && factors.is_rounded() => Some(Tile::F42Rounded),
         2 if divides(4) => Some(Tile::F42),
         2 if divides(2) => Some(Tile::F22),
+        3 if divides(4) && factors.is_rounded() => Some(Tile::F43Rounded),
         3 if divides(4) => Some(Tile::F43),
         3 if divides(2) => Some(Tile::F23),
         _ => None,

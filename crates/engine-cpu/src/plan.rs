@@ -9,6 +9,7 @@ use ebm_core::{
 use pulp::Arch;
 
 use crate::backward::Backward;
+use crate::bf16::Factors;
 use crate::buffer::Spare;
 use crate::operation::{Convolution, Dense, Geometry, Ids, MaxPool, Method, NonLocal, Operation};
 use crate::vector::LANES;
@@ -31,6 +32,7 @@ impl Plan {
     /// [`CoreError::Description`] when layers, shapes and parameters do not fit each other.
     pub(crate) fn compile(
         arch: Arch,
+        factors: Factors,
         layers: &[LayerDescription],
         shape: [usize; 3],
         spare: &Arc<Spare>,
@@ -54,7 +56,7 @@ impl Plan {
             } else {
                 1.0
             };
-            operations.push(operation(spare, arch, layer, ends, slope)?);
+            operations.push(operation(spare, (arch, factors), layer, ends, slope)?);
             shapes.push(ends[1]);
         }
         Ok(Self {
@@ -120,7 +122,7 @@ fn take_slope<'a, S>(rest: &mut Peekable<impl Iterator<Item = (&'a LayerDescript
 /// The operation of a layer between these shapes, with a leaky ReLU of `slope` where it [can](can_activate) end in one.
 fn operation(
     spare: &Arc<Spare>,
-    arch: Arch,
+    (arch, factors): (Arch, Factors),
     layer: &LayerDescription,
     [shape, output]: [[usize; 3]; 2],
     slope: f32,
@@ -144,7 +146,7 @@ fn operation(
             if covers || is_point {
                 let sizes = [*outputs, inputs * kernel * kernel];
                 let pixels = output[1] * output[2];
-                let dense = Dense::new(ids, sizes, pixels, false, weight, bias, slope);
+                let dense = Dense::new(factors, ids, sizes, pixels, false, weight, bias, slope);
                 Operation::Dense(Arc::new(dense))
             } else {
                 let geometry = Geometry {
@@ -159,7 +161,7 @@ fn operation(
                 Operation::Convolution(Arc::new(Convolution {
                     ids,
                     geometry,
-                    method: Method::new(spare, arch, geometry, weight),
+                    method: Method::new(spare, arch, factors, geometry, weight),
                     bias,
                     slope,
                 }))
@@ -174,13 +176,13 @@ fn operation(
             let ids = Ids::of(weight, bias.as_ref());
             let bias = bias_of(bias.as_ref(), *outputs)?;
             let (sizes, weight) = ([*outputs, *inputs], weight.values()?);
-            let dense = Dense::new(ids, sizes, 1, true, weight, bias, slope);
+            let dense = Dense::new(factors, ids, sizes, 1, true, weight, bias, slope);
             Operation::Dense(Arc::new(dense))
         }
         LayerDescription::Activation(kind) => Operation::Activation(*kind),
         LayerDescription::MaxPool2d { size } => Operation::MaxPool(MaxPool { shape, size: *size }),
         LayerDescription::NonLocal { inner, maps, .. } => {
-            Operation::NonLocal(Arc::new(NonLocal::new(shape, *inner, maps)?))
+            Operation::NonLocal(Arc::new(NonLocal::new(factors, shape, *inner, maps)?))
         }
     })
 }

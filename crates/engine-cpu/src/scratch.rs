@@ -11,7 +11,7 @@ pub(crate) struct Scratch {
     pub(crate) gathered: Buffer,
     /// A convolution's transformed tiles on the side of its output; the gradients within a non-local block.
     pub(crate) products: Buffer,
-    /// Far rows of a product's columns, brought together.
+    /// Rows of a product's columns, brought together or rounded.
     pub(crate) packed: Buffer,
 }
 
@@ -37,9 +37,9 @@ impl Scratch {
         self.gathered.len() + self.products.len() + self.packed.len()
     }
 
-    /// For a product of `depth` with rows `columns` apart.
-    pub(crate) fn packed(&mut self, depth: usize, columns: usize) -> &mut [f32] {
-        &mut self.packed[..Product::scratch(depth, columns)]
+    /// For a product of the matrix with rows `columns` apart.
+    pub(crate) fn packed(&mut self, matrix: &Packed, columns: usize) -> &mut [f32] {
+        &mut self.packed[..Product::scratch(matrix, columns)]
     }
 }
 
@@ -54,6 +54,6 @@ impl Needs {
 
     /// For a product with rows `columns` apart.
     pub(crate) fn packed(&mut self, matrix: &Packed, columns: usize) {
-        self.packed = self.packed.max(Product::scratch(matrix.depth, columns));
+        self.packed = self.packed.max(Product::scratch(matrix, columns));
     }
 }

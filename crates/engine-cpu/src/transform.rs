@@ -23,27 +23,27 @@ pub(crate) trait Transform<const I: usize, const O: usize> {
 
 /// The few operations that the transforms are made of.
 #[derive(Clone, Copy)]
-struct Terms<S>(S);
+pub(crate) struct Terms<S>(pub(crate) S);
 
 impl<S: Simd> Terms<S> {
     #[inline(always)]
-    fn add(self, a: S::f32s, b: S::f32s) -> S::f32s {
+    pub(crate) fn add(self, a: S::f32s, b: S::f32s) -> S::f32s {
         self.0.add_f32s(a, b)
     }
 
     #[inline(always)]
-    fn sub(self, a: S::f32s, b: S::f32s) -> S::f32s {
+    pub(crate) fn sub(self, a: S::f32s, b: S::f32s) -> S::f32s {
         self.0.sub_f32s(a, b)
     }
 
     /// factor · a + b.
     #[inline(always)]
-    fn fma(self, factor: f32, a: S::f32s, b: S::f32s) -> S::f32s {
+    pub(crate) fn fma(self, factor: f32, a: S::f32s, b: S::f32s) -> S::f32s {
         self.0.mul_add_e_f32s(a, self.0.splat_f32s(factor), b)
     }
 
     #[inline(always)]
-    fn times(self, factor: f32, a: S::f32s) -> S::f32s {
+    pub(crate) fn times(self, factor: f32, a: S::f32s) -> S::f32s {
         self.0.mul_f32s(a, self.0.splat_f32s(factor))
     }
 }
@@ -269,7 +269,7 @@ impl Transform<6, 4> for F43 {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use pulp::Scalar;
 
@@ -289,7 +289,7 @@ mod tests {
     }
 
     /// Against the definition, in exact small integers scaled by the weights' denominators: y[o] = Σ w[t] x[o + t].
-    fn is_a_convolution<const I: usize, const O: usize, T: Transform<I, O>>() {
+    pub(crate) fn is_a_convolution<const I: usize, const O: usize, T: Transform<I, O>>() {
         let scalar = Scalar::new();
         let weights = [3.0, -2.0, 5.0];
         let inputs: [f32; I] = std::array::from_fn(|i| [1.0, -4.0, 2.0, 7.0, -3.0, 6.0][i]);

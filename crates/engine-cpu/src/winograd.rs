@@ -10,6 +10,7 @@ use pulp::{Simd, WithSimd};
 
 use crate::elementwise::Mask;
 use crate::transform::{F22, F23, F42, F43, Transform};
+use crate::transform_rounded::{F42Rounded, F43Rounded};
 use crate::vector::{check, load, starts, store, unrolled};
 
 /// Which transform.
@@ -19,22 +20,26 @@ pub(crate) enum Tile {
     F42,
     F23,
     F43,
+    /// F42 at points that rounded factors suit.
+    F42Rounded,
+    /// F43 at points that rounded factors suit.
+    F43Rounded,
 }
 
 impl Tile {
     pub(crate) fn outputs(self) -> usize {
         match self {
             Self::F22 | Self::F23 => 2,
-            Self::F42 | Self::F43 => 4,
+            Self::F42 | Self::F43 | Self::F42Rounded | Self::F43Rounded => 4,
         }
     }
 
     pub(crate) fn inputs(self) -> usize {
         match self {
             Self::F22 => 3,
-            Self::F42 => 5,
+            Self::F42 | Self::F42Rounded => 5,
             Self::F23 => 4,
-            Self::F43 => 6,
+            Self::F43 | Self::F43Rounded => 6,
         }
     }
 
@@ -45,6 +50,8 @@ impl Tile {
             Self::F42 => &F42::WEIGHT,
             Self::F23 => &F23::WEIGHT,
             Self::F43 => &F43::WEIGHT,
+            Self::F42Rounded => &F42Rounded::WEIGHT,
+            Self::F43Rounded => &F43Rounded::WEIGHT,
         }
     }
 }
@@ -157,6 +164,8 @@ impl WithSimd for Transfer<'_> {
             Tile::F42 => self.walk::<S, F42, 5, 4>(simd),
             Tile::F23 => self.walk::<S, F23, 4, 2>(simd),
             Tile::F43 => self.walk::<S, F43, 6, 4>(simd),
+            Tile::F42Rounded => self.walk::<S, F42Rounded, 5, 4>(simd),
+            Tile::F43Rounded => self.walk::<S, F43Rounded, 6, 4>(simd),
         }
     }
 }

@@ -8,7 +8,7 @@ use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::{Tensor, TensorData};
 use ebm_core::{Energy, Layered, NoiseKey, StateShape, States, StepSize, Stream, Temperature};
 use ebm_energy_net::{Architecture, LayerConfig, Net, NetConfig, Sequential};
-use ebm_engine_cpu::{FusedChains, FusedEngine, Instructions};
+use ebm_engine_cpu::{FusedChains, FusedEngine, FusedPrecision, Instructions};
 use ebm_langevin::{
     Batch, BoundEngine, ChainOutcome, ChainRun, Chains, Mala, NoiseStart, TensorEngine, Ula,
 };
@@ -21,6 +21,8 @@ mod bounds;
 mod mala;
 #[path = "engines/pytorch.rs"]
 mod pytorch;
+#[path = "engines/rounded.rs"]
+mod rounded;
 
 type B = Autodiff<Flex>;
 
@@ -215,7 +217,12 @@ fn fused_chains_are_tensor_chains() {
 /// One, two and three workers, and a part of the batch alone: bit for bit the same chains, r and F.
 #[test]
 fn results_do_not_depend_on_the_cut() {
-    for (architecture, shape, epsilon) in cases() {
+    let engines = [FusedPrecision::F32, FusedPrecision::Bf16];
+    let engines = engines.map(|precision| FusedEngine::default().with_precision(precision));
+    for ((architecture, shape, epsilon), engine) in cases()
+        .into_iter()
+        .flat_map(|case| engines.iter().map(move |engine| (case, engine)))
+    {
         let net = net(architecture, shape);
         let initial = noise(NoiseStart::Uniform, 70, shape);
         let request = run_of(epsilon, 5);
@@ -226,8 +233,8 @@ fn results_do_not_depend_on_the_cut() {
                 .build()
                 .unwrap();
             pool.install(|| {
-                let outcome = run(&FusedEngine::default(), &net, &initial, &request);
-                let gradient = gradient(&FusedEngine::default(), &net, &initial, &weights);
+                let outcome = run(engine, &net, &initial, &request);
+                let gradient = gradient(engine, &net, &initial, &weights);
                 let states = values(&outcome.states);
                 (
                     states,
@@ -240,7 +247,7 @@ fn results_do_not_depend_on_the_cut() {
         assert_eq!(results[0], results[1]);
         assert_eq!(results[1], results[2]);
         // The first chains of a batch are the chains of a smaller batch.
-        let few = run(&FusedEngine::default(), &net, &first(&initial, 7), &request);
+        let few = run(engine, &net, &first(&initial, 7), &request);
         let per_chain: usize = shape.iter().product();
         assert_eq!(values(&few.states), results[0].0[..7 * per_chain]);
     }

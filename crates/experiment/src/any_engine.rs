@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Energy, Layered, StateShape};
-use ebm_engine_cpu::{FusedEngine, WorkingSet};
+use ebm_engine_cpu::{FusedEngine, FusedPrecision, WorkingSet};
 #[cfg(feature = "cube")]
 use ebm_engine_gpu::{CubeEngine, CubePrecision};
 use ebm_langevin::{BoundEngine, Engine, LangevinError, TensorEngine};
@@ -25,6 +25,8 @@ pub enum EngineChoice {
     Tensor,
     /// Hand-written CPU code.
     Fused,
+    /// The same with the factors of products rounded to BF16.
+    FusedBf16,
     /// Hand-written GPU kernels.
     Cube,
     /// The cube engine with products rounded to TF32, if the net's layers and the device allow it.
@@ -35,10 +37,11 @@ pub enum EngineChoice {
 
 impl EngineChoice {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Auto,
         Self::Tensor,
         Self::Fused,
+        Self::FusedBf16,
         Self::Cube,
         Self::CubeTf32,
         Self::CubeBf16,
@@ -51,6 +54,7 @@ impl EngineChoice {
             Self::Auto => "auto",
             Self::Tensor => "tensor",
             Self::Fused => "fused",
+            Self::FusedBf16 => "fused-bf16",
             Self::Cube => "cube",
             Self::CubeTf32 => "cube-tf32",
             Self::CubeBf16 => "cube-bf16",
@@ -62,7 +66,7 @@ impl EngineChoice {
     pub fn runs_on(self, is_gpu: bool) -> bool {
         match self {
             Self::Auto | Self::Tensor => true,
-            Self::Fused => !is_gpu,
+            Self::Fused | Self::FusedBf16 => !is_gpu,
             Self::Cube | Self::CubeTf32 | Self::CubeBf16 => is_gpu,
         }
     }
@@ -85,7 +89,9 @@ impl FromStr for EngineChoice {
 
 /// A name that is not the name of an engine.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("there is no engine `{0}`: must be auto, tensor, fused, cube, cube-tf32 or cube-bf16")]
+#[error(
+    "there is no engine `{0}`: must be auto, tensor, fused, fused-bf16, cube, cube-tf32 or cube-bf16"
+)]
 pub struct UnknownEngine(pub String);
 
 /// One of the engines, decided once for a net.
@@ -106,7 +112,7 @@ impl AnyEngine {
     /// `auto` fell back to the tensor engine, if it did.
     ///
     /// # Errors
-    /// [`LangevinError::Lacking`] when the fused engine was asked for and lacks a layer, or when the cube engine was,
+    /// [`LangevinError::Lacking`] when a fused engine was asked for and lacks a layer, or when the cube engine was,
     /// which needs a GPU's runtime.
     pub fn choose<E: Layered>(
         choice: EngineChoice,
@@ -119,20 +125,23 @@ impl AnyEngine {
             EngineChoice::Cube | EngineChoice::CubeTf32 | EngineChoice::CubeBf16 => {
                 return Err(LangevinError::lacking("cube", "kernels for the CPU"));
             }
-            EngineChoice::Auto | EngineChoice::Fused => {}
+            EngineChoice::Auto | EngineChoice::Fused | EngineChoice::FusedBf16 => {}
         }
-        let fused = FusedEngine::default();
+        let fused = match choice {
+            EngineChoice::FusedBf16 => FusedEngine::default().with_precision(FusedPrecision::Bf16),
+            _ => FusedEngine::default(),
+        };
         match fused.supports(energy, state_shape) {
             Ok(()) => Ok((Self::Fused(fused), None)),
-            Err(error) if choice == EngineChoice::Fused => Err(error),
-            Err(error) => Ok((tensor(), Some(error.to_string()))),
+            Err(error) if choice == EngineChoice::Auto => Ok((tensor(), Some(error.to_string()))),
+            Err(error) => Err(error),
         }
     }
 
     /// As [`Self::choose`], for a GPU, on which `cube` runs.
     ///
     /// # Errors
-    /// [`LangevinError::Lacking`] when the cube engine was asked for and lacks a layer or the precision, or when the
+    /// [`LangevinError::Lacking`] when the cube engine was asked for and lacks a layer or the precision, or when a
     /// fused engine was, which runs on the CPU.
     #[cfg(feature = "cube")]
     pub fn choose_on_gpu<E: Layered>(
@@ -145,7 +154,9 @@ impl AnyEngine {
         let tensor = TensorEngine::default();
         match choice {
             EngineChoice::Tensor => return Ok((Self::Tensor(tensor), None)),
-            EngineChoice::Fused => return Err(LangevinError::lacking("fused", "GPUs")),
+            EngineChoice::Fused | EngineChoice::FusedBf16 => {
+                return Err(LangevinError::lacking(choice.name(), "GPUs"));
+            }
             _ => {}
         }
         let cube = match choice {

@@ -23,8 +23,8 @@ use crate::{Compute, ExperimentConfig, ExperimentError, LearnerRequest, memory};
 
 const MEASURE: Duration = Duration::from_millis(1500);
 
-/// Chooses the engine for a net: the choice, the net and the shape of its states. The second value says why `auto`
-/// fell back to tensors, if it did.
+/// Chooses the engine for a net: the choice, the net and the shape of its states. The second value is a remark for
+/// the log: why `auto` fell back to tensors, or that the choice is a slow one here.
 type ChooseEngine<B> =
     dyn Fn(EngineChoice, &Net<B>, [usize; 3]) -> Result<(AnyEngine, Option<String>), LangevinError>;
 
@@ -77,8 +77,8 @@ impl<B: AutodiffBackend> BurnCompute<B> {
         self.is_gpu
     }
 
-    /// The engine for a net over states of `[channels, height, width]`. Where `auto` falls back to tensors, the log
-    /// says why.
+    /// The engine for a net over states of `[channels, height, width]`. Where `auto` falls back to tensors, or the
+    /// choice is a slow one on this processor, the log says so.
     ///
     /// # Errors
     /// [`ExperimentError::Langevin`] when the engine that was asked for lacks a layer or the device.
@@ -88,9 +88,9 @@ impl<B: AutodiffBackend> BurnCompute<B> {
         net: &Net<B>,
         shape: [usize; 3],
     ) -> Result<AnyEngine, ExperimentError> {
-        let (engine, missing) = (self.choose)(choice, net, shape)?;
-        if let Some(missing) = missing {
-            tracing::info!("tensor engine: {missing}");
+        let (engine, remark) = (self.choose)(choice, net, shape)?;
+        if let Some(remark) = remark {
+            tracing::info!("{remark}");
         }
         Ok(engine)
     }

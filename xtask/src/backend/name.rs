@@ -248,12 +248,12 @@ mod tests {
 
     #[test]
     fn engines_and_backends_that_go_together() {
-        use EngineChoice::{Auto, Cube, CubeBf16, CubeTf32, Fused, Tensor};
+        use EngineChoice::{Auto, Cube, CubeBf16, CubeTf32, Fused, FusedBf16, Tensor};
         for name in ["flex", "ndarray", "cuda:1", "wgpu", "vulkan:cpu"] {
             let name: BackendName = name.parse().unwrap();
-            for choice in [Auto, Tensor, Fused, Cube, CubeTf32, CubeBf16] {
+            for choice in EngineChoice::ALL {
                 let is_wrong = match choice {
-                    Fused => name.is_gpu(),
+                    Fused | FusedBf16 => name.is_gpu(),
                     Cube | CubeTf32 | CubeBf16 => !name.is_gpu(),
                     Auto | Tensor => false,
                 };

@@ -62,7 +62,7 @@ fn engines() {
         &place,
         &["short-run", "--engine", "gpu"],
         2,
-        &["'gpu'", "auto, tensor, fused, cube"],
+        &["'gpu'", "auto, tensor, fused, fused-bf16, cube"],
     );
     for backend in ["cuda", "cuda:1", "wgpu", "vulkan:cpu"] {
         refused(

@@ -30,7 +30,7 @@ pub struct StudyState {
     pub name: String,
     /// The backend that was requested or chosen.
     pub backend: String,
-    /// The engine that was requested: auto, tensor, fused, cube, cube-tf32 or cube-bf16.
+    /// The engine that was requested: auto, tensor, fused, fused-bf16, cube, cube-tf32 or cube-bf16.
     pub engine: String,
     /// Version of this program.
     pub version: String,
@@ -149,7 +149,9 @@ impl StudyFolder {
         };
         // Where a run has the engine fused or cube, auto chose it or would choose it again.
         let engine = match &info {
-            Some(info) if ["tensor", "cube-tf32", "cube-bf16"].contains(&&*info.engine) => {
+            Some(info)
+                if ["tensor", "fused-bf16", "cube-tf32", "cube-bf16"].contains(&&*info.engine) =>
+            {
                 &*info.engine
             }
             _ => "auto",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use ebm_benches::{BenchSettings, Peers, Precision};
+use ebm_benches::{BenchSettings, ENGINES, Peers, Precision};
 use ebm_energy_net::Architecture;
 use ebm_experiment::EngineChoice;
 
@@ -68,15 +68,6 @@ pub(crate) struct BenchArguments {
     #[arg(long, value_name = "FILE.json")]
     pub(crate) out: Option<PathBuf>,
 }
-
-/// There is no `auto`: a figure belongs to an engine with a name.
-const ENGINES: &[EngineChoice] = &[
-    EngineChoice::Tensor,
-    EngineChoice::Fused,
-    EngineChoice::Cube,
-    EngineChoice::CubeTf32,
-    EngineChoice::CubeBf16,
-];
 
 impl BenchArguments {
     /// What they ask for.
