@@ -142,18 +142,22 @@ impl<'a> TilePiece<'a> {
 
 /// Adds the scratch that a convolution needs.
 pub(crate) fn convolution_needs(convolution: &Convolution, lanes: usize, needs: &mut Needs) {
-    if let Method::Winograd {
-        tiling,
-        forward,
-        backward,
-    } = &convolution.method
-    {
-        let columns = tile_pieces(tiling, lanes).size * lanes;
-        let values = |rows| forward.len() * plane_stride(rows, columns);
-        needs.gathered(values(forward[0].depth));
-        needs.products(values(convolution.geometry.outputs));
-        needs.packed(&forward[0], columns);
-        needs.packed(&backward[0], columns);
+    match &convolution.method {
+        Method::Direct { forward, backward } => {
+            needs.gathered(forward.scratch(lanes).max(backward.scratch(lanes)));
+        }
+        Method::Winograd {
+            tiling,
+            forward,
+            backward,
+        } => {
+            let columns = tile_pieces(tiling, lanes).size * lanes;
+            let values = |rows| forward.len() * plane_stride(rows, columns);
+            needs.gathered(values(forward[0].depth));
+            needs.products(values(convolution.geometry.outputs));
+            needs.packed(&forward[0], columns);
+            needs.packed(&backward[0], columns);
+        }
     }
 }
 
@@ -177,7 +181,7 @@ pub(crate) fn convolve(
     match &convolution.method {
         Method::Direct { forward, .. } => {
             let epilogue = Epilogue::activated(&convolution.bias, convolution.slope);
-            forward.run(arch, lanes, input, output, epilogue);
+            forward.run(arch, lanes, input, output, epilogue, gathered);
         }
         Method::Winograd {
             tiling, forward, ..
@@ -218,7 +222,8 @@ pub(crate) fn convolve_backward(
     match &convolution.method {
         Method::Direct { backward, .. } => {
             debug_assert!(mask.is_none(), "a direct convolution was given a mask");
-            backward.run(arch, lanes, gradient, input_gradient, Epilogue::None);
+            let epilogue = Epilogue::None;
+            backward.run(arch, lanes, gradient, input_gradient, epilogue, gathered);
         }
         Method::Winograd {
             tiling, backward, ..

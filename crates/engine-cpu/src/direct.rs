@@ -3,21 +3,25 @@
 //!
 //! A convolution and its input gradient are the same thing here: every pixel written is a sum, over taps and channels,
 //! of pixels read. Pixels with the same taps at the same distances (all but those at the border) are done together.
+//!
+//! Rounded factors come in pairs of channels: their images are rounded once, before all taps read them.
 
 #![allow(unsafe_code)]
 
 use std::collections::HashMap;
 
-use pulp::{Arch, Simd, WithSimd};
+use pulp::{Arch, Simd};
 
+use crate::bf16::{self, Factors, Terms, WithTerms};
 use crate::gemm::{Epilogue, Packed, has_few_registers};
 use crate::vector::{check, load, store, unrolled};
 
 /// What is read for each pixel that is written.
 #[derive(Debug)]
 pub(crate) struct Direct {
-    /// `[channels written][channel read, tap]`.
+    /// `[channels written][channel read, tap]`; for rounded factors `[channels written][pair of channels, tap, channel]`.
     pub(crate) weights: Packed,
+    /// Channels read.
     channels: usize,
     taps: usize,
     /// Pixels of an image that is read, and of one that is written.
@@ -36,11 +40,12 @@ struct Group {
 }
 
 impl Direct {
-    /// For `weights` of `[channels written][channel read, tap]`, and `taps(y, x)`: the places read for a pixel, with
-    /// their taps in a fixed order.
+    /// For weights `weight(channel written, channel read, tap)`, and `places(y, x)`: those read for a pixel, with their
+    /// taps in a fixed order.
     pub(crate) fn new(
-        weights: Packed,
-        taps: usize,
+        factors: Factors,
+        [written, channels, taps]: [usize; 3],
+        weight: impl Fn(usize, usize, usize) -> f32,
         [read_height, read_width]: [usize; 2],
         [height, width]: [usize; 2],
         places: impl Fn(usize, usize) -> Vec<(usize, [usize; 2])>,
@@ -63,13 +68,34 @@ impl Direct {
                 groups[group].pixels.push((y * width + x, first));
             }
         }
+        let together = together(factors);
+        let depth = channels.next_multiple_of(together) * taps;
+        let weights = Packed::whole(factors, [written, depth], |row, k| {
+            let channel = k / (together * taps) * together + k % together;
+            if channel < channels {
+                weight(row, channel, k / together % taps)
+            } else {
+                0.0
+            }
+        });
         Self {
-            channels: weights.depth / taps,
+            channels,
             weights,
             taps,
             read: read_height * read_width,
             written: height * width,
             groups,
+        }
+    }
+
+    /// Values of scratch for so many lanes: the rounded images.
+    pub(crate) fn scratch(&self, lanes: usize) -> usize {
+        let factors = self.weights.factors();
+        if factors.is_rounded() {
+            let channels = self.channels.next_multiple_of(together(factors));
+            channels / factors.terms() * self.read * lanes
+        } else {
+            0
         }
     }
 
@@ -81,14 +107,73 @@ impl Direct {
         from: &[f32],
         to: &mut [f32],
         epilogue: Epilogue<'_>,
+        scratch: &mut [f32],
     ) {
-        arch.dispatch(Kernel {
-            direct: self,
-            lanes,
-            from,
-            to,
-            epilogue,
-        });
+        let factors = self.weights.factors();
+        let rounded = &mut scratch[..self.scratch(lanes)];
+        if factors.is_rounded() {
+            let images = &from[..self.channels * self.read * lanes];
+            let image = self.read * lanes;
+            bf16::dispatch(
+                arch,
+                factors,
+                Join {
+                    images,
+                    image,
+                    to: &mut *rounded,
+                },
+            );
+        }
+        let from = if factors.is_rounded() { rounded } else { from };
+        bf16::dispatch(
+            arch,
+            factors,
+            Kernel {
+                direct: self,
+                lanes,
+                from,
+                to,
+                epilogue,
+            },
+        );
+    }
+}
+
+/// Channels that are read together, tap by tap.
+fn together(factors: Factors) -> usize {
+    if factors.is_rounded() { 2 } else { 1 }
+}
+
+/// Rounds images of `image` values each, and joins those of two channels where a lane holds two; one that is missing
+/// is zero.
+struct Join<'a> {
+    images: &'a [f32],
+    image: usize,
+    to: &'a mut [f32],
+}
+
+impl WithTerms for Join<'_> {
+    #[inline(always)]
+    fn with_terms<S: Simd, T: Terms>(self, simd: S) {
+        let (images, image) = (self.images, self.image);
+        check(image.is_multiple_of(S::F32_LANES));
+        let channels = images.len() / image;
+        for (number, to) in self.to.chunks_exact_mut(image).enumerate() {
+            let channel = number * T::COUNT;
+            for at in (0..image).step_by(S::F32_LANES) {
+                let row = |channel: usize| {
+                    if channel < channels {
+                        // SAFETY: the channel has `image` values, a multiple of the vector's width.
+                        unsafe { load::<S>(images, channel * image + at) }
+                    } else {
+                        simd.splat_f32s(0.0)
+                    }
+                };
+                let lanes = T::join(simd, row(channel), row(channel + 1));
+                // SAFETY: as above.
+                unsafe { store::<S>(to, at, lanes) };
+            }
+        }
     }
 }
 
@@ -100,14 +185,15 @@ struct Kernel<'a> {
     epilogue: Epilogue<'a>,
 }
 
-impl WithSimd for Kernel<'_> {
-    type Output = ();
-
+impl WithTerms for Kernel<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_terms<S: Simd, T: Terms>(mut self, simd: S) {
         let direct = self.direct;
         check(self.lanes.is_multiple_of(S::F32_LANES));
-        check(self.from.len() >= direct.channels * direct.read * self.lanes);
+        let factors = direct.weights.factors();
+        check(T::COUNT == factors.terms());
+        let images = direct.channels.next_multiple_of(together(factors)) / T::COUNT;
+        check(self.from.len() >= images * direct.read * self.lanes);
         let extent = direct.weights.rows * direct.written * self.lanes;
         check(self.to.len() >= extent);
         self.epilogue.check(direct.weights.rows, extent);
@@ -125,10 +211,10 @@ impl WithSimd for Kernel<'_> {
                     _ => left,
                 };
                 match width {
-                    6 => self.panels::<S, 6>(simd, group, first),
-                    3 => self.panels::<S, 3>(simd, group, first),
-                    2 => self.panels::<S, 2>(simd, group, first),
-                    _ => self.panels::<S, 1>(simd, group, first),
+                    6 => self.panels::<S, T, 6>(simd, group, first),
+                    3 => self.panels::<S, T, 3>(simd, group, first),
+                    2 => self.panels::<S, T, 2>(simd, group, first),
+                    _ => self.panels::<S, T, 1>(simd, group, first),
                 }
                 first += width;
             }
@@ -138,7 +224,7 @@ impl WithSimd for Kernel<'_> {
 
 impl Kernel<'_> {
     #[inline(always)]
-    fn panels<S: Simd, const N: usize>(&mut self, simd: S, group: &Group, first: usize) {
+    fn panels<S: Simd, T: Terms, const N: usize>(&mut self, simd: S, group: &Group, first: usize) {
         let vectors = self.lanes / S::F32_LANES;
         let place = |item: usize| {
             let (to, from) = group.pixels[item / vectors];
@@ -151,14 +237,14 @@ impl Kernel<'_> {
         for (row, height, panel) in weights.panels() {
             match height {
                 8 if N > 1 && has_few_registers::<S>() => {
-                    self.tile::<S, 8, 0, 4, N>(simd, group, row, panel, from, to);
-                    self.tile::<S, 8, 4, 4, N>(simd, group, row, panel, from, to);
+                    self.tile::<S, T, 8, 0, 4, N>(simd, group, row, panel, from, to);
+                    self.tile::<S, T, 8, 4, 4, N>(simd, group, row, panel, from, to);
                 }
-                8 => self.tile::<S, 8, 0, 8, N>(simd, group, row, panel, from, to),
-                4 => self.tile::<S, 4, 0, 4, N>(simd, group, row, panel, from, to),
-                3 => self.tile::<S, 3, 0, 3, N>(simd, group, row, panel, from, to),
-                2 => self.tile::<S, 2, 0, 2, N>(simd, group, row, panel, from, to),
-                _ => self.tile::<S, 1, 0, 1, N>(simd, group, row, panel, from, to),
+                8 => self.tile::<S, T, 8, 0, 8, N>(simd, group, row, panel, from, to),
+                4 => self.tile::<S, T, 4, 0, 4, N>(simd, group, row, panel, from, to),
+                3 => self.tile::<S, T, 3, 0, 3, N>(simd, group, row, panel, from, to),
+                2 => self.tile::<S, T, 2, 0, 2, N>(simd, group, row, panel, from, to),
+                _ => self.tile::<S, T, 1, 0, 1, N>(simd, group, row, panel, from, to),
             }
         }
     }
@@ -166,7 +252,14 @@ impl Kernel<'_> {
     /// Rows `FIRST..FIRST + M` of the panel of `P` rows from `row` on.
     #[inline(always)]
     #[allow(clippy::too_many_arguments)]
-    fn tile<S: Simd, const P: usize, const FIRST: usize, const M: usize, const N: usize>(
+    fn tile<
+        S: Simd,
+        T: Terms,
+        const P: usize,
+        const FIRST: usize,
+        const M: usize,
+        const N: usize,
+    >(
         &mut self,
         simd: S,
         group: &Group,
@@ -178,26 +271,30 @@ impl Kernel<'_> {
         let direct = self.direct;
         let row = row + FIRST;
         let mut sums = [[simd.splat_f32s(0.0); N]; M];
-        for (channel, weights) in panel.chunks_exact(direct.taps * P).enumerate() {
-            let image = channel * direct.read * self.lanes;
+        // Images whose terms follow each other within a tap.
+        let images = together(direct.weights.factors()) / T::COUNT;
+        for (number, weights) in panel.chunks_exact(images * direct.taps * P).enumerate() {
+            let first = number * images * direct.read * self.lanes;
             for &(tap, distance) in &group.taps {
-                let at = image + distance * self.lanes;
-                // SAFETY: `with_simd` has checked both images and the stored values.
-                let vectors = from.map(|from| unsafe { load::<S>(self.from, at + from) });
-                let weights = &weights[tap * P + FIRST..][..M];
-                unrolled!(I < M, {
-                    let weight = simd.splat_f32s(weights[I]);
-                    unrolled!(J < N, {
-                        sums[I][J] = simd.mul_add_e_f32s(weight, vectors[J], sums[I][J]);
+                for image in 0..images {
+                    let at = first + (image * direct.read + distance) * self.lanes;
+                    // SAFETY: `with_terms` has checked both images and the stored values.
+                    let vectors = from.map(|from| unsafe { load::<S>(self.from, at + from) });
+                    let weights = &weights[(tap * images + image) * P + FIRST..][..M];
+                    unrolled!(I < M, {
+                        let weight = simd.splat_f32s(weights[I]);
+                        unrolled!(J < N, {
+                            sums[I][J] = T::add(simd, weight, vectors[J], sums[I][J]);
+                        });
                     });
-                });
+                }
             }
         }
         unrolled!(I < M, {
             unrolled!(J < N, {
                 let at = (row + I) * direct.written * self.lanes + to[J];
                 let value = self.epilogue.apply::<S>(simd, sums[I][J], row + I, at);
-                // SAFETY: `with_simd` has checked both images and the stored values.
+                // SAFETY: `with_terms` has checked both images and the stored values.
                 unsafe { store::<S>(self.to, at, value) };
             });
         });

@@ -57,9 +57,13 @@ impl Packed {
     }
 
     /// Packs in a single block, however deep.
-    pub(crate) fn whole([rows, depth]: [usize; 2], entry: impl Fn(usize, usize) -> f32) -> Self {
-        let (single, fill) = (Factors::Single, by_entry(entry));
-        Self::in_blocks(single, [rows, depth], depth.max(1), Buffer::zeros, fill)
+    pub(crate) fn whole(
+        factors: Factors,
+        [rows, depth]: [usize; 2],
+        entry: impl Fn(usize, usize) -> f32,
+    ) -> Self {
+        let fill = by_entry(entry);
+        Self::in_blocks(factors, [rows, depth], depth.max(1), Buffer::zeros, fill)
     }
 
     /// Packs the matrix whose rows `row` gives, in memory from `spare`.
@@ -165,9 +169,13 @@ impl Packed {
             Some((
                 first,
                 height,
-                &self.values[first * self.depth..row * self.depth],
+                &self.values[first * self.packed_depth()..row * self.packed_depth()],
             ))
         })
+    }
+
+    pub(crate) fn factors(&self) -> Factors {
+        self.factors
     }
 
     /// Its columns here: those of the matrix, or pairs of them.

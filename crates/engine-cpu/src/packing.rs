@@ -57,7 +57,7 @@ impl Method {
     ) -> Self {
         match choose_tile(geometry, factors) {
             Some(tile) => Self::winograd(spare, arch, factors, tile, geometry, weight),
-            None => Self::direct(geometry, weight),
+            None => Self::direct(factors, geometry, weight),
         }
     }
 
@@ -106,7 +106,7 @@ impl Method {
         }
     }
 
-    fn direct(geometry: Geometry, weight: &[f32]) -> Self {
+    fn direct(factors: Factors, geometry: Geometry, weight: &[f32]) -> Self {
         let Geometry {
             inputs,
             outputs,
@@ -117,12 +117,9 @@ impl Method {
             after,
         } = geometry;
         let taps = kernel * kernel;
-        let forward = Packed::whole([outputs, inputs * taps], |row, k| {
-            weight[row * inputs * taps + k]
-        });
-        let backward = Packed::whole([inputs, outputs * taps], |row, k| {
-            weight[(k / taps * inputs + row) * taps + k % taps]
-        });
+        let forward =
+            |row: usize, channel: usize, tap: usize| weight[(row * inputs + channel) * taps + tap];
+        let backward = |row: usize, channel: usize, tap: usize| forward(channel, row, tap);
         let each_tap = |place: &dyn Fn(usize, usize) -> Option<[usize; 2]>| {
             (0..taps)
                 .filter_map(|tap| Some((tap, place(tap / kernel, tap % kernel)?)))
@@ -139,12 +136,22 @@ impl Method {
             is_read.then(|| shifted / stride)
         };
         Self::Direct {
-            forward: Direct::new(forward, taps, before, after, |y, x| {
-                each_tap(&|a, b| Some([reads(0, y, a)?, reads(1, x, b)?]))
-            }),
-            backward: Direct::new(backward, taps, after, before, |y, x| {
-                each_tap(&|a, b| Some([read_by(0, y, a)?, read_by(1, x, b)?]))
-            }),
+            forward: Direct::new(
+                factors,
+                [outputs, inputs, taps],
+                forward,
+                before,
+                after,
+                |y, x| each_tap(&|a, b| Some([reads(0, y, a)?, reads(1, x, b)?])),
+            ),
+            backward: Direct::new(
+                factors,
+                [inputs, outputs, taps],
+                backward,
+                after,
+                before,
+                |y, x| each_tap(&|a, b| Some([read_by(0, y, a)?, read_by(1, x, b)?])),
+            ),
         }
     }
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Energy, Layered, StateShape};
-use ebm_engine_cpu::{FusedEngine, FusedPrecision, WorkingSet};
+use ebm_engine_cpu::{FusedEngine, FusedPrecision, Instructions, WorkingSet};
 #[cfg(feature = "cube")]
 use ebm_engine_gpu::{CubeEngine, CubePrecision};
 use ebm_langevin::{BoundEngine, Engine, LangevinError, TensorEngine};
@@ -108,8 +108,8 @@ pub enum AnyEngine {
 }
 
 impl AnyEngine {
-    /// Decides for the net `energy` on states of `[channels, height, width]` on the CPU. The second value says why
-    /// `auto` fell back to the tensor engine, if it did.
+    /// Decides for the net `energy` on states of `[channels, height, width]` on the CPU. The second value is a remark:
+    /// why `auto` fell back to the tensor engine, or that the choice is slow on this processor.
     ///
     /// # Errors
     /// [`LangevinError::Lacking`] when a fused engine was asked for and lacks a layer, or when the cube engine was,
@@ -131,9 +131,17 @@ impl AnyEngine {
             EngineChoice::FusedBf16 => FusedEngine::default().with_precision(FusedPrecision::Bf16),
             _ => FusedEngine::default(),
         };
+        let has_instructions = Instructions::available().contains(&Instructions::Avx512Bf16);
+        let remark = (choice == EngineChoice::FusedBf16 && !has_instructions).then(|| {
+            "fused-bf16: this processor has no instructions for BF16 (AVX512_BF16), so that it is slower than fused; \
+             the numbers are the same"
+                .to_owned()
+        });
         match fused.supports(energy, state_shape) {
-            Ok(()) => Ok((Self::Fused(fused), None)),
-            Err(error) if choice == EngineChoice::Auto => Ok((tensor(), Some(error.to_string()))),
+            Ok(()) => Ok((Self::Fused(fused), remark)),
+            Err(error) if choice == EngineChoice::Auto => {
+                Ok((tensor(), Some(format!("tensor engine: {error}"))))
+            }
             Err(error) => Err(error),
         }
     }
@@ -166,9 +174,10 @@ impl AnyEngine {
         };
         match cube.supports(energy, state_shape) {
             Ok(()) => Ok((Self::Cube(cube, tensor), None)),
-            Err(error) if choice == EngineChoice::Auto => {
-                Ok((Self::Tensor(tensor), Some(error.to_string())))
-            }
+            Err(error) if choice == EngineChoice::Auto => Ok((
+                Self::Tensor(tensor),
+                Some(format!("tensor engine: {error}")),
+            )),
             Err(error) => Err(error),
         }
     }
