@@ -1,5 +1,6 @@
 //! Convolutions and their input gradients, piece by piece: transforms or copies around products.
 
+use crate::bf16::Factors;
 use crate::elementwise::Mask;
 use crate::gemm::{Epilogue, Packed, Product};
 use crate::operation::{Convolution, Geometry, Method};
@@ -47,36 +48,44 @@ pub(crate) struct TilePiece<'a> {
     tiling: &'a Tiling,
     lanes: usize,
     tiles: std::ops::Range<usize>,
+    factors: Factors,
 }
 
 impl<'a> TilePiece<'a> {
-    /// All tiles, in pieces.
-    pub(crate) fn all(tiling: &'a Tiling, lanes: usize) -> impl Iterator<Item = Self> {
+    /// All tiles, in pieces, with factors for products.
+    pub(crate) fn all(
+        tiling: &'a Tiling,
+        lanes: usize,
+        factors: Factors,
+    ) -> impl Iterator<Item = Self> {
         let ranges = tile_pieces(tiling, lanes).ranges();
         ranges.map(move |tiles| Self {
             tiling,
             lanes,
             tiles,
+            factors,
         })
     }
 
-    /// All tiles at once.
+    /// All tiles at once, as they are.
     pub(crate) fn whole(tiling: &'a Tiling, lanes: usize) -> Self {
         let [down, across] = tiling.grid();
         Self {
             tiling,
             lanes,
             tiles: 0..down * across,
+            factors: Factors::Single,
         }
     }
 
     /// Rows of each matrix of a transform of so many channels, and values from one matrix to the next.
     pub(crate) fn extent(&self, direction: Direction, channels: usize) -> (usize, usize) {
+        let phases = self.tiling.stride * self.tiling.stride;
         let rows = match direction {
-            Direction::Gather | Direction::Scatter => {
-                channels * self.tiling.stride * self.tiling.stride
-            }
-            Direction::Finish | Direction::Spread => channels,
+            Direction::Gather => channels * phases / self.factors.terms(),
+            Direction::Scatter => channels * phases,
+            Direction::Finish => channels,
+            Direction::Spread => channels / self.factors.terms(),
         };
         (rows, plane_stride(rows, self.columns()))
     }
@@ -105,6 +114,7 @@ impl<'a> TilePiece<'a> {
             lanes: self.lanes,
             tiles: self.tiles.clone(),
             plane_stride,
+            factors: self.factors,
             pixels,
             planes,
             bias: &[],
@@ -114,26 +124,20 @@ impl<'a> TilePiece<'a> {
     }
 
     /// The product of every place of the transform.
-    fn multiply(
-        &self,
-        vectors: Vectors,
-        weights: &[Packed],
-        from: &[f32],
-        to: &mut [f32],
-        packed: &mut [f32],
-    ) {
+    fn multiply(&self, vectors: Vectors, weights: &[Packed], from: &[f32], to: &mut [f32]) {
         let columns = self.columns();
         let arch = vectors.product(columns);
         for (place, weights) in weights.iter().enumerate() {
             Product {
                 a: weights,
-                b: &from[place * plane_stride(weights.depth, columns)..],
+                b: &from[place * plane_stride(weights.packed_depth(), columns)..],
+                b_is_packed: true,
                 b_stride: columns,
                 c: &mut to[place * plane_stride(weights.rows, columns)..],
                 c_stride: columns,
                 columns,
                 epilogue: Epilogue::None,
-                scratch: &mut packed[..Product::scratch(weights, columns)],
+                scratch: &mut [],
             }
             .run(arch);
         }
@@ -147,16 +151,12 @@ pub(crate) fn convolution_needs(convolution: &Convolution, lanes: usize, needs: 
             needs.gathered(forward.scratch(lanes).max(backward.scratch(lanes)));
         }
         Method::Winograd {
-            tiling,
-            forward,
-            backward,
+            tiling, forward, ..
         } => {
             let columns = tile_pieces(tiling, lanes).size * lanes;
             let values = |rows| forward.len() * plane_stride(rows, columns);
             needs.gathered(values(forward[0].depth));
             needs.products(values(convolution.geometry.outputs));
-            needs.packed(&forward[0], columns);
-            needs.packed(&backward[0], columns);
         }
     }
 }
@@ -173,9 +173,7 @@ pub(crate) fn convolve(
         inputs, outputs, ..
     } = convolution.geometry;
     let Scratch {
-        gathered,
-        products,
-        packed,
+        gathered, products, ..
     } = scratch;
     let arch = vectors.lanes;
     match &convolution.method {
@@ -186,14 +184,18 @@ pub(crate) fn convolve(
         Method::Winograd {
             tiling, forward, ..
         } => {
-            for piece in TilePiece::all(tiling, lanes) {
-                arch.dispatch(piece.transfer(Direction::Gather, inputs, input, gathered));
-                piece.multiply(vectors, forward, gathered, products, packed);
-                arch.dispatch(Transfer {
+            let factors = forward[0].factors();
+            for piece in TilePiece::all(tiling, lanes, factors) {
+                piece
+                    .transfer(Direction::Gather, inputs, input, gathered)
+                    .run(arch);
+                piece.multiply(vectors, forward, gathered, products);
+                Transfer {
                     bias: &convolution.bias,
                     slope: convolution.slope,
                     ..piece.transfer(Direction::Finish, outputs, output, products)
-                });
+                }
+                .run(arch);
             }
         }
     }
@@ -214,9 +216,7 @@ pub(crate) fn convolve_backward(
         inputs, outputs, ..
     } = convolution.geometry;
     let Scratch {
-        gathered,
-        products,
-        packed,
+        gathered, products, ..
     } = scratch;
     let arch = vectors.lanes;
     match &convolution.method {
@@ -233,13 +233,17 @@ pub(crate) fn convolve_backward(
                 let [height, width] = convolution.geometry.before;
                 input_gradient[..inputs * height * width * lanes].fill(0.0);
             }
-            for piece in TilePiece::all(tiling, lanes) {
-                arch.dispatch(Transfer {
+            let factors = backward[0].factors();
+            for piece in TilePiece::all(tiling, lanes, factors) {
+                Transfer {
                     mask,
                     ..piece.transfer(Direction::Spread, outputs, gradient, products)
-                });
-                piece.multiply(vectors, backward, products, gathered, packed);
-                arch.dispatch(piece.transfer(Direction::Scatter, inputs, input_gradient, gathered));
+                }
+                .run(arch);
+                piece.multiply(vectors, backward, products, gathered);
+                piece
+                    .transfer(Direction::Scatter, inputs, input_gradient, gathered)
+                    .run(arch);
             }
         }
     }

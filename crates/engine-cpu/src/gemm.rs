@@ -179,7 +179,7 @@ impl Packed {
     }
 
     /// Its columns here: those of the matrix, or pairs of them.
-    fn packed_depth(&self) -> usize {
+    pub(crate) fn packed_depth(&self) -> usize {
         self.depth.div_ceil(self.factors.terms())
     }
 
@@ -261,6 +261,8 @@ pub(crate) struct Product<'a> {
     /// `[depth][columns]`, rows `b_stride` apart.
     pub(crate) b: &'a [f32],
     pub(crate) b_stride: usize,
+    /// Whether B holds factors as A does, a pair of rows in one.
+    pub(crate) b_is_packed: bool,
     /// `[rows][columns]`, rows `c_stride` apart.
     pub(crate) c: &'a mut [f32],
     pub(crate) c_stride: usize,
@@ -309,7 +311,15 @@ impl WithTerms for Product<'_> {
         check(columns >= S::F32_LANES);
         let extent = |rows: usize, stride: usize| (rows - 1) * stride + columns;
         let c_extent = extent(self.a.rows, self.c_stride);
-        check(extent(self.a.depth, self.b_stride) <= self.b.len() && c_extent <= self.c.len());
+        let b_rows = if self.b_is_packed {
+            self.a.packed_depth()
+        } else {
+            self.a.depth
+        };
+        check(extent(b_rows, self.b_stride) <= self.b.len() && c_extent <= self.c.len());
+        let is_read_in_place = self.scratch.is_empty();
+        check(!is_read_in_place || self.b_is_packed || !self.a.factors.is_rounded());
+        check(is_read_in_place || !self.b_is_packed);
         check(T::COUNT == self.a.factors.terms());
         self.epilogue.check(self.a.rows, c_extent);
         let vectors = starts::<S>(columns).count();
@@ -338,7 +348,6 @@ impl Product<'_> {
         let depth = self.a.depth;
         for block in self.a.blocks() {
             if scratch.is_empty() {
-                check(!self.a.factors.is_rounded());
                 let b = Columns {
                     values: self.b,
                     stride: self.b_stride,

@@ -11,7 +11,7 @@ use crate::buffer::{Buffer, Spare};
 use crate::direct::Direct;
 use crate::gemm::Packed;
 use crate::operation::{Dense, Geometry, Ids, Method, NonLocal};
-use crate::winograd::{Tile, Tiling};
+use crate::winograd::{Tile, Tiling, channel_and_phase};
 
 impl Dense {
     /// From the weight of a linear layer, or of a convolution that is none.
@@ -87,7 +87,7 @@ impl Method {
         };
         let places = tile.inputs() * tile.inputs();
         let depth = inputs * stride * stride;
-        let transformed = transform_weight(spare, arch, tile, geometry, weight);
+        let transformed = transform_weight(spare, arch, factors, tile, geometry, weight);
         // Two products a place; they are packed side by side because that takes longer than the transforms.
         let (forward, backward) = (0..places)
             .into_par_iter()
@@ -196,12 +196,17 @@ impl NonLocal {
 fn choose_tile(geometry: Geometry, factors: Factors) -> Option<Tile> {
     let Geometry {
         inputs,
+        outputs,
         kernel,
         stride,
         after,
         ..
     } = geometry;
     if inputs < 8 || !kernel.is_multiple_of(stride) {
+        return None;
+    }
+    // Channels that are rounded go in pairs.
+    if factors.is_rounded() && !(inputs.is_multiple_of(2) && outputs.is_multiple_of(2)) {
         return None;
     }
     let divides = |by: usize| after.iter().all(|side| side.is_multiple_of(by));
@@ -216,10 +221,12 @@ fn choose_tile(geometry: Geometry, factors: Factors) -> Option<Tile> {
     }
 }
 
-/// G w Gᵀ of every pair of channels and phase: for each output channel `[places][input, phase]`, computed in f64.
+/// G w Gᵀ of every pair of channels and phase: for each output channel `[places][input, phase]` in the order of
+/// [`channel_and_phase`], computed in f64.
 fn transform_weight(
     spare: &Arc<Spare>,
     arch: Arch,
+    factors: Factors,
     tile: Tile,
     geometry: Geometry,
     weight: &[f32],
@@ -240,7 +247,7 @@ fn transform_weight(
         let mut of_taps = vec![0.0; taps * taps * depth];
         for (tap, row) in of_taps.chunks_exact_mut(depth).enumerate() {
             for (k, value) in row.iter_mut().enumerate() {
-                let (input, phase) = (k / (stride * stride), k % (stride * stride));
+                let [input, phase] = channel_and_phase(k, stride * stride, factors);
                 let y = stride * (tap / taps) + phase / stride;
                 let x = stride * (tap % taps) + phase % stride;
                 *value = f64::from(weight[(input * kernel + y) * kernel + x]);

@@ -147,8 +147,9 @@ impl Records {
         let transform = |direction, channels, pixels: &mut [f32]| {
             let (rows, stride) = piece.extent(direction, channels);
             let mut planes = self.planes(places, rows, stride);
-            let transfer = piece.transfer(direction, channels, pixels, &mut planes.values);
-            sources.arch.dispatch(transfer);
+            piece
+                .transfer(direction, channels, pixels, &mut planes.values)
+                .run(sources.arch);
             planes
         };
         Operands {

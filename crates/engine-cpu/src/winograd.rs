@@ -6,8 +6,9 @@
 
 #![allow(unsafe_code)]
 
-use pulp::{Simd, WithSimd};
+use pulp::{Arch, Simd};
 
+use crate::bf16::{self, Factors, Terms, WithTerms};
 use crate::elementwise::Mask;
 use crate::transform::{F22, F23, F42, F43, Transform};
 use crate::transform_rounded::{F42Rounded, F43Rounded};
@@ -122,9 +123,29 @@ impl Window {
     }
 }
 
-/// The four directions between images and transformed tiles. `pixels` is `[channels][height][width][lanes]`; `tiles`
+/// The channel and the phase of row k of a transformed image: phases of a channel follow each other, or, where factors
+/// are rounded, pairs of channels in a phase do.
+pub(crate) fn channel_and_phase(k: usize, phases: usize, factors: Factors) -> [usize; 2] {
+    if factors.is_rounded() {
+        [k / (2 * phases) * 2 + k % 2, k / 2 % phases]
+    } else {
+        [k / phases, k % phases]
+    }
+}
+
+/// The row of a channel and a phase: what [`channel_and_phase`] is the inverse of.
+fn row_of(channel: usize, phase: usize, phases: usize, factors: Factors) -> usize {
+    if factors.is_rounded() {
+        (channel / 2 * phases + phase) * 2 + channel % 2
+    } else {
+        channel * phases + phase
+    }
+}
+
+/// The four directions between images and transformed tiles. `pixels` is `[channels][height][width][lanes]`; `planes`
 /// is `[inputs²][channel, phase][plane]` with columns (tile, lane), `plane_stride` values from one of the
-/// `inputs²` matrices to the next.
+/// `inputs²` matrices to the next. Rows are in the order of [`channel_and_phase`]. Gather and Spread write factors of
+/// products, the other two read sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
     /// Input pixels to tiles: Bᵀ x B.
@@ -145,6 +166,7 @@ pub(crate) struct Transfer<'a> {
     pub(crate) lanes: usize,
     pub(crate) tiles: std::ops::Range<usize>,
     pub(crate) plane_stride: usize,
+    pub(crate) factors: Factors,
     pub(crate) pixels: &'a mut [f32],
     pub(crate) planes: &'a mut [f32],
     /// Bias of each channel and slope, for `Finish`; slope 1 is no activation.
@@ -154,25 +176,31 @@ pub(crate) struct Transfer<'a> {
     pub(crate) mask: Option<Mask<'a>>,
 }
 
-impl WithSimd for Transfer<'_> {
-    type Output = ();
-
+impl WithTerms for Transfer<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(mut self, simd: S) {
+    fn with_terms<S: Simd, P: Terms>(mut self, simd: S) {
         match self.tiling.tile {
-            Tile::F22 => self.walk::<S, F22, 3, 2>(simd),
-            Tile::F42 => self.walk::<S, F42, 5, 4>(simd),
-            Tile::F23 => self.walk::<S, F23, 4, 2>(simd),
-            Tile::F43 => self.walk::<S, F43, 6, 4>(simd),
-            Tile::F42Rounded => self.walk::<S, F42Rounded, 5, 4>(simd),
-            Tile::F43Rounded => self.walk::<S, F43Rounded, 6, 4>(simd),
+            Tile::F22 => self.walk::<S, P, F22, 3, 2>(simd),
+            Tile::F42 => self.walk::<S, P, F42, 5, 4>(simd),
+            Tile::F23 => self.walk::<S, P, F23, 4, 2>(simd),
+            Tile::F43 => self.walk::<S, P, F43, 6, 4>(simd),
+            Tile::F42Rounded => self.walk::<S, P, F42Rounded, 5, 4>(simd),
+            Tile::F43Rounded => self.walk::<S, P, F43Rounded, 6, 4>(simd),
         }
     }
 }
 
 impl Transfer<'_> {
+    /// Runs it with these instructions.
+    pub(crate) fn run(self, arch: Arch) {
+        bf16::dispatch(arch, self.factors, self);
+    }
+
     #[inline(always)]
-    fn walk<S: Simd, T: Transform<I, O>, const I: usize, const O: usize>(&mut self, simd: S) {
+    fn walk<S: Simd, P: Terms, T: Transform<I, O>, const I: usize, const O: usize>(
+        &mut self,
+        simd: S,
+    ) {
         let is_input = matches!(self.direction, Direction::Gather | Direction::Scatter);
         let [height, width] = if is_input {
             self.tiling.input
@@ -182,12 +210,16 @@ impl Transfer<'_> {
         let stride = if is_input { self.tiling.stride } else { 1 };
         let phases = stride * stride;
         let columns = self.tiles.len() * self.lanes;
+        let writes_factors = matches!(self.direction, Direction::Gather | Direction::Spread);
+        // Channels that one row has.
+        let terms = if writes_factors { P::COUNT } else { 1 };
+        let rows = self.channels / terms * phases;
+        check(P::COUNT == self.factors.terms() && self.channels.is_multiple_of(terms));
+        check(!self.factors.is_rounded() || self.channels.is_multiple_of(2));
         check(self.lanes.is_multiple_of(S::F32_LANES));
         check(self.pixels.len() >= self.channels * height * width * self.lanes);
-        check(self.plane_stride >= self.channels * phases * columns);
-        check(
-            self.planes.len() >= (I * I - 1) * self.plane_stride + self.channels * phases * columns,
-        );
+        check(self.plane_stride >= rows * columns);
+        check(self.planes.len() >= (I * I - 1) * self.plane_stride + rows * columns);
         check(self.direction != Direction::Finish || self.bias.len() >= self.channels);
         if let Some(mask) = self.mask {
             mask.check(self.channels * height * width * self.lanes);
@@ -199,17 +231,19 @@ impl Transfer<'_> {
                 let window = self.tiling.window(at, [phase / stride, phase % stride]);
                 let is_interior = window.is_interior(I);
                 let is_whole = (at[0] + 1) * O <= height && (at[1] + 1) * O <= width;
-                for channel in 0..self.channels {
-                    let row = channel * phases + phase;
+                for channel in (0..self.channels).step_by(terms) {
+                    let row = row_of(channel, phase, phases, self.factors) / terms;
                     for start in starts::<S>(self.lanes) {
                         let plane = row * columns + local * self.lanes + start;
-                        let image = channel * height * width * self.lanes + start;
+                        let size = height * width * self.lanes;
+                        let image = channel * size + start;
+                        let images = [image, image + size];
                         match (self.direction, is_interior, is_whole) {
                             (Direction::Gather, true, _) => {
-                                self.gather::<S, T, I, O, true>(simd, image, window, plane);
+                                self.gather::<S, P, T, I, O, true>(simd, images, window, plane);
                             }
                             (Direction::Gather, false, _) => {
-                                self.gather::<S, T, I, O, false>(simd, image, window, plane);
+                                self.gather::<S, P, T, I, O, false>(simd, images, window, plane);
                             }
                             (Direction::Scatter, true, _) => {
                                 self.scatter::<S, T, I, O, true>(simd, image, window, plane);
@@ -224,10 +258,10 @@ impl Transfer<'_> {
                                 self.finish::<S, T, I, O, false>(simd, channel, at, image, plane);
                             }
                             (Direction::Spread, _, true) => {
-                                self.spread::<S, T, I, O, true>(simd, at, image, plane);
+                                self.spread::<S, P, T, I, O, true>(simd, at, images, plane);
                             }
                             (Direction::Spread, _, false) => {
-                                self.spread::<S, T, I, O, false>(simd, at, image, plane);
+                                self.spread::<S, P, T, I, O, false>(simd, at, images, plane);
                             }
                         }
                     }
@@ -259,14 +293,20 @@ impl Transfer<'_> {
         at[0] * O + j < height && at[1] * O + i < width
     }
 
+    /// Transforms the window along its rows.
     #[inline(always)]
-    fn gather<S: Simd, T: Transform<I, O>, const I: usize, const O: usize, const INTERIOR: bool>(
-        &mut self,
+    fn gather_rows<
+        S: Simd,
+        T: Transform<I, O>,
+        const I: usize,
+        const O: usize,
+        const INTERIOR: bool,
+    >(
+        &self,
         simd: S,
         image: usize,
         window: Window,
-        plane: usize,
-    ) {
+    ) -> [[S::f32s; I]; I] {
         let [first, down, across] = self.input_places(image, window);
         let zero = simd.splat_f32s(0.0);
         let mut half = [[zero; I]; I];
@@ -276,24 +316,49 @@ impl Transfer<'_> {
                 unrolled!(K < I, {
                     if INTERIOR || window.inside[1] >> K & 1 == 1 {
                         let place = first.wrapping_add(J * down + K * across);
-                        // SAFETY: `with_simd` has checked pixels, planes and biases.
+                        // SAFETY: `walk` has checked pixels, planes and biases.
                         row[K] = unsafe { load::<S>(self.pixels, place) };
                     }
                 });
                 half[J] = T::input(simd, row);
             }
         });
+        half
+    }
+
+    /// The window of one image, or of two whose values are joined.
+    #[inline(always)]
+    fn gather<
+        S: Simd,
+        P: Terms,
+        T: Transform<I, O>,
+        const I: usize,
+        const O: usize,
+        const INTERIOR: bool,
+    >(
+        &mut self,
+        simd: S,
+        images: [usize; 2],
+        window: Window,
+        plane: usize,
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        let first = self.gather_rows::<S, T, I, O, INTERIOR>(simd, images[0], window);
+        let mut second = [[zero; I]; I];
+        if P::COUNT > 1 {
+            second = self.gather_rows::<S, T, I, O, INTERIOR>(simd, images[1], window);
+        }
         unrolled!(K < I, {
-            let mut place = plane + K * self.plane_stride;
-            let mut column = [zero; I];
+            let place = plane + K * self.plane_stride;
+            let done = T::input(simd, column(&first, K));
+            let mut other = [zero; I];
+            if P::COUNT > 1 {
+                other = T::input(simd, column(&second, K));
+            }
             unrolled!(J < I, {
-                column[J] = half[J][K];
-            });
-            let done = T::input(simd, column);
-            unrolled!(J < I, {
-                // SAFETY: `with_simd` has checked pixels, planes and biases.
-                unsafe { store::<S>(self.planes, place, done[J]) };
-                place += I * self.plane_stride;
+                let factors = P::join(simd, done[J], other[J]);
+                // SAFETY: `walk` has checked pixels, planes and biases.
+                unsafe { store::<S>(self.planes, place + J * I * self.plane_stride, factors) };
             });
         });
     }
@@ -320,7 +385,7 @@ impl Transfer<'_> {
             let mut place = plane + K * self.plane_stride;
             let mut column = [zero; I];
             unrolled!(J < I, {
-                // SAFETY: `with_simd` has checked pixels, planes and biases.
+                // SAFETY: `walk` has checked pixels, planes and biases.
                 column[J] = unsafe { load::<S>(self.planes, place) };
                 place += I * self.plane_stride;
             });
@@ -341,12 +406,12 @@ impl Transfer<'_> {
                             (window.written[0] >> J | window.written[1] >> K) & 1 == 1
                         };
                         let sum = if is_written {
-                            // SAFETY: `with_simd` has checked pixels, planes and biases.
+                            // SAFETY: `walk` has checked pixels, planes and biases.
                             simd.add_f32s(unsafe { load::<S>(self.pixels, place) }, row[K])
                         } else {
                             row[K]
                         };
-                        // SAFETY: `with_simd` has checked pixels, planes and biases.
+                        // SAFETY: `walk` has checked pixels, planes and biases.
                         unsafe { store::<S>(self.pixels, place, sum) };
                     }
                 });
@@ -372,7 +437,7 @@ impl Transfer<'_> {
             let mut place = plane + K * self.plane_stride;
             let mut column = [zero; I];
             unrolled!(J < I, {
-                // SAFETY: `with_simd` has checked pixels, planes and biases.
+                // SAFETY: `walk` has checked pixels, planes and biases.
                 column[J] = unsafe { load::<S>(self.planes, place) };
                 place += I * self.plane_stride;
             });
@@ -389,21 +454,27 @@ impl Transfer<'_> {
                     let scaled = simd.mul_f32s(sum, slope);
                     let positive = simd.greater_than_f32s(sum, zero);
                     let value = simd.select_f32s(positive, sum, scaled);
-                    // SAFETY: `with_simd` has checked pixels, planes and biases.
+                    // SAFETY: `walk` has checked pixels, planes and biases.
                     unsafe { store::<S>(self.pixels, first + J * down + K * across, value) };
                 }
             });
         });
     }
 
+    /// Transforms the gradients of a tile's output pixels along its rows.
     #[inline(always)]
-    fn spread<S: Simd, T: Transform<I, O>, const I: usize, const O: usize, const WHOLE: bool>(
-        &mut self,
+    fn spread_rows<
+        S: Simd,
+        T: Transform<I, O>,
+        const I: usize,
+        const O: usize,
+        const WHOLE: bool,
+    >(
+        &self,
         simd: S,
         at: [usize; 2],
         image: usize,
-        plane: usize,
-    ) {
+    ) -> [[S::f32s; I]; O] {
         let [first, down, across] = self.output_places::<O>(image, at);
         let zero = simd.splat_f32s(0.0);
         let mask = self.mask;
@@ -413,28 +484,63 @@ impl Transfer<'_> {
             unrolled!(K < O, {
                 if WHOLE || self.is_output::<O>(at, J, K) {
                     let place = first + J * down + K * across;
-                    // SAFETY: `with_simd` has checked pixels, planes and biases.
+                    // SAFETY: `walk` has checked pixels, planes and biases.
                     row[K] = unsafe { load::<S>(self.pixels, place) };
                     if let Some(mask) = mask {
-                        // SAFETY: `with_simd` has checked the mask too.
+                        // SAFETY: `walk` has checked the mask too.
                         row[K] = unsafe { mask.of::<S>(simd, row[K], place) };
                     }
                 }
             });
             half[J] = T::output_transposed(simd, row);
         });
+        half
+    }
+
+    /// The tile of one image, or of two whose values are joined.
+    #[inline(always)]
+    fn spread<
+        S: Simd,
+        P: Terms,
+        T: Transform<I, O>,
+        const I: usize,
+        const O: usize,
+        const WHOLE: bool,
+    >(
+        &mut self,
+        simd: S,
+        at: [usize; 2],
+        images: [usize; 2],
+        plane: usize,
+    ) {
+        let zero = simd.splat_f32s(0.0);
+        let first = self.spread_rows::<S, T, I, O, WHOLE>(simd, at, images[0]);
+        let mut second = [[zero; I]; O];
+        if P::COUNT > 1 {
+            second = self.spread_rows::<S, T, I, O, WHOLE>(simd, at, images[1]);
+        }
         unrolled!(K < I, {
-            let mut place = plane + K * self.plane_stride;
-            let mut column = [zero; O];
-            unrolled!(J < O, {
-                column[J] = half[J][K];
-            });
-            let done = T::output_transposed(simd, column);
+            let place = plane + K * self.plane_stride;
+            let done = T::output_transposed(simd, column(&first, K));
+            let mut other = [zero; I];
+            if P::COUNT > 1 {
+                other = T::output_transposed(simd, column(&second, K));
+            }
             unrolled!(J < I, {
-                // SAFETY: `with_simd` has checked pixels, planes and biases.
-                unsafe { store::<S>(self.planes, place, done[J]) };
-                place += I * self.plane_stride;
+                let factors = P::join(simd, done[J], other[J]);
+                // SAFETY: `walk` has checked pixels, planes and biases.
+                unsafe { store::<S>(self.planes, place + J * I * self.plane_stride, factors) };
             });
         });
     }
+}
+
+/// Column k of some rows.
+#[inline(always)]
+fn column<V: Copy, const I: usize, const N: usize>(rows: &[[V; I]; N], k: usize) -> [V; N] {
+    let mut column = [rows[0][k]; N];
+    unrolled!(J < N, {
+        column[J] = rows[J][k];
+    });
+    column
 }
