@@ -9,6 +9,7 @@ is also measured with the step captured in a CUDA graph, and f32 products keep a
 
 import argparse
 import importlib
+import itertools
 import json
 import os
 import statistics
@@ -148,6 +149,12 @@ def rounded_to_bf16(torch, net, device):
     return energy
 
 
+def all_in_bf16(torch, net):
+    """Weights and activations kept in bf16; only the states and their update are f32."""
+    net = net.to(torch.bfloat16)
+    return lambda states: net(states.to(torch.bfloat16)).float()
+
+
 def measure_torch(options):
     torch = importlib.import_module("torch")
     on_gpu = options.device == "cuda"
@@ -171,15 +178,20 @@ def measure_torch(options):
                 for layout in layouts:
                     memory = getattr(torch, f"{layout}_format" if layout == "contiguous" else layout)
                     module = torch_net(torch, net).to(options.device, memory_format=memory)
+                    modules = {suffix: module}
                     if precision == "bf16":
-                        module = rounded_to_bf16(torch, module, options.device)
+                        modules = {suffix: rounded_to_bf16(torch, module, options.device)}
+                        if not on_gpu:
+                            # A copy, because the weights of the other are rounded as they are used.
+                            whole = torch_net(torch, net).to(memory_format=memory)
+                            modules[f"{suffix}-whole"] = all_in_bf16(torch, whole)
                     states = torch.randn(batch, *state_shape(net), device=options.device)
                     states = states.contiguous(memory_format=memory)
                     ways = {options.device: torch_chains}
                     if on_gpu:
                         ways["cuda-graph"] = torch_graph_chains
-                    for way, chains in ways.items():
-                        engine = f"torch-{way}-{layout}{suffix}"
+                    for (way, chains), (kind, module) in itertools.product(ways.items(), modules.items()):
+                        engine = f"torch-{way}-{layout}{kind}"
                         try:
                             run = chains(torch, module, states.clone(), STEP_SIZES[net], wait)
                             measure(engine, torch.__version__, net, batch, run, precision=precision)
@@ -265,13 +277,15 @@ def jax_net(jax, name, key):
     return energy, parameters
 
 
-def jax_chains(jax, net, batch):
+def jax_chains(jax, net, batch, casts):
     # The counter-based generator of the hardware is faster than JAX's default one.
     key, net_key, start_key = jax.random.split(jax.random.key(0, impl="rbg"), 3)
     energy, parameters = jax_net(jax, net, net_key)
     channels, height, width = state_shape(net)
     states = jax.random.normal(start_key, (batch, height, width, channels))
-    gradient = jax.grad(lambda states: energy(parameters, states).sum())
+    number = jax.numpy.bfloat16 if casts else jax.numpy.float32
+    parameters = jax.tree.map(lambda values: values.astype(number), parameters)
+    gradient = jax.grad(lambda states: energy(parameters, states.astype(number)).sum().astype(jax.numpy.float32))
     step_size = STEP_SIZES[net]
 
     def step(states, key):
@@ -309,7 +323,9 @@ def measure_jax(options):
         with jax.default_matmul_precision(JAX_PRECISIONS[precision]):
             for net in options.only:
                 for batch in options.batches or BATCHES[net]:
-                    run, at_once = jax_chains(jax, net, batch)
+                    # XLA heeds the precision of f32 products on GPUs and TPUs alone.
+                    casts = precision == "bf16" and options.device == "cpu"
+                    run, at_once = jax_chains(jax, net, batch, casts)
                     measure(f"jax-{options.device}{suffix}", jax.__version__, net, batch, run, at_once, precision)
 
 

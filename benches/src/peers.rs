@@ -86,7 +86,7 @@ pub(crate) struct Wanted<'a> {
 
 impl Peers {
     /// Finds a Python interpreter and a script, by default the one of this repository, before minutes are spent on
-    /// measuring. On a GPU the peers round the factors of f32 products to each of `precisions`.
+    /// measuring. The peers round the factors of products to each of `precisions`; CPUs have no TF32.
     ///
     /// # Errors
     /// [`BenchError::NoScript`] and [`BenchError::NoInterpreter`] when there is no such file or program, [`BenchError::Peer`] when
@@ -115,13 +115,19 @@ impl Peers {
     /// [`BenchError::Peer`] when the script fails or says what cannot be understood.
     pub(crate) fn measure(&self, wanted: &Wanted<'_>) -> Result<Vec<PeerLine>, BenchError> {
         let mut command = Command::new(&self.interpreter);
-        let (device, precisions) = match wanted.cuda_index {
-            // Nothing rounds its factors there.
-            None => ("cpu", &[Precision::F32][..]),
+        let mut precisions = self.precisions.clone();
+        let device = match wanted.cuda_index {
+            None => {
+                precisions.retain(|&precision| precision != Precision::Tf32);
+                if precisions.is_empty() {
+                    precisions.push(Precision::F32);
+                }
+                "cpu"
+            }
             Some(index) => {
                 // Peers take the first device that they see.
                 command.env("CUDA_VISIBLE_DEVICES", index.to_string());
-                ("cuda", &*self.precisions)
+                "cuda"
             }
         };
         let batches = wanted.batches.iter().map(ToString::to_string);

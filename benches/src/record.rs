@@ -189,6 +189,11 @@ pub struct PeerRecord {
 }
 
 impl PeerRecord {
+    /// Whether it is the same net, batch and device, whatever the precision.
+    pub(crate) fn is_of(&self, case: &CaseRecord) -> bool {
+        (&self.net, self.batch, &self.device) == (&case.net, case.batch, &case.device)
+    }
+
     pub(crate) fn finish(&mut self) {
         self.ms_per_step = median(&self.rounds_ms);
         self.chain_steps_per_s = 1e3 * self.batch as f64 / self.ms_per_step;
@@ -216,12 +221,7 @@ pub struct Ratio {
 pub(crate) fn ratios(cases: &[CaseRecord], peers: &[PeerRecord]) -> Vec<Ratio> {
     let mut found = Vec::new();
     for ours in cases.iter().filter(|case| !case.rounds_ms.is_empty()) {
-        let is_same = |peer: &&PeerRecord| {
-            peer.net == ours.net
-                && peer.batch == ours.batch
-                && peer.device == ours.device
-                && peer.precision == ours.precision
-        };
+        let is_same = |peer: &&PeerRecord| peer.is_of(ours) && peer.precision == ours.precision;
         let theirs = || peers.iter().filter(is_same);
         let best = theirs()
             .map(|peer| peer.ms_per_step)

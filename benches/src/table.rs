@@ -149,6 +149,14 @@ fn compared(record: &Record) -> Vec<Vec<String>> {
     let mut header = ["net", "batch", "engine"].map(str::to_owned).to_vec();
     header.extend(peers.iter().map(|&peer| peer.to_owned()));
     header.push("best peer".to_owned());
+    // Peers may be faster at another precision than that of a row.
+    let has_precisions = record
+        .peers
+        .iter()
+        .any(|peer| peer.precision != record.peers[0].precision);
+    if has_precisions {
+        header.push("at any precision".to_owned());
+    }
     let mut rows = vec![header];
     for case in &record.cases {
         let here: Vec<_> = record
@@ -169,6 +177,15 @@ fn compared(record: &Record) -> Vec<Vec<String>> {
         }
         let best = here.iter().find(|ratio| ratio.is_best_peer);
         row.push(best.map_or_else(String::new, |ratio| times(ratio.times_as_fast)));
+        if has_precisions {
+            let best = record
+                .peers
+                .iter()
+                .filter(|peer| peer.is_of(case))
+                .map(|peer| peer.ms_per_step)
+                .fold(f64::INFINITY, f64::min);
+            row.push(times(best / case.ms_per_step));
+        }
         rows.push(row);
     }
     rows

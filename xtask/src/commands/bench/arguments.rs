@@ -51,7 +51,7 @@ pub(crate) struct BenchArguments {
     /// Also measure PyTorch and JAX, with this Python interpreter.
     #[arg(long, value_name = "PYTHON")]
     pub(crate) peers: Option<PathBuf>,
-    /// How peers may round the factors of f32 products on a GPU; may be repeated. Equal precisions are compared.
+    /// How peers may round the factors of products, tf32 on a GPU alone; may be repeated. Equal precisions are compared.
     #[arg(
         long,
         value_name = "NAME",
