@@ -87,13 +87,6 @@ impl Spare {
         self.lock().clear();
     }
 
-    /// A buffer of zeros.
-    pub(crate) fn lend_zeros(self: &Arc<Self>, length: usize) -> Buffer {
-        let mut buffer = self.lend(length);
-        buffer.fill(0.0);
-        buffer
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<usize, Vec<Aligned>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -76,6 +76,13 @@ impl Packed {
         let lend = |values| spare.lend(values);
         Self::in_blocks(factors, sizes, DEPTH, lend, |panel| {
             let height = panel.rows.len();
+            if let Ok(rows) = <[usize; PANEL]>::try_from(panel.rows.clone().collect::<Vec<_>>()) {
+                interleave(
+                    rows.map(|index| &row(index)[panel.columns.clone()]),
+                    panel.values,
+                );
+                return;
+            }
             for (i, index) in panel.rows.enumerate() {
                 let to = panel.values[i..].iter_mut().step_by(height);
                 let from = &row(index)[panel.columns.clone()];
@@ -94,8 +101,17 @@ impl Packed {
         let lend = |values| spare.lend(values);
         Self::in_blocks(factors, sizes, DEPTH, lend, |panel| {
             let height = panel.rows.len();
-            for (to, k) in panel.values.chunks_exact_mut(height).zip(panel.columns) {
-                to.copy_from_slice(&column(k)[panel.rows.clone()]);
+            let places = panel.values.chunks_exact_mut(height);
+            for (to, k) in places.zip(panel.columns) {
+                let from = &column(k)[panel.rows.clone()];
+                // A copy of a length known beforehand is one instruction, not a call.
+                match (
+                    <&mut [f32; PANEL]>::try_from(&mut *to),
+                    <&[f32; PANEL]>::try_from(from),
+                ) {
+                    (Ok(to), Ok(from)) => *to = *from,
+                    _ => to.copy_from_slice(from),
+                }
             }
         })
     }
@@ -214,11 +230,36 @@ fn by_entry(entry: impl Fn(usize, usize) -> f32) -> impl Fn(Panel<'_>) {
     }
 }
 
+/// Puts whole rows of a panel side by side, column by column.
+fn interleave(rows: [&[f32]; PANEL], to: &mut [f32]) {
+    let length = to.len() / PANEL;
+    let rows = rows.map(|row| &row[..length]);
+    for (k, to) in to.as_chunks_mut::<PANEL>().0.iter_mut().enumerate() {
+        for i in 0..PANEL {
+            to[i] = rows[i][k];
+        }
+    }
+}
+
 /// From the numbers of a panel, `[columns][height]`, to its factors.
 fn round_panel(factors: Factors, height: usize, numbers: &[f32], to: &mut [f32]) {
     if factors == Factors::Rounded {
         let rounded = to.iter_mut().zip(numbers);
         rounded.for_each(|(to, number)| *to = bf16::round(*number));
+        return;
+    }
+    if height == PANEL {
+        let columns = numbers.as_chunks::<{ 2 * PANEL }>().0;
+        Arch::default().dispatch(
+            #[inline(always)]
+            || {
+                for (to, numbers) in to.as_chunks_mut::<PANEL>().0.iter_mut().zip(columns) {
+                    for i in 0..PANEL {
+                        to[i] = bf16::pair(numbers[i], numbers[PANEL + i]);
+                    }
+                }
+            },
+        );
         return;
     }
     let columns = numbers.chunks_exact(2 * height);

@@ -24,7 +24,7 @@ pub(crate) struct Operand<'a> {
     pub(crate) rows: usize,
 }
 
-/// D += A·Bᵀ, summed over blocks in their order.
+/// D += A·Bᵀ, or D ← A·Bᵀ, summed over blocks in their order.
 pub(crate) struct Outer<'a> {
     /// A and B of every block.
     pub(crate) blocks: &'a [[Operand<'a>; 2]],
@@ -32,6 +32,8 @@ pub(crate) struct Outer<'a> {
     pub(crate) d: &'a mut [f32],
     /// Columns of every block.
     pub(crate) columns: usize,
+    /// Whether D holds nothing yet.
+    pub(crate) is_first: bool,
 }
 
 /// Values from one row of D to the next, for so many rows of B.
@@ -84,6 +86,7 @@ impl WithSimd for Outer<'_> {
                 }
                 first += width;
             }
+            self.is_first = false;
         }
     }
 }
@@ -145,7 +148,11 @@ impl Outer<'_> {
                 unrolled!(J < N, {
                     let at = (row + I) * stride + from + J * S::F32_LANES;
                     // SAFETY: panels are whole vectors, and D was checked in `with_simd`.
-                    let sum = simd.add_f32s(unsafe { load::<S>(self.d, at) }, sums[I][J]);
+                    let mut sum = sums[I][J];
+                    if !self.is_first {
+                        sum = simd.add_f32s(unsafe { load::<S>(self.d, at) }, sum);
+                    }
+                    // SAFETY: as above.
                     unsafe { store::<S>(self.d, at, sum) };
                 });
             }

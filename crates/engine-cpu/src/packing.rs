@@ -11,7 +11,7 @@ use crate::buffer::{Buffer, Spare};
 use crate::direct::Direct;
 use crate::gemm::Packed;
 use crate::operation::{Dense, Geometry, Ids, Method, NonLocal};
-use crate::winograd::{Tile, Tiling, channel_and_phase};
+use crate::winograd::{Tile, Tiling, row_of};
 
 impl Dense {
     /// From the weight of a linear layer, or of a convolution that is none.
@@ -222,7 +222,7 @@ fn choose_tile(geometry: Geometry, factors: Factors) -> Option<Tile> {
 }
 
 /// G w Gᵀ of every pair of channels and phase: for each output channel `[places][input, phase]` in the order of
-/// [`channel_and_phase`], computed in f64.
+/// [`row_of`], computed in f64.
 fn transform_weight(
     spare: &Arc<Spare>,
     arch: Arch,
@@ -240,17 +240,20 @@ fn transform_weight(
     } = geometry;
     let (matrix, side) = (tile.weight(), tile.inputs());
     let taps = kernel / stride;
-    let depth = inputs * stride * stride;
+    let phases = stride * stride;
+    let depth = inputs * phases;
     let of_output = |output: usize| {
         let weight = &weight[output * inputs * kernel * kernel..][..inputs * kernel * kernel];
         // `[tap][input, phase]`, so that the sums run along memory.
         let mut of_taps = vec![0.0; taps * taps * depth];
         for (tap, row) in of_taps.chunks_exact_mut(depth).enumerate() {
-            for (k, value) in row.iter_mut().enumerate() {
-                let [input, phase] = channel_and_phase(k, stride * stride, factors);
+            for phase in 0..phases {
                 let y = stride * (tap / taps) + phase / stride;
                 let x = stride * (tap % taps) + phase % stride;
-                *value = f64::from(weight[(input * kernel + y) * kernel + x]);
+                let of_inputs = weight.chunks_exact(kernel * kernel);
+                for (input, weight) in of_inputs.enumerate() {
+                    row[row_of(input, phase, phases, factors)] = f64::from(weight[y * kernel + x]);
+                }
             }
         }
         let mut transformed = spare.lend(side * side * depth);

@@ -42,12 +42,13 @@ impl Sums {
         let Some(first) = blocks.first() else {
             return;
         };
-        if self.0.is_empty() {
+        let is_first = self.0.is_empty();
+        if is_first {
             self.0 = plan
                 .backward
                 .parameters()
                 .zip(&first.operands)
-                .map(|(parameters, operands)| Sum::zero(parameters, operands, &first.spare))
+                .map(|(parameters, operands)| Sum::new(parameters, operands, &first.spare))
                 .collect();
         }
         let mut tasks = Vec::new();
@@ -86,6 +87,7 @@ impl Sums {
                     blocks: &operands,
                     d,
                     columns,
+                    is_first,
                 });
             });
     }
@@ -113,13 +115,14 @@ impl Sums {
 }
 
 impl Sum {
-    fn zero(parameters: &Parameters, operands: &Operands, spare: &Arc<Spare>) -> Self {
+    /// With arbitrary values of D, which the first blocks overwrite.
+    fn new(parameters: &Parameters, operands: &Operands, spare: &Arc<Spare>) -> Self {
         let (rows, depth) = (operands.a.rows, operands.b.rows);
         Self {
             parameters: parameters.clone(),
             rows,
             depth,
-            d: spare.lend_zeros(operands.a.count() * rows * padded(depth)),
+            d: spare.lend(operands.a.count() * rows * padded(depth)),
             bias: vec![0.0; operands.bias.len()],
         }
     }
@@ -188,10 +191,12 @@ impl Sum {
                         }
                     },
                 );
-                for (k, sum) in sum.iter().enumerate() {
-                    let (channel, phase) = (k / (stride * stride), k % (stride * stride));
-                    let [y, x] = [stride * a + phase / stride, stride * b + phase % stride];
-                    weight[(channel * kernel + y) * kernel + x] = *sum;
+                let channels = weight.chunks_exact_mut(kernel * kernel);
+                for (weight, sums) in channels.zip(sum.chunks_exact(stride * stride)) {
+                    for (phase, sum) in sums.iter().enumerate() {
+                        let [y, x] = [stride * a + phase / stride, stride * b + phase % stride];
+                        weight[y * kernel + x] = *sum;
+                    }
                 }
             }
         };

@@ -123,18 +123,9 @@ impl Window {
     }
 }
 
-/// The channel and the phase of row k of a transformed image: phases of a channel follow each other, or, where factors
-/// are rounded, pairs of channels in a phase do.
-pub(crate) fn channel_and_phase(k: usize, phases: usize, factors: Factors) -> [usize; 2] {
-    if factors.is_rounded() {
-        [k / (2 * phases) * 2 + k % 2, k / 2 % phases]
-    } else {
-        [k / phases, k % phases]
-    }
-}
-
-/// The row of a channel and a phase: what [`channel_and_phase`] is the inverse of.
-fn row_of(channel: usize, phase: usize, phases: usize, factors: Factors) -> usize {
+/// The row of a channel and a phase in a transformed image: phases of a channel follow each other, or, where factors are
+/// rounded, pairs of channels in a phase do.
+pub(crate) fn row_of(channel: usize, phase: usize, phases: usize, factors: Factors) -> usize {
     if factors.is_rounded() {
         (channel / 2 * phases + phase) * 2 + channel % 2
     } else {
@@ -144,7 +135,7 @@ fn row_of(channel: usize, phase: usize, phases: usize, factors: Factors) -> usiz
 
 /// The four directions between images and transformed tiles. `pixels` is `[channels][height][width][lanes]`; `planes`
 /// is `[inputs²][channel, phase][plane]` with columns (tile, lane), `plane_stride` values from one of the
-/// `inputs²` matrices to the next. Rows are in the order of [`channel_and_phase`]. Gather and Spread write factors of
+/// `inputs²` matrices to the next. Rows are in the order of [`row_of`]. Gather and Spread write factors of
 /// products, the other two read sums.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Direction {
