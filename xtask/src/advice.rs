@@ -64,12 +64,15 @@ pub(crate) fn command(step: NextStep<'_>) -> Option<String> {
             let mut again = out.as_os_str().to_owned();
             again.push("-again");
             Some(format!(
-                "{program} diagnose --run {}{} --chains {} --multiple {} --from {} --seed {} --backend {backend} \
+                "{program} diagnose --run {}{} --chains {} --multiple {}{} --from {} --seed {} --backend {backend} \
                  --engine {engine} --out {}",
                 shell_word(run),
                 if average { " --average" } else { "" },
                 options.chains,
                 options.multiple,
+                options
+                    .judged_multiple
+                    .map_or_else(String::new, |it| format!(" --judged-multiple {it}")),
                 from.join(","),
                 options.seed,
                 shell_word(Path::new(&again)),

@@ -142,12 +142,16 @@ fn all_there_is_on_the_cpu() {
         cases,
         [
             "fused-cpu/toy/100",
+            "fused-bf16-cpu/toy/100",
             "tensor-cpu/toy/100",
             "fused-cpu/toy/10000",
+            "fused-bf16-cpu/toy/10000",
             "tensor-cpu/toy/10000",
             "fused-cpu/vanilla/100",
+            "fused-bf16-cpu/vanilla/100",
             "tensor-cpu/vanilla/100",
             "fused-cpu/nonlocal/100",
+            "fused-bf16-cpu/nonlocal/100",
             "tensor-cpu/nonlocal/100",
         ]
     );
@@ -178,6 +182,7 @@ fn a_gpu_has_its_own_engines_and_batches() {
         skipped,
         [
             "fused-gpu: the fused engine runs on the CPU",
+            "fused-bf16-gpu: the fused engine runs on the CPU",
             "cube-tf32-gpu/toy: whole chains of a small dense net have f32 products only",
             "cube-bf16-gpu/toy: whole chains of a small dense net have f32 products only",
         ]

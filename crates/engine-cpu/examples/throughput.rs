@@ -8,7 +8,7 @@ use burn::backend::{Autodiff, Flex};
 use burn::module::Module;
 use ebm_core::{NoiseKey, Stream};
 use ebm_energy_net::{Architecture, NetConfig};
-use ebm_engine_cpu::{FusedEngine, Instructions};
+use ebm_engine_cpu::{FusedEngine, FusedPrecision, Instructions};
 use ebm_langevin::{ChainRun, Chains, NoiseStart, Ula};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -24,16 +24,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             .no_grad();
         let start =
             NoiseStart::Uniform.draw(1.0, NoiseKey::new(1, Stream::WatchStart, 0), count, shape)?;
-        for instructions in Instructions::available() {
+        let precisions = [FusedPrecision::F32, FusedPrecision::Bf16];
+        for (instructions, precision) in Instructions::available()
+            .into_iter()
+            .flat_map(|set| precisions.map(|precision| (set, precision)))
+        {
             let Some(engine) = FusedEngine::with_instructions(instructions) else {
                 continue;
             };
-            let chains = engine.bind(&net, shape)?;
+            let chains = engine.with_precision(precision).bind(&net, shape)?;
             let began = Instant::now();
             let after = chains.run(&start, &ChainRun::new(Ula::default(), steps))?;
             let rate = (count as u64 * steps) as f64 / began.elapsed().as_secs_f64();
             println!(
-                "{architecture:?}, {instructions:?}: {rate:.0} chain steps/s, r = {:.4}",
+                "{architecture:?}, {instructions:?}, {precision:?}: {rate:.0} chain steps/s, r = {:.4}",
                 after.gradient_magnitude
             );
         }

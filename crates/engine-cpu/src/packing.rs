@@ -18,8 +18,7 @@ impl Dense {
     pub(crate) fn new(
         factors: Factors,
         ids: Ids,
-        [outputs, inputs]: [usize; 2],
-        pixels: usize,
+        [outputs, inputs, pixels]: [usize; 3],
         is_transposed: bool,
         weight: &[f32],
         bias: Vec<f32>,

@@ -144,9 +144,8 @@ fn operation(
             let covers = *padding == 0 && *kernel == height && *kernel == width;
             let is_point = *kernel == 1 && *stride == 1 && *padding == 0;
             if covers || is_point {
-                let sizes = [*outputs, inputs * kernel * kernel];
-                let pixels = output[1] * output[2];
-                let dense = Dense::new(factors, ids, sizes, pixels, false, weight, bias, slope);
+                let sizes = [*outputs, inputs * kernel * kernel, output[1] * output[2]];
+                let dense = Dense::new(factors, ids, sizes, false, weight, bias, slope);
                 Operation::Dense(Arc::new(dense))
             } else {
                 let geometry = Geometry {
@@ -175,8 +174,8 @@ fn operation(
         } => {
             let ids = Ids::of(weight, bias.as_ref());
             let bias = bias_of(bias.as_ref(), *outputs)?;
-            let (sizes, weight) = ([*outputs, *inputs], weight.values()?);
-            let dense = Dense::new(factors, ids, sizes, 1, true, weight, bias, slope);
+            let (sizes, weight) = ([*outputs, *inputs, 1], weight.values()?);
+            let dense = Dense::new(factors, ids, sizes, true, weight, bias, slope);
             Operation::Dense(Arc::new(dense))
         }
         LayerDescription::Activation(kind) => Operation::Activation(*kind),

@@ -23,6 +23,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             diagnosis: DiagnosisConfig {
                 chains: 64,
                 multiple: 20,
+                ..DiagnosisConfig::default()
             },
         },
     )?;

@@ -33,6 +33,9 @@ pub(crate) struct DiagnoseArguments {
     /// Length of the chains, in multiples of L, the Langevin steps of a learning iteration.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(3..=1_000_000))]
     pub(crate) multiple: u64,
+    /// Also judge 1,000 samples of digits, of chains so many times L long, from noise and from data alike.
+    #[arg(long, value_name = "MULTIPLE", value_parser = clap::value_parser!(u64).range(1..=1_000_000))]
+    pub(crate) judged_multiple: Option<u64>,
     /// Where chains start: noise, data, bank, or several with commas between [default: where learning starts its
     /// chains, and data].
     #[arg(long, value_name = "STARTS", value_delimiter = ',', value_parser = one_of(StartName::ALL, StartName::as_str))]
@@ -59,6 +62,7 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
     let options = DiagnosisOptions {
         chains: arguments.chains as usize,
         multiple: arguments.multiple,
+        judged_multiple: arguments.judged_multiple,
         from: arguments.from.clone(),
         seed: arguments.seed,
     };

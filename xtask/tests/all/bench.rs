@@ -64,7 +64,10 @@ fn a_table_and_a_file() {
 fn bad_flags() {
     let place = Place::new();
     for (arguments, parts) in [
-        (&["--engine", "auto"][..], &["'auto'", "tensor, fused"][..]),
+        (
+            &["--engine", "auto"][..],
+            &["'auto'", "fused, fused-bf16"][..],
+        ),
         (&["--net", "big"], &["'big'", "toy, vanilla, nonlocal"]),
         (&["--batch", "0"], &["'0'", "--batch"]),
         (&["--seconds=-1"], &["'-1'", "0.001 to 3600"]),

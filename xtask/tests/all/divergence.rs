@@ -26,7 +26,7 @@ fn a_run_away_stops_and_says_when_and_what_to_change() {
                 "learning ran away at iteration 2",
                 "The last checkpoint before that is run/checkpoints/00000001",
                 "Plots: run/report.html",
-                "--set minimum_data_noise=0.06",
+                "--set minimum_data_noise=0.08",
                 "--set optimizer.learning_rate=3.3e",
                 "--set langevin.steps=6",
             ],

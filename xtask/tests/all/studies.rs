@@ -19,7 +19,7 @@ pub(crate) fn tiny() -> Value {
             {"name": "wild", "set": ["optimizer.learning_rate=1e6"]},
             {"name": "cd", "set": ["langevin.start=data", "stabilisers.weight_decay=0.01"]},
         ],
-        "diagnosis": {"chains": 6, "multiple": 5},
+        "diagnosis": {"chains": 6, "multiple": 5, "judged_multiple": 2},
     })
 }
 
@@ -68,14 +68,31 @@ fn a_study_learns_diagnoses_and_compares_its_variants() {
         "6",
         "--multiple",
         "5",
+        "--judged-multiple",
+        "2",
     ];
     place.run(diagnose).well();
     let [alone, variant] = ["alone", "study/noise"]
         .map(|run| place.json(&format!("{run}/diagnosis/verdict.json"))["sentence"].clone());
     assert_eq!(alone, variant);
+    let judged = |run: &str| {
+        let verdict = place.json(&format!("{run}/diagnosis/verdict.json"));
+        let judged = verdict["judged"].as_array().unwrap().clone();
+        let told = judged
+            .iter()
+            .map(|it| (it["start"].clone(), it["steps"].clone()));
+        assert!(told.eq([(json!("noise"), json!(6)), (json!("data"), json!(6))]));
+        judged
+    };
+    assert_eq!(judged("alone"), judged("study/noise"));
     assert!(ended.stdout.contains("[2 of 3] wild"), "{}", ended.stdout);
     let page = place.text("study/noise/diagnosis/diagnosis.html");
-    for part in ["--run study/noise", "--chains 6 --multiple 5", "--seed 1"] {
+    for part in [
+        "--run study/noise",
+        "--chains 6 --multiple 5 --judged-multiple 2",
+        "--seed 1",
+        "6 steps from data",
+    ] {
         assert!(page.contains(part), "no {part:?}");
     }
 
@@ -83,6 +100,12 @@ fn a_study_learns_diagnoses_and_compares_its_variants() {
     assert_eq!(found[0]["iterations"], 4);
     assert_eq!(found[0]["verdict"], variant);
     assert_eq!(found[0]["ran_away"], Value::Null);
+    // Noise and data are told apart in both variants, though one starts its chains from data and has no samples.
+    for (result, has_samples) in [(&found[0], true), (&found[2], false)] {
+        let distance = |samples: &str| result[samples]["frechet_distance"].as_f64();
+        assert_eq!(distance("samples").is_some(), has_samples);
+        assert!(distance("from_data").unwrap() < distance("from_noise").unwrap());
+    }
     assert!(found[0]["convergence"].is_string() && found[2]["convergence"].is_string());
     assert!(
         found
@@ -298,11 +321,11 @@ fn a_dry_run_prints_a_study_and_its_cost_and_creates_nothing() {
         .well();
     assert_eq!(before, place.contents());
     // 4 iterations of 3 steps of 8 chains; 3 steps of 1,000 samples at most; 6 chains of 15 steps from each start, and
-    // again samples, but none of chains that start at data.
+    // again samples, but none of chains that start at data; then 1,000 chains of 6 steps from noise and from data.
     for name in [
-        "noise: 96.0 chain steps to learn, 3.00k to watch, 3.18k to diagnose",
+        "noise: 96.0 chain steps to learn, 3.00k to watch, 15.2k to diagnose",
         "wild: ",
-        "cd: 96.0 chain steps to learn, 0.00 to watch, 90.0 to diagnose",
+        "cd: 96.0 chain steps to learn, 0.00 to watch, 12.1k to diagnose",
         "Expected time",
     ] {
         assert!(ended.stderr.contains(name), "{ended:#?}");

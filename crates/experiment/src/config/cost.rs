@@ -4,6 +4,7 @@
 use ebm_langevin::ChainStart;
 
 use super::{DiagnosisConfig, ExperimentConfig};
+use crate::diagnosis::JUDGED_STARTS;
 use crate::quality::SAMPLES;
 
 /// The chains of learning itself: iterations × L × batch.
@@ -49,7 +50,17 @@ pub(crate) fn diagnosis(config: &ExperimentConfig, diagnosis: DiagnosisConfig) -
     } else {
         0
     };
-    chains.saturating_add(chain_steps(1, steps, samples))
+    let judged = diagnosis.judged_multiple.filter(|_| config.is_digits());
+    let judged = judged.map_or(0, |multiple| {
+        chain_steps(
+            JUDGED_STARTS.len() as u64,
+            steps.saturating_mul(multiple),
+            SAMPLES,
+        )
+    });
+    chains
+        .saturating_add(chain_steps(1, steps, samples))
+        .saturating_add(judged)
 }
 
 /// All of a run that is not learning.

@@ -56,6 +56,9 @@ pub struct DiagnosisConfig {
     pub chains: u32,
     /// Length of the chains, in multiples of L.
     pub multiple: u64,
+    /// Also judge samples of digits of chains of this length, in multiples of L, from noise and from the data alike.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub judged_multiple: Option<u64>,
 }
 
 impl Default for DiagnosisConfig {
@@ -63,6 +66,7 @@ impl Default for DiagnosisConfig {
         Self {
             chains: 64,
             multiple: 100,
+            judged_multiple: None,
         }
     }
 }
@@ -227,7 +231,11 @@ impl StudyConfig {
             }
         }
         self.check_seeds()?;
-        let DiagnosisConfig { chains, multiple } = self.diagnosis;
+        let DiagnosisConfig {
+            chains,
+            multiple,
+            judged_multiple,
+        } = self.diagnosis;
         if !(4..=100_000).contains(&chains) {
             return Err(Fault::new(
                 "diagnosis.chains",
@@ -238,6 +246,12 @@ impl StudyConfig {
             return Err(Fault::new(
                 "diagnosis.multiple",
                 format!("is {multiple}: must be from 3 to 1000000"),
+            ));
+        }
+        if let Some(multiple) = judged_multiple.filter(|it| !(1..=1_000_000).contains(it)) {
+            return Err(Fault::new(
+                "diagnosis.judged_multiple",
+                format!("is {multiple}: must be from 1 to 1000000"),
             ));
         }
         Ok(())

@@ -21,6 +21,8 @@ pub use plane::PlaneQuality;
 pub(crate) use plane::judge_plane;
 pub use run::{DiagnosisOptions, default_folder, diagnose, page_in};
 pub(crate) use schedule::Schedule;
+pub(crate) use short_run::JUDGED_STARTS;
+pub use short_run::JudgedStart;
 pub use starts::StartName;
 pub(crate) use starts::{Starts, enough};
 pub use subject::Subject;

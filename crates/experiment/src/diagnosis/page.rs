@@ -196,6 +196,10 @@ impl Page<'_> {
         if let Some(digits) = &self.diagnosis.digits {
             tables.push(digits.table(&self.diagnosis.samples()));
         }
+        for judged in &self.diagnosis.judged {
+            let name = format!("{} steps from {}", judged.steps, judged.start.as_str());
+            tables.push(judged.quality.table(&name));
+        }
         tables.push(self.settings());
         tables.retain(|table| !table.rows.is_empty());
         tables

@@ -8,8 +8,8 @@ use ebm_figures::plot::Figure;
 use ebm_langevin::Chains;
 
 use super::{
-    Diagnosis, GroupRecord, LearningOutcome, LongChains, PAGE, Page, PlaneQuality, RECORD,
-    Recorder, Schedule, StartName, Starts, Subject, judge_plane,
+    Diagnosis, GroupRecord, JUDGED_STARTS, JudgedStart, LearningOutcome, LongChains, PAGE, Page,
+    PlaneQuality, RECORD, Recorder, Schedule, StartName, Starts, Subject, judge_plane,
 };
 use crate::data::load_data;
 use crate::once::each_once;
@@ -24,6 +24,9 @@ pub struct DiagnosisOptions {
     pub chains: usize,
     /// Length of the chains, in multiples of L; at least 3.
     pub multiple: u64,
+    /// Also judge 1,000 chains of this length, in multiples of L, from noise and from the data alike, if the data are
+    /// digits.
+    pub judged_multiple: Option<u64>,
     /// Where chains start. If it is empty: where learning starts its chains, and data.
     pub from: Vec<StartName>,
     /// Seed of the chains.
@@ -35,6 +38,7 @@ impl Default for DiagnosisOptions {
         Self {
             chains: 64,
             multiple: 100,
+            judged_multiple: None,
             from: Vec::new(),
             seed: 1,
         }
@@ -91,6 +95,7 @@ pub fn diagnose(
         starts: &starts,
         schedule: &schedule,
         chains: options.chains,
+        judged_multiple: options.judged_multiple,
         initial: &initial,
     };
     let (groups, all) = work.cost();
@@ -136,6 +141,7 @@ pub fn diagnose(
         start: Some(Starts::of_learning(subject)),
         plane: found.plane.as_ref().map(|(quality, _)| quality.clone()),
         digits: found.digits,
+        judged: found.judged,
     };
     let command = supervisor.command(NextStep::DiagnoseAgain {
         run: subject.folder.root(),
@@ -211,6 +217,7 @@ struct Chained<'a> {
     starts: &'a Starts<'a>,
     schedule: &'a Schedule,
     chains: usize,
+    judged_multiple: Option<u64>,
     initial: &'a [(StartName, States)],
 }
 
@@ -219,16 +226,25 @@ struct Found {
     records: Vec<GroupRecord>,
     plane: Option<(PlaneQuality, Figure)>,
     digits: Option<DigitQuality>,
+    judged: Vec<JudgedStart>,
 }
 
 impl Chained<'_> {
-    /// Chain steps of the groups, and with those of the short-run samples.
+    /// Chain steps of the groups, and with those of all samples that are judged.
     fn cost(&self) -> (u64, u64) {
         let each = self.schedule.last().saturating_mul(self.chains as u64);
         let groups = each.saturating_mul(self.initial.len() as u64);
         let count = self.starts.sample_count() as u64;
         let samples = count.saturating_mul(self.schedule.training_steps);
-        (groups, groups.saturating_add(samples))
+        let judged = self.starts.judged_count() as u64 * JUDGED_STARTS.len() as u64;
+        let judged = judged.saturating_mul(self.judged_steps().unwrap_or(0));
+        let all = groups.saturating_add(samples).saturating_add(judged);
+        (groups, all)
+    }
+
+    fn judged_steps(&self) -> Option<u64> {
+        let multiple = self.judged_multiple?;
+        Some(self.schedule.training_steps.saturating_mul(multiple))
     }
 
     fn look(
@@ -274,10 +290,21 @@ impl Chained<'_> {
             let judged = self.starts.judge_digits(net, compute);
             or_warning("quality of samples", judged)?
         };
+        let mut judged = Vec::new();
+        if let Some(steps) = self.judged_steps() {
+            for (number, &start) in JUDGED_STARTS.iter().enumerate() {
+                let found = self
+                    .starts
+                    .judge_start(net, compute, start, number as u64, steps);
+                let what = format!("quality of samples from {}", start.as_str());
+                judged.extend(or_warning(&what, found)?);
+            }
+        }
         Ok(Found {
             records,
             plane,
             digits,
+            judged,
         })
     }
 }

@@ -4,6 +4,7 @@ use ebm_core::States;
 use ebm_data::LoadedData;
 use ebm_diagnostics::DEFAULT_NEIGHBOURS;
 use ebm_langevin::{ChainRun, Chains};
+use serde::{Deserialize, Serialize};
 
 use super::{StartName, Starts};
 use crate::Compute;
@@ -13,6 +14,22 @@ use crate::quality::{DigitQuality, digit_quality, samples_to_judge};
 
 /// The family of noise of the short-run samples; groups of chains have 0, 1 and 2.
 pub(super) const FAMILY: u64 = 3;
+
+/// Where chains start that are judged alike, whatever those of learning do; their noise has the families after
+/// [`FAMILY`].
+pub(crate) const JUDGED_STARTS: [StartName; 2] = [StartName::Noise, StartName::Data];
+
+/// Samples of digits from one start.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct JudgedStart {
+    /// Where their chains started.
+    pub start: StartName,
+    /// The steps of the chains.
+    pub steps: u64,
+    /// The quality of where they ended. Chains from the data are compared with their own starts among others: they are
+    /// best if they do not move.
+    pub quality: DigitQuality,
+}
 
 impl Starts<'_> {
     /// The number of short-run samples that are judged besides the groups of chains: 0 if nothing is measured for
@@ -64,9 +81,52 @@ impl Starts<'_> {
         digit_quality(samples, data, DEFAULT_NEIGHBOURS, compute).map(Some)
     }
 
+    /// Chains that [`Self::judge_start`] runs.
+    pub(super) fn judged_count(&self) -> usize {
+        self.data_of_digits()
+            .map_or(0, |data| samples_to_judge(data.count()))
+    }
+
+    /// The quality of digits after so many steps from a start, where the data are digits and at hand; `number` is that
+    /// of the start.
+    ///
+    /// # Errors
+    /// As [`Self::judge_digits`], and those of drawing the starts.
+    pub(super) fn judge_start(
+        &self,
+        net: &dyn Chains,
+        compute: &dyn Compute,
+        start: StartName,
+        number: u64,
+        steps: u64,
+    ) -> Result<Option<JudgedStart>, ExperimentError> {
+        let Some(data) = self.data_of_digits() else {
+            return Ok(None);
+        };
+        let family = FAMILY + 1 + number;
+        let initial = self.draw(start, family, self.judged_count())?;
+        let run =
+            ChainRun::new(self.subject.config.kernel(), steps).with_noise(self.steps_key(family));
+        let states = net.run(&initial, &run)?.states;
+        let samples = ImageView {
+            values: states.values(),
+            ..data
+        };
+        let quality = digit_quality(samples, data, DEFAULT_NEIGHBOURS, compute)?;
+        Ok(Some(JudgedStart {
+            start,
+            steps,
+            quality,
+        }))
+    }
+
     fn digits(&self) -> Option<ImageView<'_>> {
+        self.data_of_digits()
+            .filter(|_| Self::of_learning(self.subject) != StartName::Data)
+    }
+
+    fn data_of_digits(&self) -> Option<ImageView<'_>> {
         match self.dataset? {
-            _ if Self::of_learning(self.subject) == StartName::Data => None,
             LoadedData::Images { images, .. } if self.subject.config.is_digits() => {
                 Some(images.into())
             }

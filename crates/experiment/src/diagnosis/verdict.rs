@@ -9,7 +9,7 @@ use ebm_diagnostics::verdict::{
 };
 use serde::{Deserialize, Serialize};
 
-use super::{GroupRecord, PlaneQuality, Runaway, Schedule, StartName};
+use super::{GroupRecord, JudgedStart, PlaneQuality, Runaway, Schedule, StartName};
 use crate::ExperimentError;
 use crate::quality::DigitQuality;
 use crate::recovery_record::RecoveryRecord;
@@ -206,6 +206,9 @@ pub struct Diagnosis {
     /// The quality of short-run samples, if the data are digits and chains do not start from them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub digits: Option<DigitQuality>,
+    /// The quality of longer chains from noise and from the data, if it was asked for and the data are digits.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub judged: Vec<JudgedStart>,
 }
 
 impl Diagnosis {

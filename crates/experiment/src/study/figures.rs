@@ -8,7 +8,7 @@ use crate::config::StudyConfig;
 /// A file name, a title, and the value of a run.
 type Quantity = (&'static str, &'static str, fn(&RunResult) -> Option<f64>);
 
-const QUANTITIES: [Quantity; 3] = [
+const QUANTITIES: [Quantity; 5] = [
     (
         "frechet-distance",
         "Fréchet distance of short-run samples",
@@ -17,6 +17,16 @@ const QUANTITIES: [Quantity; 3] = [
     ("coverage", "coverage by short-run samples", |result| {
         Some(result.samples?.coverage)
     }),
+    (
+        "frechet-distance-from-noise",
+        "Fréchet distance of longer chains from noise",
+        |result| Some(result.from_noise?.frechet_distance),
+    ),
+    (
+        "frechet-distance-from-data",
+        "Fréchet distance of longer chains from data",
+        |result| Some(result.from_data?.frechet_distance),
+    ),
     (
         "kl-divergence",
         "KL(q‖p) of the learned density (nats)",

@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 use crate::Supervisor;
 use crate::comparison::ComparedRun;
 use crate::config::cost;
-use crate::diagnosis::{LearningOutcome, LongChains};
+use crate::diagnosis::{LearningOutcome, LongChains, StartName};
+use crate::quality::{DigitQuality, SetQuality};
 
 /// The end of a run in numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,6 +35,12 @@ pub struct RunResult {
     /// The quality of its samples, where its diagnosis judged digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<SampleQuality>,
+    /// That of longer chains from noise, where its diagnosis judged them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_noise: Option<SampleQuality>,
+    /// That of longer chains from the data.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from_data: Option<SampleQuality>,
     /// KL(q‖p_θ) in nats, where its diagnosis judged a toy density and this is finite.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kl_divergence: Option<f64>,
@@ -50,6 +57,19 @@ pub struct SampleQuality {
     pub coverage: f64,
     /// Mean probability of the digit seen.
     pub mean_probability: f64,
+}
+
+impl SampleQuality {
+    fn of(digits: &DigitQuality) -> Self {
+        let SetQuality {
+            features, classes, ..
+        } = &digits.samples;
+        Self {
+            frechet_distance: features.frechet.value,
+            coverage: features.neighbours.coverage,
+            mean_probability: classes.mean_top_probability,
+        }
+    }
 }
 
 /// Mean and standard deviation of a series.
@@ -104,6 +124,11 @@ impl RunResult {
         let diagnosis = run.diagnosis.as_ref();
         let chains = diagnosis.map(|found| &found.convergence);
         let digits = diagnosis.and_then(|found| found.digits.as_ref());
+        let judged = |start| {
+            let all = diagnosis.map_or(&[][..], |found| &found.judged);
+            let found = all.iter().find(|judged| judged.start == start);
+            found.map(|judged| SampleQuality::of(&judged.quality))
+        };
         let plane = diagnosis.and_then(|found| found.plane.as_ref());
         Self {
             iterations: run.iterations(),
@@ -118,11 +143,9 @@ impl RunResult {
             not_diagnosed,
             energy_difference: run.summary.map(|summary| summary.energy_difference.into()),
             gradient_magnitude: run.summary.map(|summary| summary.gradient_magnitude.into()),
-            samples: digits.map(|digits| SampleQuality {
-                frechet_distance: digits.samples.features.frechet.value,
-                coverage: digits.samples.features.neighbours.coverage,
-                mean_probability: digits.samples.classes.mean_top_probability,
-            }),
+            samples: digits.map(SampleQuality::of),
+            from_noise: judged(StartName::Noise),
+            from_data: judged(StartName::Data),
             kl_divergence: plane.and_then(|plane| plane.kl_divergence),
             verdict: run.verdict(supervisor),
         }

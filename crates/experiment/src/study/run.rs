@@ -274,6 +274,7 @@ impl Runs<'_> {
         let options = DiagnosisOptions {
             chains: self.diagnosis.chains as usize,
             multiple: self.diagnosis.multiple,
+            judged_multiple: self.diagnosis.judged_multiple,
             ..DiagnosisOptions::default()
         };
         let StudyRun {

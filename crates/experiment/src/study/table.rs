@@ -66,7 +66,7 @@ const COLUMNS: [Column; 9] = [
 ];
 
 /// Further columns, each shown if a run has its value.
-const QUALITY: [Column; 4] = [
+const QUALITY: [Column; 8] = [
     ("Fréchet distance", |result| {
         number(result.samples, |samples| samples.frechet_distance)
     }),
@@ -75,6 +75,18 @@ const QUALITY: [Column; 4] = [
     }),
     ("digit probability", |result| {
         number(result.samples, |samples| samples.mean_probability)
+    }),
+    ("longer from noise: Fréchet", |result| {
+        number(result.from_noise, |samples| samples.frechet_distance)
+    }),
+    ("coverage", |result| {
+        number(result.from_noise, |samples| samples.coverage)
+    }),
+    ("longer from data: Fréchet", |result| {
+        number(result.from_data, |samples| samples.frechet_distance)
+    }),
+    ("coverage", |result| {
+        number(result.from_data, |samples| samples.coverage)
     }),
     ("KL", |result| {
         number(result.kl_divergence, |divergence| divergence)

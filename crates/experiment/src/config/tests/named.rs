@@ -155,13 +155,18 @@ fn variants_differ_in_what_is_compared_and_in_nothing_else() {
         let runs = study(name).runs.into_iter();
         runs.map(|run| run.experiment).collect()
     };
-    let budget = experiments("budget");
-    assert_eq!(
-        budget.iter().map(|c| c.langevin.start).collect::<Vec<_>>(),
-        [Uniform, ebm_langevin::ChainStart::Data, Persistent]
-    );
-    for mut config in budget.clone() {
-        config.langevin = budget[0].langevin;
+    // A seed from outside would take the place of the study's own.
+    let study = Study::load(&Source::Named("budget".to_owned()), &[]).unwrap();
+    let seeds = study.config.seeds;
+    let runs = study.runs.into_iter();
+    let budget: Vec<_> = runs.map(|run| run.experiment).collect();
+    let starts = [Uniform, ebm_langevin::ChainStart::Data, Persistent];
+    assert!(seeds.len() > 1);
+    assert_eq!(budget.len(), starts.len() * seeds.len());
+    for (number, mut config) in budget.iter().cloned().enumerate() {
+        assert_eq!(config.langevin.start, starts[number / seeds.len()]);
+        assert_eq!(config.seed, seeds[number % seeds.len()]);
+        (config.langevin, config.seed) = (budget[0].langevin, budget[0].seed);
         assert_eq!(config, budget[0]);
     }
     let ablation = experiments("ablation");
