@@ -42,7 +42,8 @@ fn describe(record: &Record) -> String {
         Some(_) => {
             "; the share is of the\n\
              large matrix product above, which is not the hardware's peak: a net of dense layers may pass 100 %, and\n\
-             convolutions may too, because Winograd transforms need fewer multiplications.\n"
+             convolutions may too, because Winograd transforms need fewer multiplications. Products of BF16 factors are\n\
+             compared with that of f32 as well.\n"
         }
         None => ".\n",
     };

@@ -204,10 +204,10 @@ pub(crate) struct BackendArguments {
     /// cuda, wgpu and flex that starts here [default: flex, or that of the run that is resumed or diagnosed].
     #[arg(long, value_name = "NAME[:DEVICE]")]
     pub(crate) backend: Option<BackendChoice>,
-    /// The engine that runs the chains: fused (hand-written CPU code) or fused-bf16 (its products rounded to
-    /// BF16); cube (hand-written GPU kernels) or cube-tf32 and cube-bf16 (for images on the tensor cores of NVIDIA GPUs,
-    /// products rounded to TF32 or BF16); tensor (burn's operations); or auto, which is fused on the CPU, and on a GPU cube if it has all layers
-    /// of the net, otherwise tensor [default: auto, or that of the run that is resumed or diagnosed, if both compute
+    /// The engine that runs the chains: fused (hand-written CPU code) or fused-bf16 (factors of its products rounded to
+    /// BF16); cube (hand-written GPU kernels), or cube-tf32 and cube-bf16 (for images on the tensor cores of NVIDIA
+    /// GPUs, factors rounded); tensor (burn's operations); or auto, which is fused on the CPU, and on a GPU cube if it
+    /// has all layers of the net, otherwise tensor [default: auto, or that of the run that is resumed or diagnosed, if both compute
     /// on the CPU or both on a GPU].
     #[arg(long, value_name = "NAME", value_parser = one_of(&EngineChoice::ALL, EngineChoice::name))]
     pub(crate) engine: Option<EngineChoice>,

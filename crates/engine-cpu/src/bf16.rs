@@ -3,8 +3,8 @@
 //! The product of two such factors is exact in f32, so only the sums round. `vdpbf16ps` multiplies the factors of two
 //! neighbouring terms at once: it adds the product of the upper halves of a lane and then that of the lower halves,
 //! each with one rounding. With the earlier term in the upper half this is the order of the f32 kernels, so that rounded
-//! factors in f32 give the same bits on any machine. The exception are values below 2⁻¹²⁶, which the instruction takes
-//! for zero.
+//! factors in f32 give the same bits. The exception is numbers below 2⁻¹²⁶, which the instruction takes for zero, sums
+//! included.
 
 #![allow(unsafe_code)]
 
@@ -43,7 +43,8 @@ pub(crate) fn round(x: f32) -> f32 {
     // The lowest bit that is kept decides ties. A NaN would be carried into the sign.
     let rounded = bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000;
     if x.is_nan() {
-        x
+        // Quiet: its upper half alone must still be no number.
+        f32::from_bits(bits | 0x0040_0000)
     } else {
         f32::from_bits(rounded)
     }
@@ -64,7 +65,9 @@ pub(crate) fn round_lanes<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let half = simd.add_u32s(lowest, simd.splat_u32s(0x7fff));
     let rounded = simd.and_u32s(simd.add_u32s(bits, half), simd.splat_u32s(0xffff_0000));
     let is_number = simd.equal_f32s(x, x);
-    simd.select_f32s(is_number, simd.transmute_f32s_u32s(rounded), x)
+    let quiet = simd.or_u32s(bits, simd.splat_u32s(0x0040_0000));
+    let chosen = simd.select_u32s(is_number, rounded, quiet);
+    simd.transmute_f32s_u32s(chosen)
 }
 
 /// What a kernel does with the lanes of its operands.
@@ -301,6 +304,8 @@ mod tests {
         assert_eq!(round(f32::MAX), f32::INFINITY);
         assert_eq!(round(f32::NEG_INFINITY), f32::NEG_INFINITY);
         assert!(round(f32::NAN).is_nan() && round(-f32::from_bits(0x7fff_ffff)).is_nan());
+        let halves = pair(f32::from_bits(0x7f80_0001), 1.0).to_bits();
+        assert!(f32::from_bits(halves & 0xffff_0000).is_nan() && halves << 16 == 1f32.to_bits());
     }
 
     /// c + a₀ b₀ + a₁ b₁ in every lane.

@@ -1,4 +1,4 @@
-//! Convolutions and their input gradients, piece by piece: transforms or copies around products.
+//! Convolutions and their input gradients, piece by piece: transforms around products, or sums over shifted images.
 
 use crate::bf16::Factors;
 use crate::elementwise::Mask;

@@ -68,8 +68,8 @@ pub enum FusedPrecision {
     /// f32, like everything else.
     #[default]
     F32,
-    /// BF16, 8 bits of significand, with sums in f32: the products of linear layers, of convolutions of at least 8
-    /// channels, and of the maps of non-local blocks. States, noise, energies, attention and the sums of parameter
+    /// BF16, 8 bits of significand, with sums in f32: the products of linear layers, of convolutions, and
+    /// of the maps of non-local blocks. States, noise, energies, attention and the sums of parameter
     /// gradients stay in f32.
     Bf16,
 }
@@ -127,7 +127,7 @@ impl FusedEngine {
     }
 
     /// Rounds the factors of products. Any processor can; one with [`Instructions::Avx512Bf16`] is faster for it, and
-    /// computes the same bits as it would without, as long as no factor is below 2⁻¹²⁶.
+    /// computes the same bits as other vector instructions do, as long as no factor and no sum is below 2⁻¹²⁶.
     #[must_use]
     pub fn with_precision(self, precision: FusedPrecision) -> Self {
         Self { precision, ..self }

@@ -7,7 +7,6 @@
 #![allow(unsafe_code)]
 
 use std::ops::Range;
-
 use std::sync::Arc;
 
 use pulp::{Arch, Simd};
@@ -76,11 +75,10 @@ impl Packed {
         let lend = |values| spare.lend(values);
         Self::in_blocks(factors, sizes, DEPTH, lend, |panel| {
             let height = panel.rows.len();
-            if let Ok(rows) = <[usize; PANEL]>::try_from(panel.rows.clone().collect::<Vec<_>>()) {
-                interleave(
-                    rows.map(|index| &row(index)[panel.columns.clone()]),
-                    panel.values,
-                );
+            if height == PANEL {
+                let rows: [usize; PANEL] = std::array::from_fn(|i| panel.rows.start + i);
+                let rows = rows.map(|index| &row(index)[panel.columns.clone()]);
+                interleave(rows, panel.values);
                 return;
             }
             for (i, index) in panel.rows.enumerate() {

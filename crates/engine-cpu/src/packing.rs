@@ -189,9 +189,9 @@ impl NonLocal {
     }
 }
 
-/// The transform for a convolution, or none where windows are copied instead: few input channels leave too little
-/// work in the products to pay for the transforms. Rounded factors have transforms of their own, that make less of the
-/// rounding.
+/// The transform for a convolution, or none where shifted images are summed instead: few input channels leave too little
+/// work in the products to pay for a transform. Rounded factors have transforms of their own, which enlarge the rounding
+/// less.
 fn choose_tile(geometry: Geometry, factors: Factors) -> Option<Tile> {
     let Geometry {
         inputs,

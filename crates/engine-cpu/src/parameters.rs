@@ -191,6 +191,7 @@ impl Sum {
                         }
                     },
                 );
+                // Records are transformed as they are, so that the phases of a channel follow each other.
                 let channels = weight.chunks_exact_mut(kernel * kernel);
                 for (weight, sums) in channels.zip(sum.chunks_exact(stride * stride)) {
                     for (phase, sum) in sums.iter().enumerate() {

@@ -23,9 +23,9 @@ pub(crate) trait Transform<const I: usize, const O: usize> {
 
 /// The few operations that the transforms are made of.
 #[derive(Clone, Copy)]
-pub(crate) struct Terms<S>(pub(crate) S);
+pub(crate) struct Arithmetic<S>(pub(crate) S);
 
-impl<S: Simd> Terms<S> {
+impl<S: Simd> Arithmetic<S> {
     #[inline(always)]
     pub(crate) fn add(self, a: S::f32s, b: S::f32s) -> S::f32s {
         self.0.add_f32s(a, b)
@@ -56,25 +56,25 @@ impl Transform<3, 2> for F22 {
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, x: [S::f32s; 3]) -> [S::f32s; 3] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         [v.sub(x[0], x[1]), x[1], v.sub(x[2], x[1])]
     }
 
     #[inline(always)]
     fn input_transposed<S: Simd>(simd: S, z: [S::f32s; 3]) -> [S::f32s; 3] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         [z[0], v.sub(z[1], v.add(z[0], z[2])), z[2]]
     }
 
     #[inline(always)]
     fn output<S: Simd>(simd: S, m: [S::f32s; 3]) -> [S::f32s; 2] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         [v.add(m[0], m[1]), v.add(m[1], m[2])]
     }
 
     #[inline(always)]
     fn output_transposed<S: Simd>(simd: S, g: [S::f32s; 2]) -> [S::f32s; 3] {
-        [g[0], Terms(simd).add(g[0], g[1]), g[1]]
+        [g[0], Arithmetic(simd).add(g[0], g[1]), g[1]]
     }
 }
 
@@ -92,7 +92,7 @@ impl Transform<5, 4> for F42 {
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, x: [S::f32s; 5]) -> [S::f32s; 5] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let t = v.sub(x[3], x[1]);
         [
             v.fma(2.0, v.sub(x[0], x[2]), t),
@@ -105,7 +105,7 @@ impl Transform<5, 4> for F42 {
 
     #[inline(always)]
     fn input_transposed<S: Simd>(simd: S, z: [S::f32s; 5]) -> [S::f32s; 5] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let outer = v.add(z[0], z[3]);
         let twice = v.add(v.sub(z[2], z[1]), z[4]);
         [
@@ -123,7 +123,7 @@ impl Transform<5, 4> for F42 {
 
     #[inline(always)]
     fn output<S: Simd>(simd: S, m: [S::f32s; 5]) -> [S::f32s; 4] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (even, odd) = (v.add(m[1], m[2]), v.sub(m[1], m[2]));
         [
             v.add(m[0], v.add(even, m[3])),
@@ -135,7 +135,7 @@ impl Transform<5, 4> for F42 {
 
     #[inline(always)]
     fn output_transposed<S: Simd>(simd: S, g: [S::f32s; 4]) -> [S::f32s; 5] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (even, odd) = (v.add(g[0], g[2]), v.add(g[1], g[3]));
         [
             g[0],
@@ -160,7 +160,7 @@ impl Transform<4, 2> for F23 {
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, x: [S::f32s; 4]) -> [S::f32s; 4] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         [
             v.sub(x[2], x[0]),
             v.add(x[1], x[2]),
@@ -171,7 +171,7 @@ impl Transform<4, 2> for F23 {
 
     #[inline(always)]
     fn input_transposed<S: Simd>(simd: S, z: [S::f32s; 4]) -> [S::f32s; 4] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         [
             v.times(-1.0, z[0]),
             v.sub(v.sub(z[1], z[2]), z[3]),
@@ -182,7 +182,7 @@ impl Transform<4, 2> for F23 {
 
     #[inline(always)]
     fn output<S: Simd>(simd: S, m: [S::f32s; 4]) -> [S::f32s; 2] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         [
             v.add(m[0], v.add(m[1], m[2])),
             v.add(v.sub(m[1], m[2]), m[3]),
@@ -191,7 +191,7 @@ impl Transform<4, 2> for F23 {
 
     #[inline(always)]
     fn output_transposed<S: Simd>(simd: S, g: [S::f32s; 2]) -> [S::f32s; 4] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         [g[0], v.add(g[0], g[1]), v.sub(g[0], g[1]), g[1]]
     }
 }
@@ -211,7 +211,7 @@ impl Transform<6, 4> for F43 {
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, x: [S::f32s; 6]) -> [S::f32s; 6] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (a, b) = (v.fma(-4.0, x[2], x[4]), v.fma(-4.0, x[1], x[3]));
         let (c, d) = (v.sub(x[4], x[2]), v.sub(x[3], x[1]));
         [
@@ -226,7 +226,7 @@ impl Transform<6, 4> for F43 {
 
     #[inline(always)]
     fn input_transposed<S: Simd>(simd: S, z: [S::f32s; 6]) -> [S::f32s; 6] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (near, far) = (v.add(z[1], z[2]), v.add(z[3], z[4]));
         let (left, right) = (v.sub(z[1], z[2]), v.sub(z[3], z[4]));
         [
@@ -241,7 +241,7 @@ impl Transform<6, 4> for F43 {
 
     #[inline(always)]
     fn output<S: Simd>(simd: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (near, far) = (v.add(m[1], m[2]), v.add(m[3], m[4]));
         let (left, right) = (v.sub(m[1], m[2]), v.sub(m[3], m[4]));
         [
@@ -254,7 +254,7 @@ impl Transform<6, 4> for F43 {
 
     #[inline(always)]
     fn output_transposed<S: Simd>(simd: S, g: [S::f32s; 4]) -> [S::f32s; 6] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (even, odd) = (v.add(g[0], g[2]), v.add(g[1], g[3]));
         let (wide, tall) = (v.fma(4.0, g[2], g[0]), v.fma(4.0, g[3], g[1]));
         [

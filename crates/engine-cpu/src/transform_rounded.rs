@@ -8,15 +8,15 @@
 
 use pulp::Simd;
 
-use crate::transform::{Terms, Transform};
+use crate::transform::{Arithmetic, Transform};
 
-/// Points a, b and their squares; the transforms below hold for any.
+/// The points of F(4, 2) and their squares; the transforms below hold for any.
 const NEAR: f32 = 0.5;
 const FAR: f32 = 1.25;
 const NEAR_SQUARE: f32 = NEAR * NEAR;
 const FAR_SQUARE: f32 = FAR * FAR;
 
-/// The entries of G for the points ±p, where q is the other point: 1 and ±p over 2 (p² − q²).
+/// The entries of G for the points ±p, where q is the other point: 1 and ±p over ±2 p (p² − q²).
 const fn weights_of(p: f64, q: f64, sign: f64) -> [f64; 3] {
     let scale = 1.0 / (2.0 * sign * p * (p * p - q * q));
     [scale, sign * p * scale, 0.0]
@@ -36,7 +36,7 @@ impl Transform<5, 4> for F42Rounded {
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, x: [S::f32s; 5]) -> [S::f32s; 5] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (even, odd) = (
             v.fma(-FAR_SQUARE, x[0], x[2]),
             v.fma(-FAR_SQUARE, x[1], x[3]),
@@ -60,7 +60,7 @@ impl Transform<5, 4> for F42Rounded {
 
     #[inline(always)]
     fn input_transposed<S: Simd>(simd: S, z: [S::f32s; 5]) -> [S::f32s; 5] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (near, far) = (v.add(z[0], z[1]), v.add(z[2], z[3]));
         let near_even = v.times(NEAR, v.sub(z[0], z[1]));
         let far_even = v.times(FAR, v.sub(z[2], z[3]));
@@ -83,7 +83,7 @@ impl Transform<5, 4> for F42Rounded {
 
     #[inline(always)]
     fn output<S: Simd>(simd: S, m: [S::f32s; 5]) -> [S::f32s; 4] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (near, far) = (v.add(m[0], m[1]), v.add(m[2], m[3]));
         let near_odd = v.times(NEAR, v.sub(m[0], m[1]));
         let far_odd = v.times(FAR, v.sub(m[2], m[3]));
@@ -97,7 +97,7 @@ impl Transform<5, 4> for F42Rounded {
 
     #[inline(always)]
     fn output_transposed<S: Simd>(simd: S, g: [S::f32s; 4]) -> [S::f32s; 5] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (even, odd) = (
             v.fma(NEAR_SQUARE, g[2], g[0]),
             v.fma(NEAR_SQUARE, g[3], g[1]),
@@ -113,6 +113,7 @@ impl Transform<5, 4> for F42Rounded {
     }
 }
 
+/// The points of F(4, 3) beside 0 and ∞.
 const INNER: f32 = 0.625;
 const OUTER: f32 = 1.5;
 const INNER_SQUARE: f32 = INNER * INNER;
@@ -144,7 +145,7 @@ impl Transform<6, 4> for F43Rounded {
 
     #[inline(always)]
     fn input<S: Simd>(simd: S, x: [S::f32s; 6]) -> [S::f32s; 6] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let both = -(INNER_SQUARE + OUTER_SQUARE);
         let product = INNER_SQUARE * OUTER_SQUARE;
         let (a, b) = (
@@ -167,7 +168,7 @@ impl Transform<6, 4> for F43Rounded {
 
     #[inline(always)]
     fn input_transposed<S: Simd>(simd: S, z: [S::f32s; 6]) -> [S::f32s; 6] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let both = -(INNER_SQUARE + OUTER_SQUARE);
         let product = INNER_SQUARE * OUTER_SQUARE;
         let (near, far) = (v.add(z[1], z[2]), v.add(z[3], z[4]));
@@ -193,7 +194,7 @@ impl Transform<6, 4> for F43Rounded {
 
     #[inline(always)]
     fn output<S: Simd>(simd: S, m: [S::f32s; 6]) -> [S::f32s; 4] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (near, far) = (v.add(m[1], m[2]), v.add(m[3], m[4]));
         let left = v.times(INNER, v.sub(m[1], m[2]));
         let right = v.times(OUTER, v.sub(m[3], m[4]));
@@ -207,7 +208,7 @@ impl Transform<6, 4> for F43Rounded {
 
     #[inline(always)]
     fn output_transposed<S: Simd>(simd: S, g: [S::f32s; 4]) -> [S::f32s; 6] {
-        let v = Terms(simd);
+        let v = Arithmetic(simd);
         let (even, odd) = (
             v.fma(INNER_SQUARE, g[2], g[0]),
             v.fma(INNER_SQUARE, g[3], g[1]),

@@ -439,8 +439,7 @@ fn used_chains_are_as_good_as_new() {
 }
 
 /// Layers that the published nets do not have: odd sizes, strides and windows, and smooth activations.
-#[test]
-fn other_stacks_agree_too() {
+fn other_stacks() -> [(Vec<LayerConfig>, [usize; 3]); 6] {
     let conv = |inputs, outputs, kernel, stride, padding| LayerConfig::Conv2d {
         inputs,
         outputs,
@@ -450,7 +449,7 @@ fn other_stacks_agree_too() {
     };
     let linear = |inputs, outputs| LayerConfig::Linear { inputs, outputs };
     let leaky = |slope| LayerConfig::LeakyRelu { slope };
-    let stacks: [(Vec<LayerConfig>, [usize; 3]); 6] = [
+    [
         (
             vec![
                 conv(3, 9, 5, 2, 2),
@@ -529,8 +528,12 @@ fn other_stacks_agree_too() {
             ],
             [8, 14, 13],
         ),
-    ];
-    for (number, (layers, shape)) in stacks.into_iter().enumerate() {
+    ]
+}
+
+#[test]
+fn other_stacks_agree_too() {
+    for (number, (layers, shape)) in other_stacks().into_iter().enumerate() {
         let net = Sequential::<B>::new(&layers, shape, 3, &Default::default()).unwrap();
         let initial = noise(NoiseStart::Gaussian, 18, shape);
         let request = run_of(0.01, 10);

@@ -134,7 +134,7 @@ impl AnyEngine {
         let has_instructions = Instructions::available().contains(&Instructions::Avx512Bf16);
         let remark = (choice == EngineChoice::FusedBf16 && !has_instructions).then(|| {
             "fused-bf16: this processor has no instructions for BF16 (AVX512_BF16), so that it is slower than fused; \
-             the numbers are the same"
+             it computes what one with them would"
                 .to_owned()
         });
         match fused.supports(energy, state_shape) {

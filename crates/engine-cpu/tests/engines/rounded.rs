@@ -17,17 +17,42 @@ fn all_vector_instructions_round_alike() {
         .collect();
     for (architecture, shape, epsilon) in cases() {
         let net = net(architecture, shape);
-        for chains in [5, 21] {
-            let initial = noise(NoiseStart::Uniform, chains, shape);
-            let weights: Vec<f32> = (0..chains).map(|chain| chain as f32 - 3.5).collect();
-            let mut outcomes = sets.iter().map(|&set| {
-                let outcome = run(&rounded(set), &net, &initial, &run_of(epsilon, 5));
-                let gradient = gradient(&rounded(set), &net, &initial, &weights);
-                (values(&outcome.states), outcome.energies, gradient)
-            });
-            if let Some(first) = outcomes.next() {
-                assert!(outcomes.all(|other| other == first), "{architecture:?}");
-            }
+        let what = format!("{architecture:?}");
+        are_alike(&sets, &net, shape, epsilon, &what);
+    }
+    for (layers, shape) in other_stacks() {
+        let what = format!("{layers:?}");
+        let net: Sequential<B> = Sequential::new(&layers, shape, 3, &Default::default()).unwrap();
+        are_alike(&sets, &net, shape, 0.01, &what);
+        // And it is the net that f32 computes.
+        let initial = noise(NoiseStart::Uniform, 21, shape);
+        let energies = |engine: &FusedEngine| {
+            let chains = engine.bind(&net, initial.shape()).unwrap();
+            chains.energy_gradient(&initial).unwrap().energies
+        };
+        let best = FusedEngine::default().with_precision(FusedPrecision::Bf16);
+        let apart = distance(&energies(&best), &energies(&FusedEngine::default()));
+        assert!(apart < 0.03, "{what}: {apart}");
+    }
+}
+
+fn are_alike<N: Energy<B> + Layered + Send + Sync>(
+    sets: &[Instructions],
+    net: &N,
+    shape: [usize; 3],
+    epsilon: f64,
+    what: &str,
+) {
+    for chains in [5, 21] {
+        let initial = noise(NoiseStart::Uniform, chains, shape);
+        let weights: Vec<f32> = (0..chains).map(|chain| chain as f32 - 3.5).collect();
+        let mut outcomes = sets.iter().map(|&set| {
+            let outcome = run(&rounded(set), net, &initial, &run_of(epsilon, 5));
+            let gradient = gradient(&rounded(set), net, &initial, &weights);
+            (values(&outcome.states), outcome.energies, gradient)
+        });
+        if let Some(first) = outcomes.next() {
+            assert!(outcomes.all(|other| other == first), "{what}");
         }
     }
 }

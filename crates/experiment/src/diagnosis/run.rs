@@ -67,7 +67,18 @@ pub fn diagnose(
 ) -> Result<Diagnosis, ExperimentError> {
     refuse_to_overwrite(out)?;
     let from = starts(&options.from, subject);
-    let dataset = load_needed_data(subject, &from, data_directory)?;
+    let is_judged = options.judged_multiple.is_some();
+    if is_judged && !subject.config.is_digits() {
+        return Err(ExperimentError::setting(
+            "judged-multiple",
+            "only digits can be judged, and the data of this run are none; leave it out",
+        ));
+    }
+    let mut needed = from.clone();
+    if is_judged {
+        needed.push(StartName::Data);
+    }
+    let dataset = load_needed_data(subject, &needed, data_directory)?;
     let schedule = Schedule::new(subject.config.langevin.steps, options.multiple);
     let starts = Starts {
         subject,
@@ -103,11 +114,11 @@ pub fn diagnose(
     measured.batch_size = options.chains;
     let seconds = compute.seconds_per_step(&measured, engine)? / options.chains as f64;
     supervisor.tell(&format!(
-        "{} groups of {} chains, {} Langevin steps each: {} chain steps, about {} here",
+        "{} groups of {} chains, {} Langevin steps each: {} chain steps with the samples that are judged, about {} here",
         initial.len(),
         options.chains,
         schedule.last(),
-        rounded(groups as f64),
+        rounded(all as f64),
         duration(all as f64 * seconds),
     ));
     let mut progress = supervisor.begin(Work::Diagnosis, 0, groups);
@@ -291,8 +302,10 @@ impl Chained<'_> {
             or_warning("quality of samples", judged)?
         };
         let mut judged = Vec::new();
-        if let Some(steps) = self.judged_steps() {
+        // Where chains ran away, so would these.
+        if let Some(steps) = self.judged_steps().filter(|_| !has_runaways) {
             for (number, &start) in JUDGED_STARTS.iter().enumerate() {
+                progress.message(&format!("{steps} steps from {}, judged", start.as_str()));
                 let found = self
                     .starts
                     .judge_start(net, compute, start, number as u64, steps);

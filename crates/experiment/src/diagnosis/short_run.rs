@@ -108,6 +108,11 @@ impl Starts<'_> {
         let run =
             ChainRun::new(self.subject.config.kernel(), steps).with_noise(self.steps_key(family));
         let states = net.run(&initial, &run)?.states;
+        // Clamped to the range of the data they would look like images.
+        if !states.values().iter().all(|value| value.is_finite()) {
+            tracing::warn!("chains from {} ran away and are not judged", start.as_str());
+            return Ok(None);
+        }
         let samples = ImageView {
             values: states.values(),
             ..data

@@ -49,6 +49,13 @@ fn check_diagnosis(
     config: &ExperimentConfig,
     data: Option<usize>,
 ) -> Result<(), ExperimentError> {
+    if study.config.diagnosis.judged_multiple.is_some() && !config.is_digits() {
+        return Err(ExperimentError::Config(ConfigError::Key {
+            origin: study.name.as_str().into(),
+            key: "diagnosis.judged_multiple".into(),
+            problem: "is set, but only digits can be judged; leave it out".into(),
+        }));
+    }
     let chains = study.config.diagnosis.chains;
     let bank = config.learning().bank_size(data);
     for (count, what) in [(data, "data"), (bank, "states of the bank")] {

@@ -79,13 +79,13 @@ const QUALITY: [Column; 8] = [
     ("longer from noise: Fréchet", |result| {
         number(result.from_noise, |samples| samples.frechet_distance)
     }),
-    ("coverage", |result| {
+    ("longer from noise: coverage", |result| {
         number(result.from_noise, |samples| samples.coverage)
     }),
     ("longer from data: Fréchet", |result| {
         number(result.from_data, |samples| samples.frechet_distance)
     }),
-    ("coverage", |result| {
+    ("longer from data: coverage", |result| {
         number(result.from_data, |samples| samples.coverage)
     }),
     ("KL", |result| {
