@@ -159,6 +159,9 @@ fn final_weights_alone_will_do() {
     assert_eq!(place.json("a/verdict.json")["iteration"], 4);
     diagnose(&place, &["--from", "bank", "--out", "b"])
         .badly(2, &["--from bank", "no persistent bank"]);
+    diagnose(&place, &["--judged-multiple", "2", "--out", "b"])
+        .badly(2, &["--judged-multiple judges digits", "leave it out"]);
+    diagnose(&place, &["--judged-multiple", "0", "--out", "b"]).badly(2, &["--judged-multiple"]);
     fs::remove_file(place.path("run/weights.safetensors")).unwrap();
     diagnose(&place, &["--out", "b"]).badly(
         1,

@@ -434,6 +434,20 @@ fn a_wrong_study_is_refused_before_anything_is_made() {
         &["\"variants[1].name\" has 101 letters", "at most 100"],
     );
     refused(
+        &with(&|study| study["diagnosis"]["judged_multiple"] = json!(0)),
+        &[],
+        &["mine.json: \"diagnosis.judged_multiple\" is 0", "from 1 to"],
+    );
+    refused(
+        &with(&|study| {
+            study["base"] = json!("gmm_nonconvergent");
+            study["set"] = json!([]);
+            study["variants"] = json!([{"name": "a"}, {"name": "b"}]);
+        }),
+        &[],
+        &["\"diagnosis.judged_multiple\" is set, but only digits"],
+    );
+    refused(
         &with(&|study| study["seeds"] = json!([3, 4, 3])),
         &[],
         &["mine.json: \"seeds\" holds 3 twice"],

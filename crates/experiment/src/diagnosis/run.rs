@@ -71,7 +71,7 @@ pub fn diagnose(
     if is_judged && !subject.config.is_digits() {
         return Err(ExperimentError::setting(
             "judged-multiple",
-            "only digits can be judged, and the data of this run are none; leave it out",
+            "judges digits, and the data of this run are none; leave it out",
         ));
     }
     let mut needed = from.clone();
