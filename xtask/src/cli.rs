@@ -207,8 +207,8 @@ pub(crate) struct BackendArguments {
     /// The engine that runs the chains: fused (hand-written CPU code) or fused-bf16 (factors of its products rounded to
     /// BF16); cube (hand-written GPU kernels), or cube-tf32 and cube-bf16 (for images on the tensor cores of NVIDIA
     /// GPUs, factors rounded); tensor (burn's operations); or auto, which is fused on the CPU, and on a GPU cube if it
-    /// has all layers of the net, otherwise tensor [default: auto, or that of the run that is resumed or diagnosed, if both compute
-    /// on the CPU or both on a GPU].
+    /// has all layers of the net, otherwise tensor [default: auto, or that of the run that is resumed or diagnosed, if
+    /// both compute on the CPU or both on a GPU].
     #[arg(long, value_name = "NAME", value_parser = one_of(&EngineChoice::ALL, EngineChoice::name))]
     pub(crate) engine: Option<EngineChoice>,
 }

@@ -11,10 +11,9 @@
 use pulp::{Arch, Simd, WithSimd};
 
 /// How the factors of a product are kept.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Factors {
     /// As they are, in f32.
-    #[default]
     Single,
     /// Rounded to BF16, in f32: for processors without BF16 instructions, and the reference for those that have them.
     Rounded,
@@ -58,7 +57,7 @@ pub(crate) fn pair(first: f32, second: f32) -> f32 {
 
 /// [`round`] in every lane.
 #[inline(always)]
-pub(crate) fn round_lanes<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
+fn round_lanes<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
     let bits = simd.transmute_u32s_f32s(x);
     let lowest = simd.wrapping_dyn_shr_u32s(bits, simd.splat_u32s(16));
     let lowest = simd.and_u32s(lowest, simd.splat_u32s(1));
@@ -73,46 +72,35 @@ pub(crate) fn round_lanes<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 /// What a kernel does with the lanes of its operands.
 pub(crate) trait Terms {
     /// Terms of a lane.
-    const COUNT: usize;
+    const COUNT: usize = 1;
 
     /// The lanes of neighbouring rows of B; the second counts where a lane has two terms.
     fn join<S: Simd>(simd: S, first: S::f32s, second: S::f32s) -> S::f32s;
 
     /// sum + a·b.
-    fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s;
+    #[inline(always)]
+    fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
+        simd.mul_add_e_f32s(a, b, sum)
+    }
 }
 
 /// f32 numbers as they are.
-pub(crate) struct Single;
+struct Single;
 
 impl Terms for Single {
-    const COUNT: usize = 1;
-
     #[inline(always)]
     fn join<S: Simd>(_: S, first: S::f32s, _: S::f32s) -> S::f32s {
         first
     }
-
-    #[inline(always)]
-    fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
-        simd.mul_add_e_f32s(a, b, sum)
-    }
 }
 
 /// f32 numbers, rounded where they are joined.
-pub(crate) struct Rounded;
+struct Rounded;
 
 impl Terms for Rounded {
-    const COUNT: usize = 1;
-
     #[inline(always)]
     fn join<S: Simd>(simd: S, first: S::f32s, _: S::f32s) -> S::f32s {
         round_lanes(simd, first)
-    }
-
-    #[inline(always)]
-    fn add<S: Simd>(simd: S, a: S::f32s, b: S::f32s, sum: S::f32s) -> S::f32s {
-        simd.mul_add_e_f32s(a, b, sum)
     }
 }
 

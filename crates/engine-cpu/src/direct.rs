@@ -110,21 +110,18 @@ impl Direct {
         scratch: &mut [f32],
     ) {
         let factors = self.weights.factors();
-        let rounded = &mut scratch[..self.scratch(lanes)];
-        if factors.is_rounded() {
-            let images = &from[..self.channels * self.read * lanes];
+        let from = if factors.is_rounded() {
             let image = self.read * lanes;
-            bf16::dispatch(
-                arch,
-                factors,
-                Join {
-                    images,
-                    image,
-                    to: &mut *rounded,
-                },
-            );
-        }
-        let from = if factors.is_rounded() { rounded } else { from };
+            let join = Join {
+                images: &from[..self.channels * image],
+                image,
+                to: &mut scratch[..self.scratch(lanes)],
+            };
+            bf16::dispatch(arch, factors, join);
+            scratch
+        } else {
+            from
+        };
         bf16::dispatch(
             arch,
             factors,

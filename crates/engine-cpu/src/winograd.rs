@@ -346,11 +346,22 @@ impl Transfer<'_> {
             if P::COUNT > 1 {
                 other = T::input(simd, column(&second, K));
             }
-            unrolled!(J < I, {
-                let factors = P::join(simd, done[J], other[J]);
-                // SAFETY: `walk` has checked pixels, planes and biases.
-                unsafe { store::<S>(self.planes, place + J * I * self.plane_stride, factors) };
-            });
+            self.store_factors::<S, P, I>(simd, place, [done, other]);
+        });
+    }
+
+    /// Writes a column of a tile from `place` on, joined with that of a second image where a lane has two terms.
+    #[inline(always)]
+    fn store_factors<S: Simd, P: Terms, const I: usize>(
+        &mut self,
+        simd: S,
+        place: usize,
+        [first, second]: [[S::f32s; I]; 2],
+    ) {
+        unrolled!(J < I, {
+            let factors = P::join(simd, first[J], second[J]);
+            // SAFETY: `walk` has checked pixels, planes and biases.
+            unsafe { store::<S>(self.planes, place + J * I * self.plane_stride, factors) };
         });
     }
 
@@ -517,11 +528,7 @@ impl Transfer<'_> {
             if P::COUNT > 1 {
                 other = T::output_transposed(simd, column(&second, K));
             }
-            unrolled!(J < I, {
-                let factors = P::join(simd, done[J], other[J]);
-                // SAFETY: `walk` has checked pixels, planes and biases.
-                unsafe { store::<S>(self.planes, place + J * I * self.plane_stride, factors) };
-            });
+            self.store_factors::<S, P, I>(simd, place, [done, other]);
         });
     }
 }

@@ -53,10 +53,22 @@ impl Starts<'_> {
     /// The samples.
     pub(super) fn short_run_samples(&self, net: &dyn Chains) -> Result<States, ExperimentError> {
         let start = Self::of_learning(self.subject);
-        let initial = self.draw(start, FAMILY, self.sample_count())?;
-        let config = &self.subject.config;
-        let run = ChainRun::new(config.kernel(), config.langevin.steps)
-            .with_noise(self.steps_key(FAMILY));
+        let steps = self.subject.config.langevin.steps;
+        self.samples(net, start, FAMILY, self.sample_count(), steps)
+    }
+
+    /// Where `count` chains from a start end after so many steps, with noise of a family.
+    fn samples(
+        &self,
+        net: &dyn Chains,
+        start: StartName,
+        family: u64,
+        count: usize,
+        steps: u64,
+    ) -> Result<States, ExperimentError> {
+        let initial = self.draw(start, family, count)?;
+        let run =
+            ChainRun::new(self.subject.config.kernel(), steps).with_noise(self.steps_key(family));
         Ok(net.run(&initial, &run)?.states)
     }
 
@@ -103,11 +115,7 @@ impl Starts<'_> {
         let Some(data) = self.data_of_digits() else {
             return Ok(None);
         };
-        let family = FAMILY + 1 + number;
-        let initial = self.draw(start, family, self.judged_count())?;
-        let run =
-            ChainRun::new(self.subject.config.kernel(), steps).with_noise(self.steps_key(family));
-        let states = net.run(&initial, &run)?.states;
+        let states = self.samples(net, start, FAMILY + 1 + number, self.judged_count(), steps)?;
         // Clamped to the range of the data they would look like images.
         if !states.values().iter().all(|value| value.is_finite()) {
             tracing::warn!("chains from {} ran away and are not judged", start.as_str());
