@@ -125,7 +125,8 @@ impl DensityGrid {
         &self.log_values
     }
 
-    fn cell_probabilities(&self) -> impl Iterator<Item = f64> {
+    /// The probability of every cell in storage order; they sum to 1.
+    pub fn cell_probabilities(&self) -> impl Iterator<Item = f64> {
         let cell_area = self.cell_area();
         self.log_values.iter().map(move |v| v.exp() * cell_area)
     }

@@ -5,8 +5,9 @@
 
 #![allow(unsafe_code)]
 
-use pulp::{Simd, WithSimd};
+use pulp::Simd;
 
+use crate::bf16::{Terms, WithTerms};
 use crate::exponential::{softmax, softmax_backward};
 use crate::vector::{LANES, check, load, starts, store};
 
@@ -26,7 +27,12 @@ impl Sizes {
     /// Values of scratch that [`Attend`] and [`AttendBackward`] need.
     pub(crate) fn scratch(self) -> usize {
         let [keys, queries] = [self.keys, QUERIES].map(|pixels| self.inner * (pixels + 1));
-        (4 * keys + 3 * queries + 2 * QUERIES * (self.keys + 1)) * LANES
+        let matrices = 4 * keys + 3 * queries + 2 * QUERIES * (self.keys + 1);
+        // Factors that are rounded have places of their own, beside what they are rounded from.
+        let [of_keys, of_queries] = [self.keys, QUERIES].map(|depth| depth * (self.inner + 1));
+        let factors = 2 * keys + of_keys + 2 * queries + 2 * of_queries;
+        let scores = self.keys * (QUERIES + 1) + 2 * QUERIES * (self.keys + 1);
+        (matrices + factors + scores) * LANES
     }
 
     /// The places of pixel and channel in `[inner][pixels][lanes]`.
@@ -65,6 +71,13 @@ impl Strides {
     }
 }
 
+/// A matrix of vectors, wherever it is.
+type View<'a> = (&'a [f32], Strides);
+
+fn transposed((values, strides): View<'_>) -> View<'_> {
+    (values, strides.transposed())
+}
+
 /// A matrix of vectors in scratch. Its rows are one vector longer than they need be: matrices whose sides are powers of
 /// two would have all of a column in the same few places of the nearest cache.
 struct Local<'a> {
@@ -84,12 +97,12 @@ impl<'a> Local<'a> {
         Self { values, strides }
     }
 
-    fn view(&self) -> (&[f32], Strides) {
+    fn view(&self) -> View<'_> {
         (self.values, self.strides)
     }
 
-    fn transposed(&self) -> (&[f32], Strides) {
-        (self.values, self.strides.transposed())
+    fn transposed(&self) -> View<'_> {
+        transposed(self.view())
     }
 
     fn view_mut(&mut self) -> (&mut [f32], Strides) {
@@ -98,6 +111,39 @@ impl<'a> Local<'a> {
 
     fn transposed_mut(&mut self) -> (&mut [f32], Strides) {
         (self.values, self.strides.transposed())
+    }
+
+    /// The factors of a product that has the columns of `matrix`, of [rows, columns], for its depth: as they are, or rounded
+    /// and joined into this matrix.
+    #[inline(always)]
+    fn factors<'b, S: Simd, T: Terms>(
+        &'b mut self,
+        simd: S,
+        matrix: View<'b>,
+        [rows, depth]: [usize; 2],
+    ) -> View<'b> {
+        if !T::ARE_ROUNDED {
+            return matrix;
+        }
+        let (from, strides) = matrix;
+        strides.check::<S>(rows, depth, from.len());
+        (self.strides).check::<S>(rows, depth.div_ceil(T::COUNT), self.values.len());
+        for (column, first) in (0..depth).step_by(T::COUNT).enumerate() {
+            for row in 0..rows {
+                // SAFETY: `check` has seen the last place that is reached.
+                let one = unsafe { load::<S>(from, strides.at(row, first)) };
+                let next = if first + 1 < depth {
+                    // SAFETY: as above.
+                    unsafe { load::<S>(from, strides.at(row, first + 1)) }
+                } else {
+                    simd.splat_f32s(0.0)
+                };
+                let joined = T::join(simd, one, next);
+                // SAFETY: as above.
+                unsafe { store::<S>(self.values, self.strides.at(row, column), joined) };
+            }
+        }
+        (self.values, self.strides)
     }
 
     /// The first vectors of the column, contiguous.
@@ -120,11 +166,9 @@ pub(crate) struct Attend<'a> {
     pub(crate) scratch: &'a mut [f32],
 }
 
-impl WithSimd for Attend<'_> {
-    type Output = ();
-
+impl WithTerms for Attend<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_terms<S: Simd, T: Terms>(self, simd: S) {
         let sizes = self.sizes;
         let Sizes { keys, inner, .. } = sizes;
         let [pixel, key_pixel] = [sizes.queries, keys].map(|pixels| sizes.pixels(pixels));
@@ -134,6 +178,10 @@ impl WithSimd for Attend<'_> {
         let mut query = Local::take::<S>(&mut scratch, QUERIES, inner);
         let mut mixed = Local::take::<S>(&mut scratch, QUERIES, inner);
         let mut weights = Local::take::<S>(&mut scratch, keys, QUERIES);
+        let mut key_factors = Local::take::<S>(&mut scratch, keys, inner);
+        let mut value_factors = Local::take::<S>(&mut scratch, inner, keys);
+        let mut query_factors = Local::take::<S>(&mut scratch, QUERIES, inner);
+        let mut weight_factors = Local::take::<S>(&mut scratch, QUERIES, keys);
         for start in starts::<S>(sizes.lanes) {
             copy::<S>(
                 (&self.key[start..], key_pixel),
@@ -145,15 +193,20 @@ impl WithSimd for Attend<'_> {
                 value.view_mut(),
                 [keys, inner],
             );
+            let key_factors = key_factors.factors::<S, T>(simd, key.view(), [keys, inner]);
+            let values = value.transposed();
+            let value_factors = value_factors.factors::<S, T>(simd, values, [inner, keys]);
             for first in (0..sizes.queries).step_by(QUERIES) {
                 let count = QUERIES.min(sizes.queries - first);
                 let at = first * sizes.lanes + start;
                 copy::<S>((&self.query[at..], pixel), query.view_mut(), [count, inner]);
-                attention_weights::<S>(simd, sizes, count, &query, &key, &mut weights);
-                product::<S, false>(
+                let query = query_factors.factors::<S, T>(simd, query.view(), [count, inner]);
+                attention_weights::<S, T>(simd, sizes, count, query, key_factors, &mut weights);
+                let weights = weights.transposed();
+                product::<S, T, false>(
                     simd,
-                    weights.transposed(),
-                    value.view(),
+                    weight_factors.factors::<S, T>(simd, weights, [count, keys]),
+                    transposed(value_factors),
                     mixed.view_mut(),
                     [count, keys, inner],
                 );
@@ -176,11 +229,9 @@ pub(crate) struct AttendBackward<'a> {
     pub(crate) scratch: &'a mut [f32],
 }
 
-impl WithSimd for AttendBackward<'_> {
-    type Output = ();
-
+impl WithTerms for AttendBackward<'_> {
     #[inline(always)]
-    fn with_simd<S: Simd>(self, simd: S) {
+    fn with_terms<S: Simd, T: Terms>(self, simd: S) {
         let sizes = self.sizes;
         let Sizes { keys, inner, .. } = sizes;
         let [pixel, key_pixel] = [sizes.queries, keys].map(|pixels| sizes.pixels(pixels));
@@ -194,6 +245,17 @@ impl WithSimd for AttendBackward<'_> {
         let mut query_gradient = Local::take::<S>(&mut scratch, QUERIES, inner);
         let mut weights = Local::take::<S>(&mut scratch, keys, QUERIES);
         let mut scores = Local::take::<S>(&mut scratch, keys, QUERIES);
+        // By the depth of the products: channels, keys and queries.
+        let mut key_by_channel = Local::take::<S>(&mut scratch, keys, inner);
+        let mut value_by_channel = Local::take::<S>(&mut scratch, keys, inner);
+        let mut key_by_key = Local::take::<S>(&mut scratch, inner, keys);
+        let mut query_by_channel = Local::take::<S>(&mut scratch, QUERIES, inner);
+        let mut gradient_by_channel = Local::take::<S>(&mut scratch, QUERIES, inner);
+        let mut scores_by_key = Local::take::<S>(&mut scratch, QUERIES, keys);
+        let mut query_by_query = Local::take::<S>(&mut scratch, inner, QUERIES);
+        let mut gradient_by_query = Local::take::<S>(&mut scratch, inner, QUERIES);
+        let mut scores_by_query = Local::take::<S>(&mut scratch, keys, QUERIES);
+        let mut weights_by_query = Local::take::<S>(&mut scratch, keys, QUERIES);
         for start in starts::<S>(sizes.lanes) {
             copy::<S>(
                 (&self.key[start..], key_pixel),
@@ -205,6 +267,10 @@ impl WithSimd for AttendBackward<'_> {
                 value.view_mut(),
                 [keys, inner],
             );
+            let key_by_channel = key_by_channel.factors::<S, T>(simd, key.view(), [keys, inner]);
+            let values = value.view();
+            let value_by_channel = value_by_channel.factors::<S, T>(simd, values, [keys, inner]);
+            let key_by_key = key_by_key.factors::<S, T>(simd, key.transposed(), [inner, keys]);
             key_gradient.values.fill(0.0);
             value_gradient.values.fill(0.0);
             for first in (0..sizes.queries).step_by(QUERIES) {
@@ -217,11 +283,18 @@ impl WithSimd for AttendBackward<'_> {
                     gradient.view_mut(),
                     size,
                 );
-                attention_weights::<S>(simd, sizes, count, &query, &key, &mut weights);
-                product::<S, false>(
+                attention_weights::<S, T>(
                     simd,
-                    gradient.view(),
-                    value.transposed(),
+                    sizes,
+                    count,
+                    query_by_channel.factors::<S, T>(simd, query.view(), size),
+                    key_by_channel,
+                    &mut weights,
+                );
+                product::<S, T, false>(
+                    simd,
+                    gradient_by_channel.factors::<S, T>(simd, gradient.view(), size),
+                    transposed(value_by_channel),
                     scores.transposed_mut(),
                     [count, inner, keys],
                 );
@@ -229,10 +302,10 @@ impl WithSimd for AttendBackward<'_> {
                     let weights = weights.column::<S>(query, keys);
                     softmax_backward(simd, scores.column_mut::<S>(query, keys), weights);
                 }
-                product::<S, false>(
+                product::<S, T, false>(
                     simd,
-                    scores.transposed(),
-                    key.view(),
+                    scores_by_key.factors::<S, T>(simd, scores.transposed(), [count, keys]),
+                    transposed(key_by_key),
                     query_gradient.view_mut(),
                     [count, keys, inner],
                 );
@@ -241,17 +314,21 @@ impl WithSimd for AttendBackward<'_> {
                     (&mut self.query_gradient[at..], pixel),
                     size,
                 );
-                product::<S, true>(
+                let size = [inner, count];
+                let query = query_by_query.factors::<S, T>(simd, query.transposed(), size);
+                product::<S, T, true>(
                     simd,
-                    scores.view(),
-                    query.view(),
+                    scores_by_query.factors::<S, T>(simd, scores.view(), [keys, count]),
+                    transposed(query),
                     key_gradient.view_mut(),
                     [keys, count, inner],
                 );
-                product::<S, true>(
+                let gradient = gradient.transposed();
+                let gradient = gradient_by_query.factors::<S, T>(simd, gradient, size);
+                product::<S, T, true>(
                     simd,
-                    weights.view(),
-                    gradient.view(),
+                    weights_by_query.factors::<S, T>(simd, weights.view(), [keys, count]),
+                    transposed(gradient),
                     value_gradient.view_mut(),
                     [keys, count, inner],
                 );
@@ -266,18 +343,18 @@ impl WithSimd for AttendBackward<'_> {
 
 /// Of each of `count` queries the softmax over the keys.
 #[inline(always)]
-fn attention_weights<S: Simd>(
+fn attention_weights<S: Simd, T: Terms>(
     simd: S,
     sizes: Sizes,
     count: usize,
-    query: &Local<'_>,
-    key: &Local<'_>,
+    query: View<'_>,
+    key: View<'_>,
     weights: &mut Local<'_>,
 ) {
-    product::<S, false>(
+    product::<S, T, false>(
         simd,
-        query.view(),
-        key.transposed(),
+        query,
+        transposed(key),
         weights.transposed_mut(),
         [count, sizes.inner, sizes.keys],
     );
@@ -288,27 +365,29 @@ fn attention_weights<S: Simd>(
 
 /// Copies `rows` × `columns` vectors.
 #[inline(always)]
-fn copy<S: Simd>(from: (&[f32], Strides), to: (&mut [f32], Strides), [rows, columns]: [usize; 2]) {
+fn copy<S: Simd>(from: View<'_>, to: (&mut [f32], Strides), [rows, columns]: [usize; 2]) {
     from.1.check::<S>(rows, columns, from.0.len());
     to.1.check::<S>(rows, columns, to.0.len());
     for column in 0..columns {
         for row in 0..rows {
-            // SAFETY: `with_simd` has checked the last place that is reached.
+            // SAFETY: `product` has checked the last place that is reached.
             let value = unsafe { load::<S>(from.0, from.1.at(row, column)) };
             unsafe { store::<S>(to.0, to.1.at(row, column), value) };
         }
     }
 }
 
-/// C[i][j] = Σₖ A[i][k] B[k][j], or added to what is there, for one vector of lanes; sizes are rows, depth and columns.
+/// C[i][j] = Σₖ A[i][k] B[k][j], or added to what is there, for one vector of lanes; sizes are rows, depth and columns. A and
+/// B are factors that [`Local::factors`] has made ready.
 #[inline(always)]
-fn product<S: Simd, const ADD: bool>(
+fn product<S: Simd, T: Terms, const ADD: bool>(
     simd: S,
-    a: (&[f32], Strides),
-    b: (&[f32], Strides),
+    a: View<'_>,
+    b: View<'_>,
     c: (&mut [f32], Strides),
-    size @ [rows, depth, columns]: [usize; 3],
+    [rows, depth, columns]: [usize; 3],
 ) {
+    let depth = depth.div_ceil(T::COUNT);
     a.1.check::<S>(rows, depth, a.0.len());
     b.1.check::<S>(depth, columns, b.0.len());
     c.1.check::<S>(rows, columns, c.0.len());
@@ -316,58 +395,57 @@ fn product<S: Simd, const ADD: bool>(
     let whole = [rows / 4 * 4, columns / 4 * 4];
     for j in (0..whole[1]).step_by(4) {
         for i in (0..whole[0]).step_by(4) {
-            tile::<S, 4, 4, ADD>(simd, a, b, (&mut *c.0, c.1), size, i, j);
+            tile::<S, T, 4, 4, ADD>(simd, a, b, (&mut *c.0, c.1), depth, [i, j]);
         }
         for i in whole[0]..rows {
-            tile::<S, 1, 4, ADD>(simd, a, b, (&mut *c.0, c.1), size, i, j);
+            tile::<S, T, 1, 4, ADD>(simd, a, b, (&mut *c.0, c.1), depth, [i, j]);
         }
     }
     for j in whole[1]..columns {
         for i in (0..whole[0]).step_by(4) {
-            tile::<S, 4, 1, ADD>(simd, a, b, (&mut *c.0, c.1), size, i, j);
+            tile::<S, T, 4, 1, ADD>(simd, a, b, (&mut *c.0, c.1), depth, [i, j]);
         }
         for i in whole[0]..rows {
-            tile::<S, 1, 1, ADD>(simd, a, b, (&mut *c.0, c.1), size, i, j);
+            tile::<S, T, 1, 1, ADD>(simd, a, b, (&mut *c.0, c.1), depth, [i, j]);
         }
     }
 }
 
 #[inline(always)]
-fn tile<S: Simd, const M: usize, const N: usize, const ADD: bool>(
+fn tile<S: Simd, T: Terms, const M: usize, const N: usize, const ADD: bool>(
     simd: S,
-    a: (&[f32], Strides),
-    b: (&[f32], Strides),
+    a: View<'_>,
+    b: View<'_>,
     c: (&mut [f32], Strides),
-    size: [usize; 3],
-    i: usize,
-    j: usize,
+    depth: usize,
+    [i, j]: [usize; 2],
 ) {
     let mut sums = [[simd.splat_f32s(0.0); N]; M];
     if ADD {
         for p in 0..M {
             for q in 0..N {
-                // SAFETY: `with_simd` has checked the last place that is reached.
+                // SAFETY: `product` has checked the last place that is reached.
                 sums[p][q] = unsafe { load::<S>(c.0, c.1.at(i + p, j + q)) };
             }
         }
     }
-    for k in 0..size[1] {
+    for k in 0..depth {
         let mut right = [simd.splat_f32s(0.0); N];
         for (q, value) in right.iter_mut().enumerate() {
-            // SAFETY: `with_simd` has checked the last place that is reached.
+            // SAFETY: `product` has checked the last place that is reached.
             *value = unsafe { load::<S>(b.0, b.1.at(k, j + q)) };
         }
         for p in 0..M {
-            // SAFETY: `with_simd` has checked the last place that is reached.
+            // SAFETY: `product` has checked the last place that is reached.
             let left = unsafe { load::<S>(a.0, a.1.at(i + p, k)) };
             for q in 0..N {
-                sums[p][q] = simd.mul_add_e_f32s(left, right[q], sums[p][q]);
+                sums[p][q] = T::add(simd, left, right[q], sums[p][q]);
             }
         }
     }
     for p in 0..M {
         for q in 0..N {
-            // SAFETY: `with_simd` has checked the last place that is reached.
+            // SAFETY: `product` has checked the last place that is reached.
             unsafe { store::<S>(c.0, c.1.at(i + p, j + q), sums[p][q]) };
         }
     }

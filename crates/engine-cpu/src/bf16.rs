@@ -8,6 +8,10 @@
 
 #![allow(unsafe_code)]
 
+use std::hint::black_box;
+use std::sync::OnceLock;
+use std::time::Instant;
+
 use pulp::{Arch, Simd, WithSimd};
 
 /// How the factors of a product are kept.
@@ -73,6 +77,8 @@ fn round_lanes<S: Simd>(simd: S, x: S::f32s) -> S::f32s {
 pub(crate) trait Terms {
     /// Terms of a lane.
     const COUNT: usize = 1;
+    /// Whether [`Self::join`] changes numbers.
+    const ARE_ROUNDED: bool = true;
 
     /// The lanes of neighbouring rows of B; the second counts where a lane has two terms.
     fn join<S: Simd>(simd: S, first: S::f32s, second: S::f32s) -> S::f32s;
@@ -88,6 +94,8 @@ pub(crate) trait Terms {
 struct Single;
 
 impl Terms for Single {
+    const ARE_ROUNDED: bool = false;
+
     #[inline(always)]
     fn join<S: Simd>(_: S, first: S::f32s, _: S::f32s) -> S::f32s {
         first
@@ -132,6 +140,43 @@ pub(crate) fn dispatch(arch: Arch, factors: Factors, kernel: impl WithTerms) {
 /// Whether the processor multiplies pairs.
 pub(crate) fn has_pairs() -> bool {
     pairs::is_available()
+}
+
+/// Whether sums of pairs take less time than sums of as many single factors, measured once. Intel's servers since
+/// Sapphire Rapids, for example, start `vdpbf16ps` with whole vectors every other cycle, and two FMAs every cycle.
+pub(crate) fn pairs_pay() -> bool {
+    static PAY: OnceLock<bool> = OnceLock::new();
+    *PAY.get_or_init(|| {
+        has_pairs() && {
+            let [pairs, singles] = [Factors::Pairs, Factors::Single].map(|factors| {
+                let once = || {
+                    let start = Instant::now();
+                    dispatch(Arch::default(), factors, Sums(black_box(1.0)));
+                    start.elapsed()
+                };
+                // The fastest of several: other work may interrupt any of them.
+                (0..8).map(|_| once()).min()
+            });
+            pairs < singles
+        }
+    })
+}
+
+/// Twelve independent vectors of sums, of 2¹⁶ terms altogether.
+struct Sums(f32);
+
+impl WithTerms for Sums {
+    #[inline(always)]
+    fn with_terms<S: Simd, T: Terms>(self, simd: S) {
+        let factor = simd.splat_f32s(self.0);
+        let mut sums = [factor; 12];
+        for _ in 0..(1 << 16) / T::COUNT / sums.len() {
+            for sum in &mut sums {
+                *sum = T::add(simd, factor, factor, *sum);
+            }
+        }
+        black_box(sums);
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

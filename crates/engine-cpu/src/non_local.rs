@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::attention::{Attend, AttendBackward, Sizes};
+use crate::bf16;
 use crate::buffer::{Buffer, Spare};
 use crate::gemm::{Epilogue, Product};
 use crate::operation::{MaxPool, NonLocal};
@@ -85,14 +86,18 @@ impl NonLocal {
         let windows = self.pool().windows(lanes);
         max_pool(arch, windows, key_value, &mut kept.pooled);
         let (key, value) = kept.pooled.split_at(sizes.inner * sizes.keys * lanes);
-        arch.dispatch(Attend {
-            sizes,
-            query,
-            key,
-            value,
-            mixed: &mut kept.mixed,
-            scratch: &mut scratch.gathered,
-        });
+        bf16::dispatch(
+            arch,
+            self.embed.factors(),
+            Attend {
+                sizes,
+                query,
+                key,
+                value,
+                mixed: &mut kept.mixed,
+                scratch: &mut scratch.gathered,
+            },
+        );
         Product {
             a: &self.output,
             b: &kept.mixed,
@@ -147,17 +152,21 @@ impl NonLocal {
         let (key, value) = kept.pooled.split_at(half);
         let (query_gradient, key_value_gradient) = embedded.split_at_mut(sizes.inner * columns);
         let (key_gradient, value_gradient) = pooled.split_at_mut(half);
-        arch.dispatch(AttendBackward {
-            sizes,
-            query,
-            key,
-            value,
-            mixed_gradient: mixed,
-            query_gradient,
-            key_gradient,
-            value_gradient,
-            scratch: gathered,
-        });
+        bf16::dispatch(
+            arch,
+            self.embed.factors(),
+            AttendBackward {
+                sizes,
+                query,
+                key,
+                value,
+                mixed_gradient: mixed,
+                query_gradient,
+                key_gradient,
+                value_gradient,
+                scratch: gathered,
+            },
+        );
         max_pool_backward(
             arch,
             self.pool().windows(lanes),

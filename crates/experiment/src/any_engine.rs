@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Energy, Layered, StateShape};
-use ebm_engine_cpu::{FusedEngine, FusedPrecision, Instructions, WorkingSet};
+use ebm_engine_cpu::{FusedEngine, FusedPrecision, WorkingSet};
 #[cfg(feature = "cube")]
 use ebm_engine_gpu::{CubeEngine, CubePrecision};
 use ebm_langevin::{BoundEngine, Engine, LangevinError, TensorEngine};
@@ -131,9 +131,9 @@ impl AnyEngine {
             EngineChoice::FusedBf16 => FusedEngine::default().with_precision(FusedPrecision::Bf16),
             _ => FusedEngine::default(),
         };
-        let has_instructions = Instructions::available().contains(&Instructions::Avx512Bf16);
-        let remark = (choice == EngineChoice::FusedBf16 && !has_instructions).then(|| {
-            "fused-bf16: this processor has no instructions for BF16 (AVX512_BF16), so that it is slower than fused; \
+        let is_slower = choice == EngineChoice::FusedBf16 && !FusedEngine::bf16_pays();
+        let remark = is_slower.then(|| {
+            "fused-bf16: this processor has no fast instructions for BF16 (AVX512_BF16), so that it is slower than fused; \
              it computes what one with them would"
                 .to_owned()
         });

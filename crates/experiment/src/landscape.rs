@@ -56,7 +56,7 @@ pub(crate) struct LandscapeResult {
 }
 
 /// How far the densities lie apart on the plot grid.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct DensityRecord {
     /// Learning iterations of the net.
     pub iteration: u64,
@@ -68,6 +68,13 @@ pub struct DensityRecord {
     /// Total variation between q and the density estimate of short-run samples, from 0 to 1. Their KL divergence
     /// would be infinite wherever the estimate vanishes.
     pub sampled_total_variation: f64,
+    /// The share of the learned density's mass that is nearest to each Gaussian or ring; all are equal in q. Empty in
+    /// records of version 0.1.0.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub learned_weights: Vec<f64>,
+    /// The same shares of the samples themselves.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sampled_weights: Vec<f64>,
 }
 
 /// How far a density p on the grid is from the true density q.
@@ -122,6 +129,14 @@ impl LearnedDensity<'_> {
         let learned = density(energies.newest)?;
         let average = energies.average.map(density).transpose()?;
         let samples = points_from_flat(samples)?;
+        let learned_weights = group_weights(
+            toy,
+            DensityGrid::cell_centres(resolution, half_width)?
+                .into_iter()
+                .zip(learned.cell_probabilities()),
+        );
+        let each = 1.0 / samples.len().max(1) as f64;
+        let sampled_weights = group_weights(toy, samples.iter().map(|point| (*point, each)));
         let short_run = kernel_density(&samples, config.bandwidth, resolution, half_width)?;
         let record = DensityRecord {
             iteration: self.iteration,
@@ -130,6 +145,8 @@ impl LearnedDensity<'_> {
                 .map(|average| DensityDistance::between(&truth, &average))
                 .transpose()?,
             sampled_total_variation: total_variation(&truth, &short_run)?,
+            learned_weights,
+            sampled_weights,
         };
         let title = format!(
             "After {} iterations: the learned density is {:.3} nats (KL) from the true one",
@@ -144,6 +161,55 @@ impl LearnedDensity<'_> {
         })?;
         Ok(LandscapeResult { figure, record })
     }
+}
+
+/// The mass of points that is nearest to each Gaussian or ring.
+fn group_weights(toy: &Toy, points: impl Iterator<Item = ([f64; 2], f64)>) -> Vec<f64> {
+    let mut weights = vec![0.0; toy.groups()];
+    for (point, mass) in points {
+        weights[toy.nearest_group(point)] += mass;
+    }
+    weights
+}
+
+/// How unequal the weights of the Gaussians or rings were while learning: total variation from equal weights, of the
+/// learned density and of the samples. None where fewer than two plots tell it.
+pub(crate) fn weights_figure(every: u64, records: &[DensityRecord]) -> Option<Figure> {
+    let unequal = |weights: &[f64]| {
+        let equal = 1.0 / weights.len() as f64;
+        weights.iter().map(|w| (w - equal).abs()).sum::<f64>() / 2.0
+    };
+    let regular = records
+        .iter()
+        .filter(|record| record.iteration.is_multiple_of(every.max(1)));
+    let regular: Vec<_> = regular.collect();
+    let first_step = regular.first()?.iteration;
+    if regular.len() < 2
+        || regular
+            .iter()
+            .any(|record| record.learned_weights.is_empty())
+    {
+        return None;
+    }
+    let curve = |name: &str, weights: fn(&DensityRecord) -> &[f64]| LineSeries {
+        name: name.to_owned(),
+        values: regular
+            .iter()
+            .map(|record| unequal(weights(record)))
+            .collect(),
+    };
+    line_figure(&LineFigure {
+        title: "How unequal the weights of the modes are (total variation)".to_owned(),
+        x_label: "learning iteration".to_owned(),
+        first_step,
+        stride: every.max(1),
+        series: vec![
+            curve("learned density", |record| &record.learned_weights),
+            curve("short-run samples", |record| &record.sampled_weights),
+        ],
+        reference: None,
+    })
+    .ok()
 }
 
 /// Distances of a run while it learned, for [`divergence_figure`].

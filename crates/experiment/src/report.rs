@@ -81,6 +81,14 @@ impl ReportMaker<'_> {
                 "How far the learned density is from the true one while learning goes on.",
             );
         }
+        if let Some(figure) = self.landscape.and_then(LandscapePlots::weights) {
+            self.save_figure(&figure, "weights")?;
+            report = report.figure(
+                &figure,
+                "The Gaussians or rings of the data have equal weights. Where the two curves part, the chains have not \
+                 reached the weights that the learned density gives them.",
+            );
+        }
         if !metrics.is_empty() {
             let title = format!(
                 "{}: what the sampler does to the learning",

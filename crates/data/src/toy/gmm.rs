@@ -67,6 +67,13 @@ impl Gmm {
         super::validate(self.groups, self.sd, self.radius)
     }
 
+    pub(super) fn nearest_group(&self, x: [f64; 2]) -> usize {
+        // Means lie on a circle, so the angle alone decides.
+        let turns = x[1].atan2(x[0]) / TAU;
+        let nearest = (turns * self.groups as f64).round();
+        nearest.rem_euclid(self.groups as f64) as usize
+    }
+
     /// The mean of a Gaussian.
     #[must_use]
     pub fn mean(&self, group: usize) -> [f64; 2] {

@@ -56,6 +56,24 @@ impl Toy {
         }
     }
 
+    /// The number of Gaussians or rings.
+    #[must_use]
+    pub fn groups(&self) -> usize {
+        match self {
+            Self::Gmm(gmm) => gmm.groups,
+            Self::Rings(rings) => rings.groups,
+        }
+    }
+
+    /// The Gaussian or ring that is nearest to `x`, from 0.
+    #[must_use]
+    pub fn nearest_group(&self, x: [f64; 2]) -> usize {
+        match self {
+            Self::Gmm(gmm) => gmm.nearest_group(x),
+            Self::Rings(rings) => rings.nearest_group(x),
+        }
+    }
+
     /// Checks every value.
     ///
     /// # Errors
@@ -128,6 +146,30 @@ mod tests {
         let sum = |terms: &[f64]| log_sum_exp(terms.iter().copied());
         assert!((sum(&[1000.0, 1000.0]) - (1000.0 + 2f64.ln())).abs() < 1e-12);
         assert_eq!(sum(&[f64::NEG_INFINITY; 2]), f64::NEG_INFINITY);
+    }
+
+    #[test]
+    fn points_at_a_group_are_nearest_to_it() {
+        let (groups, sd, radius) = (5, 0.1, 2.0);
+        let gmm = Toy::Gmm(Gmm { groups, sd, radius });
+        let rings = Toy::Rings(Rings { groups, sd, radius });
+        for group in 0..groups {
+            let angle = std::f64::consts::TAU * group as f64 / groups as f64;
+            let away = radius * 1.2;
+            assert_eq!(
+                gmm.nearest_group([away * angle.cos(), away * angle.sin()]),
+                group
+            );
+            let ring = radius * (group as f64 + 0.6);
+            assert_eq!(
+                rings.nearest_group([ring * angle.cos(), ring * angle.sin()]),
+                group
+            );
+        }
+        assert_eq!((gmm.groups(), rings.groups()), (groups, groups));
+        // Inside the first ring and outside the last one.
+        assert_eq!(rings.nearest_group([0.0, 0.0]), 0);
+        assert_eq!(rings.nearest_group([1e9, 0.0]), groups - 1);
     }
 
     #[test]

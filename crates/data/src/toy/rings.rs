@@ -83,6 +83,11 @@ impl Rings {
         super::validate(self.groups, self.sd, self.radius)
     }
 
+    pub(super) fn nearest_group(&self, x: [f64; 2]) -> usize {
+        let ring = (x[0].hypot(x[1]) / self.radius).round().max(1.0);
+        (ring as usize).min(self.groups) - 1
+    }
+
     fn ring(&self, group: usize) -> f64 {
         self.radius * (group + 1) as f64
     }

@@ -14,8 +14,10 @@ macro_rules! files {
 pub fn named() -> &'static [(&'static str, &'static str)] {
     files!["":
         "short-run",
+        "digits",
         "convergent-digits",
         "flowers-short-run",
+        "cifar10-short-run",
         "cifar10_nonconvergent",
         "cifar10_oscillate",
         "flowers_nonconvergent",

@@ -12,7 +12,7 @@ use crate::ExperimentError;
 use crate::config::DensityPlotConfig;
 use crate::landscape::{
     DensityRecord, Divergences, GridEnergies, LandscapeResult, LearnedDensity, divergence_figure,
-    energies_of,
+    energies_of, weights_figure,
 };
 use crate::run_folder::RunFolder;
 
@@ -45,6 +45,11 @@ impl LandscapePlots {
             every: self.config.every,
             records: &self.records,
         }])
+    }
+
+    /// How unequal the weights of the modes were over the run, once there are two values.
+    pub(crate) fn weights(&self) -> Option<Figure> {
+        weights_figure(self.config.every, &self.records)
     }
 
     /// Reads the numbers of an earlier part of the run, up to the checkpoint from which it continues.
@@ -82,7 +87,7 @@ impl LandscapePlots {
         };
         let result = learned.compare(&self.config, energies, samples.values())?;
         self.folder.make("plots")?;
-        let record = result.record;
+        let record = result.record.clone();
         result.figure.write_png(self.path(record.iteration))?;
         tracing::info!(
             iteration = record.iteration,
