@@ -15,8 +15,11 @@ use crate::commands::classifier::ClassifierArguments;
 use crate::commands::compare::CompareArguments;
 use crate::commands::diagnose::DiagnoseArguments;
 use crate::commands::evaluate::EvaluateArguments;
+use crate::commands::likelihood::LikelihoodArguments;
 use crate::commands::map::MapArguments;
 use crate::commands::quality::QualityArguments;
+use crate::commands::restore::RestoreArguments;
+use crate::commands::score::ScoreArguments;
 use crate::error::DriverError;
 
 /// Learn energy-based models with Langevin MCMC, watch what the sampler does, and sample from what was learned.
@@ -61,7 +64,7 @@ pub(crate) enum Command {
     Experiment(ExperimentArguments),
     /// Draw samples from a learned energy, from noise.
     Sample(SampleArguments),
-    /// Run long chains under a learned energy, with ULA or MALA, and show where they go.
+    /// Run long chains under a learned energy, with any kernel, and show where they go.
     Evaluate(EvaluateArguments),
     /// Find the metastable basins of a learned energy and the barriers between them.
     Map(MapArguments),
@@ -71,6 +74,12 @@ pub(crate) enum Command {
     Compare(CompareArguments),
     /// Measure the quality of samples: Fréchet distance, density and coverage.
     Quality(QualityArguments),
+    /// Estimate the likelihood of data in nats, with bounds from both sides.
+    Likelihood(LikelihoodArguments),
+    /// Score images by their energy, and tell strange ones.
+    Score(ScoreArguments),
+    /// Fill in missing pixels of an image, or take out its noise.
+    Restore(RestoreArguments),
     /// Train a classifier of your own classes, in whose features `quality` measures.
     Classifier(ClassifierArguments),
     /// Download data sets.

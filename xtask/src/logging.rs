@@ -107,7 +107,9 @@ impl Supervisor for Screen {
         let template = match work {
             Work::LongRun => "  long run {bar:20} {pos}/{len} steps, {eta} left",
             Work::Evaluation => "{bar:24} {pos}/{len} steps  {msg}  {elapsed} gone, {eta} left",
-            Work::Diagnosis => "{bar:24} {percent}%  {msg}  {elapsed} gone, {eta} left",
+            Work::Diagnosis | Work::Likelihood => {
+                "{bar:24} {percent}%  {msg}  {elapsed} gone, {eta} left"
+            }
             _ => "{bar:24} {pos}/{len}  {msg}  {elapsed} gone",
         };
         let bar = self.bar(length, template);

@@ -24,7 +24,7 @@ pub use dataset::LoadedData;
 pub use digits::embedded_digits;
 pub use directory::data_directory;
 pub use error::DataError;
-pub use folder::{OnBroken, load_folder};
+pub use folder::{OnBroken, load_folder, load_image};
 pub use idx::load_idx;
 pub use image_set::ImageSet;
 pub use labels::Labels;

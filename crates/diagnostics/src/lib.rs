@@ -19,6 +19,7 @@ mod nearest;
 mod neighbours;
 pub mod number_format;
 mod partition;
+mod roc;
 mod split_mix;
 mod split_rhat;
 mod summary;
@@ -48,6 +49,7 @@ pub use mode_coverage::{CoverageOptions, ModeCoverage, mode_coverage, ring_cover
 pub use nearest::{Nearest, nearest};
 pub use neighbours::{DEFAULT_NEIGHBOURS, NeighbourQuality, neighbour_quality};
 pub use partition::{adjusted_rand_index, normalised_mutual_information, purity};
+pub use roc::Roc;
 pub use split_rhat::split_rhat;
 pub use summary::{RunSummary, SeriesSummary, SummaryOptions};
 

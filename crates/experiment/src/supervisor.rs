@@ -48,6 +48,8 @@ pub enum Work {
     Diagnosis,
     /// A stage of a map, whose length may become known later.
     Map,
+    /// The chains of an estimate of the likelihood; parts are gradients of F.
+    Likelihood,
 }
 
 /// The progress of a piece of work. It is dropped when the work ends.

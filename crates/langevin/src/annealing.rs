@@ -131,6 +131,20 @@ impl Annealing {
         temperature: Temperature,
         options: &AnnealingOptions,
     ) -> Result<Self, LangevinError> {
+        Self::tuned_telling(chains, base, temperature, options, &mut |_| ())
+    }
+
+    /// [`Self::tuned`], which tells `told` how many rungs are done.
+    ///
+    /// # Errors
+    /// As [`Self::tuned`].
+    pub fn tuned_telling(
+        chains: &dyn Chains,
+        base: GaussianBase,
+        temperature: Temperature,
+        options: &AnnealingOptions,
+        told: &mut dyn FnMut(usize),
+    ) -> Result<Self, LangevinError> {
         options.check()?;
         base.shape().check(chains.shape())?;
         let mut path = Self {
@@ -166,6 +180,7 @@ impl Annealing {
             epsilon *= (GAIN * (rate - options.acceptance_rate)).exp();
             // Where all or nothing is accepted, it would grow or shrink for ever.
             epsilon = epsilon.clamp(1e-6 * narrowest, 1e3 * widest);
+            told(number);
         }
         path.rungs = rungs;
         Ok(path)
@@ -193,11 +208,26 @@ impl Annealing {
         count: usize,
         seed: u64,
     ) -> Result<Annealed, LangevinError> {
+        self.forward_telling(chains, count, seed, &mut |_| ())
+    }
+
+    /// [`Self::forward`], which tells `told` how many rungs are done.
+    ///
+    /// # Errors
+    /// As [`Self::forward`].
+    pub fn forward_telling(
+        &self,
+        chains: &dyn Chains,
+        count: usize,
+        seed: u64,
+        told: &mut dyn FnMut(usize),
+    ) -> Result<Annealed, LangevinError> {
         let key = NoiseKey::new(seed, Stream::Annealing, 0);
         let mut walk = Walk::new(self, chains, self.base.draw(count, key)?, 0.0)?;
         for (step, rung) in (1..).zip(&self.rungs) {
             walk.weigh(rung.beta);
             walk.step(*rung, HostNoise { key, step })?;
+            told(step as usize);
         }
         Ok(walk.ended())
     }
@@ -212,13 +242,28 @@ impl Annealing {
         states: States,
         seed: u64,
     ) -> Result<Annealed, LangevinError> {
+        self.reverse_telling(chains, states, seed, &mut |_| ())
+    }
+
+    /// [`Self::reverse`], which tells `told` how many rungs are done.
+    ///
+    /// # Errors
+    /// As [`Self::reverse`].
+    pub fn reverse_telling(
+        &self,
+        chains: &dyn Chains,
+        states: States,
+        seed: u64,
+        told: &mut dyn FnMut(usize),
+    ) -> Result<Annealed, LangevinError> {
         let key = NoiseKey::new(seed, Stream::Annealing, 1);
         let mut walk = Walk::new(self, chains, states, 1.0)?;
         let below = std::iter::once(0.0).chain(self.rungs.iter().map(|rung| rung.beta));
         let pairs: Vec<_> = (1..).zip(self.rungs.iter().zip(below)).collect();
-        for (step, (rung, below)) in pairs.into_iter().rev() {
+        for (done, (step, (rung, below))) in (1..).zip(pairs.into_iter().rev()) {
             walk.step(*rung, HostNoise { key, step })?;
             walk.weigh(below);
+            told(done);
         }
         Ok(walk.ended())
     }

@@ -37,7 +37,7 @@ pub use gaussian_base::GaussianBase;
 pub use gradient_kernel::{GradientKernel, HostEnergy, HostNoise, Phase, Slopes, slopes};
 pub use hmc::Hmc;
 pub use kernel::{AnyKernel, EnergyAt, GradientNorm, Kernel, OwnKernel, StepInfo, StepNoise};
-pub use kernel_name::KernelName;
+pub use kernel_name::{KernelName, Momentum};
 pub use mala::{Mala, Move};
 pub use pending::PendingNumber;
 pub use sampler::{ChainPlace, Piece, Record, Sampled, Sampler, SinceRecord, WalkEnd, Watch};

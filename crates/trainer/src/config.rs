@@ -1,7 +1,7 @@
 //! The settings of learning, as plain data with the paper's defaults.
 
 use ebm_core::StepSize;
-use ebm_langevin::{AnyKernel, ChainStart, KernelName, Mala, Ula};
+use ebm_langevin::{AnyKernel, ChainStart, KernelName, Momentum, Ula};
 use serde::{Deserialize, Serialize};
 
 use crate::{Recovery, Stabilisers, TrainerError};
@@ -56,6 +56,13 @@ pub struct LangevinConfig {
     /// that grows with ε; the paper learns with ULA.
     #[serde(default)]
     pub kernel: KernelName,
+    /// γ of underdamped Langevin; 1 by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub friction: Option<f64>,
+    /// Leapfrog steps of a trajectory of HMC, which counts as one of the `steps` and computes so many gradients; 5 by
+    /// default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub leapfrogs: Option<u64>,
     /// Where chains start.
     pub start: ChainStart,
     /// Factor of a noise start: U(−1, 1) × factor or N(0, 1) × factor.
@@ -140,6 +147,8 @@ impl Default for LangevinConfig {
             steps: 150,
             epsilon: StepSize::default(),
             kernel: KernelName::Ula,
+            friction: None,
+            leapfrogs: None,
             start: ChainStart::Uniform,
             start_factor: 1.0,
             bank_size: None,
@@ -162,16 +171,56 @@ impl LangevinConfig {
         self.kernel_of_size(self.epsilon, stabilisers)
     }
 
-    /// A step of another size at the temperature T = ε²/2 that learning gave the energy. MALA has no bounds, and with
-    /// steps of size 0 it is ULA.
+    /// A step of another size at the temperature T = ε²/2 that learning gave the energy. ULA alone has bounds, and steps
+    /// of size 0 are those of ULA.
     #[must_use]
     pub fn kernel_of_size(&self, size: StepSize, stabilisers: &Stabilisers) -> AnyKernel {
         let temperature = self.epsilon.learned_temperature();
-        let unadjusted = stabilisers.bounded(Ula::new(size, temperature)).into();
+        let unadjusted = || stabilisers.bounded(Ula::new(size, temperature)).into();
         match self.kernel {
-            KernelName::Ula => unadjusted,
-            KernelName::Mala => Mala::new(size, temperature).map_or(unadjusted, AnyKernel::from),
+            KernelName::Ula => unadjusted(),
+            name => name
+                .kernel(size, temperature, self.momentum())
+                .unwrap_or_else(|_| unadjusted()),
         }
+    }
+
+    /// What only kernels with momenta have.
+    #[must_use]
+    pub fn momentum(&self) -> Momentum {
+        let default = Momentum::default();
+        Momentum {
+            friction: self.friction.unwrap_or(default.friction),
+            leapfrogs: self.leapfrogs.unwrap_or(default.leapfrogs),
+        }
+    }
+
+    /// Gradients of F that the steps of a chain ask for in an iteration.
+    #[must_use]
+    pub fn gradients(&self) -> u64 {
+        let each = self.kernel.gradients_per_step(self.momentum());
+        self.steps.saturating_mul(each)
+    }
+
+    /// Checks what only kernels with momenta have.
+    fn check_momentum(&self) -> Result<(), TrainerError> {
+        let of_others = |key, value: f64, kernel: &str| {
+            let problem = format!("only `langevin.kernel` = \"{kernel}\" has it: remove the key");
+            Err(setting(key, value, problem))
+        };
+        if let Some(friction) = self.friction {
+            if self.kernel != KernelName::Underdamped {
+                return of_others("langevin.friction", friction, "underdamped");
+            }
+            non_negative("langevin.friction", friction)?;
+        }
+        if let Some(leapfrogs) = self.leapfrogs {
+            if self.kernel != KernelName::Hmc {
+                return of_others("langevin.leapfrogs", leapfrogs as f64, "hmc");
+            }
+            at_least_one("langevin.leapfrogs", leapfrogs)?;
+        }
+        Ok(())
     }
 
     /// With this number of Langevin steps.
@@ -487,12 +536,14 @@ impl LearningConfig {
                 "must lie between 0 and 1, such as 0.9999",
             ));
         }
-        if self.langevin.kernel == KernelName::Mala {
+        self.langevin.check_momentum()?;
+        if self.langevin.kernel != KernelName::Ula {
             if epsilon == 0.0 {
+                let kernel = self.langevin.kernel.name();
                 return Err(setting(
                     "langevin.epsilon",
                     epsilon,
-                    "must be above 0 with `langevin.kernel` = \"mala\", whose proposals need noise",
+                    format!("must be above 0 with `langevin.kernel` = \"{kernel}\""),
                 ));
             }
             let stabilisers = &self.stabilisers;

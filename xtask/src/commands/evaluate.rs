@@ -1,4 +1,4 @@
-//! `evaluate`: long chains under a learned energy, with ULA or MALA, at any temperature and from any start.
+//! `evaluate`: long chains under a learned energy, with any kernel, at any temperature and from any start.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use ebm_experiment::evaluation::{
     EvaluationEnd, EvaluationFolder, EvaluationOptions, EvaluationStart, StartOptions,
 };
 use ebm_experiment::{Computation, EngineChoice, Evaluation, ExperimentError};
-use ebm_langevin::KernelName;
+use ebm_langevin::{KernelName, Momentum};
 
 use crate::advice::{command_line, resume as resume_command};
 use crate::backend::{BackendName, compute};
@@ -32,14 +32,20 @@ pub(crate) struct EvaluateArguments {
         long,
         value_name = "DIR",
         conflicts_with_all = [
-            "run", "weights", "average", "kernel", "epsilon", "target_acceptance", "temp_factor", "start", "states",
+            "run", "weights", "average", "kernel", "friction", "leapfrogs", "epsilon", "target_acceptance", "temp_factor", "start", "states",
             "data_of", "chains", "record_every", "seed", "out",
         ]
     )]
     pub(crate) resume: Option<PathBuf>,
-    /// ula, as in learning, or mala, which is exact.
+    /// ula; mala and hmc, which are exact; or underdamped.
     #[arg(long, value_name = "KERNEL", default_value = "ula", value_parser = one_of(KernelName::ALL, KernelName::name))]
     pub(crate) kernel: KernelName,
+    /// γ of underdamped Langevin.
+    #[arg(long, value_name = "GAMMA", default_value_t = Momentum::default().friction)]
+    pub(crate) friction: f64,
+    /// Leapfrog steps of a trajectory of HMC, which is one of its --steps.
+    #[arg(long, value_name = "N", default_value_t = Momentum::default().leapfrogs, value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) leapfrogs: u64,
     /// Step size ε [default: that of the training].
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
@@ -130,12 +136,12 @@ pub(crate) fn run(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), 
     tell(&evaluation, screen)
 }
 
-/// The engine that moves the chains, so that records name it: MALA runs on tensors on a GPU.
+/// The engine that moves the chains, so that records name it: all but ULA run on tensors on a GPU.
 fn engine_for(kernel: KernelName, backend: BackendName, engine: EngineChoice) -> EngineChoice {
     if kernel == KernelName::Ula || !backend.is_gpu() || engine == EngineChoice::Tensor {
         return engine;
     }
-    tracing::info!("tensor engine: the cube engine has no MALA");
+    tracing::info!("tensor engine: the cube engine has ULA alone");
     EngineChoice::Tensor
 }
 
@@ -163,6 +169,10 @@ impl EvaluateArguments {
     fn options(&self) -> EvaluationOptions {
         EvaluationOptions {
             kernel: self.kernel,
+            momentum: Momentum {
+                friction: self.friction,
+                leapfrogs: self.leapfrogs,
+            },
             epsilon: self.epsilon,
             target_acceptance: self.target_acceptance,
             temperature_factor: self.temp_factor,

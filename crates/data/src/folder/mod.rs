@@ -95,6 +95,20 @@ pub fn load_folder(
     })
 }
 
+/// Loads one image file, as [`load_folder`] loads each of a folder.
+///
+/// # Errors
+/// [`DataError::File`], [`DataError::Format`] and [`DataError::Config`].
+pub fn load_image(path: &Path, config: &ImageConfig) -> Result<States, DataError> {
+    config.validate()?;
+    let channels = config.channels.unwrap_or(3);
+    let shape = [channels, config.size, config.size];
+    let mut values = vec![0.0; shape.iter().product()];
+    config.prepare(path, read_picture(path)?, channels, &mut values)?;
+    // The values of one whole state.
+    Ok(States::new(shape, values).unwrap_or_else(|_| States::none(shape)))
+}
+
 /// The states without those at some indices, which ascend; in the same memory.
 fn remove(states: States, indices: &[usize]) -> States {
     let (shape, count) = (states.shape(), states.len());

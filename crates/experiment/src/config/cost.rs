@@ -1,4 +1,5 @@
-//! The amount of sampling in an experiment, in steps of single chains: nearly all of the work. Divided by a measured
+//! The amount of sampling in an experiment, in steps of single chains, or leapfrog steps where a step has several: nearly
+//! all of the work. Divided by a measured
 //! throughput in chain steps per second it gives seconds.
 
 use ebm_langevin::ChainStart;
@@ -7,9 +8,13 @@ use super::{DiagnosisConfig, ExperimentConfig};
 use crate::diagnosis::JUDGED_STARTS;
 use crate::quality::SAMPLES;
 
-/// The chains of learning itself: iterations × L × batch.
+/// The chains of learning itself: iterations × L × batch, and leapfrog steps.
 pub(crate) fn learning(config: &ExperimentConfig) -> u64 {
-    chain_steps(config.iterations, config.langevin.steps, config.batch_size)
+    chain_steps(
+        config.iterations,
+        config.langevin.gradients(),
+        config.batch_size,
+    )
 }
 
 /// The long runs of a whole experiment, a batch of chains each.
@@ -25,14 +30,14 @@ pub(crate) fn landscapes(config: &ExperimentConfig) -> u64 {
     config.landscape.map_or(0, |landscape| {
         // One at each interval, and one at the end.
         let plots = config.iterations.div_ceil(landscape.every.max(1));
-        chain_steps(plots, config.langevin.steps, landscape.samples)
+        chain_steps(plots, config.langevin.gradients(), landscape.samples)
     })
 }
 
 /// The short runs at the end whose samples are judged, where they are digits that start from noise.
 pub(crate) fn judged_samples(config: &ExperimentConfig) -> u64 {
     let runs = u64::from(config.judges_digits());
-    chain_steps(runs, config.langevin.steps, SAMPLES)
+    chain_steps(runs, config.langevin.gradients(), SAMPLES)
 }
 
 /// The diagnosis at the end: chains from where learning starts and from the data, which contrastive divergence does not
@@ -40,7 +45,7 @@ pub(crate) fn judged_samples(config: &ExperimentConfig) -> u64 {
 pub(crate) fn diagnosis(config: &ExperimentConfig, diagnosis: DiagnosisConfig) -> u64 {
     let from_data = config.langevin.start == ChainStart::Data;
     let starts = if from_data { 1 } else { 2 };
-    let steps = config.langevin.steps;
+    let steps = config.langevin.gradients();
     let chains = steps.saturating_mul(diagnosis.multiple);
     let chains = chains.saturating_mul(starts * u64::from(diagnosis.chains));
     let samples = if config.is_toy() {

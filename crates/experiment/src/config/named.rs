@@ -18,6 +18,8 @@ pub fn named() -> &'static [(&'static str, &'static str)] {
         "convergent-digits",
         "flowers-short-run",
         "cifar10-short-run",
+        "gmm-mala",
+        "rings-mala",
         "cifar10_nonconvergent",
         "cifar10_oscillate",
         "flowers_nonconvergent",

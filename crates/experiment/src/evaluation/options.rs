@@ -1,6 +1,6 @@
 //! The options of an evaluation.
 
-use ebm_langevin::KernelName;
+use ebm_langevin::{KernelName, Momentum};
 
 use super::{EvaluationSettings, StartOptions, step_size, temperature};
 use crate::{ExperimentError, Trained};
@@ -13,6 +13,8 @@ const RECORDS: u64 = 1_000;
 pub struct EvaluationOptions {
     /// The kernel.
     pub kernel: KernelName,
+    /// What only kernels with momenta have.
+    pub momentum: Momentum,
     /// ε; by default that of the training.
     pub epsilon: Option<f64>,
     /// The acceptance rate that MALA shall have; ε is then found by a search.
@@ -35,6 +37,7 @@ impl Default for EvaluationOptions {
     fn default() -> Self {
         Self {
             kernel: KernelName::Ula,
+            momentum: Momentum::default(),
             epsilon: None,
             target_acceptance: None,
             temperature_factor: 1.0,
@@ -58,10 +61,10 @@ impl EvaluationOptions {
         temperature(training_epsilon, self.temperature_factor)?;
         if let Some(rate) = self.target_acceptance {
             let setting = "target_acceptance";
-            if self.kernel == KernelName::Ula {
+            if self.kernel != KernelName::Mala {
                 return Err(ExperimentError::setting(
                     setting,
-                    "is for MALA; ULA accepts everything",
+                    format!("is for MALA, and not for {}", self.kernel),
                 ));
             }
             if !(rate > 0.0 && rate < 1.0) {
@@ -83,6 +86,7 @@ impl EvaluationOptions {
             training_epsilon,
             temperature_factor: self.temperature_factor,
             kernel: self.kernel,
+            momentum: self.momentum,
             stabilisers: trained.stabilisers,
             epsilon,
             start,

@@ -2,7 +2,7 @@
 
 use ebm_core::{NoiseKey, StepSize, Stream, Temperature};
 use ebm_energy_net::NetConfig;
-use ebm_langevin::{AnyKernel, KernelName, Mala, Sampler, Ula};
+use ebm_langevin::{AnyKernel, KernelName, Momentum, Sampler, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +29,9 @@ pub struct EvaluationSettings {
     pub temperature_factor: f64,
     /// The kernel.
     pub kernel: KernelName,
+    /// What only kernels with momenta have.
+    #[serde(default)]
+    pub momentum: Momentum,
     /// The stabilisers of the training; their bounds apply to the steps of ULA.
     #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
     pub stabilisers: Stabilisers,
@@ -75,9 +78,9 @@ impl EvaluationSettings {
                 .stabilisers
                 .bounded(Ula::new(epsilon, temperature))
                 .into(),
-            KernelName::Mala => Mala::new(epsilon, temperature)
-                .map_err(|error| ExperimentError::setting("epsilon", format!("{error}")))?
-                .into(),
+            name => name
+                .kernel(epsilon, temperature, self.momentum)
+                .map_err(|error| ExperimentError::setting("epsilon", format!("{error}")))?,
         })
     }
 
@@ -163,6 +166,7 @@ mod tests {
             training_epsilon: 0.1,
             temperature_factor: 1.0,
             kernel: KernelName::Ula,
+            momentum: Momentum::default(),
             stabilisers: Stabilisers::default(),
             epsilon: 0.1,
             start: "noise".into(),

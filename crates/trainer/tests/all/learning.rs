@@ -757,6 +757,28 @@ fn settings_out_of_range_are_refused_with_key_value_and_allowed() {
         },
         "stabilisers.state_clamp = 1",
     );
+    refused(|c| c.langevin.friction = Some(1.0), "langevin.friction = 1");
+    refused(
+        |c| {
+            c.langevin.kernel = KernelName::Underdamped;
+            c.langevin.friction = Some(-1.0);
+        },
+        "langevin.friction = -1",
+    );
+    refused(
+        |c| {
+            c.langevin.kernel = KernelName::Hmc;
+            c.langevin.leapfrogs = Some(0);
+        },
+        "langevin.leapfrogs = 0",
+    );
+    refused(
+        |c| {
+            c.langevin.kernel = KernelName::Underdamped;
+            c.langevin.leapfrogs = Some(3);
+        },
+        "langevin.leapfrogs = 3",
+    );
     refused(|c| c.optimizer.beta1 = 1.0, "optimizer.beta1 = 1");
     refused(|c| c.optimizer.beta2 = -0.1, "optimizer.beta2 = -0.1");
     refused(

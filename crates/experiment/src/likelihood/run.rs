@@ -1,0 +1,256 @@
+//! An estimate from a trained net to its page.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use ebm_core::{NoiseKey, States, Stream, Temperature};
+use ebm_data::Toy;
+use ebm_diagnostics::DensityGrid;
+use ebm_langevin::{Annealing, ChainRun, Chains, GaussianBase, Hmc, NoiseStart, Rung};
+
+use super::page::{PAGE, Page, RECORD};
+use super::{Agreement, Likelihood, LikelihoodOptions, SetLikelihood, Side};
+use crate::data::load_data;
+use crate::evaluation::{EvaluationStart, Starts};
+use crate::landscape::energies_of;
+use crate::other_data::{data_of, noisy_data};
+use crate::words::rounded;
+use crate::{Computation, ExperimentError, Progress, Supervisor, Trained, Work, memory};
+
+/// The most data that the Gaussian is fitted to.
+const FITTED: usize = 10_000;
+/// Points of the grid of a toy density along an axis.
+const GRID: usize = 500;
+/// The side of that grid beside the side of the plots: the tails of a learned density are wider than those of the data.
+const GRID_WIDTH: f64 = 2.0;
+
+/// The folder of the estimate of a run, unless another is asked for.
+#[must_use]
+pub fn default_folder(run: &Path) -> PathBuf {
+    run.join("likelihood")
+}
+
+/// The page of an estimate in its folder.
+#[must_use]
+pub fn page_in(folder: &Path) -> PathBuf {
+    folder.join(PAGE)
+}
+
+/// Estimates log Z from both sides and the likelihood of the data, and writes `likelihood.json`, a figure and a page into
+/// the folder `out`. Data sets are looked for in `data_directory`, or in the usual place.
+///
+/// # Errors
+/// [`ExperimentError::Occupied`] when `out` holds an estimate, [`ExperimentError::Stopped`] after a stop; nothing has been
+/// written then. [`ExperimentError::is_usage`] ones before chains run; later those of files and engines.
+pub fn likelihood(
+    trained: &Trained,
+    options: &LikelihoodOptions,
+    out: &Path,
+    data_directory: Option<&Path>,
+    Computation { compute, engine }: Computation<'_>,
+    supervisor: &dyn Supervisor,
+) -> Result<Likelihood, ExperimentError> {
+    options.check(trained)?;
+    if out.join(RECORD).exists() {
+        return Err(ExperimentError::Occupied {
+            path: out.to_owned(),
+            problem: "already holds an estimate of the likelihood".to_owned(),
+            can_resume: false,
+        });
+    }
+    let shape = trained.state_shape;
+    memory::check_chains("chains", options.start.chains, shape)?;
+    let (start, states) = start(trained, options, data_directory)?;
+    let own = data_of(trained)?;
+    let sets = image_sets(trained, options, data_directory)?;
+    let base = noisy_data(own, trained, FITTED, options.seed, data_directory)?;
+    // Pixels that never change have the noise of the data, or at least that of a step.
+    let least = trained
+        .data_noise
+        .unwrap_or(0.0)
+        .max(trained.langevin.epsilon.get());
+    let base = GaussianBase::fitted(&base, least)?;
+    let toy = load_data(own, data_directory)?.toy().copied();
+
+    let stop = supervisor.stop_flag();
+    let net = compute.trained_net(&trained.net, shape, &trained.weights, engine, &stop)?;
+    let temperature = trained.langevin.epsilon.learned_temperature();
+    supervisor.tell(&format!(
+        "{} chains a side, {} steps of β: {} gradients of F.",
+        options.start.chains,
+        options.annealing.rungs,
+        rounded(options.gradients() as f64)
+    ));
+    let mut work = Worker {
+        net: &*net,
+        options,
+        temperature,
+        progress: supervisor.begin(Work::Likelihood, 0, options.gradients()),
+    };
+    let began = Instant::now();
+    let (forward, reverse) = work.both_sides(base, states)?;
+    let seconds = began.elapsed().as_secs_f64();
+    drop(work.progress);
+    let energies = |states: &States| {
+        let found = net.energies(states)?;
+        Ok::<_, ExperimentError>(found.into_iter().map(|f| f64::from(f) / temperature.get()))
+    };
+    let mut judged = Vec::with_capacity(sets.len());
+    for (name, states) in sets {
+        let energies = energies(&states)?.collect();
+        judged.push(SetLikelihood::new(name, energies, [&forward, &reverse]));
+    }
+    let dimension = shape.iter().product();
+    let (agreement, gap) = Agreement::of(&forward, &reverse, dimension);
+    let grid_log_partition = match &toy {
+        Some(toy) => Some(grid_log_partition(toy, &*net, temperature.get())?),
+        None => None,
+    };
+    let mut found = Likelihood {
+        sentence: String::new(),
+        agreement,
+        forward,
+        reverse,
+        grid_log_partition,
+        sets: judged,
+        weights: trained.weights.display().to_string(),
+        temperature: temperature.get(),
+        dimension,
+        start,
+        burn_in: options.burn_in,
+        chains: options.start.chains,
+        rungs: options.annealing.rungs,
+        leapfrogs: options.annealing.leapfrogs,
+        gradients: options.gradients(),
+        seconds,
+        seed: options.seed,
+        backend: compute.name().to_owned(),
+        engine: net.name().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    found.sentence = super::page::sentence(&found, gap);
+    Page { found: &found }.write(out)?;
+    Ok(found)
+}
+
+/// Where the reverse side begins: by default the bank, or the data.
+fn start(
+    trained: &Trained,
+    options: &LikelihoodOptions,
+    data_directory: Option<&Path>,
+) -> Result<(String, States), ExperimentError> {
+    let seed = options.seed;
+    let mut chosen = options.start.clone();
+    let starts = |options| Starts {
+        options,
+        trained,
+        data_directory,
+        seed,
+    };
+    if chosen.start.is_none() && chosen.states.is_none() && chosen.data_of.is_none() {
+        let has_bank = starts(&options.start).has_bank();
+        chosen.start = Some(if has_bank {
+            EvaluationStart::Bank
+        } else {
+            EvaluationStart::Data
+        });
+    }
+    starts(&chosen).draw()
+}
+
+/// The sets whose likelihood is told: data of learning, others, and, for images, inverted ones and noise.
+fn image_sets(
+    trained: &Trained,
+    options: &LikelihoodOptions,
+    data_directory: Option<&Path>,
+) -> Result<Vec<(String, States)>, ExperimentError> {
+    let (most, seed) = (options.images, options.seed);
+    let own = noisy_data(data_of(trained)?, trained, most, seed, data_directory)?;
+    let mut sets = vec![("data of learning".to_owned(), own.clone())];
+    for other in &options.others {
+        let states = other.draw(trained, most, seed, data_directory)?;
+        sets.push((other.label(), states));
+    }
+    if trained.state_shape[1] > 1 {
+        let inverted = own.values().iter().map(|x| -x).collect();
+        let inverted =
+            States::new(own.shape(), inverted).map_err(ebm_langevin::LangevinError::from)?;
+        sets.push(("data of learning, inverted".to_owned(), inverted));
+        let key = NoiseKey::new(seed, Stream::WatchStart, 2);
+        let noise = NoiseStart::Uniform.draw(1.0, key, own.len(), trained.state_shape)?;
+        sets.push(("uniform noise".to_owned(), noise));
+    }
+    Ok(sets)
+}
+
+struct Worker<'a> {
+    net: &'a dyn Chains,
+    options: &'a LikelihoodOptions,
+    temperature: Temperature,
+    progress: Box<dyn Progress>,
+}
+
+impl Worker<'_> {
+    fn both_sides(
+        &mut self,
+        base: GaussianBase,
+        states: States,
+    ) -> Result<(Side, Side), ExperimentError> {
+        let (options, net) = (self.options, self.net);
+        let (annealing, chains) = (&options.annealing, options.start.chains as u64);
+        let (pilots, leapfrogs) = (annealing.pilot_chains as u64, annealing.leapfrogs);
+        let (length, rungs) = (options.gradients(), annealing.rungs as u64);
+        let progress = &mut self.progress;
+        let temperature = self.temperature;
+
+        progress.message("step sizes");
+        let path = Annealing::tuned_telling(net, base, temperature, annealing, &mut |rung| {
+            progress.advance_to(rung as u64 * leapfrogs * pilots, length);
+        })?;
+        let mut done = rungs * leapfrogs * pilots;
+        progress.message("from the Gaussian");
+        let up = path.forward_telling(net, chains as usize, options.seed, &mut |rung| {
+            progress.advance_to(done + rung as u64 * leapfrogs * chains, length);
+        })?;
+        done += rungs * leapfrogs * chains;
+        progress.message("burn-in");
+        let states = match path.rungs().last() {
+            Some(Rung { step_size, .. }) if options.burn_in > 0 => {
+                let hmc = Hmc::new(*step_size, leapfrogs, temperature)?;
+                let noise = NoiseKey::new(options.seed, Stream::Watch, 0);
+                let run = ChainRun::new(hmc, options.burn_in).with_noise(noise);
+                net.run(&states, &run)?.states
+            }
+            _ => states,
+        };
+        done += options.burn_in * leapfrogs * chains;
+        progress.message("to the Gaussian");
+        let down = path.reverse_telling(net, states, options.seed, &mut |rung| {
+            progress.advance_to(done + rung as u64 * leapfrogs * chains, length);
+        })?;
+        let base = path.base_log_partition();
+        Ok((Side::of(&up, base, 1.0), Side::of(&down, base, -1.0)))
+    }
+}
+
+/// log ∫ exp(−F/T) over a square of the plane, by a sum over the cells of a grid.
+fn grid_log_partition(
+    toy: &Toy,
+    net: &dyn Chains,
+    temperature: f64,
+) -> Result<f64, ExperimentError> {
+    let half_width = GRID_WIDTH * toy.plot_extent().half_width;
+    let centres = DensityGrid::cell_centres(GRID, half_width)?;
+    let points: Vec<f32> = centres
+        .into_iter()
+        .flat_map(|point| point.map(|axis| axis as f32))
+        .collect();
+    let terms: Vec<f64> = energies_of(net, &points)?
+        .into_iter()
+        .map(|energy| -energy / temperature)
+        .collect();
+    let largest = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let sum: f64 = terms.iter().map(|term| (term - largest).exp()).sum();
+    let side = 2.0 * half_width / GRID as f64;
+    Ok(largest + sum.ln() + 2.0 * side.ln())
+}

@@ -1,0 +1,101 @@
+//! `score`.
+#![allow(clippy::unwrap_used)]
+
+use image::{GrayImage, Luma};
+
+use crate::common::Place;
+
+/// Flat images have no contrast and no roughness, so both tell them from digits without a fault: an AUROC of 0, because
+/// they are lower for the strange images.
+#[test]
+fn two_sets_are_told_apart_by_each_measure() {
+    let place = Place::with_image_run("2");
+    std::fs::create_dir(place.path("flat")).unwrap();
+    for shade in [0u8, 40, 128, 250] {
+        let path = place.path(&format!("flat/{shade}.png"));
+        GrayImage::from_pixel(16, 16, Luma([shade]))
+            .save(path)
+            .unwrap();
+    }
+    let arguments = [
+        "score",
+        "--run",
+        "run",
+        "--data",
+        "embedded-digits",
+        "--images",
+        "50",
+        "--without-noise",
+    ];
+    let ended = place
+        .run([&arguments[..], &["--against", "flat"]].concat())
+        .well();
+    let found = place.json("run/score/score.json");
+    let area = |measure: usize| found["separations"][measure]["area"].as_f64().unwrap();
+    assert!((0.0..=1.0).contains(&area(0)) && (0.0..=1.0).contains(&area(1)));
+    assert_eq!([area(2), area(3)], [0.0, 0.0], "{found}");
+    assert!(
+        ended
+            .stdout
+            .contains("AUROC of contrast of the image: 0.000"),
+        "{ended:?}"
+    );
+    assert_eq!(found["data_noise"], 0.0);
+    assert_eq!(
+        found["sets"],
+        serde_json::json!([["embedded-digits", 50], ["flat", 4]])
+    );
+
+    // A line for each image; U is F/T.
+    let table = place.text("run/score/against.csv");
+    let mut lines = table.lines();
+    assert_eq!(
+        lines.next(),
+        Some("image,F,U,gradient_norm,contrast,roughness")
+    );
+    let temperature = found["temperature"].as_f64().unwrap();
+    let rows: Vec<Vec<f64>> = lines
+        .map(|line| {
+            line.split(',')
+                .map(|value| value.parse().unwrap())
+                .collect()
+        })
+        .collect();
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert!((row[1] / temperature - row[2]).abs() < 1e-9 * row[2].abs());
+        assert_eq!([row[4], row[5]], [0.0, 0.0]);
+    }
+    for picture in [
+        "roc.png",
+        "energies.png",
+        "data-lowest.png",
+        "against-highest.png",
+    ] {
+        image::open(place.path(&format!("run/score/{picture}"))).unwrap();
+    }
+    let before = place.contents();
+    place
+        .run(arguments)
+        .badly(2, &["run/score already holds scores", "--out"]);
+    assert_eq!(before, place.contents());
+}
+
+/// Without a second set there is nothing to tell apart, and the data of learning are scored with their noise.
+#[test]
+fn one_set_alone_has_scores() {
+    let place = Place::with_image_run("2");
+    let ended = place
+        .run(["score", "--run", "run", "--images", "20"])
+        .well();
+    let found = place.json("run/score/score.json");
+    assert_eq!(found["separations"], serde_json::json!([]));
+    assert_eq!(found["sets"], serde_json::json!([["data of learning", 20]]));
+    assert!(found["data_noise"].as_f64() > Some(0.0));
+    assert!(
+        ended
+            .stdout
+            .contains("20 images (data of learning): mean U"),
+        "{ended:?}"
+    );
+}
