@@ -132,7 +132,9 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
         }
         ExperimentError::NoSamples { folder } => {
             let run = shell_word(folder);
-            format!("{error} with `{program} sample --run {run} --count 1000`")
+            format!(
+                "{error} with `{program} sample --run {run} --count 1000`, or as many as its bank has states"
+            )
         }
         ExperimentError::Complete { done, .. } => {
             format!("{error}, such as `--iterations {}`", 2 * (*done).max(1))
@@ -177,7 +179,9 @@ pub(crate) fn explain(error: &ExperimentError) -> String {
             "{error}. Options that change it: --alpha, --alpha-range LOW,HIGH, both also with --resume; --start, \
              --chains, --gather-steps, --resolution"
         ),
-        ExperimentError::RunawayChains => format!("{error} (--epsilon, --temp-factor)"),
+        ExperimentError::RunawayChains => {
+            format!("{error} (`evaluate` has --epsilon and --temp-factor for it)")
+        }
         error => error.to_string(),
     }
 }

@@ -4,8 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+use ebm_experiment::evaluation::EvaluationStart;
 use ebm_experiment::{EngineChoice, RunInfo, Source, Trained, TrainedSource};
-use ebm_langevin::NoiseStart;
 
 use crate::advice::program;
 
@@ -62,7 +62,7 @@ fn named_as_called(command: clap::Command) -> clap::Command {
 pub(crate) enum Command {
     /// Learn an energy: `experiment short-run` is the place to start. A study learns several and compares them.
     Experiment(ExperimentArguments),
-    /// Draw samples from a learned energy, from noise.
+    /// Draw samples from a learned energy, with chains as in learning.
     Sample(SampleArguments),
     /// Run long chains under a learned energy, with any kernel, and show where they go.
     Evaluate(EvaluateArguments),
@@ -159,9 +159,10 @@ pub(crate) struct SampleArguments {
     /// Steps without noise at the end, X ← X − ∇F(X): they take out the noise that samples share with the data.
     #[arg(long, value_name = "STEPS", default_value_t = 0)]
     pub(crate) noiseless_steps: u64,
-    /// The noise that chains start from [default: that of the training, or uniform].
-    #[arg(long, value_name = "NOISE", value_parser = one_of(NOISES, noise_name))]
-    pub(crate) start: Option<NoiseStart>,
+    /// Where chains start: uniform or gaussian noise, or the persistent bank of the run [default: as in learning, or
+    /// uniform].
+    #[arg(long, value_name = "START", value_parser = one_of(SAMPLE_STARTS, EvaluationStart::name))]
+    pub(crate) start: Option<EvaluationStart>,
     /// Seed of the chains.
     #[arg(long, default_value_t = 1)]
     pub(crate) seed: u64,
@@ -276,15 +277,12 @@ pub(crate) fn one_of<T: Copy + Send + Sync + 'static>(
     })
 }
 
-/// The noise that chains can start from, and its names.
-pub(crate) const NOISES: &[NoiseStart] = &[NoiseStart::Uniform, NoiseStart::Gaussian];
-
-pub(crate) fn noise_name(noise: NoiseStart) -> &'static str {
-    match noise {
-        NoiseStart::Uniform => "uniform",
-        NoiseStart::Gaussian => "gaussian",
-    }
-}
+/// Samples from data would be no samples of chains from noise, and `evaluate` runs such chains.
+const SAMPLE_STARTS: &[EvaluationStart] = &[
+    EvaluationStart::Uniform,
+    EvaluationStart::Gaussian,
+    EvaluationStart::Bank,
+];
 
 /// Which net.
 #[derive(Debug, Args)]

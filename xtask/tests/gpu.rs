@@ -135,7 +135,10 @@ mod on_a_software_driver {
         let Some(ended) = started(run(&place, &arguments, &[])) else {
             return;
         };
-        let said = ended.stderr.matches("the cube engine has ULA alone").count();
+        let said = ended
+            .stderr
+            .matches("the cube engine has ULA alone")
+            .count();
         assert_eq!(said, 1, "{ended:#?}");
         let settings = place.json("run/evaluation/evaluation.json");
         assert_eq!(settings["backend"], "vulkan:cpu");

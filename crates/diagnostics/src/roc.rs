@@ -29,17 +29,18 @@ impl Roc {
             .collect();
         all.sort_by(|a, b| b.0.total_cmp(&a.0));
         let counts = [familiar.len() as f64, strange.len() as f64];
-        let mut above = [0.0; 2];
+        let mut above = [0u64; 2];
         let mut points = vec![[0.0; 2]];
         let mut area = 0.0;
         for equal in all.chunk_by(|a, b| a.0 == b.0) {
-            let before = above;
             for (_, set) in equal {
-                above[*set] += 1.0 / counts[*set];
+                above[*set] += 1;
             }
+            let [x0, y0] = points[points.len() - 1];
+            let [x, y] = [0, 1].map(|set| above[set] as f64 / counts[set]);
             // A trapezium: ties count half.
-            area += (above[0] - before[0]) * f64::midpoint(before[1], above[1]);
-            points.push(above);
+            area += (x - x0) * f64::midpoint(y0, y);
+            points.push([x, y]);
         }
         Ok(Self { points, area })
     }
@@ -92,7 +93,11 @@ mod tests {
         );
         // 7 alone is above all familiar scores; half of the familiar ones cost all but one.
         assert!((roc.true_positives(0.0) - 1.0 / 3.0).abs() < 1e-12);
-        assert!((roc.true_positives(1.0) - 1.0).abs() < 1e-12);
+        assert_eq!(roc.true_positives(1.0), 1.0);
+        let many: Vec<f64> = (0..1000).map(f64::from).collect();
+        let roc = Roc::of(&many, &many).unwrap();
+        assert_eq!(roc.points[1000], [1.0; 2]);
+        assert!((roc.area - 0.5).abs() < 1e-12);
     }
 
     #[test]

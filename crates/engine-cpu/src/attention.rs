@@ -7,7 +7,7 @@
 
 use pulp::Simd;
 
-use crate::bf16::{Terms, WithTerms};
+use crate::bf16::{Factors, Terms, WithTerms};
 use crate::exponential::{softmax, softmax_backward};
 use crate::vector::{LANES, check, load, starts, store};
 
@@ -25,9 +25,12 @@ pub(crate) struct Sizes {
 
 impl Sizes {
     /// Values of scratch that [`Attend`] and [`AttendBackward`] need.
-    pub(crate) fn scratch(self) -> usize {
+    pub(crate) fn scratch(self, factors: Factors) -> usize {
         let [keys, queries] = [self.keys, QUERIES].map(|pixels| self.inner * (pixels + 1));
         let matrices = 4 * keys + 3 * queries + 2 * QUERIES * (self.keys + 1);
+        if !factors.is_rounded() {
+            return matrices * LANES;
+        }
         // Factors that are rounded have places of their own, beside what they are rounded from.
         let [of_keys, of_queries] = [self.keys, QUERIES].map(|depth| depth * (self.inner + 1));
         let factors = 2 * keys + of_keys + 2 * queries + 2 * of_queries;
@@ -86,6 +89,16 @@ struct Local<'a> {
 }
 
 impl<'a> Local<'a> {
+    /// As [`Self::take`], if factors are rounded; otherwise nothing, because what is there is used as it is.
+    fn take_rounded<S: Simd, T: Terms>(
+        scratch: &mut &'a mut [f32],
+        rows: usize,
+        columns: usize,
+    ) -> Self {
+        let columns = if T::ARE_ROUNDED { columns } else { 0 };
+        Self::take::<S>(scratch, rows, columns)
+    }
+
     /// `[columns][rows]` vectors from the start of `scratch`, which loses them.
     fn take<S: Simd>(scratch: &mut &'a mut [f32], rows: usize, columns: usize) -> Self {
         let strides = Strides {
@@ -178,10 +191,10 @@ impl WithTerms for Attend<'_> {
         let mut query = Local::take::<S>(&mut scratch, QUERIES, inner);
         let mut mixed = Local::take::<S>(&mut scratch, QUERIES, inner);
         let mut weights = Local::take::<S>(&mut scratch, keys, QUERIES);
-        let mut key_factors = Local::take::<S>(&mut scratch, keys, inner);
-        let mut value_factors = Local::take::<S>(&mut scratch, inner, keys);
-        let mut query_factors = Local::take::<S>(&mut scratch, QUERIES, inner);
-        let mut weight_factors = Local::take::<S>(&mut scratch, QUERIES, keys);
+        let mut key_factors = Local::take_rounded::<S, T>(&mut scratch, keys, inner);
+        let mut value_factors = Local::take_rounded::<S, T>(&mut scratch, inner, keys);
+        let mut query_factors = Local::take_rounded::<S, T>(&mut scratch, QUERIES, inner);
+        let mut weight_factors = Local::take_rounded::<S, T>(&mut scratch, QUERIES, keys);
         for start in starts::<S>(sizes.lanes) {
             copy::<S>(
                 (&self.key[start..], key_pixel),
@@ -246,16 +259,16 @@ impl WithTerms for AttendBackward<'_> {
         let mut weights = Local::take::<S>(&mut scratch, keys, QUERIES);
         let mut scores = Local::take::<S>(&mut scratch, keys, QUERIES);
         // By the depth of the products: channels, keys and queries.
-        let mut key_by_channel = Local::take::<S>(&mut scratch, keys, inner);
-        let mut value_by_channel = Local::take::<S>(&mut scratch, keys, inner);
-        let mut key_by_key = Local::take::<S>(&mut scratch, inner, keys);
-        let mut query_by_channel = Local::take::<S>(&mut scratch, QUERIES, inner);
-        let mut gradient_by_channel = Local::take::<S>(&mut scratch, QUERIES, inner);
-        let mut scores_by_key = Local::take::<S>(&mut scratch, QUERIES, keys);
-        let mut query_by_query = Local::take::<S>(&mut scratch, inner, QUERIES);
-        let mut gradient_by_query = Local::take::<S>(&mut scratch, inner, QUERIES);
-        let mut scores_by_query = Local::take::<S>(&mut scratch, keys, QUERIES);
-        let mut weights_by_query = Local::take::<S>(&mut scratch, keys, QUERIES);
+        let mut key_by_channel = Local::take_rounded::<S, T>(&mut scratch, keys, inner);
+        let mut value_by_channel = Local::take_rounded::<S, T>(&mut scratch, keys, inner);
+        let mut key_by_key = Local::take_rounded::<S, T>(&mut scratch, inner, keys);
+        let mut query_by_channel = Local::take_rounded::<S, T>(&mut scratch, QUERIES, inner);
+        let mut gradient_by_channel = Local::take_rounded::<S, T>(&mut scratch, QUERIES, inner);
+        let mut scores_by_key = Local::take_rounded::<S, T>(&mut scratch, QUERIES, keys);
+        let mut query_by_query = Local::take_rounded::<S, T>(&mut scratch, inner, QUERIES);
+        let mut gradient_by_query = Local::take_rounded::<S, T>(&mut scratch, inner, QUERIES);
+        let mut scores_by_query = Local::take_rounded::<S, T>(&mut scratch, keys, QUERIES);
+        let mut weights_by_query = Local::take_rounded::<S, T>(&mut scratch, keys, QUERIES);
         for start in starts::<S>(sizes.lanes) {
             copy::<S>(
                 (&self.key[start..], key_pixel),
@@ -370,7 +383,7 @@ fn copy<S: Simd>(from: View<'_>, to: (&mut [f32], Strides), [rows, columns]: [us
     to.1.check::<S>(rows, columns, to.0.len());
     for column in 0..columns {
         for row in 0..rows {
-            // SAFETY: `product` has checked the last place that is reached.
+            // SAFETY: `check` has seen the last place that is reached.
             let value = unsafe { load::<S>(from.0, from.1.at(row, column)) };
             unsafe { store::<S>(to.0, to.1.at(row, column), value) };
         }

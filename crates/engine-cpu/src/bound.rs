@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Layered, StateShape, States};
@@ -129,11 +130,15 @@ impl Chains for FusedChains {
 
     fn energy_gradient(&self, states: &States) -> Result<EnergyGradient, LangevinError> {
         states.check_shape(self.shape)?;
+        let cancel = self.engine.cancel.as_deref();
         let (values, size) = (states.values(), self.shape.size());
         let pieces: Vec<_> = blocks(&self.plan, states.len())
             .into_par_iter()
             .with_max_len(1)
             .map(|chains| {
+                if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                    return Err(LangevinError::Cancelled);
+                }
                 let mut block = Block::new(&self.plan, chains.len(), &self.spare);
                 let own = &values[chains.start * size..chains.end * size];
                 load_states(&mut block, own.chunks_exact(size));
@@ -141,9 +146,9 @@ impl Chains for FusedChains {
                 block.backward();
                 let energies = block.energies()[..chains.len()].to_vec();
                 let gradient = store_states(&block, &block.gradient, chains.len());
-                (energies, gradient)
+                Ok((energies, gradient))
             })
-            .collect();
+            .collect::<Result<_, LangevinError>>()?;
         let (energies, gradients): (Vec<_>, Vec<_>) = pieces.into_iter().unzip();
         Ok(EnergyGradient {
             energies: energies.concat(),

@@ -44,7 +44,7 @@ impl NonLocal {
     pub(crate) fn needs(&self, lanes: usize, needs: &mut Needs) {
         let sizes = self.sizes(lanes);
         let (columns, pooled) = (sizes.queries * lanes, sizes.keys * lanes);
-        needs.gathered(sizes.scratch());
+        needs.gathered(sizes.scratch(self.embed.factors()));
         needs.products(sizes.inner * (4 * columns + 2 * pooled));
         for matrix in [
             &self.embed,

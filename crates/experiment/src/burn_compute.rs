@@ -192,7 +192,9 @@ impl<B: AutodiffBackend> Compute for BurnCompute<B> {
             let elapsed = start.elapsed();
             taken += at_once;
             if at_once == config.langevin.steps || 2 * elapsed > MEASURE {
-                return Ok(elapsed.as_secs_f64() / at_once as f64);
+                let gradients = at_once as f64 * config.langevin.gradients() as f64
+                    / config.langevin.steps as f64;
+                return Ok(elapsed.as_secs_f64() / gradients);
             }
             at_once = (2 * at_once).min(config.langevin.steps);
         }

@@ -95,7 +95,8 @@ pub trait Compute {
     fn check(&self, config: &ExperimentConfig, engine: EngineChoice)
     -> Result<(), ExperimentError>;
 
-    /// Measures the seconds of one Langevin step of the whole batch; takes about two seconds.
+    /// Measures the seconds of one Langevin step of the whole batch, or of one leapfrog step where a step has several; takes
+    /// about two seconds.
     ///
     /// # Errors
     /// As [`Self::check`].

@@ -1,5 +1,7 @@
 //! The expected cost of an experiment: steps from the config, seconds from a short measurement on this machine.
 
+use ebm_langevin::KernelName;
+
 use crate::config::{ExperimentConfig, cost};
 use crate::words::{duration, rounded};
 
@@ -11,11 +13,15 @@ pub fn describe_cost(config: &ExperimentConfig, seconds_per_step: f64) -> String
     let per_chain_step = seconds_per_step / config.batch_size as f64;
     let seconds = |chain_steps: u64| chain_steps as f64 * per_chain_step;
     let mut text = format!(
-        "Learning: {} iterations × {} Langevin steps × {} chains = {} chain steps\n\
+        "Learning: {} iterations × {} {} × {} chains = {} chain steps\n\
          Measured here: {:.3} ms a step of all chains, {} chain steps/s\n\
          Expected time: {} for the chains of learning",
         config.iterations,
-        config.langevin.steps,
+        config.langevin.gradients(),
+        match config.langevin.kernel {
+            KernelName::Hmc => "leapfrog steps",
+            _ => "Langevin steps",
+        },
         config.batch_size,
         rounded(learning as f64),
         seconds_per_step * 1e3,

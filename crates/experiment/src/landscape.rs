@@ -172,13 +172,15 @@ fn group_weights(toy: &Toy, points: impl Iterator<Item = ([f64; 2], f64)>) -> Ve
     weights
 }
 
-/// How unequal the weights of the Gaussians or rings were while learning: total variation from equal weights, of the
-/// learned density and of the samples. None where fewer than two plots tell it.
+/// The weights of the Gaussians or rings while learning, as total variations: of the learned density and of the samples
+/// from equal weights, and between these two. None where fewer than two plots tell it.
 pub(crate) fn weights_figure(every: u64, records: &[DensityRecord]) -> Option<Figure> {
-    let unequal = |weights: &[f64]| {
-        let equal = 1.0 / weights.len() as f64;
-        weights.iter().map(|w| (w - equal).abs()).sum::<f64>() / 2.0
+    let apart = |a: &[f64], b: &[f64]| {
+        let differences = a.iter().zip(b).map(|(a, b)| (a - b).abs());
+        differences.sum::<f64>() / 2.0
     };
+    let unequal =
+        |weights: &[f64]| apart(weights, &vec![1.0 / weights.len() as f64; weights.len()]);
     let regular = records
         .iter()
         .filter(|record| record.iteration.is_multiple_of(every.max(1)));
@@ -191,21 +193,25 @@ pub(crate) fn weights_figure(every: u64, records: &[DensityRecord]) -> Option<Fi
     {
         return None;
     }
-    let curve = |name: &str, weights: fn(&DensityRecord) -> &[f64]| LineSeries {
+    let curve = |name: &str, value: &dyn Fn(&DensityRecord) -> f64| LineSeries {
         name: name.to_owned(),
-        values: regular
-            .iter()
-            .map(|record| unequal(weights(record)))
-            .collect(),
+        values: regular.iter().map(|record| value(record)).collect(),
     };
     line_figure(&LineFigure {
-        title: "How unequal the weights of the modes are (total variation)".to_owned(),
+        title: "Weights of the modes (total variation)".to_owned(),
         x_label: "learning iteration".to_owned(),
         first_step,
         stride: every.max(1),
         series: vec![
-            curve("learned density", |record| &record.learned_weights),
-            curve("short-run samples", |record| &record.sampled_weights),
+            curve("learned density from equal weights", &|record| {
+                unequal(&record.learned_weights)
+            }),
+            curve("samples from equal weights", &|record| {
+                unequal(&record.sampled_weights)
+            }),
+            curve("learned density from samples", &|record| {
+                apart(&record.learned_weights, &record.sampled_weights)
+            }),
         ],
         reference: None,
     })

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use ebm_core::{NoiseKey, States, Stream};
-use ebm_data::DataConfig;
+use ebm_data::{DataConfig, LoadedData};
 use serde_json::json;
 
 use crate::data::load_data;
@@ -82,11 +82,15 @@ impl OtherData {
     /// # Errors
     /// [`ExperimentError::Setting`] where the net takes images and the data are points of the plane, or the other way
     /// round.
-    fn config(&self, [channels, height, _]: [usize; 3]) -> Result<DataConfig, ExperimentError> {
+    fn config(
+        &self,
+        setting: &'static str,
+        [channels, height, _]: [usize; 3],
+    ) -> Result<DataConfig, ExperimentError> {
         let is_toy = matches!(self, Self::Named("gmm" | "rings"));
         if is_toy != (height == 1) {
             let problem = format!("{self}: the net does not take such data");
-            return Err(ExperimentError::setting("data", problem));
+            return Err(ExperimentError::setting(setting, problem));
         }
         let keys = match self {
             Self::Named(name) if is_toy => json!({"source": name}),
@@ -99,55 +103,60 @@ impl OtherData {
             }
         };
         serde_json::from_value(keys)
-            .map_err(|error| ExperimentError::setting("data", format!("{self}: {error}")))
+            .map_err(|error| ExperimentError::setting(setting, format!("{self}: {error}")))
     }
 
-    /// At most `most` different data, with the noise of learning.
+    /// The data in the form that a net takes; `setting` is where they were named, for messages.
     ///
     /// # Errors
     /// Those of the loaders, and as [`Self::config`].
-    pub(crate) fn draw(
+    pub(crate) fn load(
         &self,
-        trained: &Trained,
-        most: usize,
-        seed: u64,
+        setting: &'static str,
+        shape: [usize; 3],
         directory: Option<&Path>,
-    ) -> Result<States, ExperimentError> {
-        noisy_data(
-            &self.config(trained.state_shape)?,
-            trained,
-            most,
-            seed,
-            directory,
-        )
+    ) -> Result<LoadedData, ExperimentError> {
+        load_data(&self.config(setting, shape)?, directory)
     }
 }
 
 /// The data that a net learned from.
 ///
 /// # Errors
-/// [`ExperimentError::Setting`] where the weights do not say.
-pub(crate) fn data_of(trained: &Trained) -> Result<&DataConfig, ExperimentError> {
-    trained.data.as_ref().ok_or_else(|| {
+/// [`ExperimentError::Setting`] where the weights do not say; those of the loaders.
+pub(crate) fn data_of(
+    trained: &Trained,
+    directory: Option<&Path>,
+) -> Result<LoadedData, ExperimentError> {
+    let config = trained.data.as_ref().ok_or_else(|| {
         let problem =
             "does not say what the net learned from; give a run folder with --run, or --experiment";
         ExperimentError::setting("weights", problem)
-    })
+    })?;
+    load_data(config, directory)
 }
 
-/// At most `most` different data with the noise of learning.
-pub(crate) fn noisy_data(
-    config: &DataConfig,
-    trained: &Trained,
-    most: usize,
-    seed: u64,
-    directory: Option<&Path>,
-) -> Result<States, ExperimentError> {
-    let data = load_data(config, directory)?;
-    let count = data.count().unwrap_or(most).min(most);
+/// Some of a set of data, with noise.
+pub(crate) struct DrawnData {
+    /// Their numbers in the set, ascending; for points of the plane those of the draws.
+    pub(crate) numbers: Vec<usize>,
+    pub(crate) states: States,
+}
+
+/// At most `most` different data, chosen at random, with noise of a standard deviation.
+pub(crate) fn draw(data: &LoadedData, most: usize, noise: f64, seed: u64) -> DrawnData {
     let choice = NoiseKey::new(seed, Stream::WatchStart, 1);
-    let noise = NoiseKey::new(seed, Stream::WatchDataNoise, 1);
-    Ok(data.noisy_batch(&choice, &noise, count, trained.data_noise.unwrap_or(0.0))?)
+    let (numbers, mut states) = match data {
+        LoadedData::Images { images, .. } => {
+            let mut numbers = choice.choose(most, images.count());
+            numbers.sort_unstable();
+            let states = images.states.gather(&numbers);
+            (numbers, states)
+        }
+        LoadedData::Toy(toy) => ((0..most).collect(), toy.sample(&choice, most)),
+    };
+    states.add_noise(&NoiseKey::new(seed, Stream::WatchDataNoise, 1), noise);
+    DrawnData { numbers, states }
 }
 
 #[cfg(test)]
@@ -184,9 +193,9 @@ mod tests {
             } else {
                 [[1, 16, 16], [2, 1, 1]]
             };
-            let config = data.config(fitting).unwrap();
+            let config = data.config("data", fitting).unwrap();
             assert_eq!((config.source(), config.shape()), (name, fitting));
-            assert!(data.config(other).is_err());
+            assert!(data.config("data", other).is_err());
         }
     }
 }

@@ -85,8 +85,8 @@ impl ReportMaker<'_> {
             self.save_figure(&figure, "weights")?;
             report = report.figure(
                 &figure,
-                "The Gaussians or rings of the data have equal weights. Where the two curves part, the chains have not \
-                 reached the weights that the learned density gives them.",
+                "The Gaussians or rings of the data have equal weights. Where learned density and samples stay further apart \
+                 than a few samples can tell, chains do not reach the weights that the density gives the modes.",
             );
         }
         if !metrics.is_empty() {

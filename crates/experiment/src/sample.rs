@@ -1,16 +1,17 @@
-//! Samples: chains from noise under a learned energy.
+//! Samples: chains from where learning starts them, under a learned energy.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use ebm_core::{NoiseKey, States, StepSize, Stream};
 use ebm_energy_net::{NamedParameter, write_tensors};
-use ebm_langevin::{ChainRun, NoiseStart};
+use ebm_langevin::{ChainRun, ChainStart};
 
 use crate::compute::MOST_NUMBERS;
+use crate::evaluation::{EvaluationStart, StartOptions, Starts};
 use crate::npy::npy;
 use crate::pictures::write_grid;
-use crate::{Computation, ExperimentError, Trained, memory};
+use crate::{Computation, ExperimentError, Trained};
 
 const GRID: &str = "samples.png";
 const ARRAY: &str = "samples.npy";
@@ -32,8 +33,8 @@ pub struct SampleOptions {
     /// many of them the samples are minima of F. None by default, because such states are no samples of the chains
     /// that learned.
     pub noiseless_steps: u64,
-    /// The noise that chains start from; by default that of the training, or uniform.
-    pub start: Option<NoiseStart>,
+    /// Where chains start; by default as in learning, and in uniform noise where that is at the data.
+    pub start: Option<EvaluationStart>,
     /// Seed of the chains.
     pub seed: u64,
 }
@@ -58,6 +59,8 @@ pub struct Samples {
     pub states: States,
     /// F of each.
     pub energies: Vec<f64>,
+    /// Where they started, in words.
+    pub from: String,
     /// Langevin steps taken, without the noiseless ones.
     pub steps: u64,
     /// Steps without noise after them.
@@ -67,7 +70,7 @@ pub struct Samples {
 }
 
 impl SampleOptions {
-    /// Checks everything that does not need a backend.
+    /// Checks everything that needs neither a backend nor a file.
     ///
     /// # Errors
     /// [`ExperimentError::Setting`].
@@ -106,14 +109,20 @@ impl SampleOptions {
     ) -> Result<Samples, ExperimentError> {
         self.check(trained)?;
         let shape = trained.state_shape;
-        memory::check_chains("count", self.count, shape)?;
-        let start = self.start.or(trained.langevin.start.noise());
-        let start = start.unwrap_or(NoiseStart::Uniform).draw(
-            trained.langevin.start_factor,
-            NoiseKey::new(self.seed, Stream::WatchStart, 0),
-            self.count,
-            shape,
-        )?;
+        let from_data = trained.langevin.start == ChainStart::Data;
+        let options = StartOptions {
+            start: self.start.or(from_data.then_some(EvaluationStart::Uniform)),
+            chains: self.count,
+            ..StartOptions::default()
+        };
+        let (from, start) = Starts {
+            options: &options,
+            trained,
+            data_directory: None,
+            seed: self.seed,
+            setting: "count",
+        }
+        .draw()?;
         let steps = self.steps.unwrap_or(trained.langevin.steps);
         let run = |epsilon, steps| {
             ChainRun::new(trained.kernel(epsilon), steps)
@@ -140,6 +149,7 @@ impl SampleOptions {
         Ok(Samples {
             states: outcome.states,
             energies: energies.into_iter().map(f64::from).collect(),
+            from,
             steps,
             noiseless_steps: self.noiseless_steps,
             gradient_magnitude,
@@ -180,9 +190,10 @@ impl Samples {
             more => format!(" and {more} without noise"),
         };
         format!(
-            "{} chains of {} steps{noiseless}: mean F {:.4}, r {:.4}",
+            "{} chains of {} steps{noiseless} from {}: mean F {:.4}, r {:.4}",
             self.energies.len(),
             self.steps,
+            self.from,
             self.mean_energy(),
             self.gradient_magnitude
         )

@@ -130,6 +130,8 @@ impl Trained {
         };
         NetConfig::validate(&net, state_shape)
             .map_err(|error| unreadable("ebm.state_shape", &error))?;
+        LangevinConfig::check_momentum(&langevin)
+            .map_err(|error| unreadable("ebm.langevin", &error))?;
         // Written where there are any.
         let stabilisers = match metadata.get("ebm.stabilisers") {
             None => Stabilisers::default(),

@@ -106,15 +106,6 @@ impl Phase {
 }
 
 impl GradientKernel {
-    /// How often a step asks for F and ∇F. A run asks once more, at its start.
-    #[must_use]
-    pub fn gradients_per_step(&self) -> u64 {
-        match self {
-            Self::Underdamped(_) => 1,
-            Self::Hmc(hmc) => hmc.leapfrogs(),
-        }
-    }
-
     /// What the chains carry before the first step.
     ///
     /// # Errors
@@ -153,8 +144,7 @@ impl GradientKernel {
         }
     }
 
-    /// Runs chains whose F and ∇F come from `chains`, as [`Chains::run`] does; engines call it there. Where computing F
-    /// and ∇F does not hear a cancellation, the run goes on to its end, so keep pieces short.
+    /// Runs chains whose F and ∇F come from `chains`, as [`Chains::run`] does; engines call it there.
     ///
     /// # Errors
     /// Those of [`Chains::energy_gradient`].

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{AnyKernel, Hmc, LangevinError, Mala, Ula, Underdamped};
 
-/// The name of a kernel. Engines accelerate ULA and MALA; of the others they compute the gradients.
+/// The name of a kernel. Engines for CPUs run ULA and MALA, those for GPUs ULA; of other kernels they compute the gradients.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum KernelName {
@@ -56,13 +56,7 @@ impl KernelName {
         }
     }
 
-    /// Whether proposals are accepted or rejected, so that exp(−F/T) is left exactly invariant.
-    #[must_use]
-    pub fn is_exact(self) -> bool {
-        matches!(self, Self::Mala | Self::Hmc)
-    }
-
-    /// Gradients of F that a step asks for.
+    /// Gradients of F that a step asks for. A run asks once more, at its start.
     #[must_use]
     pub fn gradients_per_step(self, momentum: Momentum) -> u64 {
         match self {

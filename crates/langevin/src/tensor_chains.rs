@@ -156,6 +156,9 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> Chains for TensorChains<B, 
             .split(block, 0)
             .into_par_iter()
             .map(|piece| {
+                if self.engine.is_cancelled() {
+                    return Err(LangevinError::Cancelled);
+                }
                 let (energies, gradient) = energy_and_gradient::<B, E>(&self.energy, piece)?;
                 Ok((host_values(energies)?, host_values(gradient)?))
             })

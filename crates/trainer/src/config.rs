@@ -203,7 +203,10 @@ impl LangevinConfig {
     }
 
     /// Checks what only kernels with momenta have.
-    fn check_momentum(&self) -> Result<(), TrainerError> {
+    ///
+    /// # Errors
+    /// [`TrainerError::Setting`] for a key that the kernel does not have, and for one out of range.
+    pub fn check_momentum(&self) -> Result<(), TrainerError> {
         let of_others = |key, value: f64, kernel: &str| {
             let problem = format!("only `langevin.kernel` = \"{kernel}\" has it: remove the key");
             Err(setting(key, value, problem))

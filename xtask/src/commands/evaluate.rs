@@ -40,12 +40,13 @@ pub(crate) struct EvaluateArguments {
     /// ula; mala and hmc, which are exact; or underdamped.
     #[arg(long, value_name = "KERNEL", default_value = "ula", value_parser = one_of(KernelName::ALL, KernelName::name))]
     pub(crate) kernel: KernelName,
-    /// γ of underdamped Langevin.
-    #[arg(long, value_name = "GAMMA", default_value_t = Momentum::default().friction)]
-    pub(crate) friction: f64,
-    /// Leapfrog steps of a trajectory of HMC, which is one of its --steps.
-    #[arg(long, value_name = "N", default_value_t = Momentum::default().leapfrogs, value_parser = clap::value_parser!(u64).range(1..))]
-    pub(crate) leapfrogs: u64,
+    /// γ of underdamped Langevin [default: 1]. Momenta are drawn anew at each record, and at least every 100 steps, so
+    /// keep 1/(γε) below that.
+    #[arg(long, value_name = "GAMMA")]
+    pub(crate) friction: Option<f64>,
+    /// Leapfrog steps of a trajectory of HMC, which is one of its --steps [default: 5].
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) leapfrogs: Option<u64>,
     /// Step size ε [default: that of the training].
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
@@ -79,7 +80,7 @@ pub(crate) struct EvaluateArguments {
 #[derive(Debug, Args)]
 pub(crate) struct StartArguments {
     /// Where chains start: uniform or gaussian noise, data, or the persistent bank of the run [default: as in
-    /// learning].
+    /// learning; for `likelihood` the bank, or the data].
     #[arg(
         long,
         value_name = "START",
@@ -121,6 +122,7 @@ pub(crate) fn run(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), 
             Evaluation::resume(&folder, settings, arguments.steps, on, screen)?
         }
         None => {
+            arguments.check_momentum()?;
             let trained = arguments.trained.find()?;
             let out = arguments
                 .trained
@@ -166,12 +168,30 @@ fn tell(evaluation: &Evaluation, screen: &Screen) -> Result<(), DriverError> {
 }
 
 impl EvaluateArguments {
+    /// Refuses what the kernel does not have.
+    fn check_momentum(&self) -> Result<(), DriverError> {
+        let of_others = |flag, kernel: KernelName| {
+            let name = kernel.name();
+            Err(DriverError::Usage(format!(
+                "{flag} is for --kernel {name}; leave it out"
+            )))
+        };
+        if self.friction.is_some() && self.kernel != KernelName::Underdamped {
+            return of_others("--friction", KernelName::Underdamped);
+        }
+        if self.leapfrogs.is_some() && self.kernel != KernelName::Hmc {
+            return of_others("--leapfrogs", KernelName::Hmc);
+        }
+        Ok(())
+    }
+
     fn options(&self) -> EvaluationOptions {
+        let default = Momentum::default();
         EvaluationOptions {
             kernel: self.kernel,
             momentum: Momentum {
-                friction: self.friction,
-                leapfrogs: self.leapfrogs,
+                friction: self.friction.unwrap_or(default.friction),
+                leapfrogs: self.leapfrogs.unwrap_or(default.leapfrogs),
             },
             epsilon: self.epsilon,
             target_acceptance: self.target_acceptance,

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use ebm_experiment::likelihood::{LikelihoodOptions, page_in};
+use ebm_experiment::likelihood::{Agreement, LikelihoodOptions, page_in};
 use ebm_experiment::{Computation, ExperimentError, OtherData, likelihood};
 use ebm_langevin::AnnealingOptions;
 
@@ -31,10 +31,10 @@ pub(crate) struct LikelihoodArguments {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     pub(crate) leapfrogs: u64,
     /// Trajectories under the energy before the chains of the reverse side go back to the Gaussian.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(..=1_000_000_000))]
     pub(crate) burn_in: u64,
-    /// Also tell the likelihood of these data: mnist, fashion-mnist, cifar10, flowers102, embedded-digits, a folder of
-    /// images or an IDX file; may be repeated.
+    /// Also tell the likelihood of these data: mnist, fashion-mnist, cifar10, flowers102, embedded-digits, gmm, rings, a
+    /// folder of images or an IDX file; may be repeated.
     #[arg(long, value_name = "NAME|FOLDER|FILE")]
     pub(crate) data: Vec<OtherData>,
     /// The most data of each set.
@@ -63,17 +63,20 @@ pub(crate) fn run(arguments: &LikelihoodArguments, screen: &Screen) -> Result<()
     let (options, folder) = (arguments.options(), arguments.folder.folder());
     let found = match likelihood(&trained, &options, &out, folder, on, screen) {
         Err(ExperimentError::Stopped) => {
-            screen.say("Stopped; nothing was written. Fewer --chains or --rungs take less time.");
+            screen
+                .say("Stopped; no estimate was written. Fewer --chains or --rungs take less time.");
             return Err(DriverError::Interrupted);
         }
         found => found?,
     };
     screen.tell(&format!("\n{}.", found.sentence));
     for set in &found.sets {
-        let [low, high] = set
-            .log_likelihood
-            .map(|nats| nats.map_or_else(|| "?".to_owned(), |nats| format!("{nats:.2}")));
-        screen.tell(&format!("{}: {low} to {high} nats each", set.name));
+        screen.tell(&match (found.agreement, set.log_likelihood) {
+            (Agreement::Agree | Agreement::Apart, [Some(low), Some(high)]) => {
+                format!("{}: {low:.2} to {high:.2} nats each", set.name)
+            }
+            _ => format!("{}: mean U {:.2} nats", set.name, set.mean_energy),
+        });
     }
     screen.tell(&format!(
         "Likelihood: {} — open {}",

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use ebm_experiment::restore::{Corruption, Mask, RestoreOptions, RestoreSubject, page_in};
-use ebm_experiment::{Computation, restore};
+use ebm_experiment::{Computation, ExperimentError, restore};
 
 use crate::backend::compute;
 use crate::cli::{BackendArguments, DataDirectory, TrainedArguments};
@@ -64,14 +64,14 @@ pub(crate) fn run(arguments: &RestoreArguments, screen: &Screen) -> Result<(), D
     let (backend, engine) = arguments.backend.resolve(None)?;
     let compute = compute(backend)?;
     let on = Computation::on(&*compute).with_engine(engine);
-    let restored = restore(
-        &trained,
-        &options,
-        &out,
-        arguments.folder.folder(),
-        on,
-        screen,
-    )?;
+    let folder = arguments.folder.folder();
+    let restored = match restore(&trained, &options, &out, folder, on, screen) {
+        Err(ExperimentError::Stopped) => {
+            screen.say("Stopped; nothing was written. Fewer --draws or --steps take less time.");
+            return Err(DriverError::Interrupted);
+        }
+        restored => restored?,
+    };
     screen.tell(&format!(
         "\n{}.\nRestored: {} — open {}",
         restored.sentence,

@@ -1,4 +1,4 @@
-//! `sample`: chains from noise under a learned energy.
+//! `sample`: chains as in learning, under a learned energy.
 
 use ebm_experiment::{Computation, SampleOptions, Samples};
 

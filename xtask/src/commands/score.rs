@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ebm_experiment::score::{ScoreOptions, page_in};
-use ebm_experiment::{Computation, OtherData, score};
+use ebm_experiment::{Computation, ExperimentError, OtherData, score};
 
 use crate::backend::compute;
 use crate::cli::{BackendArguments, DataDirectory, TrainedArguments};
@@ -20,8 +20,8 @@ use crate::logging::Screen;
 pub(crate) struct ScoreArguments {
     #[command(flatten)]
     pub(crate) trained: TrainedArguments,
-    /// The images to score: mnist, fashion-mnist, cifar10, flowers102, embedded-digits, a folder of images or an IDX
-    /// file [default: the data of learning].
+    /// The images to score: mnist, fashion-mnist, cifar10, flowers102, embedded-digits, gmm, rings, a folder of images
+    /// or an IDX file [default: the data of learning].
     #[arg(long, value_name = "NAME|FOLDER|FILE")]
     pub(crate) data: Option<OtherData>,
     /// Strange images to tell from them, for a ROC curve.
@@ -60,14 +60,20 @@ pub(crate) fn run(arguments: &ScoreArguments, screen: &Screen) -> Result<(), Dri
         noise: !arguments.without_noise,
         seed: arguments.seed,
     };
-    let found = score(
+    let found = match score(
         &trained,
         &options,
         &out,
         arguments.folder.folder(),
         on,
         screen,
-    )?;
+    ) {
+        Err(ExperimentError::Stopped) => {
+            screen.say("Stopped; no scores were written. Fewer --images take less time.");
+            return Err(DriverError::Interrupted);
+        }
+        found => found?,
+    };
     screen.tell(&format!("\n{}.", found.sentence));
     for separation in &found.separations {
         screen.tell(&format!(

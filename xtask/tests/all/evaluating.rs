@@ -408,3 +408,28 @@ fn impossible_evaluations_are_refused() {
             .badly(1, &["e/evaluation.json", "in another folder"]);
     }
 }
+
+/// HMC proposes and underdamped Langevin does not; each has a setting of its own, which other kernels refuse.
+#[test]
+fn kernels_with_momenta_have_their_settings() {
+    let place = Place::with_image_run("2");
+    let start = [
+        "evaluate", "--run", "run", "--chains", "4", "--steps", "6", "--kernel",
+    ];
+    let run = |out: &str, extra: &[&str]| place.run([&start[..], extra, &["--out", out]].concat());
+    run("hmc", &["hmc", "--leapfrogs", "3"]).well();
+    let last = records(&place, "hmc").pop().unwrap();
+    assert!(last["acceptance_rate"].is_number(), "{last}");
+    let ended = run("low", &["underdamped", "--friction", "2"]).well();
+    assert!(ended.stdout.contains("underdamped Langevin"), "{ended:?}");
+    let last = records(&place, "low").pop().unwrap();
+    assert!(last.get("acceptance_rate").is_none(), "{last}");
+    run("high", &["underdamped", "--friction", "200"]).well();
+    assert!(place.bytes("low/states.safetensors") != place.bytes("high/states.safetensors"));
+    let before = place.contents();
+    run("none", &["ula", "--friction", "2"]).badly(2, &["--friction", "--kernel underdamped"]);
+    run("none", &["mala", "--leapfrogs", "2"]).badly(2, &["--leapfrogs", "--kernel hmc"]);
+    run("none", &["underdamped", "--friction=-1"]).badly(2, &["friction", "-1"]);
+    run("none", &["hmc", "--target-acceptance", "0.5"]).badly(2, &["is for MALA, and not for HMC"]);
+    assert_eq!(before, place.contents());
+}

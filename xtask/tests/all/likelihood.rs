@@ -1,7 +1,10 @@
 //! `likelihood`.
 #![allow(clippy::unwrap_used)]
 
-use crate::common::Place;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use crate::common::{Place, signal};
 
 /// Under a net of the plane, learned until its chains converge, both sides of log Z lie within their errors of the sum
 /// over a grid. Four standard errors and 0.02 nats: a false alarm for 1 seed in about 10,000, and the seed is fixed.
@@ -68,6 +71,28 @@ fn both_sides_of_log_z_are_those_of_a_grid() {
         .run([&other[..], &["--chains", "1"]].concat())
         .badly(2, &["chains", "at least 2"]);
     assert_eq!(before, place.contents());
+}
+
+/// Ctrl-C while chains are on the path leaves no estimate, and the same command starts anew.
+#[cfg(unix)]
+#[test]
+fn a_stop_leaves_no_estimate() {
+    let place = Place::with_image_run("2");
+    let arguments = ["likelihood", "--run", "run", "--rungs", "1000000"];
+    let mut child = place
+        .command(arguments)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let begun = Instant::now();
+    while !place.path("run/likelihood").is_dir() {
+        assert!(begun.elapsed() < Duration::from_secs(60), "it never began");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    signal(&child, "INT");
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(!place.path("run/likelihood/likelihood.json").exists());
 }
 
 /// Images have more sets, and a net that has learned next to nothing still gives every number.

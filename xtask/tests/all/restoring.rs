@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use ebm_data::{ImageConfig, embedded_digits};
+use image::{GrayImage, Luma};
 
 use crate::common::Place;
 
@@ -59,6 +60,45 @@ fn known_pixels_stay_and_missing_ones_are_filled_in() {
         .badly(2, &["run/restore already holds a restored image", "--out"]);
 }
 
+/// An image file may be damaged where the mask is white, so nothing is compared with it there.
+#[test]
+fn an_image_file_is_filled_in_where_a_mask_is_white() {
+    let place = Place::with_image_run("2");
+    let save = |name: &str, shade: fn(u32) -> u8| {
+        let image = GrayImage::from_fn(16, 16, |x, _| Luma([shade(x)]));
+        image.save(place.path(name)).unwrap();
+    };
+    save("grey.png", |_| 255);
+    save("mask.png", |x| if x < 4 { 255 } else { 0 });
+    let arguments = [
+        "restore", "--run", "run", "--image", "grey.png", "--mask", "mask.png",
+    ];
+    place.run(arguments).well();
+    let found = place.json("run/restore/restore.json");
+    assert!(found.get("errors").is_none(), "{found}");
+    assert_eq!(found["corruption"]["missing"]["file"], "mask.png");
+    assert_eq!(found["subject"]["file"], "grey.png");
+    // Known pixels of 16 draws are white, which is 1, with noise 0.1; the others started in noise.
+    let bytes = place.bytes("run/restore/draws.npy");
+    let (_, values) = bytes.split_at(bytes.len() - 4 * 16 * 256);
+    let values: Vec<f32> = values
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
+    let mean = |columns: std::ops::Range<usize>| {
+        let chosen = values
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| columns.contains(&(place % 16)));
+        let chosen: Vec<f32> = chosen.map(|(_, x)| *x).collect();
+        chosen.iter().sum::<f32>() / chosen.len() as f32
+    };
+    assert!((mean(4..16) - 1.0).abs() < 0.02, "{}", mean(4..16));
+    assert!(mean(0..4) < 0.5, "{}", mean(0..4));
+}
+
 /// Without a step the result is the noisy image.
 #[test]
 fn noise_is_put_on_a_clean_image_and_its_distance_is_told() {
@@ -97,6 +137,10 @@ fn what_cannot_be_restored_is_refused() {
             &["100: there are 100 images"],
         ),
         (&["--datum", "7", "--noise", "0.005"], &["ε/√2"]),
+        (
+            &["--datum", "7", "--mask", "center"],
+            &["center", "right or centre"],
+        ),
         (&["--image", "none.png", "--mask", "top"], &["none.png"]),
     ] {
         let ended = place.run([&start[..], arguments].concat());

@@ -104,11 +104,42 @@ fn steps_without_noise_follow_the_others_and_go_downhill() {
 fn points_of_the_plane_have_no_picture() {
     let place = Place::with_toy_run("2");
     place
-        .run(["sample", "--run", "run", "--count", "300", "--steps", "2"])
+        .run(["sample", "--run", "run", "--count", "150", "--steps", "2"])
         .well();
     let (shape, _) = read_npy(&place.bytes("run/samples/samples.npy"));
-    assert_eq!(shape, [300, 2, 1, 1]);
+    assert_eq!(shape, [150, 2, 1, 1]);
     assert!(!place.path("run/samples/samples.png").exists());
+}
+
+/// Chains of a persistent run go on from its bank, of which all 200 states are samples of no further step.
+#[test]
+fn samples_of_a_persistent_run_come_from_its_bank() {
+    let place = Place::with_toy_run("2");
+    let arguments = ["sample", "--run", "run", "--steps", "0", "--count"];
+    let ended = place.run([&arguments[..], &["200"]].concat()).well();
+    assert!(ended.stdout.contains("from the bank"), "{ended:?}");
+    let (_, states) = read_npy(&place.bytes("run/samples/samples.npy"));
+    let bank = place.bytes("run/checkpoints/00000002/bank.safetensors");
+    let bank = safetensors::SafeTensors::deserialize(&bank).unwrap();
+    let (_, tensor) = bank.iter().next().unwrap();
+    let values: Vec<f32> = tensor
+        .data()
+        .as_chunks()
+        .0
+        .iter()
+        .map(|bytes| f32::from_le_bytes(*bytes))
+        .collect();
+    assert_eq!(states, values);
+    let more = [&arguments[..], &["201", "--out", "more"]].concat();
+    place
+        .run(more)
+        .badly(2, &["count", "the bank has 200 states", "200 or fewer"]);
+    let noise = [
+        &arguments[..],
+        &["201", "--out", "noise", "--start", "uniform"],
+    ]
+    .concat();
+    place.run(noise).well();
 }
 
 /// A file of `torch.save`, and the config of the net that it belongs to.

@@ -5,6 +5,12 @@ use image::{GrayImage, Luma};
 
 use crate::common::Place;
 
+fn column_of(place: &Place, set: &str, column: usize) -> Vec<f64> {
+    let table = place.text(&format!("run/score/{set}.csv"));
+    let value = |line: &str| line.split(',').nth(column).unwrap().parse().unwrap();
+    table.lines().skip(1).map(value).collect()
+}
+
 /// Flat images have no contrast and no roughness, so both tell them from digits without a fault: an AUROC of 0, because
 /// they are lower for the strange images.
 #[test]
@@ -32,7 +38,15 @@ fn two_sets_are_told_apart_by_each_measure() {
         .well();
     let found = place.json("run/score/score.json");
     let area = |measure: usize| found["separations"][measure]["area"].as_f64().unwrap();
-    assert!((0.0..=1.0).contains(&area(0)) && (0.0..=1.0).contains(&area(1)));
+    // The probability, pair by pair, that U and the gradient norm are higher for a flat image.
+    for (measure, column) in [(0, 2), (1, 3)] {
+        let [data, against] = ["data", "against"].map(|set| column_of(&place, set, column));
+        let higher = against
+            .iter()
+            .flat_map(|strange| data.iter().map(move |x| strange > x));
+        let share = higher.filter(|is| *is).count() as f64 / (50.0 * 4.0);
+        assert!((area(measure) - share).abs() < 1e-9, "{found}");
+    }
     assert_eq!([area(2), area(3)], [0.0, 0.0], "{found}");
     assert!(
         ended
@@ -51,7 +65,7 @@ fn two_sets_are_told_apart_by_each_measure() {
     let mut lines = table.lines();
     assert_eq!(
         lines.next(),
-        Some("image,F,U,gradient_norm,contrast,roughness")
+        Some("number,F,U,gradient_norm,contrast,roughness")
     );
     let temperature = found["temperature"].as_f64().unwrap();
     let rows: Vec<Vec<f64>> = lines
@@ -91,6 +105,12 @@ fn one_set_alone_has_scores() {
     let found = place.json("run/score/score.json");
     assert_eq!(found["separations"], serde_json::json!([]));
     assert_eq!(found["sets"], serde_json::json!([["data of learning", 20]]));
+    // 20 of the 100 data, by their numbers.
+    let numbers = column_of(&place, "data", 0);
+    assert!(
+        numbers.is_sorted() && numbers.len() == 20 && numbers[19] > 20.0,
+        "{numbers:?}"
+    );
     assert!(found["data_noise"].as_f64() > Some(0.0));
     assert!(
         ended

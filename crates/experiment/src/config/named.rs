@@ -34,7 +34,7 @@ pub fn named() -> &'static [(&'static str, &'static str)] {
 
 /// Names and JSON texts of the studies that come with the program.
 pub fn studies() -> &'static [(&'static str, &'static str)] {
-    files!["studies/": "budget", "ablation"]
+    files!["studies/": "budget", "ablation", "samplers", "samplers-digits"]
 }
 
 /// The text of an experiment or a study.

@@ -103,7 +103,7 @@ impl Starts<'_> {
                         format!("bank: {root} has no persistent bank; leave it out"),
                     )
                 })?;
-                enough("the bank", bank.len(), count)?;
+                enough("chains", "the bank", bank.len(), count)?;
                 Ok(bank.gather(&key.choose(count, bank.len())))
             }
         }
@@ -118,7 +118,12 @@ impl Starts<'_> {
         let Some(dataset) = self.dataset else {
             return Err(ExperimentError::setting("from", "data: needs the data set"));
         };
-        enough("the data set", dataset.count().unwrap_or(count), count)?;
+        enough(
+            "chains",
+            "the data set",
+            dataset.count().unwrap_or(count),
+            count,
+        )?;
         let noise = NoiseKey::new(self.seed, Stream::WatchDataNoise, family);
         let learning = self.subject.config.learning();
         let scale = learning.data_noise_at(self.subject.iteration);
@@ -126,11 +131,16 @@ impl Starts<'_> {
     }
 }
 
-/// Refuses more chains than there are states to start from.
+/// Refuses more chains than there are states to start from; `setting` is the name of their number.
 ///
 /// # Errors
 /// [`ExperimentError::Setting`].
-pub(crate) fn enough(what: &str, available: usize, count: usize) -> Result<(), ExperimentError> {
+pub(crate) fn enough(
+    setting: &'static str,
+    what: &str,
+    available: usize,
+    count: usize,
+) -> Result<(), ExperimentError> {
     if count <= available {
         return Ok(());
     }
@@ -140,7 +150,7 @@ pub(crate) fn enough(what: &str, available: usize, count: usize) -> Result<(), E
         format!("give {available} or fewer")
     };
     Err(ExperimentError::setting(
-        "chains",
+        setting,
         format!(
             "{count}: {what} has {available} states, too few for so many different chains; {fix}"
         ),

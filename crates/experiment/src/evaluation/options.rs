@@ -92,7 +92,11 @@ impl EvaluationOptions {
             start,
             chains: self.start.chains,
             steps,
-            record_every: self.record_every.unwrap_or(steps.div_ceil(RECORDS)),
+            record_every: self.record_every.unwrap_or(match self.kernel {
+                // Momenta are drawn anew at each record.
+                KernelName::Underdamped => steps.div_ceil(RECORDS).max(super::settings::PIECE),
+                _ => steps.div_ceil(RECORDS),
+            }),
             seed: self.seed,
             backend: String::new(),
             engine: String::new(),

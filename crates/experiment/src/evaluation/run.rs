@@ -52,6 +52,7 @@ impl Evaluation {
             trained,
             data_directory,
             seed: options.seed,
+            setting: "chains",
         };
         let (from, states) = starts.draw()?;
         let mut settings = options.settings(trained, from)?;

@@ -2,7 +2,7 @@
 
 use ebm_core::{NoiseKey, StepSize, Stream, Temperature};
 use ebm_energy_net::NetConfig;
-use ebm_langevin::{AnyKernel, KernelName, Momentum, Sampler, Ula};
+use ebm_langevin::{AnyKernel, KernelName, LangevinError, Momentum, Sampler, Ula};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
@@ -10,7 +10,7 @@ use crate::ExperimentError;
 use crate::compute::MOST_NUMBERS;
 
 /// The largest number of steps that a stop may lose.
-const PIECE: u64 = 100;
+pub(super) const PIECE: u64 = 100;
 
 /// Everything that determines an evaluation, besides the weights and the initial states, which are files in the same
 /// folder.
@@ -30,7 +30,7 @@ pub struct EvaluationSettings {
     /// The kernel.
     pub kernel: KernelName,
     /// What only kernels with momenta have.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_default")]
     pub momentum: Momentum,
     /// The stabilisers of the training; their bounds apply to the steps of ULA.
     #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
@@ -57,6 +57,10 @@ pub struct EvaluationSettings {
     pub command: String,
 }
 
+fn is_default(momentum: &Momentum) -> bool {
+    *momentum == Momentum::default()
+}
+
 impl EvaluationSettings {
     /// T in units of F: the chains sample exp(−F/T).
     ///
@@ -80,7 +84,14 @@ impl EvaluationSettings {
                 .into(),
             name => name
                 .kernel(epsilon, temperature, self.momentum)
-                .map_err(|error| ExperimentError::setting("epsilon", format!("{error}")))?,
+                .map_err(|error| {
+                    let setting = match error {
+                        LangevinError::Friction(_) => "friction",
+                        LangevinError::Leapfrogs => "leapfrogs",
+                        _ => "epsilon",
+                    };
+                    ExperimentError::setting(setting, error.to_string())
+                })?,
         })
     }
 

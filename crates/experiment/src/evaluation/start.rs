@@ -78,6 +78,8 @@ pub(crate) struct Starts<'a> {
     /// Where data sets are, if not in the usual place.
     pub(crate) data_directory: Option<&'a Path>,
     pub(crate) seed: u64,
+    /// The setting that says how many chains there are, for messages.
+    pub(crate) setting: &'static str,
 }
 
 impl Starts<'_> {
@@ -88,11 +90,11 @@ impl Starts<'_> {
     pub(crate) fn draw(&self) -> Result<(String, States), ExperimentError> {
         let count = self.options.chains;
         let per_chain = self.per_chain();
-        memory::check_chains("chains", count, per_chain)?;
+        memory::check_chains(self.setting, count, per_chain)?;
         if count.saturating_mul(per_chain) > MOST_NUMBERS {
             let problem =
                 format!("{count}: these make more than {MOST_NUMBERS} numbers; run fewer");
-            return Err(ExperimentError::setting("chains", problem));
+            return Err(ExperimentError::setting(self.setting, problem));
         }
         if let Some(file) = &self.options.states {
             let what = file.display().to_string();
@@ -160,7 +162,12 @@ impl Starts<'_> {
         }
         let dataset = load_data(&data, self.data_directory)?;
         let count = self.options.chains;
-        enough("the data set", dataset.count().unwrap_or(count), count)?;
+        enough(
+            self.setting,
+            "the data set",
+            dataset.count().unwrap_or(count),
+            count,
+        )?;
         let key = NoiseKey::new(self.seed, Stream::WatchDataNoise, 0);
         let states = dataset.noisy_batch(&self.key(), &key, count, noise.unwrap_or(0.0))?;
         let what = match noise {
@@ -176,7 +183,7 @@ impl Starts<'_> {
     /// The bank of the run's newest checkpoint.
     fn bank(&self) -> Result<PathBuf, ExperimentError> {
         let none = || {
-            let problem = "bank: there is no persistent bank; take a run with persistent chains, or states from a file";
+            let problem = "bank: there is no persistent bank; take a run with persistent chains";
             ExperimentError::setting("start", problem)
         };
         let folder = RunFolder::open(self.trained.run.as_deref().ok_or_else(none)?)?;
@@ -215,7 +222,7 @@ impl Starts<'_> {
     /// As many different states as there are chains. If the numbers are equal, all states in their order.
     fn choose(&self, states: &States, what: &str) -> Result<States, ExperimentError> {
         let count = self.options.chains;
-        enough(what, states.len(), count)?;
+        enough(self.setting, what, states.len(), count)?;
         if states.len() == count {
             return Ok(states.clone());
         }

@@ -12,4 +12,4 @@ mod run;
 
 pub use options::LikelihoodOptions;
 pub use outcome::{Agreement, Likelihood, SetLikelihood, Side};
-pub use run::{default_folder, likelihood, page_in};
+pub use run::{likelihood, page_in};

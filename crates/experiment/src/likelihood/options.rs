@@ -20,7 +20,7 @@ pub struct LikelihoodOptions {
     pub images: usize,
     /// Data to set beside those of learning.
     pub others: Vec<OtherData>,
-    /// Seed of all noise.
+    /// Seed of the chains and the choice of data; that of the pilot run is [`AnnealingOptions::seed`].
     pub seed: u64,
 }
 
@@ -41,9 +41,13 @@ impl LikelihoodOptions {
     /// Gradients of F, counted chain by chain.
     #[must_use]
     pub fn gradients(&self) -> u64 {
-        let path = 1 + self.annealing.rungs as u64 * self.annealing.leapfrogs;
-        let burn_in = 1 + self.burn_in * self.annealing.leapfrogs;
-        self.annealing.pilot_chains as u64 * path + self.start.chains as u64 * (2 * path + burn_in)
+        let leapfrogs = self.annealing.leapfrogs;
+        let of = |trajectories: u64| trajectories.saturating_mul(leapfrogs).saturating_add(1);
+        let path = of(self.annealing.rungs as u64);
+        let chain = path.saturating_mul(2).saturating_add(of(self.burn_in));
+        (self.annealing.pilot_chains as u64)
+            .saturating_mul(path)
+            .saturating_add((self.start.chains as u64).saturating_mul(chain))
     }
 
     /// Checks what needs no file.
@@ -58,8 +62,8 @@ impl LikelihoodOptions {
         }
         if trained.langevin.epsilon.get() == 0.0 {
             return refuse(
-                "epsilon",
-                "is 0: the net learned without noise, and its density has no temperature",
+                "run",
+                "learned with ε = 0: chains without noise learn no density",
             );
         }
         Ok(())

@@ -114,9 +114,10 @@ impl SetLikelihood {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Agreement {
-    /// They are no further apart than errors and tolerance allow: log Z is known.
+    /// They are no further apart than errors and tolerance allow, and their weights do not rest on a few chains: log Z is
+    /// known.
     Agree,
-    /// The upper side is clearly above the lower one: log Z lies between, if the reverse began at samples.
+    /// Not so, and the upper side is not clearly below the lower one: log Z lies between, if the reverse began at samples.
     Apart,
     /// The side that should be above is clearly below: the reverse did not begin at samples of the density.
     Contradict,
@@ -127,6 +128,8 @@ pub enum Agreement {
 /// Nats for each √d by which sides may differ and still agree, beside four standard errors. A likelihood is a sum over d
 /// numbers, whose spread grows like √d.
 const TOLERANCE: f64 = 0.05;
+/// Effective chains below which the standard error itself is not known.
+const SOUND: f64 = 10.0;
 
 impl Agreement {
     /// Of the two sides for states of `dimension` numbers, with the gap between them, reverse minus forward.
@@ -140,12 +143,15 @@ impl Agreement {
         }
         let errors = [forward, reverse].map(|side| side.standard_error.unwrap_or(0.0));
         let tolerance = TOLERANCE * (dimension as f64).sqrt() + 4.0 * errors[0].hypot(errors[1]);
-        let agreement = if gap.abs() <= tolerance {
-            Self::Agree
-        } else if gap > 0.0 {
-            Self::Apart
-        } else {
+        let is_sound = [forward, reverse]
+            .iter()
+            .all(|side| side.effective_chains.is_some_and(|chains| chains >= SOUND));
+        let agreement = if gap < -tolerance {
             Self::Contradict
+        } else if gap <= tolerance && is_sound {
+            Self::Agree
+        } else {
+            Self::Apart
         };
         (agreement, Some(gap))
     }
@@ -178,6 +184,11 @@ mod tests {
         assert_eq!(compare(1.0, 1.6, 0.1, 4), Agreement::Agree);
         assert_eq!(compare(1.0, 1.7, 0.1, 4), Agreement::Apart);
         assert_eq!(compare(f64::INFINITY, 0.0, 0.0, 4), Agreement::Unknown);
+        let few = Side {
+            effective_chains: Some(3.0),
+            ..side(1.0, 0.1)
+        };
+        assert_eq!(Agreement::of(&few, &few, 4).0, Agreement::Apart);
         let none = Side {
             log_partition: None,
             ..side(0.0, 0.0)

@@ -1,6 +1,5 @@
 //! `likelihood.html`: both sides of log Z and what they say of the data.
 
-use std::fs;
 use std::path::Path;
 
 use ebm_figures::plot::{Figure, SpreadFigure, SpreadRow, spread_figure};
@@ -20,32 +19,34 @@ const DRAWN: usize = 200;
 
 /// The outcome in words; `gap` is reverse minus forward.
 pub(super) fn sentence(found: &Likelihood, gap: Option<f64>) -> String {
-    let gap = gap.unwrap_or(f64::NAN);
-    let middle = || {
-        let sides =
-            [&found.forward, &found.reverse].map(|side| side.log_partition.unwrap_or(f64::NAN));
-        f64::midpoint(sides[0], sides[1])
-    };
-    let learned = found.sets.first().map_or(f64::NAN, |set| -set.mean_energy);
+    let sides = [&found.forward, &found.reverse];
+    let [below, above] = sides.map(|side| side.log_partition.unwrap_or(f64::NAN));
+    let [low, high] = sides.map(|side| side.standard_error.unwrap_or(f64::NAN));
+    let fewest = sides
+        .map(|side| side.effective_chains.unwrap_or(0.0))
+        .into_iter()
+        .fold(f64::INFINITY, f64::min);
     match found.agreement {
-        Agreement::Agree => format!(
-            "Both sides of log Z agree within {:.2} nats; it is {:.2}, and the data of learning have {:.2} nats each",
-            gap.abs(),
-            middle(),
-            learned - middle(),
-        ),
+        Agreement::Agree => {
+            let learned = found.sets.first().map_or(f64::NAN, |set| -set.mean_energy);
+            format!(
+                "Both sides of log Z agree ({below:.2} ± {low:.2} nats from below, {above:.2} ± {high:.2} from above), and the data \
+                 of learning have {:.2} nats each",
+                learned - f64::midpoint(below, above),
+            )
+        }
         Agreement::Apart => format!(
-            "log Z is not known better than {gap:.1} nats: a longer path brings the two sides together, if the chains \
-             converge"
+            "log Z is not known: {below:.1} nats from below, {above:.1} from above, with weights worth {fewest:.1} chains. A longer \
+             path brings the two sides together, if the chains converge"
         ),
         Agreement::Contradict => format!(
-            "The two sides of log Z contradict each other by {:.1} nats: the chains of the reverse did not begin at \
-             samples of exp(−U), so that there is no density to speak of",
-            gap.abs(),
+            "The two sides of log Z contradict each other by {:.1} nats: the chains of the reverse ({}) did not begin at samples \
+             of exp(−U). Where these are the data or the bank, the energy is no density of the data",
+            gap.unwrap_or(f64::NAN).abs(),
+            found.start,
         ),
         Agreement::Unknown => {
-            "log Z is not finite: chains left for places where U falls without end, so that there is no density to \
-             speak of"
+            "log Z is not finite: chains left for places where U falls without end, so that exp(−U) is no density"
                 .to_owned()
         }
     }
@@ -59,7 +60,6 @@ impl Page<'_> {
     /// Writes figure, page and record into the folder.
     pub(super) fn write(&self, out: &Path) -> Result<(), ExperimentError> {
         let found = self.found;
-        fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;
         let mut report = Report::new(format!("Likelihood under {}", found.weights)).verdict(
             format!("{}.", found.sentence),
             format!(
@@ -97,12 +97,14 @@ impl Page<'_> {
         write_json(&out.join(RECORD), found)
     }
 
-    /// log p of the data, by the mean of both sides where they agree and otherwise by the lower one.
+    /// log p of the data by the middle between the sides, or −U where log Z is not known.
     fn figure(&self) -> Option<Figure> {
         let found = self.found;
-        let log_partition = match (found.agreement, found.forward.log_partition) {
-            (Agreement::Agree, Some(below)) => f64::midpoint(below, found.reverse.log_partition?),
-            (_, below) => below?,
+        let is_known = found.agreement == Agreement::Agree;
+        let log_partition = if is_known {
+            f64::midpoint(found.forward.log_partition?, found.reverse.log_partition?)
+        } else {
+            0.0
         };
         let rows = found.sets.iter().map(|set| SpreadRow {
             name: set.name.clone(),
@@ -114,7 +116,11 @@ impl Page<'_> {
                 .collect(),
         });
         spread_figure(&SpreadFigure {
-            title: "log p of each datum (nats)".to_owned(),
+            title: if is_known {
+                "log p of each datum (nats)".to_owned()
+            } else {
+                "−U of each datum (nats); log Z is not known".to_owned()
+            },
             rows: rows.collect(),
         })
         .ok()
@@ -167,7 +173,10 @@ impl Page<'_> {
     }
 
     fn sets(&self) -> Table {
+        // Where the sides contradict each other, they bound nothing.
+        let is_bounded = self.found.agreement != Agreement::Contradict;
         let bound = |value: Option<f64>| {
+            let value = value.filter(|_| is_bounded);
             value.map_or_else(|| "–".to_owned(), |value| format!("{value:.2}"))
         };
         let rows = self.found.sets.iter().map(|set| {

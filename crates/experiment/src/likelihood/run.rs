@@ -4,31 +4,29 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use ebm_core::{NoiseKey, States, Stream, Temperature};
-use ebm_data::Toy;
+use ebm_data::{LoadedData, Toy};
 use ebm_diagnostics::DensityGrid;
-use ebm_langevin::{Annealing, ChainRun, Chains, GaussianBase, Hmc, NoiseStart, Rung};
+use ebm_langevin::{
+    Annealing, ChainRun, Chains, GaussianBase, Hmc, LangevinError, NoiseStart, Rung,
+};
 
 use super::page::{PAGE, Page, RECORD};
 use super::{Agreement, Likelihood, LikelihoodOptions, SetLikelihood, Side};
-use crate::data::load_data;
 use crate::evaluation::{EvaluationStart, Starts};
 use crate::landscape::energies_of;
-use crate::other_data::{data_of, noisy_data};
+use crate::other_data::{data_of, draw};
 use crate::words::rounded;
 use crate::{Computation, ExperimentError, Progress, Supervisor, Trained, Work, memory};
 
 /// The most data that the Gaussian is fitted to.
 const FITTED: usize = 10_000;
+/// Chains whose states would take as much memory as a chain here: velocities and gradients are kept twice, in double
+/// precision.
+const COPIES: usize = 4;
 /// Points of the grid of a toy density along an axis.
 const GRID: usize = 500;
 /// The side of that grid beside the side of the plots: the tails of a learned density are wider than those of the data.
 const GRID_WIDTH: f64 = 2.0;
-
-/// The folder of the estimate of a run, unless another is asked for.
-#[must_use]
-pub fn default_folder(run: &Path) -> PathBuf {
-    run.join("likelihood")
-}
 
 /// The page of an estimate in its folder.
 #[must_use]
@@ -40,8 +38,8 @@ pub fn page_in(folder: &Path) -> PathBuf {
 /// the folder `out`. Data sets are looked for in `data_directory`, or in the usual place.
 ///
 /// # Errors
-/// [`ExperimentError::Occupied`] when `out` holds an estimate, [`ExperimentError::Stopped`] after a stop; nothing has been
-/// written then. [`ExperimentError::is_usage`] ones before chains run; later those of files and engines.
+/// [`ExperimentError::Occupied`] when `out` holds an estimate, [`ExperimentError::Stopped`] after a stop; `out` is then as it
+/// was, but for being there. [`ExperimentError::is_usage`] ones before chains run; later those of files and engines.
 pub fn likelihood(
     trained: &Trained,
     options: &LikelihoodOptions,
@@ -59,18 +57,16 @@ pub fn likelihood(
         });
     }
     let shape = trained.state_shape;
-    memory::check_chains("chains", options.start.chains, shape)?;
+    memory::check_chains("chains", options.start.chains.saturating_mul(COPIES), shape)?;
     let (start, states) = start(trained, options, data_directory)?;
-    let own = data_of(trained)?;
-    let sets = image_sets(trained, options, data_directory)?;
-    let base = noisy_data(own, trained, FITTED, options.seed, data_directory)?;
+    let data = data_of(trained, data_directory)?;
+    let sets = image_sets(trained, options, &data, data_directory)?;
+    let noise = trained.data_noise.unwrap_or(0.0);
     // Pixels that never change have the noise of the data, or at least that of a step.
-    let least = trained
-        .data_noise
-        .unwrap_or(0.0)
-        .max(trained.langevin.epsilon.get());
-    let base = GaussianBase::fitted(&base, least)?;
-    let toy = load_data(own, data_directory)?.toy().copied();
+    let least = noise.max(trained.langevin.epsilon.get());
+    let base = GaussianBase::fitted(&draw(&data, FITTED, noise, options.seed).states, least)?;
+    // A folder that cannot be written costs no chains.
+    std::fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;
 
     let stop = supervisor.stop_flag();
     let net = compute.trained_net(&trained.net, shape, &trained.weights, engine, &stop)?;
@@ -102,7 +98,7 @@ pub fn likelihood(
     }
     let dimension = shape.iter().product();
     let (agreement, gap) = Agreement::of(&forward, &reverse, dimension);
-    let grid_log_partition = match &toy {
+    let grid_log_partition = match data.toy() {
         Some(toy) => Some(grid_log_partition(toy, &*net, temperature.get())?),
         None => None,
     };
@@ -125,7 +121,7 @@ pub fn likelihood(
         seconds,
         seed: options.seed,
         backend: compute.name().to_owned(),
-        engine: net.name().to_owned(),
+        engine: net.landscape_name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     found.sentence = super::page::sentence(&found, gap);
@@ -146,6 +142,7 @@ fn start(
         trained,
         data_directory,
         seed,
+        setting: "chains",
     };
     if chosen.start.is_none() && chosen.states.is_none() && chosen.data_of.is_none() {
         let has_bank = starts(&options.start).has_bank();
@@ -162,19 +159,20 @@ fn start(
 fn image_sets(
     trained: &Trained,
     options: &LikelihoodOptions,
+    data: &LoadedData,
     data_directory: Option<&Path>,
 ) -> Result<Vec<(String, States)>, ExperimentError> {
     let (most, seed) = (options.images, options.seed);
-    let own = noisy_data(data_of(trained)?, trained, most, seed, data_directory)?;
+    let some = |data: &LoadedData| draw(data, most, trained.data_noise.unwrap_or(0.0), seed).states;
+    let own = some(data);
     let mut sets = vec![("data of learning".to_owned(), own.clone())];
     for other in &options.others {
-        let states = other.draw(trained, most, seed, data_directory)?;
-        sets.push((other.label(), states));
+        let data = other.load("data", trained.state_shape, data_directory)?;
+        sets.push((other.label(), some(&data)));
     }
     if trained.state_shape[1] > 1 {
         let inverted = own.values().iter().map(|x| -x).collect();
-        let inverted =
-            States::new(own.shape(), inverted).map_err(ebm_langevin::LangevinError::from)?;
+        let inverted = States::new(own.shape(), inverted).map_err(LangevinError::from)?;
         sets.push(("data of learning, inverted".to_owned(), inverted));
         let key = NoiseKey::new(seed, Stream::WatchStart, 2);
         let noise = NoiseStart::Uniform.draw(1.0, key, own.len(), trained.state_shape)?;

@@ -240,6 +240,7 @@ impl MapOptions {
             trained,
             data_directory,
             seed: self.seed,
+            setting: "chains",
         }
     }
 }

@@ -3,11 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use ebm_data::{ImageConfig, load_image};
+use serde::{Deserialize, Serialize};
 
 use crate::ExperimentError;
 
 /// The missing pixels of an image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Mask {
     /// The upper half.
     Top,
@@ -46,6 +48,13 @@ impl Mask {
         [channels, height, width]: [usize; 3],
     ) -> Result<Vec<bool>, ExperimentError> {
         let of_file = match self {
+            Self::File(path) if !path.exists() => {
+                let problem = format!(
+                    "{}: is no file, and not top, bottom, left, right or centre",
+                    path.display()
+                );
+                return Err(ExperimentError::setting("mask", problem));
+            }
             Self::File(path) => {
                 let config = ImageConfig {
                     size: height,

@@ -13,4 +13,4 @@ mod run;
 
 pub use mask::Mask;
 pub use options::{Corruption, RestoreOptions, RestoreSubject};
-pub use run::{Restored, default_folder, page_in, restore};
+pub use run::{Errors, Restored, page_in, restore};

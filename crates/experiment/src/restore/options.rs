@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use ebm_core::States;
 use ebm_data::{ImageConfig, LoadedData, load_image};
+use serde::{Deserialize, Serialize};
 
 use super::Mask;
-use crate::data::load_data;
 use crate::other_data::data_of;
 use crate::{ExperimentError, Trained};
 
 /// The image.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum RestoreSubject {
     /// An image file; brought to the size of the net's states.
     File(PathBuf),
@@ -20,7 +21,8 @@ pub enum RestoreSubject {
 }
 
 /// What is wrong with it.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Corruption {
     /// Pixels are missing.
     Missing(Mask),
@@ -79,7 +81,7 @@ impl RestoreSubject {
                 };
                 Ok(load_image(path, &config)?)
             }
-            Self::Datum(number) => match load_data(data_of(trained)?, directory)? {
+            Self::Datum(number) => match data_of(trained, directory)? {
                 LoadedData::Images { images, .. } if *number < images.count() => {
                     Ok(images.states.gather(&[*number]))
                 }

@@ -25,7 +25,6 @@ impl Page<'_> {
     /// Writes pictures, array, page and record into the folder.
     pub(super) fn write(&self, out: &Path) -> Result<(), ExperimentError> {
         let (restored, pictures) = (self.restored, self.pictures);
-        fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;
         let summary = self.summary()?;
         write_png(&summary, out.join("summary.png"))?;
         let draws = pictures.draws.values();
@@ -50,6 +49,7 @@ impl Page<'_> {
             )
             .image(&summary, what)?
             .image(&grid(draws, self.shape)?, "The draws.")?
+            .config(serde_json::to_string_pretty(restored).unwrap_or_default())
             .write_html(out.join(PAGE))?;
         write_json(&out.join(RECORD), restored)
     }

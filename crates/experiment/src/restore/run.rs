@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::chains::{Pull, walk};
 use super::page::{PAGE, Page, RECORD};
-use super::{Corruption, RestoreOptions};
+use super::{Corruption, RestoreOptions, RestoreSubject};
 use crate::{Computation, ExperimentError, Supervisor, Trained, memory};
 
 /// The outcome, as `restore.json` keeps it.
@@ -18,6 +18,10 @@ pub struct Restored {
     pub sentence: String,
     /// The weights of the net.
     pub weights: String,
+    /// The image.
+    pub subject: RestoreSubject,
+    /// What was wrong with it.
+    pub corruption: Corruption,
     /// Chains.
     pub draws: usize,
     /// Langevin steps of each.
@@ -29,6 +33,10 @@ pub struct Restored {
     pub errors: Option<Errors>,
     /// Seed of all noise.
     pub seed: u64,
+    /// The backend.
+    pub backend: String,
+    /// The engine.
+    pub engine: String,
     /// The version of the program.
     pub version: String,
 }
@@ -42,12 +50,6 @@ pub struct Errors {
     pub mean: f64,
     /// Of single chains, on average.
     pub single: f64,
-}
-
-/// The folder of a restoration, unless another is asked for.
-#[must_use]
-pub fn default_folder(run: &Path) -> PathBuf {
-    run.join("restore")
 }
 
 /// The page of a restoration in its folder.
@@ -99,10 +101,14 @@ pub fn restore(
             "is 0: must be at least 1".to_owned(),
         ));
     }
+    if trained.langevin.epsilon.get() == 0.0 {
+        let problem = "learned with ε = 0: its chains would not move by chance";
+        return Err(ExperimentError::setting("run", problem));
+    }
     memory::check_chains("draws", options.draws, shape)?;
     let image = options.subject.load(trained, data_directory)?;
     let stop = supervisor.stop_flag();
-    let steps = options.steps.unwrap_or(trained.langevin.steps);
+    let steps = options.steps.unwrap_or(trained.langevin.gradients());
     let key = |family| NoiseKey::new(options.seed, Stream::WatchStart, family);
     let copies = image.gather(&vec![0; options.draws]);
     let (missing, before, clean, states) = match &options.corruption {
@@ -112,7 +118,10 @@ pub fn restore(
             known.add_noise(&key(0), trained.data_noise.unwrap_or(0.0));
             let mut grey = image.values().to_vec();
             blank(&mut grey, &missing);
-            (missing, grey, Some(image.values().to_vec()), known)
+            // What an image file has in place of the missing pixels may be damage.
+            let is_clean = matches!(options.subject, RestoreSubject::Datum(_));
+            let clean = is_clean.then(|| image.values().to_vec());
+            (missing, grey, clean, known)
         }
         Corruption::Noise { deviation, add } => {
             let least = trained.langevin.epsilon.get() / std::f64::consts::SQRT_2;
@@ -136,6 +145,8 @@ pub fn restore(
             )
         }
     };
+    // A folder that cannot be written costs no chains.
+    std::fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;
     let net = compute.trained_net(&trained.net, shape, &trained.weights, engine, &stop)?;
     let draws = match &options.corruption {
         Corruption::Missing(_) => {
@@ -174,11 +185,15 @@ pub fn restore(
     let mut restored = Restored {
         sentence: String::new(),
         weights: trained.weights.display().to_string(),
+        subject: options.subject.clone(),
+        corruption: options.corruption.clone(),
         draws: options.draws,
         steps,
         spread: distance(&spread, &none, &missing),
         errors,
         seed: options.seed,
+        backend: compute.name().to_owned(),
+        engine: net.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     restored.sentence = restored.in_words();

@@ -44,6 +44,8 @@ impl Measure {
 /// The numbers of a set of images, in their order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Scores {
+    /// The number of each image in its set, from 0.
+    pub numbers: Vec<usize>,
     /// F.
     pub raw_energies: Vec<f64>,
     /// U = F/T, in nats.
@@ -64,6 +66,7 @@ impl Scores {
     pub(super) fn of(
         net: &dyn Chains,
         states: &States,
+        numbers: Vec<usize>,
         temperature: f64,
     ) -> Result<Self, ExperimentError> {
         /// The gradient holds activations of all states at once.
@@ -76,6 +79,7 @@ impl Scores {
         }
         let shape = states.shape().dims();
         Ok(Self {
+            numbers,
             energies: raw.iter().map(|f| f / temperature).collect(),
             raw_energies: raw,
             gradient_norms,
@@ -114,12 +118,13 @@ impl Scores {
     /// A table with a line for each image.
     #[must_use]
     pub fn to_csv(&self) -> String {
-        let mut text = "image,F,U,gradient_norm,contrast,roughness\n".to_owned();
+        let mut text = "number,F,U,gradient_norm,contrast,roughness\n".to_owned();
         for image in 0..self.energies.len() {
             // Writing to a string does not fail.
             let _ = writeln!(
                 text,
-                "{image},{},{},{},{},{}",
+                "{},{},{},{},{},{}",
+                self.numbers[image],
                 self.raw_energies[image],
                 self.energies[image],
                 self.gradient_norms[image],
@@ -180,6 +185,7 @@ mod tests {
     fn images_are_ranked_by_their_energy_and_nan_comes_last() {
         let energies = vec![3.0, f64::NAN, -1.0];
         let scores = Scores {
+            numbers: vec![4, 8, 15],
             raw_energies: energies.clone(),
             energies,
             gradient_norms: vec![0.0; 3],
@@ -187,6 +193,6 @@ mod tests {
             roughnesses: vec![0.0; 3],
         };
         assert_eq!(scores.by_likelihood(), [2, 0, 1]);
-        assert_eq!(scores.to_csv().lines().nth(3), Some("2,-1,-1,0,0,0"));
+        assert_eq!(scores.to_csv().lines().nth(3), Some("15,-1,-1,0,0,0"));
     }
 }

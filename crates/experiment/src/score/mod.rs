@@ -11,4 +11,4 @@ mod page;
 mod run;
 
 pub use measures::{Measure, Scores};
-pub use run::{ScoreOptions, Scored, Separation, default_folder, page_in, score};
+pub use run::{ScoreOptions, Scored, Separation, page_in, score};

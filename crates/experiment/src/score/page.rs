@@ -31,7 +31,6 @@ impl Page<'_> {
     /// Writes tables, pictures, page and record into the folder.
     pub(super) fn write(&self, out: &Path) -> Result<(), ExperimentError> {
         let scored = self.scored;
-        fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;
         let mut report = Report::new(format!("Scores under {}", scored.weights)).verdict(
             format!("{}.", scored.sentence),
             format!(

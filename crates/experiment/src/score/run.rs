@@ -3,13 +3,14 @@
 use std::path::{Path, PathBuf};
 
 use ebm_core::States;
+use ebm_data::LoadedData;
 use ebm_diagnostics::Roc;
 use serde::{Deserialize, Serialize};
 
 use super::page::{PAGE, Page, RECORD};
 use super::{Measure, Scores};
-use crate::other_data::{OtherData, data_of, noisy_data};
-use crate::{Computation, ExperimentError, Supervisor, Trained, memory};
+use crate::other_data::{DrawnData, OtherData, data_of, draw};
+use crate::{Computation, ExperimentError, Supervisor, Trained};
 
 /// What is scored.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +59,10 @@ pub struct Scored {
     pub separations: Vec<Separation>,
     /// Seed of choice and noise.
     pub seed: u64,
+    /// The backend.
+    pub backend: String,
+    /// The engine.
+    pub engine: String,
     /// The version of the program.
     pub version: String,
 }
@@ -72,12 +77,6 @@ pub struct Separation {
     pub area: f64,
     /// The share of strange images above the value that 5 % of the familiar ones exceed.
     pub found_at_5_percent: f64,
-}
-
-/// The folder of the scores of a run, unless another is asked for.
-#[must_use]
-pub fn default_folder(run: &Path) -> PathBuf {
-    run.join("score")
 }
 
 /// The page of scores in their folder.
@@ -120,35 +119,33 @@ pub fn score(
             "is 0: must be at least 1".to_owned(),
         ));
     }
+    // T = 1 for a net that learned without noise: U = F.
     let temperature = trained.langevin.epsilon.learned_temperature().get();
-    if temperature == 0.0 {
-        let problem = "is 0: the net learned without noise, and U = F/T has no temperature";
-        return Err(ExperimentError::setting("epsilon", problem.to_owned()));
-    }
-    let mut noisy = trained.clone();
-    if !options.noise {
-        noisy.data_noise = None;
-    }
-    let (most, seed) = (options.images, options.seed);
+    let shape = trained.state_shape;
+    let noise = trained.data_noise.filter(|_| options.noise).unwrap_or(0.0);
+    let some = |data: &LoadedData| draw(data, options.images, noise, options.seed);
     let first = match &options.data {
-        Some(data) => (data.label(), data.draw(&noisy, most, seed, data_directory)?),
-        None => {
-            let states = noisy_data(data_of(trained)?, &noisy, most, seed, data_directory)?;
-            ("data of learning".to_owned(), states)
-        }
+        Some(other) => (
+            other.label(),
+            some(&other.load("data", shape, data_directory)?),
+        ),
+        None => (
+            "data of learning".to_owned(),
+            some(&data_of(trained, data_directory)?),
+        ),
     };
     let mut drawn = vec![first];
-    if let Some(data) = &options.against {
-        drawn.push((data.label(), data.draw(&noisy, most, seed, data_directory)?));
+    if let Some(other) = &options.against {
+        let data = other.load("against", shape, data_directory)?;
+        drawn.push((other.label(), some(&data)));
     }
-    let all = drawn.iter().map(|(_, states)| states.len()).sum();
-    memory::check_chains("images", all, trained.state_shape)?;
+    // A folder that cannot be written costs no work.
+    std::fs::create_dir_all(out).map_err(|error| ExperimentError::io(out, error))?;
     let stop = supervisor.stop_flag();
-    let shape = trained.state_shape;
     let net = compute.trained_net(&trained.net, shape, &trained.weights, engine, &stop)?;
     let mut sets = Vec::with_capacity(drawn.len());
-    for (name, states) in drawn {
-        let scores = Scores::of(&*net, &states, temperature)?;
+    for (name, DrawnData { numbers, states }) in drawn {
+        let scores = Scores::of(&*net, &states, numbers, temperature)?;
         sets.push(Set {
             name,
             states,
@@ -170,7 +167,7 @@ pub fn score(
         sentence: String::new(),
         weights: trained.weights.display().to_string(),
         temperature,
-        data_noise: noisy.data_noise.unwrap_or(0.0),
+        data_noise: noise,
         sets: sets
             .iter()
             .map(|set| (set.name.clone(), set.states.len()))
@@ -185,6 +182,8 @@ pub fn score(
             })
             .collect(),
         seed: options.seed,
+        backend: compute.name().to_owned(),
+        engine: net.landscape_name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     scored.sentence = scored.in_words();
@@ -205,14 +204,20 @@ impl Scored {
             &self.separations[..],
         ) {
             ([familiar, strange], [low, high], [energy, rest @ ..]) => {
-                let best = rest
-                    .iter()
-                    .map(|separation| separation.area.max(1.0 - separation.area))
-                    .fold(0.5, f64::max);
+                // Lower numbers can mark strange images as well as higher ones.
+                let folded = |separation: &Separation| separation.area.max(1.0 - separation.area);
+                let best = rest.iter().map(folded).fold(0.5, f64::max);
+                let which = if energy.area < 0.5 {
+                    "A lower U"
+                } else {
+                    "A higher U"
+                };
                 format!(
-                    "U tells {} ({high:.1} nats on average) from {} ({low:.1}) with an AUROC of {:.3}; contrast, roughness or \
-                     the gradient alone reach up to {best:.3}",
-                    strange.0, familiar.0, energy.area,
+                    "{which} tells {} (mean {high:.1} nats) from {} ({low:.1}) with an AUROC of {:.3}; contrast, roughness or the \
+                     gradient alone reach {best:.3}",
+                    strange.0,
+                    familiar.0,
+                    folded(energy),
                 )
             }
             ([only], [mean], _) => format!("{} images ({}): mean U {mean:.2} nats", only.1, only.0),

@@ -100,7 +100,7 @@ fn an_unknown_name_is_refused_with_a_suggestion_and_all_names() {
         load_named("cifar10", &[]),
         &[
             "did you mean \"cifar10_",
-            "the studies are budget, ablation",
+            "the studies are budget, ablation, samplers",
         ],
     );
 }
