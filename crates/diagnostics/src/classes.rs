@@ -16,7 +16,13 @@ pub struct ClassSummary {
     /// Mean probability of the most probable class, from 1/classes to 1. A classifier can be sure of a sample that
     /// belongs to no class, so this number alone does not measure quality.
     pub mean_top_probability: f64,
+    /// Share of the samples whose most probable class is more probable than 0.8; 0 in records of older versions.
+    #[serde(default)]
+    pub confident_share: f64,
 }
+
+/// The probability above which a sample counts as clearly of a class.
+const CONFIDENT: f64 = 0.8;
 
 /// Sums up the probabilities of classes, `[samples, classes]`, that a classifier gives to samples. Among equal
 /// probabilities the first class counts.
@@ -26,7 +32,7 @@ pub fn class_summary<T: Copy + Into<f64> + Sync>(
 ) -> ClassSummary {
     let samples = probabilities.samples();
     let mut counts = vec![0; probabilities.dimension()];
-    let mut tops = 0.0;
+    let (mut tops, mut confident) = (0.0, 0usize);
     for sample in 0..samples {
         let (mut class, mut top) = (0, f64::NEG_INFINITY);
         for (other, probability) in probabilities.row(sample).iter().enumerate() {
@@ -37,6 +43,7 @@ pub fn class_summary<T: Copy + Into<f64> + Sync>(
         }
         counts[class] += 1;
         tops += top;
+        confident += usize::from(top > CONFIDENT);
     }
     let share = |count: &usize| *count as f64 / samples as f64;
     let entropy: f64 = counts
@@ -49,6 +56,7 @@ pub fn class_summary<T: Copy + Into<f64> + Sync>(
         // One class alone sums up to −0.
         entropy: entropy.max(0.0),
         mean_top_probability: tops / samples as f64,
+        confident_share: confident as f64 / samples as f64,
         counts,
     }
 }
@@ -71,6 +79,9 @@ mod tests {
         );
         assert_eq!(summary.counts, [3, 1, 0]);
         assert!((summary.mean_top_probability - 0.65).abs() < 1e-12);
+        // 0.8 is not above itself.
+        assert_eq!(summary.confident_share, 0.0);
+        assert_eq!(of(&[0.9, 0.1, 0.3, 0.7], 2).confident_share, 0.5);
         let expected = -0.75 * 0.75_f64.ln() - 0.25 * 0.25_f64.ln();
         assert!((summary.entropy - expected).abs() < 1e-12);
         assert_eq!(of(&[0.0, 1.0, 0.0, 1.0], 2).entropy.to_bits(), 0);

@@ -124,8 +124,6 @@ mod tests {
                 _ => false,
             };
             assert!(is_own, "{name}: {kernel:?}");
-            let text = serde_json::to_string(name).unwrap();
-            assert_eq!(text, format!("\"{}\"", name.name()));
             let still = name.kernel(StepSize::ZERO, temperature, momentum);
             assert_eq!(still.is_ok(), *name == KernelName::Ula);
         }

@@ -28,7 +28,7 @@ pub(crate) struct DiagnoseArguments {
     #[arg(long)]
     pub(crate) average: bool,
     /// The number of chains from each start.
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u32).range(4..=100_000))]
+    #[arg(long, default_value_t = 128, value_parser = clap::value_parser!(u32).range(4..=100_000))]
     pub(crate) chains: u32,
     /// Length of the chains, in multiples of L, the Langevin steps of a learning iteration.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u64).range(3..=1_000_000))]

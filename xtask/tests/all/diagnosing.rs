@@ -275,7 +275,16 @@ fn what_cannot_be_diagnosed_says_why() {
 fn ctrl_c_ends_it_and_leaves_nothing() {
     let place = Place::with_image_run("3");
     let before = place.contents();
-    let mut command = place.command(["diagnose", "--run", "run", "--multiple", "1000000"]);
+    let long = [
+        "diagnose",
+        "--run",
+        "run",
+        "--chains",
+        "64",
+        "--multiple",
+        "1000000",
+    ];
+    let mut command = place.command(long);
     let mut child = command
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::piped())

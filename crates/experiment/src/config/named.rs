@@ -17,7 +17,6 @@ pub fn named() -> &'static [(&'static str, &'static str)] {
         "digits",
         "convergent-digits",
         "flowers-short-run",
-        "cifar10-short-run",
         "gmm-mala",
         "rings-mala",
         "cifar10_nonconvergent",

@@ -36,7 +36,7 @@ pub struct DiagnosisOptions {
 impl Default for DiagnosisOptions {
     fn default() -> Self {
         Self {
-            chains: 64,
+            chains: 128,
             multiple: 100,
             judged_multiple: None,
             from: Vec::new(),

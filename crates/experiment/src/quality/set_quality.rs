@@ -103,6 +103,7 @@ impl SetQuality {
             counts,
             entropy,
             mean_top_probability,
+            confident_share,
         } = &self.classes;
         let total: usize = counts.iter().sum();
         let shares = counts
@@ -136,6 +137,10 @@ impl SetQuality {
             [
                 format!("mean probability of the {one} seen"),
                 format!("{mean_top_probability:.3}"),
+            ],
+            [
+                "read with a probability above 0.8 (%)".into(),
+                format!("{:.1}", 100.0 * confident_share),
             ],
             [
                 "pixels outside [−1, 1], clamped (%)".into(),

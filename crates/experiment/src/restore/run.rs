@@ -168,7 +168,7 @@ pub fn restore(
                 image: &before,
                 deviation: *deviation,
             };
-            walk(&*net, trained, states.clone(), &pull, steps, options.seed)?
+            walk(&*net, trained, states, &pull, steps, options.seed)?
         }
     };
     let (mean, spread) = mean_and_spread(&draws);

@@ -100,7 +100,7 @@ fn one_wrong_value_is_one_clear_message() {
             &[
                 "not a known key",
                 "did you mean \"steps\"?",
-                "steps, epsilon, kernel, start",
+                "steps, epsilon, kernel, friction",
             ],
         ),
         (IMAGES, "langevin=5", &["is 5", "a section in { }"]),
