@@ -393,6 +393,12 @@ fn a_map_of_digits_shows_members_and_compares_with_k_means() {
         "langevin.bank_size=100",
         "data.limit=200",
         "output.checkpoint_every=300",
+        // In so few iterations plain descent comes to an energy that holds chains.
+        "optimizer.method=sgd",
+        "optimizer.learning_rate=0.02",
+        "optimizer.minimum_learning_rate=1e-3",
+        "optimizer.decay=0.9997",
+        "optimizer.beta1=0.9",
     ];
     let mut arguments = vec!["--iterations", "300", "--out", "run"];
     arguments.extend(sets.iter().flat_map(|set| ["--set", *set]));
