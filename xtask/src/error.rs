@@ -7,6 +7,25 @@ use ebm_experiment::ExperimentError;
 
 use crate::advice::{explain, explain_bench};
 use crate::backend::BackendName;
+use crate::logging::Screen;
+
+/// The outcome of work that leaves nothing behind when Ctrl-C ends it; `advice` then says so, and what takes less time.
+///
+/// # Errors
+/// [`DriverError::Interrupted`] after a stop, [`DriverError::Experiment`] otherwise.
+pub(crate) fn unless_stopped<T>(
+    outcome: Result<T, ExperimentError>,
+    screen: &Screen,
+    advice: &str,
+) -> Result<T, DriverError> {
+    match outcome {
+        Err(ExperimentError::Stopped) => {
+            screen.say(advice);
+            Err(DriverError::Interrupted)
+        }
+        outcome => Ok(outcome?),
+    }
+}
 
 /// Any failure of the driver, each with one message for a person.
 #[derive(Debug, thiserror::Error)]

@@ -34,6 +34,12 @@ pub(crate) struct GridEnergies {
     pub(crate) average: Option<Vec<f64>>,
 }
 
+/// Points of the plane as states, `[points, 2]`.
+pub(crate) fn flat(points: &[[f64; 2]]) -> Vec<f32> {
+    let axes = points.iter().flatten();
+    axes.map(|axis| *axis as f32).collect()
+}
+
 /// F of points of the plane, `[points, 2]`.
 pub(crate) fn energies_of(
     chains: &dyn Chains,
@@ -114,10 +120,7 @@ impl LearnedDensity<'_> {
         let half_width = toy.plot_extent().half_width;
         let truth =
             DensityGrid::from_log_density(resolution, half_width, |x, y| toy.log_density([x, y]))?;
-        let centres: Vec<f32> = DensityGrid::cell_centres(resolution, half_width)?
-            .into_iter()
-            .flat_map(|point| point.map(|axis| axis as f32))
-            .collect();
+        let centres = DensityGrid::cell_centres(resolution, half_width)?;
         let density = |energies: Vec<f64>| {
             let log_values = energies
                 .into_iter()
@@ -125,16 +128,12 @@ impl LearnedDensity<'_> {
                 .collect();
             DensityGrid::from_log_values(resolution, half_width, log_values)
         };
-        let energies = energies(&centres)?;
+        let energies = energies(&flat(&centres))?;
         let learned = density(energies.newest)?;
         let average = energies.average.map(density).transpose()?;
         let samples = points_from_flat(samples)?;
-        let learned_weights = group_weights(
-            toy,
-            DensityGrid::cell_centres(resolution, half_width)?
-                .into_iter()
-                .zip(learned.cell_probabilities()),
-        );
+        let masses = centres.into_iter().zip(learned.cell_probabilities());
+        let learned_weights = group_weights(toy, masses);
         let each = 1.0 / samples.len().max(1) as f64;
         let sampled_weights = group_weights(toy, samples.iter().map(|point| (*point, each)));
         let short_run = kernel_density(&samples, config.bandwidth, resolution, half_width)?;

@@ -391,6 +391,26 @@ pub(crate) fn lock(root: &Path) -> Result<File, ExperimentError> {
     }
 }
 
+/// Refuses a folder that holds a result of this kind, such as "scores". `record` is the file that is written last: without
+/// it the rest is what interrupted work left.
+///
+/// # Errors
+/// [`ExperimentError::Occupied`].
+pub(crate) fn refuse_second(
+    folder: &Path,
+    record: &str,
+    what: &str,
+) -> Result<(), ExperimentError> {
+    if folder.join(record).exists() {
+        return Err(ExperimentError::Occupied {
+            path: folder.to_owned(),
+            problem: format!("already holds {what}"),
+            can_resume: false,
+        });
+    }
+    Ok(())
+}
+
 /// Refuses a file that exists already or cannot be made, before time is spent on its contents.
 ///
 /// # Errors

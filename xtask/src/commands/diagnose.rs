@@ -7,11 +7,11 @@ use ebm_experiment::diagnosis::{
     Diagnosis, DiagnosisOptions, LongChains, PlaneQuality, StartName, Subject, default_folder,
     page_in,
 };
-use ebm_experiment::{Computation, ExperimentError, diagnose};
+use ebm_experiment::{Computation, diagnose};
 
 use crate::backend::compute;
 use crate::cli::{BackendArguments, DataDirectory, one_of};
-use crate::error::DriverError;
+use crate::error::{DriverError, unless_stopped};
 use crate::logging::Screen;
 
 /// Arguments of `diagnose`.
@@ -69,19 +69,13 @@ pub(crate) fn run(arguments: &DiagnoseArguments, screen: &Screen) -> Result<(), 
     let compute = compute(backend)?;
     let data = arguments.data.folder();
     let on = Computation::on(&*compute).with_engine(engine);
-    match diagnose(&subject, &options, &out, data, on, screen) {
-        Err(ExperimentError::Stopped) => {
-            screen.say(
-                "Stopped; nothing was written. The same command starts anew. Fewer --chains or a lower --multiple \
-                 take less time.",
-            );
-            Err(DriverError::Interrupted)
-        }
-        result => {
-            tell(&result?, &out, screen);
-            Ok(())
-        }
-    }
+    let diagnosis = unless_stopped(
+        diagnose(&subject, &options, &out, data, on, screen),
+        screen,
+        "Stopped; nothing was written. The same command starts anew. Fewer --chains or a lower --multiple take less time.",
+    )?;
+    tell(&diagnosis, &out, screen);
+    Ok(())
 }
 
 pub(crate) fn tell(diagnosis: &Diagnosis, out: &Path, screen: &Screen) {

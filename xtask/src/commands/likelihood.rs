@@ -4,13 +4,13 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ebm_experiment::likelihood::{Agreement, LikelihoodOptions, page_in};
-use ebm_experiment::{Computation, ExperimentError, OtherData, likelihood};
+use ebm_experiment::{Computation, OtherData, likelihood};
 use ebm_langevin::AnnealingOptions;
 
 use crate::backend::compute;
 use crate::cli::{BackendArguments, DataDirectory, TrainedArguments};
 use crate::commands::evaluate::StartArguments;
-use crate::error::DriverError;
+use crate::error::{DriverError, unless_stopped};
 use crate::logging::Screen;
 
 /// Arguments of `likelihood`.
@@ -61,14 +61,11 @@ pub(crate) fn run(arguments: &LikelihoodArguments, screen: &Screen) -> Result<()
     let compute = compute(backend)?;
     let on = Computation::on(&*compute).with_engine(engine);
     let (options, folder) = (arguments.options(), arguments.folder.folder());
-    let found = match likelihood(&trained, &options, &out, folder, on, screen) {
-        Err(ExperimentError::Stopped) => {
-            screen
-                .say("Stopped; no estimate was written. Fewer --chains or --rungs take less time.");
-            return Err(DriverError::Interrupted);
-        }
-        found => found?,
-    };
+    let found = unless_stopped(
+        likelihood(&trained, &options, &out, folder, on, screen),
+        screen,
+        "Stopped; no estimate was written. Fewer --chains or --rungs take less time.",
+    )?;
     screen.tell(&format!("\n{}.", found.sentence));
     for set in &found.sets {
         screen.tell(&match (found.agreement, set.log_likelihood) {

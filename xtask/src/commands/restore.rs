@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 use ebm_experiment::restore::{Corruption, Mask, RestoreOptions, RestoreSubject, page_in};
-use ebm_experiment::{Computation, ExperimentError, restore};
+use ebm_experiment::{Computation, restore};
 
 use crate::backend::compute;
 use crate::cli::{BackendArguments, DataDirectory, TrainedArguments};
-use crate::error::DriverError;
+use crate::error::{DriverError, unless_stopped};
 use crate::logging::Screen;
 
 /// Arguments of `restore`.
@@ -65,13 +65,11 @@ pub(crate) fn run(arguments: &RestoreArguments, screen: &Screen) -> Result<(), D
     let compute = compute(backend)?;
     let on = Computation::on(&*compute).with_engine(engine);
     let folder = arguments.folder.folder();
-    let restored = match restore(&trained, &options, &out, folder, on, screen) {
-        Err(ExperimentError::Stopped) => {
-            screen.say("Stopped; nothing was written. Fewer --draws or --steps take less time.");
-            return Err(DriverError::Interrupted);
-        }
-        restored => restored?,
-    };
+    let restored = unless_stopped(
+        restore(&trained, &options, &out, folder, on, screen),
+        screen,
+        "Stopped; nothing was written. Fewer --draws or --steps take less time.",
+    )?;
     screen.tell(&format!(
         "\n{}.\nRestored: {} — open {}",
         restored.sentence,

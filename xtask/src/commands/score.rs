@@ -4,11 +4,11 @@ use std::path::PathBuf;
 
 use clap::Args;
 use ebm_experiment::score::{ScoreOptions, page_in};
-use ebm_experiment::{Computation, ExperimentError, OtherData, score};
+use ebm_experiment::{Computation, OtherData, score};
 
 use crate::backend::compute;
 use crate::cli::{BackendArguments, DataDirectory, TrainedArguments};
-use crate::error::DriverError;
+use crate::error::{DriverError, unless_stopped};
 use crate::logging::Screen;
 
 /// Arguments of `score`.
@@ -60,20 +60,12 @@ pub(crate) fn run(arguments: &ScoreArguments, screen: &Screen) -> Result<(), Dri
         noise: !arguments.without_noise,
         seed: arguments.seed,
     };
-    let found = match score(
-        &trained,
-        &options,
-        &out,
-        arguments.folder.folder(),
-        on,
+    let folder = arguments.folder.folder();
+    let found = unless_stopped(
+        score(&trained, &options, &out, folder, on, screen),
         screen,
-    ) {
-        Err(ExperimentError::Stopped) => {
-            screen.say("Stopped; no scores were written. Fewer --images take less time.");
-            return Err(DriverError::Interrupted);
-        }
-        found => found?,
-    };
+        "Stopped; no scores were written. Fewer --images take less time.",
+    )?;
     screen.tell(&format!("\n{}.", found.sentence));
     for separation in &found.separations {
         screen.tell(&format!(

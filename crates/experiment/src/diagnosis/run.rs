@@ -14,6 +14,7 @@ use super::{
 use crate::data::load_data;
 use crate::once::each_once;
 use crate::quality::{DigitQuality, or_warning};
+use crate::run_folder::refuse_second;
 use crate::words::{duration, rounded};
 use crate::{Computation, Compute, ExperimentError, NextStep, Progress, Supervisor, Work, memory};
 
@@ -65,7 +66,7 @@ pub fn diagnose(
     Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,
 ) -> Result<Diagnosis, ExperimentError> {
-    refuse_to_overwrite(out)?;
+    refuse_second(out, RECORD, "a diagnosis")?;
     let from = starts(&options.from, subject);
     let is_judged = options.judged_multiple.is_some();
     if is_judged && !subject.config.is_digits() {
@@ -180,22 +181,6 @@ pub fn diagnose(
 #[must_use]
 pub fn page_in(folder: &Path) -> PathBuf {
     folder.join(PAGE)
-}
-
-/// Refuses a folder that holds a diagnosis.
-///
-/// # Errors
-/// [`ExperimentError::Occupied`].
-fn refuse_to_overwrite(out: &Path) -> Result<(), ExperimentError> {
-    // It is written last: without it the rest is what an interrupted diagnosis left.
-    if out.join(RECORD).exists() {
-        return Err(ExperimentError::Occupied {
-            path: out.to_owned(),
-            problem: "already holds a diagnosis".to_owned(),
-            can_resume: false,
-        });
-    }
-    Ok(())
 }
 
 /// The requested starts, each once, or else those of the claim under test: the samples of learning do not change when

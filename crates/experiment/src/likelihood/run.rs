@@ -7,14 +7,15 @@ use ebm_core::{NoiseKey, States, Stream, Temperature};
 use ebm_data::{LoadedData, Toy};
 use ebm_diagnostics::DensityGrid;
 use ebm_langevin::{
-    Annealing, ChainRun, Chains, GaussianBase, Hmc, LangevinError, NoiseStart, Rung,
+    Annealing, ChainRun, Chains, GaussianBase, Hmc, LangevinError, LogMean, NoiseStart, Rung,
 };
 
 use super::page::{PAGE, Page, RECORD};
 use super::{Agreement, Likelihood, LikelihoodOptions, SetLikelihood, Side};
 use crate::evaluation::{EvaluationStart, Starts};
-use crate::landscape::energies_of;
+use crate::landscape::{energies_of, flat};
 use crate::other_data::{data_of, draw};
+use crate::run_folder::refuse_second;
 use crate::words::rounded;
 use crate::{Computation, ExperimentError, Progress, Supervisor, Trained, Work, memory};
 
@@ -49,13 +50,7 @@ pub fn likelihood(
     supervisor: &dyn Supervisor,
 ) -> Result<Likelihood, ExperimentError> {
     options.check(trained)?;
-    if out.join(RECORD).exists() {
-        return Err(ExperimentError::Occupied {
-            path: out.to_owned(),
-            problem: "already holds an estimate of the likelihood".to_owned(),
-            can_resume: false,
-        });
-    }
+    refuse_second(out, RECORD, "an estimate of the likelihood")?;
     let shape = trained.state_shape;
     memory::check_chains("chains", options.start.chains.saturating_mul(COPIES), shape)?;
     let (start, states) = start(trained, options, data_directory)?;
@@ -99,7 +94,7 @@ pub fn likelihood(
     let dimension = shape.iter().product();
     let (agreement, gap) = Agreement::of(&forward, &reverse, dimension);
     let grid_log_partition = match data.toy() {
-        Some(toy) => Some(grid_log_partition(toy, &*net, temperature.get())?),
+        Some(toy) => grid_log_partition(toy, &*net, temperature.get())?,
         None => None,
     };
     let mut found = Likelihood {
@@ -231,24 +226,17 @@ impl Worker<'_> {
     }
 }
 
-/// log ∫ exp(−F/T) over a square of the plane, by a sum over the cells of a grid.
+/// log ∫ exp(−F/T) over a square of the plane: its area times the mean over the cells of a grid. None where that is not
+/// finite.
 fn grid_log_partition(
     toy: &Toy,
     net: &dyn Chains,
     temperature: f64,
-) -> Result<f64, ExperimentError> {
+) -> Result<Option<f64>, ExperimentError> {
     let half_width = GRID_WIDTH * toy.plot_extent().half_width;
     let centres = DensityGrid::cell_centres(GRID, half_width)?;
-    let points: Vec<f32> = centres
-        .into_iter()
-        .flat_map(|point| point.map(|axis| axis as f32))
-        .collect();
-    let terms: Vec<f64> = energies_of(net, &points)?
-        .into_iter()
-        .map(|energy| -energy / temperature)
-        .collect();
-    let largest = terms.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-    let sum: f64 = terms.iter().map(|term| (term - largest).exp()).sum();
-    let side = 2.0 * half_width / GRID as f64;
-    Ok(largest + sum.ln() + 2.0 * side.ln())
+    let energies = energies_of(net, &flat(&centres))?;
+    let terms: Vec<f64> = energies.into_iter().map(|f| -f / temperature).collect();
+    let side = 2.0 * half_width;
+    Ok(LogMean::of(&terms).map(|mean| mean.value + 2.0 * side.ln()))
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::chains::{Pull, walk};
 use super::page::{PAGE, Page, RECORD};
 use super::{Corruption, RestoreOptions, RestoreSubject};
+use crate::run_folder::refuse_second;
 use crate::{Computation, ExperimentError, Supervisor, Trained, memory};
 
 /// The outcome, as `restore.json` keeps it.
@@ -83,13 +84,7 @@ pub fn restore(
     Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,
 ) -> Result<Restored, ExperimentError> {
-    if out.join(RECORD).exists() {
-        return Err(ExperimentError::Occupied {
-            path: out.to_owned(),
-            problem: "already holds a restored image".to_owned(),
-            can_resume: false,
-        });
-    }
+    refuse_second(out, RECORD, "a restored image")?;
     let shape = trained.state_shape;
     if shape[1] == 1 {
         let problem = "learned points of the plane, and only images can be restored";
@@ -110,11 +105,11 @@ pub fn restore(
     let stop = supervisor.stop_flag();
     let steps = options.steps.unwrap_or(trained.langevin.gradients());
     let key = |family| NoiseKey::new(options.seed, Stream::WatchStart, family);
-    let copies = image.gather(&vec![0; options.draws]);
+    let copies = |image: &States| image.gather(&vec![0; options.draws]);
     let (missing, before, clean, states) = match &options.corruption {
         Corruption::Missing(mask) => {
             let missing = mask.missing(shape)?;
-            let mut known = copies;
+            let mut known = copies(&image);
             known.add_noise(&key(0), trained.data_noise.unwrap_or(0.0));
             let mut grey = image.values().to_vec();
             blank(&mut grey, &missing);
@@ -136,7 +131,7 @@ pub fn restore(
                 noisy.add_noise(&key(0), *deviation);
             }
             let clean = add.then(|| image.values().to_vec());
-            let states = noisy.gather(&vec![0; options.draws]);
+            let states = copies(&noisy);
             (
                 vec![true; image.values().len()],
                 noisy.into_values(),

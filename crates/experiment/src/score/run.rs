@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::page::{PAGE, Page, RECORD};
 use super::{Measure, Scores};
 use crate::other_data::{DrawnData, OtherData, data_of, draw};
+use crate::run_folder::refuse_second;
 use crate::{Computation, ExperimentError, Supervisor, Trained};
 
 /// What is scored.
@@ -106,13 +107,7 @@ pub fn score(
     Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,
 ) -> Result<Scored, ExperimentError> {
-    if out.join(RECORD).exists() {
-        return Err(ExperimentError::Occupied {
-            path: out.to_owned(),
-            problem: "already holds scores".to_owned(),
-            can_resume: false,
-        });
-    }
+    refuse_second(out, RECORD, "scores")?;
     if options.images == 0 {
         return Err(ExperimentError::setting(
             "images",
