@@ -269,7 +269,7 @@ fn hint(setting: &str) -> &'static str {
     match setting {
         "start" => " (--run of a run with persistent chains, or --states FILE)",
         "data_of" => " (--data-of NAME|FILE, or --start data)",
-        "target_acceptance" => " (--kernel mala, --chains, --temp-factor, --epsilon)",
+        "target_acceptance" => " (--kernel mala or hmc, --chains, --temp-factor, --epsilon)",
         "alpha_range" => " (LOW,HIGH)",
         _ => "",
     }

@@ -82,6 +82,17 @@ impl NoiseKey {
         self.0
     }
 
+    /// A family of its own for part number `index` of what this one is for, such as a rung of a ladder of temperatures.
+    ///
+    /// Its Philox counter is `[2³² − 2, index low word, index high word, 0]`; that block would hold elements that no state
+    /// has.
+    #[must_use]
+    pub fn part(self, index: u64) -> Self {
+        let [low, high] = split(index);
+        let block = philox4x32([u32::MAX - 1, low, high, 0], self.0);
+        Self([block[0], block[1]])
+    }
+
     /// Fills `out` with N(0, 1) numbers, shape `[chains, per_chain]`: row i belongs to chain `first_chain + i`.
     pub fn normals(&self, step: u64, first_chain: u32, per_chain: usize, out: &mut [f32]) {
         self.fill(step, first_chain, per_chain, out, |words, values| {

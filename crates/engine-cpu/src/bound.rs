@@ -18,7 +18,7 @@ use crate::plan::Plan;
 use crate::records::{Records, recorded_values};
 use crate::schedule::{blocks, run_all};
 use ebm_langevin::{
-    AnyKernel, AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
+    AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
     EnergyGradient, LangevinError, Numbers, ParameterGradient, check_targets, check_weights,
 };
 
@@ -98,8 +98,8 @@ impl Chains for FusedChains {
     }
 
     fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError> {
-        if let AnyKernel::Gradient(kernel) = &run.kernel {
-            return kernel.run(self, states, run);
+        if let Some(outcome) = run.kernel.run_on(self, states, run) {
+            return outcome;
         }
         states.check_shape(self.shape)?;
         let chains = states.len();
@@ -125,6 +125,7 @@ impl Chains for FusedChains {
             gradient_magnitude: run.mean(norm_sum, chains),
             acceptance_rate: run.acceptance_rate(accepted, chains),
             energies: run.final_energies.then_some(energies),
+            swaps: Vec::new(),
         })
     }
 

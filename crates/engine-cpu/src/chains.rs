@@ -41,10 +41,9 @@ impl BlockKernel {
         match kernel {
             AnyKernel::Ula(ula) => Ok(Self::Ula(*ula)),
             AnyKernel::Mala(mala) => Ok(Self::Mala(*mala)),
-            AnyKernel::Gradient(_) | AnyKernel::Own(_) => Err(LangevinError::lacking(
-                "fused",
-                "other kernels than ULA and MALA",
-            )),
+            AnyKernel::Gradient(_) | AnyKernel::Tempering(_) | AnyKernel::Own(_) => Err(
+                LangevinError::lacking("fused", "other kernels than ULA and MALA"),
+            ),
         }
     }
 }

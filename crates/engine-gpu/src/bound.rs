@@ -157,6 +157,9 @@ impl Chains for CubeChains {
     }
 
     fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError> {
+        if let AnyKernel::Tempering(tempering) = &run.kernel {
+            return tempering.run(self, states, run);
+        }
         states.check_shape(self.shape)?;
         ula(&run.kernel)?;
         let (chains, size) = (states.len(), self.shape.size().max(1));
@@ -179,6 +182,7 @@ impl Chains for CubeChains {
             gradient_magnitude: run.mean(norm_sum, chains),
             acceptance_rate: None,
             energies: run.final_energies.then_some(energies),
+            swaps: Vec::new(),
         })
     }
 
@@ -326,7 +330,9 @@ fn ula(kernel: &AnyKernel) -> Result<Ula, LangevinError> {
     match kernel {
         AnyKernel::Ula(ula) => Ok(*ula),
         AnyKernel::Mala(_) => Err(missing("MALA")),
-        AnyKernel::Gradient(_) | AnyKernel::Own(_) => Err(missing("other kernels than ULA")),
+        AnyKernel::Gradient(_) | AnyKernel::Tempering(_) | AnyKernel::Own(_) => {
+            Err(missing("other kernels than ULA"))
+        }
     }
 }
 

@@ -36,10 +36,11 @@ where
     }
 
     fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError> {
-        if is_ula(run) {
-            self.cube.run(states, run)
-        } else {
-            self.tensor.run(states, run)
+        match &run.kernel {
+            AnyKernel::Ula(_) => self.cube.run(states, run),
+            // Each temperature by the engine that has its kernel.
+            AnyKernel::Tempering(tempering) => tempering.run(self, states, run),
+            _ => self.tensor.run(states, run),
         }
     }
 

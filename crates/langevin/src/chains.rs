@@ -2,7 +2,7 @@
 
 use ebm_core::{NoiseKey, StateShape, States, Stream};
 
-use crate::{AnyKernel, AttractionPath, AttractionRun, LangevinError, Ula};
+use crate::{AnyKernel, AttractionPath, AttractionRun, LangevinError, Swaps, Ula};
 
 /// A number of steps of a kernel.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,6 +104,8 @@ pub struct ChainOutcome {
     pub acceptance_rate: Option<f64>,
     /// F of each final state, where the run asked for it.
     pub energies: Option<Vec<f32>>,
+    /// The exchanges of each pair of neighbouring temperatures, the coldest first; none but for [`crate::Tempering`].
+    pub swaps: Vec<Swaps>,
 }
 
 /// F and ∇F of states.

@@ -178,6 +178,7 @@ impl<B: Backend> Launched<B> {
             gradient_magnitude: self.gradient_magnitude.read()?,
             acceptance_rate: self.acceptance_rate,
             energies: self.energies,
+            swaps: Vec::new(),
         })
     }
 }

@@ -86,6 +86,12 @@ pub enum LangevinError {
     /// HMC without leapfrog steps.
     #[error("a trajectory of HMC was given 0 leapfrog steps: must have at least 1")]
     Leapfrogs,
+    /// Impossible lengths of the elements of a state.
+    #[error("the lengths by which steps are preconditioned are impossible: {0}")]
+    Scales(String),
+    /// Impossible temperatures or exchanges of parallel tempering.
+    #[error("the ladder of temperatures is impossible: {0}")]
+    Ladder(String),
     /// A Gaussian that is none.
     #[error("the Gaussian to begin at is impossible: {0}")]
     Base(String),

@@ -3,7 +3,7 @@
 
 use ebm_core::{NoiseKey, States};
 
-use crate::{ChainOutcome, ChainRun, Chains, Hmc, LangevinError, Underdamped};
+use crate::{ChainOutcome, ChainRun, Chains, Hmc, LangevinError, Preconditioned, Underdamped};
 
 /// F, one number for each chain, and ∇F, of the shape of the states.
 pub type Slopes = (Vec<f64>, Vec<f64>);
@@ -12,12 +12,14 @@ pub type Slopes = (Vec<f64>, Vec<f64>);
 pub type HostEnergy<'a> = dyn Fn(&States) -> Result<Slopes, LangevinError> + 'a;
 
 /// A kernel that asks for F and ∇F alone.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum GradientKernel {
     /// Langevin dynamics with momenta.
     Underdamped(Underdamped),
     /// Hamiltonian Monte Carlo.
     Hmc(Hmc),
+    /// ULA or MALA with a length for each element.
+    Preconditioned(Preconditioned),
 }
 
 /// Chains with F, ∇F and their velocities.
@@ -78,6 +80,21 @@ impl Phase {
         chain * length..(chain + 1) * length
     }
 
+    /// Takes states, F and ∇F of those chains from `there` that accepted.
+    pub(crate) fn take(&mut self, there: &Self, accepted: &[bool]) {
+        let chains = accepted
+            .iter()
+            .enumerate()
+            .filter(|(_, accepted)| **accepted);
+        for (chain, _) in chains {
+            let elements = self.elements(chain);
+            let states = &there.states.values()[elements.clone()];
+            self.states.values_mut()[elements.clone()].copy_from_slice(states);
+            self.gradient[elements.clone()].copy_from_slice(&there.gradient[elements]);
+            self.energies[chain] = there.energies[chain];
+        }
+    }
+
     /// Σ over the chains of ‖∇F‖₂.
     fn norm_sum(&self) -> f64 {
         let norm = |chain| {
@@ -119,8 +136,8 @@ impl GradientKernel {
         let phase = Phase::at_rest(states, energy)?;
         match self {
             Self::Underdamped(kernel) => Ok(kernel.with_velocities(phase, noise)),
-            // It draws velocities at every step.
-            Self::Hmc(_) => Ok(phase),
+            // One draws velocities at every step, the other has none.
+            Self::Hmc(_) | Self::Preconditioned(_) => Ok(phase),
         }
     }
 
@@ -134,14 +151,16 @@ impl GradientKernel {
         energy: &HostEnergy<'_>,
         noise: HostNoise,
     ) -> Result<(Phase, Option<u64>), LangevinError> {
-        match self {
-            Self::Underdamped(kernel) => Ok((kernel.step(phase, energy, noise)?, None)),
+        let (phase, accepted) = match self {
+            Self::Underdamped(kernel) => (kernel.step(phase, energy, noise)?, None),
             Self::Hmc(kernel) => {
                 let (phase, accepted) = kernel.step(phase, energy, noise)?;
-                let accepted = accepted.into_iter().filter(|is| *is).count();
-                Ok((phase, Some(accepted as u64)))
+                (phase, Some(accepted))
             }
-        }
+            Self::Preconditioned(kernel) => kernel.step(phase, energy, noise)?,
+        };
+        let count = |accepted: Vec<bool>| accepted.into_iter().filter(|is| *is).count() as u64;
+        Ok((phase, accepted.map(count)))
     }
 
     /// Runs chains whose F and ∇F come from `chains`, as [`Chains::run`] does; engines call it there.
@@ -195,6 +214,7 @@ impl GradientKernel {
             states,
             gradient_magnitude: run.mean(norm_sum, count),
             acceptance_rate: run.acceptance_rate(accepted, count),
+            swaps: Vec::new(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! Hamiltonian Monte Carlo.
 
-use ebm_core::{States, StepSize, Temperature};
+use ebm_core::{StepSize, Temperature};
 
 use crate::gradient_kernel::{HostEnergy, HostNoise, Phase};
 use crate::{AnyKernel, GradientKernel, LangevinError};
@@ -101,20 +101,13 @@ impl Hmc {
         let shape = here.states.shape();
         here.velocities = noise.normals(count, shape.size());
         let there = self.leap(here.clone(), energy, self.step_size.get(), self.leapfrogs)?;
-        let mut values = here.states.values().to_vec();
-        let mut accepted = vec![false; count];
-        for (chain, accepted) in accepted.iter_mut().enumerate() {
+        let accepts = |chain| {
             let change = self.hamiltonian(&there, chain) - self.hamiltonian(&here, chain);
             // False for NaN.
-            if change <= 0.0 || noise.decision(chain).ln() <= -change {
-                *accepted = true;
-                let elements = here.elements(chain);
-                values[elements.clone()].copy_from_slice(&there.states.values()[elements.clone()]);
-                here.gradient[elements.clone()].copy_from_slice(&there.gradient[elements]);
-                here.energies[chain] = there.energies[chain];
-            }
-        }
-        here.states = States::new(shape, values)?;
+            change <= 0.0 || noise.decision(chain).ln() <= -change
+        };
+        let accepted: Vec<bool> = (0..count).map(accepts).collect();
+        here.take(&there, &accepted);
         Ok((here, accepted))
     }
 }

@@ -5,10 +5,10 @@ use std::fmt;
 use std::sync::Arc;
 
 use burn::tensor::{Tensor, backend::Backend};
-use ebm_core::{NoiseKey, device_tensor};
+use ebm_core::{NoiseKey, States, device_tensor};
 
 use crate::tensor_walk::{Walk, chain_norms};
-use crate::{GradientKernel, LangevinError, Mala, Ula};
+use crate::{ChainOutcome, ChainRun, Chains, GradientKernel, LangevinError, Mala, Tempering, Ula};
 
 /// F and ∇F of states: `[chains, channels, height, width]` → `[chains]` and the shape of the states.
 pub type EnergyAt<'a, B> =
@@ -119,8 +119,10 @@ pub enum AnyKernel {
     Ula(Ula),
     /// Langevin steps are proposed, then accepted or rejected: the stationary density is exp(−F/T) exactly.
     Mala(Mala),
-    /// A kernel with momenta, which asks the engine for F and ∇F alone.
+    /// A kernel that asks the engine for F and ∇F alone.
     Gradient(GradientKernel),
+    /// Chains at several temperatures, which ask the engine for steps of other kernels.
+    Tempering(Tempering),
     /// A kernel of the caller's, which the tensor engine runs.
     Own(OwnKernel),
 }
@@ -130,6 +132,30 @@ pub enum AnyKernel {
 pub struct OwnKernel(Arc<dyn Any + Send + Sync>);
 
 impl AnyKernel {
+    /// Whether it is one that [`Self::run_on`] runs.
+    #[must_use]
+    pub fn runs_on_states(&self) -> bool {
+        matches!(self, Self::Gradient(_) | Self::Tempering(_))
+    }
+
+    /// Runs the kernels that need nothing of an engine but what `chains` has anyway: F and ∇F, or steps of other kernels.
+    /// None for those that the engine has to know.
+    ///
+    /// # Errors
+    /// Those of [`Chains::run`].
+    pub fn run_on(
+        &self,
+        chains: &dyn Chains,
+        states: &States,
+        run: &ChainRun,
+    ) -> Option<Result<ChainOutcome, LangevinError>> {
+        match self {
+            Self::Gradient(kernel) => Some(kernel.run(chains, states, run)),
+            Self::Tempering(tempering) => Some(tempering.run(chains, states, run)),
+            Self::Ula(_) | Self::Mala(_) | Self::Own(_) => None,
+        }
+    }
+
     /// A kernel of the caller's for the backend `B`, such as `burn::backend::Flex`.
     #[must_use]
     pub fn own<B: Backend, K: Kernel<B> + 'static>(kernel: K) -> Self {

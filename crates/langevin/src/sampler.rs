@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use ebm_core::{NoiseKey, States, Stream};
 
-use crate::{AnyKernel, ChainOutcome, ChainRun, Chains, LangevinError, NoiseStart};
+use crate::{AnyKernel, ChainOutcome, ChainRun, Chains, LangevinError, NoiseStart, Swaps};
 
 /// Runs chains and looks at them every so many steps.
 ///
@@ -248,7 +248,7 @@ pub struct ChainPlace {
 }
 
 /// Sums over the steps since the last record.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct SinceRecord {
     /// Steps.
     pub steps: u64,
@@ -256,6 +256,8 @@ pub struct SinceRecord {
     pub gradient_magnitude: f64,
     /// Σ of the acceptance rate over the steps, for kernels that propose.
     pub acceptance_rate: Option<f64>,
+    /// Exchanges of neighbouring temperatures, for parallel tempering.
+    pub swaps: Vec<Swaps>,
 }
 
 impl ChainPlace {
@@ -272,12 +274,13 @@ impl ChainPlace {
 
     /// After a run from here.
     fn after(&self, run: &ChainRun, outcome: ChainOutcome) -> Self {
-        let mut since = self.since;
+        let mut since = self.since.clone();
         since.steps += run.steps;
         since.gradient_magnitude += outcome.gradient_magnitude * run.steps as f64;
         if let Some(rate) = outcome.acceptance_rate {
             *since.acceptance_rate.get_or_insert(0.0) += rate * run.steps as f64;
         }
+        Swaps::add(&mut since.swaps, &outcome.swaps);
         Self {
             step: self.step + run.steps,
             states: outcome.states,
@@ -295,6 +298,7 @@ impl ChainPlace {
             energies,
             gradient_magnitude: has_walked.then(|| self.since.gradient_magnitude / steps),
             acceptance_rate: self.since.acceptance_rate.map(|sum| sum / steps),
+            swaps: &self.since.swaps,
         }
     }
 
@@ -316,6 +320,8 @@ pub struct Record<'a> {
     pub gradient_magnitude: Option<f64>,
     /// The acceptance rate since the record before, for kernels that propose.
     pub acceptance_rate: Option<f64>,
+    /// The exchanges of each pair of neighbouring temperatures since the record before; none but for parallel tempering.
+    pub swaps: &'a [Swaps],
 }
 
 impl Record<'_> {

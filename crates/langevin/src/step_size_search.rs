@@ -1,8 +1,8 @@
-//! A step size for MALA by its acceptance rate.
+//! A step size by its acceptance rate.
 
 use ebm_core::{NoiseKey, States, StepSize, Temperature};
 
-use crate::{ChainRun, Chains, LangevinError, Mala};
+use crate::{AnyKernel, ChainRun, Chains, LangevinError, Mala};
 
 /// The settings of a search.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -101,6 +101,21 @@ pub fn find_step_size(
     temperature: Temperature,
     search: &StepSizeSearch,
 ) -> Result<FoundStepSize, LangevinError> {
+    find_step_size_of(chains, states, search, |size| {
+        Ok(Mala::new(size, temperature)?.into())
+    })
+}
+
+/// As [`find_step_size`], for any kernel that proposes; `kernel` makes it for a step size.
+///
+/// # Errors
+/// As [`find_step_size`], and those of `kernel`.
+pub fn find_step_size_of(
+    chains: &dyn Chains,
+    states: &States,
+    search: &StepSizeSearch,
+    kernel: impl Fn(StepSize) -> Result<AnyKernel, LangevinError>,
+) -> Result<FoundStepSize, LangevinError> {
     /// No bracket wider than a f64's range of exponents takes longer to close to a part in a million.
     const MOST_PILOTS: u64 = 40;
 
@@ -108,7 +123,7 @@ pub fn find_step_size(
     let mut pilots = 0;
     let mut rate = |epsilon: f64, first_step| {
         pilots += 1;
-        let kernel = Mala::new(StepSize::new(epsilon)?, temperature)?;
+        let kernel = kernel(StepSize::new(epsilon)?)?;
         let run = ChainRun::new(kernel, search.pilot_steps)
             .with_first_step(first_step)
             .with_noise(search.noise);

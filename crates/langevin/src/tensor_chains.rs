@@ -52,10 +52,10 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> TensorChains<B, E> {
             AnyKernel::Ula(ula) => ula,
             AnyKernel::Mala(mala) => mala,
             AnyKernel::Own(own) => own.on().ok_or(LangevinError::KernelOfOtherBackend)?,
-            AnyKernel::Gradient(_) => {
+            AnyKernel::Gradient(_) | AnyKernel::Tempering(_) => {
                 return Err(LangevinError::lacking(
                     "tensor",
-                    "tensors for kernels with momenta",
+                    "tensors for kernels that run on states",
                 ));
             }
         };
@@ -140,7 +140,10 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> Chains for TensorChains<B, 
     }
 
     fn run(&self, states: &States, run: &ChainRun) -> Result<ChainOutcome, LangevinError> {
-        BoundEngine::<B, E>::launch(self, Batch::Host(states.clone()), run)?.wait()
+        match run.kernel.run_on(self, states, run) {
+            Some(outcome) => outcome,
+            None => BoundEngine::<B, E>::launch(self, Batch::Host(states.clone()), run)?.wait(),
+        }
     }
 
     fn energy_gradient(&self, states: &States) -> Result<EnergyGradient, LangevinError> {
@@ -209,9 +212,9 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> BoundEngine<B, E> for Tenso
         initial: Batch<B::InnerBackend>,
         run: &ChainRun,
     ) -> Result<Launched<B::InnerBackend>, LangevinError> {
-        if let AnyKernel::Gradient(kernel) = &run.kernel {
+        if run.kernel.runs_on_states() {
             let states = initial.into_states()?;
-            return kernel.run(self, &states, run).map(Launched::from);
+            return Ok(self.run(&states, run)?.into());
         }
         let initial = self.start(initial)?;
         let chains = initial.dims()[0];

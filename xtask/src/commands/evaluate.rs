@@ -21,6 +21,8 @@ use crate::logging::Screen;
   cargo xtask evaluate --run runs/short-run --steps 20000
   cargo xtask evaluate --run runs/mnist_convergent --start data --steps 100000
   cargo xtask evaluate --run runs/mnist_convergent --kernel mala --target-acceptance 0.574 --steps 1000000
+  cargo xtask evaluate --run runs/convergent-digits --kernel mala --target-acceptance 0.574 --adapt-scales 2000
+  cargo xtask evaluate --run runs/gmm-mala --kernel mala --rungs 6
   cargo xtask evaluate --weights cifar10.pth --experiment cifar10_nonconvergent --epsilon 0.01 --steps 150
   cargo xtask evaluate --resume runs/mnist_convergent/evaluation
   cargo xtask evaluate --resume runs/mnist_convergent/evaluation --steps 2000000")]
@@ -32,7 +34,8 @@ pub(crate) struct EvaluateArguments {
         long,
         value_name = "DIR",
         conflicts_with_all = [
-            "run", "weights", "average", "kernel", "friction", "leapfrogs", "epsilon", "target_acceptance", "temp_factor", "start", "states",
+            "run", "weights", "average", "kernel", "friction", "leapfrogs", "epsilon", "target_acceptance", "adapt_scales", "rungs", "swap_rate", "swap_every",
+            "temp_factor", "start", "states",
             "data_of", "chains", "record_every", "seed", "out",
         ]
     )]
@@ -50,9 +53,23 @@ pub(crate) struct EvaluateArguments {
     /// Step size ε [default: that of the training].
     #[arg(long)]
     pub(crate) epsilon: Option<f64>,
-    /// Find the ε at which MALA has this acceptance rate; 0.574 mixes best in many dimensions.
+    /// Find the ε at which MALA or HMC has this acceptance rate; 0.574 mixes best for MALA in many dimensions, 0.651 for HMC.
     #[arg(long, value_name = "RATE", conflicts_with = "epsilon")]
     pub(crate) target_acceptance: Option<f64>,
+    /// Take a burn-in of this many steps first, in which ULA or MALA finds a length for each element of the state: longer
+    /// steps where the density is wider.
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) adapt_scales: Option<u64>,
+    /// Parallel tempering with this many temperatures, the one that was asked for and hotter ones; each costs as much as all
+    /// chains do alone.
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub(crate) rungs: u32,
+    /// The share of exchanges between neighbouring temperatures for which these are chosen [default: 0.23].
+    #[arg(long, value_name = "SHARE")]
+    pub(crate) swap_rate: Option<f64>,
+    /// Steps between two exchanges of temperatures [default: 10].
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) swap_every: Option<u64>,
     /// T as a multiple of the training's ε²/2. ULA's drift is ε²/2T, so a lower T asks for a smaller ε.
     #[arg(long, value_name = "FACTOR", default_value_t = 1.0)]
     pub(crate) temp_factor: f64,
@@ -122,7 +139,7 @@ pub(crate) fn run(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), 
             Evaluation::resume(&folder, settings, arguments.steps, on, screen)?
         }
         None => {
-            arguments.check_momentum()?;
+            arguments.check_kernel()?;
             let trained = arguments.trained.find()?;
             let out = arguments
                 .trained
@@ -169,7 +186,7 @@ fn tell(evaluation: &Evaluation, screen: &Screen) -> Result<(), DriverError> {
 
 impl EvaluateArguments {
     /// Refuses what the kernel does not have.
-    fn check_momentum(&self) -> Result<(), DriverError> {
+    fn check_kernel(&self) -> Result<(), DriverError> {
         let of_others = |flag, kernel: KernelName| {
             let name = kernel.name();
             Err(DriverError::Usage(format!(
@@ -182,11 +199,23 @@ impl EvaluateArguments {
         if self.leapfrogs.is_some() && self.kernel != KernelName::Hmc {
             return of_others("--leapfrogs", KernelName::Hmc);
         }
+        if self.rungs == 1 {
+            let of_tempering = [
+                ("--swap-rate", self.swap_rate.is_some()),
+                ("--swap-every", self.swap_every.is_some()),
+            ];
+            if let Some((flag, _)) = of_tempering.iter().find(|(_, is_given)| *is_given) {
+                return Err(DriverError::Usage(format!(
+                    "{flag} is for parallel tempering; give --rungs 2 or more, or leave it out"
+                )));
+            }
+        }
         Ok(())
     }
 
     fn options(&self) -> EvaluationOptions {
         let default = Momentum::default();
+        let plain = EvaluationOptions::default();
         EvaluationOptions {
             kernel: self.kernel,
             momentum: Momentum {
@@ -195,6 +224,10 @@ impl EvaluateArguments {
             },
             epsilon: self.epsilon,
             target_acceptance: self.target_acceptance,
+            adapt_scales: self.adapt_scales,
+            rungs: self.rungs as usize,
+            swap_rate: self.swap_rate.unwrap_or(plain.swap_rate),
+            swap_every: self.swap_every.unwrap_or(plain.swap_every),
             temperature_factor: self.temp_factor,
             start: (&self.start).into(),
             steps: self.steps,

@@ -66,6 +66,8 @@ fn toys_and_images_can_be_compared() {
             "5",
         ])
         .well();
+    let likelihood = "likelihood --run toy --chains 4 --rungs 3 --images 10";
+    place.run(likelihood.split(' ')).well();
     // A run that was moved may have lost how it was made.
     fs::remove_file(place.path("images/run.json")).unwrap();
     place
@@ -74,6 +76,7 @@ fn toys_and_images_can_be_compared() {
     let page = place.text("both/compare.html");
     assert!(page.contains("KL(q‖p)") && page.contains("of 8"));
     assert!(page.contains("data.source"));
+    assert!(page.contains("log p of data of learning (nats each)"));
 
     // What is judged is a net that learned on since.
     place
@@ -115,6 +118,16 @@ fn a_folder_that_is_no_run_is_named() {
         &[
             "run/diagnosis/verdict.json: not readable",
             "diagnose the run again",
+        ],
+    );
+    fs::remove_file(place.path("run/diagnosis/verdict.json")).unwrap();
+    place.write("run/likelihood/likelihood.json", "{}");
+    refused(
+        &["run", "run"],
+        1,
+        &[
+            "run/likelihood/likelihood.json: not readable",
+            "estimate the likelihood again",
         ],
     );
 }

@@ -430,6 +430,93 @@ fn kernels_with_momenta_have_their_settings() {
     run("none", &["ula", "--friction", "2"]).badly(2, &["--friction", "--kernel underdamped"]);
     run("none", &["mala", "--leapfrogs", "2"]).badly(2, &["--leapfrogs", "--kernel hmc"]);
     run("none", &["underdamped", "--friction=-1"]).badly(2, &["friction", "-1"]);
-    run("none", &["hmc", "--target-acceptance", "0.5"]).badly(2, &["is for MALA, and not for HMC"]);
+    let underdamped = ["underdamped", "--target-acceptance", "0.5"];
+    run("none", &underdamped).badly(2, &["is for MALA and HMC, and not for underdamped"]);
+    assert_eq!(before, place.contents());
+}
+
+/// Lengths of elements, a ladder of temperatures and how many draws the chains are worth, cut in the middle and resumed.
+#[test]
+fn a_ladder_and_lengths_go_on_where_they_were() {
+    let place = Place::with_image_run("2");
+    let start = |out: &str, steps: &str| {
+        let text = format!(
+            "evaluate --run run --chains 4 --record-every 10 --kernel mala --target-acceptance 0.6 --adapt-scales 60 \
+             --rungs 3 --swap-every 7 --out {out} --steps {steps}"
+        );
+        let arguments: Vec<_> = text.split(' ').map(str::to_owned).collect();
+        place.run(arguments).well()
+    };
+    let ended = start("whole", "300");
+    for told in [
+        "with the lengths of the elements",
+        "Lengths of elements",
+        "Temperatures of the ladder: 1.000, ",
+    ] {
+        assert!(
+            ended.stdout.contains(told) || ended.stderr.contains(told),
+            "{ended:?}"
+        );
+    }
+    assert!(
+        ended.stdout.contains("neighbours of 3 temperatures"),
+        "{ended:?}"
+    );
+    assert!(ended.stdout.contains("independent draws of U"), "{ended:?}");
+    start("parts", "150");
+    place
+        .run(["evaluate", "--resume", "parts", "--steps", "300"])
+        .well();
+    for name in ["states.safetensors", "scales.safetensors"] {
+        let of = |folder: &str| place.bytes(&format!("{folder}/{name}"));
+        assert!(of("whole") == of("parts"), "{name}");
+    }
+    let bytes = place.bytes("whole/states.safetensors");
+    let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.tensor("states").unwrap().shape(), [12, 1, 16, 16]);
+    let ladder = place.json("whole/evaluation.json")["ladder"].clone();
+    let ladder: Vec<f64> = serde_json::from_value(ladder).unwrap();
+    assert!(
+        ladder[0] == 1.0 && ladder[1] > 1.0 && ladder[2] > ladder[1],
+        "{ladder:?}"
+    );
+    // Every seventh step pairs take turns: 42 exchanges in 300 steps, 21 for each pair of four chains.
+    let tried = records(&place, "whole").iter().map(|record| {
+        let swaps = record["swaps"].as_array().unwrap();
+        swaps
+            .iter()
+            .map(|pair| pair["tried"].as_u64().unwrap())
+            .collect::<Vec<_>>()
+    });
+    let sums = tried.fold([0, 0], |sums, pair| match pair[..] {
+        [one, other] => [sums[0] + one, sums[1] + other],
+        _ => sums,
+    });
+    assert_eq!(sums, [84, 84]);
+    let efficiency = place.json("whole/efficiency.json");
+    assert_eq!(efficiency["from_step"], 160);
+    // 140 steps of 4 chains at 3 temperatures.
+    assert_eq!(efficiency["gradients"], 1_680);
+    let traces = place.text("whole/traces.jsonl");
+    assert_eq!(traces.lines().count(), records(&place, "whole").len());
+
+    let before = place.contents();
+    let refused = |extra: &[&str], parts: &[&str]| {
+        let arguments = [
+            "evaluate", "--run", "run", "--chains", "2", "--steps", "3", "--out", "x",
+        ];
+        place.run([&arguments, extra].concat()).badly(2, parts);
+    };
+    refused(
+        &["--kernel", "hmc", "--adapt-scales", "5"],
+        &["--adapt-scales", "is for ULA and MALA"],
+    );
+    refused(&["--swap-rate", "0.3"], &["--swap-rate", "--rungs"]);
+    refused(&["--swap-every", "3"], &["--swap-every", "--rungs"]);
+    refused(
+        &["--rungs", "3", "--swap-rate", "1.5"],
+        &["--swap-rate 1.5", "between 0 and 1"],
+    );
+    refused(&["--rungs", "0"], &["--rungs"]);
     assert_eq!(before, place.contents());
 }

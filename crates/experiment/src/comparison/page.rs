@@ -207,6 +207,15 @@ fn numbers(runs: &[ComparedRun]) -> Table {
             }),
         ]);
     }
+    let likelihood = |run: &ComparedRun| run.likelihood.clone();
+    if runs.iter().any(|run| run.likelihood.is_some()) {
+        rows.extend([
+            row("log p of data of learning (nats each)", &|run| {
+                Some(likelihood(run)?.in_short())
+            }),
+            row("by the weights", &|run| Some(likelihood(run)?.weights)),
+        ]);
+    }
     let digits = |run: &ComparedRun| run.diagnosis.as_ref()?.digits.clone();
     if runs.iter().any(|run| digits(run).is_some()) {
         let of_samples = |run: &ComparedRun| Some(digits(run)?.samples.features);

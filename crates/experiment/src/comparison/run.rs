@@ -7,6 +7,7 @@ use ebm_diagnostics::{IterationMetrics, RunSummary};
 use crate::config::ExperimentConfig;
 use crate::diagnosis::{Diagnosis, LearningOutcome, read_diagnosis};
 use crate::landscape::DensityRecord;
+use crate::likelihood::{Likelihood, read_likelihood};
 use crate::run_folder::{RunFolder, RunInfo};
 use crate::{ExperimentError, NextStep, Supervisor};
 
@@ -29,6 +30,8 @@ pub struct ComparedRun {
     pub summary: Option<RunSummary>,
     /// Its diagnosis, if there is one.
     pub diagnosis: Option<Diagnosis>,
+    /// The likelihood of its data, if it was estimated.
+    pub likelihood: Option<Likelihood>,
 }
 
 impl ComparedRun {
@@ -47,6 +50,7 @@ impl ComparedRun {
             landscape: folder.read_landscape()?,
             summary: RunSummary::from_metrics(&metrics, &config.summary_options()).ok(),
             diagnosis: read_diagnosis(&root.join("diagnosis"))?,
+            likelihood: read_likelihood(&root.join("likelihood"))?,
             config,
             metrics,
         })

@@ -12,6 +12,7 @@ use super::{Diagnosis, GroupRecord, LongChains, PlaneQuality, RECORD, Subject};
 use crate::ExperimentError;
 use crate::json::write_json;
 use crate::landscape::CAPTION;
+use crate::likelihood::Likelihood;
 use crate::pictures::{grid, write_figure};
 
 /// The page that shows everything.
@@ -24,6 +25,8 @@ pub(crate) struct Page<'a> {
     pub(crate) records: &'a [GroupRecord],
     /// Densities of a toy run.
     pub(crate) landscape: Option<&'a Figure>,
+    /// The likelihood of the data, if it was estimated.
+    pub(crate) likelihood: Option<Likelihood>,
     /// The command that repeats it.
     pub(crate) command: String,
 }
@@ -199,6 +202,19 @@ impl Page<'_> {
         for judged in &self.diagnosis.judged {
             let name = format!("{} steps from {}", judged.steps, judged.start.as_str());
             tables.push(judged.quality.table(&name));
+        }
+        if let Some(likelihood) = &self.likelihood {
+            tables.push(table(
+                "Likelihood, as it was estimated for this run",
+                ["quantity", "value"],
+                [
+                    [
+                        "log p of data of learning (nats each)".into(),
+                        likelihood.in_short(),
+                    ],
+                    ["by the weights".into(), likelihood.weights.clone()],
+                ],
+            ));
         }
         tables.push(self.settings());
         tables.retain(|table| !table.rows.is_empty());

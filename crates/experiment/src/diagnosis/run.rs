@@ -171,6 +171,7 @@ pub fn diagnose(
         subject,
         records: &found.records,
         landscape: found.plane.as_ref().map(|(_, figure)| figure),
+        likelihood: crate::likelihood::read_likelihood(&subject.folder.root().join("likelihood"))?,
         command: command.unwrap_or_default(),
     };
     page.write(out)?;

@@ -228,18 +228,6 @@ impl Diagnosis {
 /// # Errors
 /// [`ExperimentError::RunFolder`] when it is damaged.
 pub(crate) fn read_diagnosis(folder: &Path) -> Result<Option<Diagnosis>, ExperimentError> {
-    let path = folder.join(RECORD);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(ExperimentError::io(path, error)),
-    };
-    serde_json::from_str(&text)
-        .map(Some)
-        .map_err(|error| ExperimentError::RunFolder {
-            path,
-            problem: format!(
-                "not readable ({error}); delete the folder and diagnose the run again"
-            ),
-        })
+    let anew = "delete the folder and diagnose the run again";
+    crate::json::read_json(&folder.join(RECORD), anew)
 }

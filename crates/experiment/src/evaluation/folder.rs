@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 
 use ebm_core::States;
 use ebm_energy_net::{NamedParameter, read_metadata, write_tensors};
-use ebm_langevin::{ChainPlace, LangevinError, SinceRecord};
+use ebm_langevin::{ChainPlace, LangevinError, Scales, SinceRecord, Swaps};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::{EvaluationSettings, Record};
+use super::{Efficiency, EvaluationSettings, Record, Trace};
 use crate::ExperimentError;
 use crate::json::write_json;
 use crate::work_folder::{WorkFolder, WorkKind};
@@ -18,6 +19,9 @@ use crate::work_folder::{WorkFolder, WorkKind};
 const SETTINGS: &str = "evaluation.json";
 const STATES: &str = "states.safetensors";
 const RECORDS: &str = "records.jsonl";
+const TRACES: &str = "traces.jsonl";
+const SCALES: &str = "scales.safetensors";
+const EFFICIENCY: &str = "efficiency.json";
 const PAGE: &str = "evaluation.html";
 const STEP: &str = "ebm.step";
 const SUMS: &str = "ebm.sums_since_record";
@@ -32,12 +36,15 @@ const KIND: WorkKind = WorkKind {
 pub struct EvaluationFolder(WorkFolder);
 
 /// Sums over the steps since the last record, as they are saved with the states.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
     /// Of r.
     gradient_magnitude: f64,
     /// Of the acceptance rate, where anything was proposed.
     acceptance_rate: Option<f64>,
+    /// Exchanges of neighbouring temperatures.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    swaps: Vec<Swaps>,
 }
 
 impl EvaluationFolder {
@@ -50,8 +57,21 @@ impl EvaluationFolder {
         settings: &EvaluationSettings,
         weights: &Path,
         start: &ChainPlace,
+        scales: Option<&Scales>,
     ) -> Result<Self, ExperimentError> {
         let folder = Self(WorkFolder::create(root, KIND, weights)?);
+        if let Some(scales) = scales {
+            let lengths = NamedParameter {
+                name: "states".into(),
+                shape: [1].into_iter().chain(settings.state_shape).collect(),
+                values: scales
+                    .lengths()
+                    .iter()
+                    .map(|length| *length as f32)
+                    .collect(),
+            };
+            write_tensors(&[lengths], &folder.path(SCALES), HashMap::new())?;
+        }
         folder.save(settings, start, None)?;
         // Settings are written last: a folder with settings has all that is needed to go on.
         folder.write_settings(settings)?;
@@ -101,6 +121,26 @@ impl EvaluationFolder {
         self.path(PAGE)
     }
 
+    /// The lengths of the elements, if the settings ask for such.
+    pub(crate) fn read_scales(
+        &self,
+        settings: &EvaluationSettings,
+    ) -> Result<Option<Scales>, ExperimentError> {
+        if !settings.scaled {
+            return Ok(None);
+        }
+        let values = settings.state_shape.iter().product();
+        let lengths = self.0.read_states(SCALES, values)?;
+        let lengths: Vec<f64> = lengths.into_iter().map(f64::from).collect();
+        let scales = Scales::new(&lengths).map_err(|error| self.0.damaged(SCALES, error))?;
+        Ok(Some(scales))
+    }
+
+    /// Writes how many draws the chains are worth.
+    pub(crate) fn write_efficiency(&self, efficiency: &Efficiency) -> Result<(), ExperimentError> {
+        write_json(&self.path(EFFICIENCY), efficiency)
+    }
+
     /// Writes the chains as they are, with F of each where it is known.
     pub(crate) fn save(
         &self,
@@ -111,7 +151,7 @@ impl EvaluationFolder {
         let [channels, height, width] = settings.state_shape;
         let mut tensors = vec![NamedParameter {
             name: "states".into(),
-            shape: vec![settings.chains, channels, height, width],
+            shape: vec![settings.chains * settings.rungs(), channels, height, width],
             values: chains.states.values().to_vec(),
         }];
         if let Some(energies) = energies {
@@ -124,6 +164,7 @@ impl EvaluationFolder {
         let sums = serde_json::to_string(&Sums {
             gradient_magnitude: chains.since.gradient_magnitude,
             acceptance_rate: chains.since.acceptance_rate,
+            swaps: chains.since.swaps.clone(),
         })
         .map_err(|error| self.0.damaged(STATES, error))?;
         let metadata = HashMap::from([
@@ -143,7 +184,8 @@ impl EvaluationFolder {
         let step = metadata.get(STEP).and_then(|step| step.parse().ok());
         let sums = metadata.get(SUMS);
         let sums = sums.and_then(|sums| serde_json::from_str::<Sums>(sums).ok());
-        let values = settings.chains * settings.state_shape.iter().product::<usize>();
+        let values =
+            settings.chains * settings.rungs() * settings.state_shape.iter().product::<usize>();
         let states = self.0.read_states(STATES, values)?;
         match (step, sums) {
             (Some(step), Some(sums)) if step <= settings.steps => Ok(ChainPlace {
@@ -153,6 +195,7 @@ impl EvaluationFolder {
                     steps: step - settings.last_record(step),
                     gradient_magnitude: sums.gradient_magnitude,
                     acceptance_rate: sums.acceptance_rate,
+                    swaps: sums.swaps,
                 },
                 // The file of records says whether there is a record of the start.
                 is_new: false,
@@ -161,32 +204,15 @@ impl EvaluationFolder {
         }
     }
 
-    /// The records up to `step`. Later records are cut off and will be made again.
+    /// The records up to `step`, and the traces beside them. Later ones are cut off and will be made again.
     pub(crate) fn read_records(
         &self,
         settings: &EvaluationSettings,
         step: u64,
-    ) -> Result<Vec<Record>, ExperimentError> {
-        let path = self.path(RECORDS);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
-            Err(error) => return Err(ExperimentError::io(path, error)),
-        };
-        let mut records = Vec::new();
-        let mut kept = String::new();
-        for line in text.lines() {
-            match serde_json::from_str::<Record>(line) {
-                Ok(record) if record.step <= step => records.push(record),
-                Ok(_) => break,
-                // Only the last line can be half-written, and then it lies beyond the states.
-                Err(_) if !text.ends_with('\n') && text.ends_with(line) => break,
-                Err(error) => return Err(self.0.damaged(RECORDS, error)),
-            }
-            kept += line;
-            kept.push('\n');
-        }
-        let last = records.last().map(|record| record.step);
+    ) -> Result<(Vec<Record>, Vec<Trace>), ExperimentError> {
+        let records = self.read_lines(RECORDS, step, |record: &Record| record.step)?;
+        let traces = self.read_lines(TRACES, step, |trace: &Trace| trace.step)?;
+        let last = records.0.last().map(|record| record.step);
         // Before the first step there need not be a record yet.
         if last != Some(settings.last_record(step)) && (step, last) != (0, None) {
             let problem = format!(
@@ -195,13 +221,52 @@ impl EvaluationFolder {
             );
             return Err(self.0.damaged(RECORDS, problem));
         }
-        self.write(RECORDS, kept.as_bytes())?;
-        Ok(records)
+        self.write(RECORDS, records.1.as_bytes())?;
+        self.write(TRACES, traces.1.as_bytes())?;
+        Ok((records.0, traces.0))
+    }
+
+    /// The lines of a file up to `step`, read and as they are written.
+    fn read_lines<T: DeserializeOwned>(
+        &self,
+        name: &str,
+        step: u64,
+        step_of: impl Fn(&T) -> u64,
+    ) -> Result<(Vec<T>, String), ExperimentError> {
+        let path = self.path(name);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(error) => return Err(ExperimentError::io(path, error)),
+        };
+        let mut records = Vec::new();
+        let mut kept = String::new();
+        for line in text.lines() {
+            match serde_json::from_str::<T>(line) {
+                Ok(record) if step_of(&record) <= step => records.push(record),
+                Ok(_) => break,
+                // Only the last line can be half-written, and then it lies beyond the states.
+                Err(_) if !text.ends_with('\n') && text.ends_with(line) => break,
+                Err(error) => return Err(self.0.damaged(name, error)),
+            }
+            kept += line;
+            kept.push('\n');
+        }
+        Ok((records, kept))
     }
 
     /// The file of records, for further lines.
     pub(crate) fn append_records(&self) -> Result<RecordFile, ExperimentError> {
-        let path = self.path(RECORDS);
+        self.append(RECORDS)
+    }
+
+    /// The file of traces, for further lines.
+    pub(crate) fn append_traces(&self) -> Result<RecordFile, ExperimentError> {
+        self.append(TRACES)
+    }
+
+    fn append(&self, name: &str) -> Result<RecordFile, ExperimentError> {
+        let path = self.path(name);
         let file = OpenOptions::new().create(true).append(true).open(&path);
         match file {
             Ok(file) => Ok(RecordFile { file, path }),
@@ -229,7 +294,7 @@ impl RecordFile {
             .map_err(|error| ExperimentError::io(&self.path, error))
     }
 
-    pub(crate) fn add(&mut self, record: &Record) -> Result<(), ExperimentError> {
+    pub(crate) fn add(&mut self, record: &impl Serialize) -> Result<(), ExperimentError> {
         let line = serde_json::to_string(record).map_err(std::io::Error::other);
         line.and_then(|line| writeln!(self.file, "{line}"))
             .map_err(|error| ExperimentError::io(&self.path, error))

@@ -7,11 +7,12 @@
 mod folder;
 mod options;
 mod page;
+mod prepare;
 mod record;
 mod run;
 mod settings;
 mod start;
-mod step_size;
+mod trace;
 mod walk;
 
 pub use folder::EvaluationFolder;
@@ -23,5 +24,5 @@ pub use settings::EvaluationSettings;
 pub(crate) use settings::{step_size, temperature};
 pub(crate) use start::Starts;
 pub use start::{EvaluationStart, StartOptions};
-pub(crate) use step_size::find_step_size;
+pub use trace::{EffectiveDraws, Efficiency, Trace};
 pub use walk::EvaluationEnd;

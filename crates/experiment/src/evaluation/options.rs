@@ -19,6 +19,14 @@ pub struct EvaluationOptions {
     pub epsilon: Option<f64>,
     /// The acceptance rate that MALA shall have; ε is then found by a search.
     pub target_acceptance: Option<f64>,
+    /// Burn-in steps in which ULA or MALA finds a length for each element of the state; none without such lengths.
+    pub adapt_scales: Option<u64>,
+    /// Temperatures of parallel tempering; 1 is none.
+    pub rungs: usize,
+    /// The share of exchanges between neighbouring temperatures for which the ladder is tuned.
+    pub swap_rate: f64,
+    /// Steps between two exchanges.
+    pub swap_every: u64,
     /// T as a multiple of the training's ε²/2. The drift of ULA is ε²/2T, so a lower T asks for a smaller ε.
     pub temperature_factor: f64,
     /// Where chains start, and how many.
@@ -40,6 +48,10 @@ impl Default for EvaluationOptions {
             momentum: Momentum::default(),
             epsilon: None,
             target_acceptance: None,
+            adapt_scales: None,
+            rungs: 1,
+            swap_rate: 0.23,
+            swap_every: 10,
             temperature_factor: 1.0,
             start: StartOptions::default(),
             steps: None,
@@ -61,10 +73,10 @@ impl EvaluationOptions {
         temperature(training_epsilon, self.temperature_factor)?;
         if let Some(rate) = self.target_acceptance {
             let setting = "target_acceptance";
-            if self.kernel != KernelName::Mala {
+            if !matches!(self.kernel, KernelName::Mala | KernelName::Hmc) {
                 return Err(ExperimentError::setting(
                     setting,
-                    format!("is for MALA, and not for {}", self.kernel),
+                    format!("is for MALA and HMC, and not for {}", self.kernel),
                 ));
             }
             if !(rate > 0.0 && rate < 1.0) {
@@ -74,6 +86,8 @@ impl EvaluationOptions {
                 ));
             }
         }
+        self.check_scales(trained)?;
+        self.check_ladder()?;
         let epsilon = self.epsilon.unwrap_or(training_epsilon);
         step_size(epsilon)?;
         let steps = self
@@ -87,6 +101,9 @@ impl EvaluationOptions {
             temperature_factor: self.temperature_factor,
             kernel: self.kernel,
             momentum: self.momentum,
+            scaled: self.adapt_scales.is_some(),
+            ladder: Vec::new(),
+            swap_every: (self.rungs > 1).then_some(self.swap_every),
             stabilisers: trained.stabilisers,
             epsilon,
             start,
@@ -105,8 +122,41 @@ impl EvaluationOptions {
         };
         // If ε is found by a search, that of the training is only a placeholder.
         if self.target_acceptance.is_none() {
-            settings.kernel()?;
+            settings.kernel(None)?;
         }
         Ok(settings)
+    }
+
+    fn check_scales(&self, trained: &Trained) -> Result<(), ExperimentError> {
+        let setting = "adapt_scales";
+        let Some(steps) = self.adapt_scales else {
+            return Ok(());
+        };
+        let problem = if !matches!(self.kernel, KernelName::Ula | KernelName::Mala) {
+            format!("is for ULA and MALA, and not for {}", self.kernel)
+        } else if self.kernel == KernelName::Ula && trained.stabilisers.bounds_steps() {
+            "is not for ULA whose steps are bounded, as in this training; take MALA".to_owned()
+        } else if steps == 0 {
+            "0: must be at least 1 step".to_owned()
+        } else {
+            return Ok(());
+        };
+        Err(ExperimentError::setting(setting, problem))
+    }
+
+    fn check_ladder(&self) -> Result<(), ExperimentError> {
+        if self.rungs == 0 {
+            let problem = "0: must be at least 1";
+            return Err(ExperimentError::setting("rungs", problem));
+        }
+        if !(self.swap_rate > 0.0 && self.swap_rate < 1.0) {
+            let problem = format!("{}: must lie between 0 and 1", self.swap_rate);
+            return Err(ExperimentError::setting("swap_rate", problem));
+        }
+        if self.swap_every == 0 {
+            let problem = "0: must be at least 1";
+            return Err(ExperimentError::setting("swap_every", problem));
+        }
+        Ok(())
     }
 }

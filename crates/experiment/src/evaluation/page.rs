@@ -2,9 +2,10 @@
 
 use ebm_figures::plot::{Figure, LineFigure, LineSeries, line_figure};
 use ebm_figures::{Report, Table};
+use ebm_langevin::Swaps;
 
 use super::walk::picture_name;
-use super::{EvaluationEnd, EvaluationFolder, EvaluationSettings, Record};
+use super::{Efficiency, EvaluationEnd, EvaluationFolder, EvaluationSettings, Record};
 use crate::ExperimentError;
 use crate::diagnosis::short;
 use crate::pictures::write_figure;
@@ -14,6 +15,7 @@ pub(crate) struct Page<'a> {
     pub(crate) settings: &'a EvaluationSettings,
     pub(crate) folder: &'a EvaluationFolder,
     pub(crate) records: &'a [Record],
+    pub(crate) efficiency: Option<&'a Efficiency>,
     pub(crate) ended: EvaluationEnd,
 }
 
@@ -54,6 +56,18 @@ impl Page<'_> {
         }
         if let Some(rate) = self.acceptance_rate() {
             sentence += &format!("; {:.1} % of the proposals were accepted", 100.0 * rate);
+        }
+        if let Some([lowest, highest]) = self.swap_rates() {
+            sentence += &format!(
+                "; neighbours of {} temperatures up to {:.2} T exchanged {:.0} to {:.0} % of their states",
+                settings.rungs(),
+                settings.ladder.last().copied().unwrap_or(1.0),
+                100.0 * lowest,
+                100.0 * highest,
+            );
+        }
+        if let Some(efficiency) = self.efficiency {
+            sentence += &format!("; {}", efficiency.in_words());
         }
         if self.is_image() {
             sentence += &format!(
@@ -125,6 +139,19 @@ impl Page<'_> {
             }
         }
         (proposed > 0.0).then(|| accepted / proposed)
+    }
+
+    /// The lowest and the highest share of exchanges over the pairs of neighbouring temperatures, over all steps.
+    fn swap_rates(&self) -> Option<[f64; 2]> {
+        let mut sums = Vec::new();
+        for record in self.records {
+            Swaps::add(&mut sums, &record.swaps);
+        }
+        let rates = sums.into_iter().filter_map(Swaps::rate);
+        let range = rates.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], rate| {
+            [low.min(rate), high.max(rate)]
+        });
+        range[0].is_finite().then_some(range)
     }
 
     /// The figures that have something to show.

@@ -1,6 +1,7 @@
 //! The record of the chains at a step.
 
 use ebm_diagnostics::quantile;
+use ebm_langevin::Swaps;
 use serde::{Deserialize, Serialize};
 
 /// The chains at one step, and since the record before.
@@ -21,6 +22,10 @@ pub struct Record {
     /// Accepted proposals over all proposals since the record before; none at the start and for ULA.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub acceptance_rate: Option<f64>,
+    /// Exchanges of each pair of neighbouring temperatures since the record before, the coldest pair first; none but for
+    /// parallel tempering.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub swaps: Vec<Swaps>,
     /// Share of the elements of all states beyond [−1.5, 1.5]: this is farther from the range of image data, [−1, 1],
     /// than the data noise reaches.
     pub saturation: f64,
@@ -52,6 +57,7 @@ impl Record {
             energy_quantiles: [0.1, 0.5, 0.9].map(|share| quantile(&sorted, share)),
             gradient_magnitude: None,
             acceptance_rate: None,
+            swaps: Vec::new(),
             saturation: beyond as f64 / states.len().max(1) as f64,
         })
     }

@@ -3,13 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::time::Instant;
 
 use ebm_langevin::ChainPlace;
 
-use super::walk::walk;
+use super::prepare::Preparation;
+use super::walk::{Walked, walk};
 use super::{
-    EvaluationEnd, EvaluationFolder, EvaluationOptions, EvaluationSettings, Page, Record, Starts,
-    find_step_size,
+    Efficiency, EvaluationEnd, EvaluationFolder, EvaluationOptions, EvaluationSettings, Page,
+    Record, Starts,
 };
 use crate::{Computation, ExperimentError, Supervisor, Trained, Work};
 
@@ -24,6 +26,8 @@ pub struct Evaluation {
     pub settings: EvaluationSettings,
     /// All records, with those of earlier parts.
     pub records: Vec<Record>,
+    /// How many independent draws it is worth, where there are records enough.
+    pub efficiency: Option<Efficiency>,
     /// How it ended.
     pub ended: EvaluationEnd,
     /// The outcome of the chains in one sentence.
@@ -61,18 +65,16 @@ impl Evaluation {
         let (shape, no_stop) = (settings.state_shape, Arc::default());
         let net = compute.trained_net(&settings.net, shape, &trained.weights, engine, &no_stop)?;
         net.name().clone_into(&mut settings.engine);
-        if let Some(target) = options.target_acceptance {
-            let settle = trained.langevin.steps;
-            let (epsilon, rate) = find_step_size(&*net, &settings, &states, target, settle)?;
-            settings.epsilon = epsilon.get();
-            supervisor.tell(&format!(
-                "ε = {:.3e} accepts {:.1} % of the proposals, from states {settle} steps of ULA after the start.",
-                epsilon.get(),
-                100.0 * rate,
-            ));
-        }
+        let preparation = Preparation {
+            net: &*net,
+            options,
+            settle: trained.langevin.steps,
+            supervisor,
+        };
+        let (scales, states) = preparation.run(&mut settings, states)?;
         let place = ChainPlace::new(states);
-        let folder = EvaluationFolder::create(out, &settings, &trained.weights, &place)?;
+        let folder =
+            EvaluationFolder::create(out, &settings, &trained.weights, &place, scales.as_ref())?;
         to_end(&folder, settings, place, computation, supervisor)
     }
 
@@ -111,8 +113,10 @@ fn to_end(
     Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,
 ) -> Result<Evaluation, ExperimentError> {
-    let records = folder.read_records(&settings, place.step)?;
+    let (records, traces) = folder.read_records(&settings, place.step)?;
     place.is_new = records.is_empty();
+    // Read even by the process that wrote them, so that all parts of an evaluation have the same.
+    let scales = folder.read_scales(&settings)?;
     let stop: Arc<AtomicBool> = supervisor.stop_flag();
     let (shape, weights) = (settings.state_shape, folder.weights());
     let net = compute.trained_net(&settings.net, shape, &weights, engine, &stop)?;
@@ -121,12 +125,39 @@ fn to_end(
     net.name().clone_into(&mut settings.engine);
     folder.write_settings(&settings)?;
     let mut progress = supervisor.begin(Work::Evaluation, place.step, settings.steps);
-    let (ended, records) = walk(&settings, folder, &*net, place, records, &mut *progress)?;
+    let (first_step, began) = (place.step, Instant::now());
+    let before = Walked {
+        ended: EvaluationEnd::Finished,
+        records,
+        traces,
+        step: first_step,
+    };
+    let sampler = settings.sampler(scales.as_ref())?;
+    let walked = walk(
+        &settings,
+        folder,
+        &*net,
+        &sampler,
+        place,
+        before,
+        &mut *progress,
+    )?;
     drop(progress);
+    let gradients =
+        (walked.step - first_step).saturating_mul(settings.gradients_per_step(settings.chains));
+    let seconds = began.elapsed().as_secs_f64();
+    let mut efficiency = Efficiency::of(&settings, &walked.traces);
+    if let Some(efficiency) = &mut efficiency {
+        let rate = gradients as f64 / seconds;
+        efficiency.gradients_per_second = (gradients > 0).then_some(rate);
+        folder.write_efficiency(efficiency)?;
+    }
+    let Walked { ended, records, .. } = walked;
     let page = Page {
         settings: &settings,
         folder,
         records: &records,
+        efficiency: efficiency.as_ref(),
         ended,
     };
     page.write()?;
@@ -137,6 +168,7 @@ fn to_end(
         sentence,
         settings,
         records,
+        efficiency,
         ended,
     })
 }

@@ -2,7 +2,10 @@
 
 use ebm_core::{NoiseKey, StepSize, Stream, Temperature};
 use ebm_energy_net::NetConfig;
-use ebm_langevin::{AnyKernel, KernelName, LangevinError, Momentum, Sampler, Ula};
+use ebm_langevin::{
+    AnyKernel, KernelName, Ladder, LangevinError, Momentum, Preconditioned, Sampler, Scales,
+    Tempering, Ula,
+};
 use ebm_trainer::Stabilisers;
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +35,15 @@ pub struct EvaluationSettings {
     /// What only kernels with momenta have.
     #[serde(default, skip_serializing_if = "is_default")]
     pub momentum: Momentum,
+    /// Whether the steps of ULA and MALA have a length for each element, which a file in the same folder holds.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub scaled: bool,
+    /// T of each rung of parallel tempering as a multiple of the coldest, which is 1; none without tempering.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ladder: Vec<f64>,
+    /// Steps between two exchanges of parallel tempering.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub swap_every: Option<u64>,
     /// The stabilisers of the training; their bounds apply to the steps of ULA.
     #[serde(default, skip_serializing_if = "Stabilisers::is_plain")]
     pub stabilisers: Stabilisers,
@@ -70,34 +82,96 @@ impl EvaluationSettings {
         temperature(self.training_epsilon, self.temperature_factor)
     }
 
-    /// The kernel with its ε and T.
+    /// The kernel with its ε and T, its lengths of elements where they are given, and its ladder of temperatures.
     ///
     /// # Errors
     /// [`ExperimentError::Setting`] for an ε that is no step size, and as [`Self::temperature`].
-    pub fn kernel(&self) -> Result<AnyKernel, ExperimentError> {
-        let epsilon = step_size(self.epsilon)?;
-        let temperature = self.temperature()?;
-        Ok(match self.kernel {
-            KernelName::Ula => self
-                .stabilisers
-                .bounded(Ula::new(epsilon, temperature))
-                .into(),
-            name => name
-                .kernel(epsilon, temperature, self.momentum)
-                .map_err(|error| {
-                    let setting = match error {
-                        LangevinError::Friction(_) => "friction",
-                        LangevinError::Leapfrogs => "leapfrogs",
-                        _ => "epsilon",
-                    };
-                    ExperimentError::setting(setting, error.to_string())
-                })?,
+    pub fn kernel(&self, scales: Option<&Scales>) -> Result<AnyKernel, ExperimentError> {
+        step_size(self.epsilon)?;
+        let coldest = self.temperature()?;
+        let kernel = match self.ladder.as_slice() {
+            [] => self.kernel_at(coldest, scales),
+            factors => {
+                let temperatures = factors
+                    .iter()
+                    .map(|factor| Ok(Temperature::new(factor * coldest.get())?));
+                temperatures
+                    .collect::<Result<_, _>>()
+                    .and_then(Ladder::new)
+                    .and_then(|ladder| self.tempering(&ladder, scales))
+                    .map(AnyKernel::from)
+            }
+        };
+        kernel.map_err(|error| {
+            let setting = match error {
+                LangevinError::Friction(_) => "friction",
+                LangevinError::Leapfrogs => "leapfrogs",
+                LangevinError::Ladder(_) => "rungs",
+                _ => "epsilon",
+            };
+            ExperimentError::setting(setting, error.to_string())
         })
     }
 
+    /// Parallel tempering on a ladder.
+    pub(super) fn tempering(
+        &self,
+        ladder: &Ladder,
+        scales: Option<&Scales>,
+    ) -> Result<Tempering, LangevinError> {
+        let swap_every = self.swap_every.unwrap_or(0);
+        Tempering::new(ladder, swap_every, |temperature| {
+            self.kernel_at(temperature, scales)
+        })
+    }
+
+    /// The kernel at a temperature of the ladder; ε is in proportion to √T, so that the drift is the same.
+    pub(super) fn kernel_at(
+        &self,
+        temperature: Temperature,
+        scales: Option<&Scales>,
+    ) -> Result<AnyKernel, LangevinError> {
+        let coldest = StepSize::new(self.training_epsilon)?.learned_temperature();
+        let hotter = temperature.get() / (self.temperature_factor * coldest.get());
+        let size = StepSize::new(self.epsilon * hotter.sqrt())?;
+        self.kernel_of_size(size, temperature, scales)
+    }
+
+    /// The kernel at a temperature with steps of a size.
+    pub(super) fn kernel_of_size(
+        &self,
+        size: StepSize,
+        temperature: Temperature,
+        scales: Option<&Scales>,
+    ) -> Result<AnyKernel, LangevinError> {
+        let scales = scales.cloned();
+        Ok(match (self.kernel, scales) {
+            (KernelName::Ula, Some(scales)) => {
+                Preconditioned::ula(size, temperature, scales)?.into()
+            }
+            (KernelName::Mala, Some(scales)) => {
+                Preconditioned::mala(size, temperature, scales)?.into()
+            }
+            (KernelName::Ula, None) => self.stabilisers.bounded(Ula::new(size, temperature)).into(),
+            (name, _) => name.kernel(size, temperature, self.momentum)?,
+        })
+    }
+
+    /// How many temperatures.
+    #[must_use]
+    pub fn rungs(&self) -> usize {
+        self.ladder.len().max(1)
+    }
+
+    /// Gradients of F that a step of so many chains asks for, over all temperatures.
+    pub(super) fn gradients_per_step(&self, chains: usize) -> u64 {
+        let each = self.kernel.gradients_per_step(self.momentum);
+        each * (chains * self.rungs()) as u64
+    }
+
     /// The sampler: it makes a record at each multiple of the interval, at each milestone and at the end.
-    pub(super) fn sampler(&self) -> Result<Sampler, ExperimentError> {
-        Ok(Sampler::new(self.kernel()?)
+    pub(super) fn sampler(&self, scales: Option<&Scales>) -> Result<Sampler, ExperimentError> {
+        Ok(Sampler::new(self.kernel(scales)?)
             .with_steps(self.steps)
             .with_noise(NoiseKey::new(self.seed, Stream::Watch, 0))
             .with_record_every(self.record_every)
@@ -130,9 +204,11 @@ impl EvaluationSettings {
     /// # Errors
     /// What is wrong.
     pub(super) fn check(&self) -> Result<(), String> {
+        let rungs = self.rungs();
         let numbers = self
             .state_shape
             .iter()
+            .chain([&rungs])
             .try_fold(self.chains, |product, side| product.checked_mul(*side));
         if !numbers.is_some_and(|numbers| (1..=MOST_NUMBERS).contains(&numbers)) {
             return Err(format!(
@@ -140,7 +216,7 @@ impl EvaluationSettings {
                 self.chains, self.state_shape
             ));
         }
-        match self.kernel() {
+        match self.kernel(None) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
@@ -164,12 +240,12 @@ pub(crate) fn step_size(epsilon: f64) -> Result<StepSize, ExperimentError> {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use ebm_energy_net::Architecture;
     use proptest::prelude::*;
 
-    fn settings(steps: u64, record_every: u64) -> EvaluationSettings {
+    pub(crate) fn settings(steps: u64, record_every: u64) -> EvaluationSettings {
         EvaluationSettings {
             weights: "w".into(),
             net: NetConfig::published(Architecture::Toy),
@@ -178,6 +254,9 @@ mod tests {
             temperature_factor: 1.0,
             kernel: KernelName::Ula,
             momentum: Momentum::default(),
+            scaled: false,
+            ladder: Vec::new(),
+            swap_every: None,
             stabilisers: Stabilisers::default(),
             epsilon: 0.1,
             start: "noise".into(),
@@ -193,7 +272,7 @@ mod tests {
     }
 
     fn records(settings: &EvaluationSettings) -> Vec<u64> {
-        let sampler = settings.sampler().unwrap();
+        let sampler = settings.sampler(None).unwrap();
         std::iter::successors(sampler.next_record(0), |step| sampler.next_record(*step)).collect()
     }
 
@@ -215,6 +294,8 @@ mod tests {
             |s: &mut EvaluationSettings| s.state_shape = [1 << 40, 1 << 40, 1],
             |s: &mut EvaluationSettings| s.epsilon = -1.0,
             |s: &mut EvaluationSettings| s.temperature_factor = 0.0,
+            |s: &mut EvaluationSettings| s.ladder = vec![1.0, 2.0],
+            |s: &mut EvaluationSettings| (s.ladder, s.swap_every) = (vec![1.0, 0.5], Some(10)),
         ] {
             let mut damaged = settings(1, 1);
             damage(&mut damaged);

@@ -4,10 +4,10 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
 use ebm_figures::write_png;
-use ebm_langevin::{ChainPlace, Chains, Piece, Watch};
+use ebm_langevin::{ChainPlace, Chains, Piece, Sampler, Watch};
 
 use super::folder::RecordFile;
-use super::{EvaluationFolder, EvaluationSettings, Record};
+use super::{EvaluationFolder, EvaluationSettings, Record, Trace};
 use crate::pictures::grid;
 use crate::{ExperimentError, Progress};
 
@@ -31,22 +31,33 @@ pub enum EvaluationEnd {
     },
 }
 
-/// Runs from `place` to the end. Returns all records, with those of earlier parts.
+/// What has been walked so far.
+pub(super) struct Walked {
+    pub(super) ended: EvaluationEnd,
+    pub(super) records: Vec<Record>,
+    pub(super) traces: Vec<Trace>,
+    /// Steps taken.
+    pub(super) step: u64,
+}
+
+/// Runs from `place` to the end, after what was walked `before`. Returns all records, with those of earlier parts.
 pub(super) fn walk(
     settings: &EvaluationSettings,
     folder: &EvaluationFolder,
     chains: &dyn Chains,
+    sampler: &Sampler,
     place: ChainPlace,
-    records: Vec<Record>,
+    before: Walked,
     progress: &mut dyn Progress,
-) -> Result<(EvaluationEnd, Vec<Record>), ExperimentError> {
-    let sampler = settings.sampler()?;
+) -> Result<Walked, ExperimentError> {
     let mut keeper = Keeper {
         settings,
         temperature: settings.temperature()?.get(),
         folder,
         file: folder.append_records()?,
-        records,
+        trace_file: folder.append_traces()?,
+        records: before.records,
+        traces: before.traces,
         saved: Instant::now(),
         progress,
     };
@@ -67,7 +78,12 @@ pub(super) fn walk(
             }
         }
     };
-    Ok((ended, keeper.records))
+    Ok(Walked {
+        ended,
+        records: keeper.records,
+        traces: keeper.traces,
+        step: sampled.place.step,
+    })
 }
 
 /// Writes records, pictures and states on the way.
@@ -77,7 +93,9 @@ struct Keeper<'a> {
     temperature: f64,
     folder: &'a EvaluationFolder,
     file: RecordFile,
+    trace_file: RecordFile,
     records: Vec<Record>,
+    traces: Vec<Trace>,
     saved: Instant,
     progress: &'a mut dyn Progress,
 }
@@ -89,23 +107,27 @@ impl Watch for Keeper<'_> {
         &mut self,
         seen: &ebm_langevin::Record<'_>,
     ) -> Result<ControlFlow<()>, ExperimentError> {
-        let energies: Vec<f64> = seen
-            .energies
-            .iter()
-            .map(|f| f64::from(*f) / self.temperature)
-            .collect();
-        let Some(mut record) = Record::of(seen.step, &energies, seen.states.values()) else {
+        // Of several temperatures the coldest comes first, and is the one that was asked for.
+        let chains = self.settings.chains.min(seen.energies.len());
+        let energies = seen.energies[..chains].iter();
+        let energies: Vec<f64> = energies.map(|f| f64::from(*f) / self.temperature).collect();
+        let states = &seen.states.values()[..chains * seen.states.shape().size()];
+        let Some(mut record) = Record::of(seen.step, &energies, states) else {
             return Err(ExperimentError::RunawayChains);
         };
         record.gradient_magnitude = seen.gradient_magnitude;
         record.acceptance_rate = seen.acceptance_rate;
+        record.swaps = seen.swaps.to_vec();
         self.progress.message(&record.in_a_word());
         let shape = self.settings.state_shape;
         // Points of the plane have no picture.
         if self.settings.milestones().contains(&seen.step) && shape[1] > 1 {
             let path = self.folder.path(&picture_name(seen.step));
-            write_png(&grid(seen.states.values(), shape)?, path)?;
+            write_png(&grid(states, shape)?, path)?;
         }
+        let trace = Trace::of(seen.step, &energies, states);
+        self.trace_file.add(&trace)?;
+        self.traces.push(trace);
         self.file.add(&record)?;
         self.records.push(record);
         Ok(ControlFlow::Continue(()))
@@ -125,6 +147,7 @@ impl Watch for Keeper<'_> {
 impl Keeper<'_> {
     /// Records are saved first: states are of no use without the records before them.
     fn save(&self, place: &ChainPlace, energies: Option<&[f32]>) -> Result<(), ExperimentError> {
+        self.trace_file.sync()?;
         self.file.sync()?;
         self.folder.save(self.settings, place, energies)
     }

@@ -11,5 +11,6 @@ mod page;
 mod run;
 
 pub use options::LikelihoodOptions;
+pub(crate) use outcome::read_likelihood;
 pub use outcome::{Agreement, Likelihood, SetLikelihood, Side};
 pub use run::{likelihood, page_in};

@@ -1,7 +1,13 @@
 //! What was found.
 
+use std::path::Path;
+
 use ebm_langevin::{Annealed, LogMean};
 use serde::{Deserialize, Serialize};
+
+use super::page::RECORD;
+use crate::ExperimentError;
+use crate::json::read_json;
 
 /// An estimate of log Z and of the likelihood of data, as `likelihood.json` keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -47,6 +53,36 @@ pub struct Likelihood {
     pub engine: String,
     /// The version of the program.
     pub version: String,
+}
+
+impl Likelihood {
+    /// The nats of a datum that the net learned from, for people: a number where log Z is known, bounds where it may lie
+    /// between them, and otherwise why there is none.
+    pub(crate) fn in_short(&self) -> String {
+        let bounds = self
+            .sets
+            .first()
+            .map_or([None; 2], |set| set.log_likelihood);
+        match (self.agreement, bounds) {
+            (Agreement::Agree, [Some(low), Some(high)]) => {
+                format!("{:.2}", f64::midpoint(low, high))
+            }
+            (Agreement::Apart, [Some(low), Some(high)]) => format!("{low:.1} to {high:.1}"),
+            (Agreement::Contradict, _) => "none: the sides of log Z contradict each other".into(),
+            _ => "none: log Z is not finite".into(),
+        }
+    }
+}
+
+/// The estimate in a folder; none where there is no such file.
+///
+/// # Errors
+/// [`ExperimentError::RunFolder`] when it is damaged.
+pub(crate) fn read_likelihood(folder: &Path) -> Result<Option<Likelihood>, ExperimentError> {
+    read_json(
+        &folder.join(RECORD),
+        "delete the folder and estimate the likelihood again",
+    )
 }
 
 /// One side of log Z.

@@ -6,4 +6,6 @@ mod attraction;
 mod chains;
 mod mala;
 mod momenta;
+mod preconditioned;
 mod sampler;
+mod tempering;

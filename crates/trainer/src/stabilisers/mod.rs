@@ -66,6 +66,12 @@ impl Stabilisers {
             .with_state_clamp(self.state_clamp)
     }
 
+    /// Whether [`Self::bounded`] gives a step bounds.
+    #[must_use]
+    pub fn bounds_steps(&self) -> bool {
+        self.langevin_gradient_clip.is_some() || self.state_clamp.is_some()
+    }
+
     pub(crate) fn validate(&self) -> Result<(), TrainerError> {
         for (key, value) in [
             ("stabilisers.energy_penalty", self.energy_penalty),
