@@ -123,7 +123,8 @@ impl Tempering {
         };
         let (mut magnitude, mut accepted) = (0.0, None);
         let end = run.first_step.saturating_add(run.steps);
-        let mut step = run.first_step;
+        // An engine need not take an empty batch.
+        let mut step = if count == 0 { end } else { run.first_step };
         while step < end {
             let exchange = (step / self.swap_every + 1).saturating_mul(self.swap_every);
             let part = ChainRun {

@@ -441,7 +441,7 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
     let place = Place::with_image_run("2");
     let start = |out: &str, steps: &str| {
         let text = format!(
-            "evaluate --run run --chains 4 --record-every 10 --kernel mala --target-acceptance 0.6 --adapt-scales 60 \
+            "evaluate --run run --chains 40 --record-every 10 --kernel mala --target-acceptance 0.6 --adapt-scales 60 \
              --rungs 3 --swap-every 7 --out {out} --steps {steps}"
         );
         let arguments: Vec<_> = text.split(' ').map(str::to_owned).collect();
@@ -462,7 +462,7 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
         ended.stdout.contains("neighbours of 3 temperatures"),
         "{ended:?}"
     );
-    assert!(ended.stdout.contains("independent draws of U"), "{ended:?}");
+    assert!(ended.stdout.contains("R̂ "), "{ended:?}");
     start("parts", "150");
     place
         .run(["evaluate", "--resume", "parts", "--steps", "300"])
@@ -473,15 +473,15 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
     }
     let bytes = place.bytes("whole/states.safetensors");
     let tensors = safetensors::SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(tensors.tensor("states").unwrap().shape(), [12, 1, 16, 16]);
+    assert_eq!(tensors.tensor("states").unwrap().shape(), [120, 1, 16, 16]);
     let ladder = place.json("whole/evaluation.json")["ladder"].clone();
     let ladder: Vec<f64> = serde_json::from_value(ladder).unwrap();
     assert!(
         ladder[0] == 1.0 && ladder[1] > 1.0 && ladder[2] > ladder[1],
         "{ladder:?}"
     );
-    // Every seventh step pairs take turns: 42 exchanges in 300 steps, 21 for each pair of four chains.
-    let tried = records(&place, "whole").iter().map(|record| {
+    // Every seventh step pairs take turns: 42 exchanges in 300 steps, 21 for each pair of 40 chains.
+    let tried = records(&place, "whole").into_iter().map(|record| {
         let swaps = record["swaps"].as_array().unwrap();
         swaps
             .iter()
@@ -492,11 +492,11 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
         [one, other] => [sums[0] + one, sums[1] + other],
         _ => sums,
     });
-    assert_eq!(sums, [84, 84]);
+    assert_eq!(sums, [840, 840]);
     let efficiency = place.json("whole/efficiency.json");
     assert_eq!(efficiency["from_step"], 160);
-    // 140 steps of 4 chains at 3 temperatures.
-    assert_eq!(efficiency["gradients"], 1_680);
+    // 140 steps of 40 chains at 3 temperatures.
+    assert_eq!(efficiency["gradients"], 16_800);
     let traces = place.text("whole/traces.jsonl");
     assert_eq!(traces.lines().count(), records(&place, "whole").len());
 

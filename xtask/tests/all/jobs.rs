@@ -84,14 +84,14 @@ impl Job {
                 "--steps",
                 "4000",
                 "--record-every",
-                "10",
+                "20",
                 "--start",
                 "data",
                 "--out",
                 "work",
             ],
             folder: "work",
-            results: vec!["records.jsonl", "states.safetensors"],
+            results: vec!["records.jsonl", "traces.jsonl", "states.safetensors"],
         }
     }
 
