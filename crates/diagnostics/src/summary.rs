@@ -56,6 +56,8 @@ pub struct RunSummary {
     /// r, in F units per unit of state: the mean distance that the gradient moves a state per
     /// Langevin step.
     pub gradient_magnitude: SeriesSummary,
+    /// Mean share of the proposals that were accepted, for kernels that propose.
+    pub acceptance_rate: Option<f64>,
     /// ε, as given.
     pub noise: f64,
     /// ε√dim, the root mean square distance that the noise moves a state per Langevin step.
@@ -93,6 +95,7 @@ impl RunSummary {
             energy_difference: summarise(&d)?,
             expanding_fraction: d.iter().filter(|d| **d < 0.0).count() as f64 / d.len() as f64,
             gradient_magnitude: summarise(&r)?,
+            acceptance_rate: mean(window.iter().filter_map(|m| m.acceptance_rate)),
             noise: options.noise,
             noise_norm: options
                 .state_dimension
@@ -117,6 +120,12 @@ impl RunSummary {
             "contraction prevails: the samples mostly lie lower than the data"
         }
     }
+}
+
+/// None of no values.
+fn mean(values: impl Iterator<Item = f64> + Clone) -> Option<f64> {
+    let count = values.clone().count();
+    (count > 0).then(|| values.sum::<f64>() / count as f64)
 }
 
 impl fmt::Display for RunSummary {
@@ -253,6 +262,21 @@ mod tests {
         let summary = RunSummary::from_metrics(&metrics(huge), &SummaryOptions::default()).unwrap();
         assert!(summary.energy_difference.standard_deviation.is_finite());
         assert!(summary.to_string().contains("contraction prevails"));
+    }
+
+    /// Of the second half, 0.4, 0.6 and none.
+    #[test]
+    fn the_acceptance_rate_is_that_of_the_window() {
+        let mut metrics = metrics([1.0, 2.0, 1.0, 2.0, 1.0, 2.0]);
+        assert_eq!(rate(&metrics), None);
+        for (metrics, rate) in metrics.iter_mut().zip([0.1, 0.1, 0.1, 0.4, 0.6]) {
+            metrics.acceptance_rate = Some(rate);
+        }
+        assert_eq!(rate(&metrics), Some(0.5));
+        fn rate(metrics: &[IterationMetrics]) -> Option<f64> {
+            let summary = RunSummary::from_metrics(metrics, &SummaryOptions::default());
+            summary.unwrap().acceptance_rate
+        }
     }
 
     #[test]

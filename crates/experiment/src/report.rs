@@ -281,6 +281,9 @@ impl ReportMaker<'_> {
                     format!("mean {:.5}, sd {:.5}", r.mean, r.standard_deviation),
                 ],
             ]);
+            if let Some(rate) = summary.acceptance_rate {
+                rows.push(["acceptance rate over the same".into(), format!("{rate:.3}")]);
+            }
         }
         if let Some(landscape) = self.landscape.and_then(LandscapePlots::last) {
             let record = &landscape.record;

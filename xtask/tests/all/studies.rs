@@ -139,7 +139,7 @@ fn a_study_learns_diagnoses_and_compares_its_variants() {
         .collect();
     assert_eq!(
         rows[0][..4],
-        ["variant", "iterations", "chain steps", "stable?"]
+        ["variant", "iterations", "gradients", "stable?"]
     );
     assert_eq!(rows[1][..3], ["noise", "4", "96.0"]);
     assert_eq!(rows[2][..4], ["wild", "1", "96.0", "ran away"]);

@@ -194,6 +194,12 @@ fn numbers(runs: &[ComparedRun]) -> Table {
             Some(short(run.summary?.gradient_magnitude.standard_deviation))
         }),
     ];
+    let acceptance = |run: &ComparedRun| run.summary?.acceptance_rate;
+    if runs.iter().any(|run| acceptance(run).is_some()) {
+        rows.push(row("acceptance rate", &|run| {
+            Some(format!("{:.3}", acceptance(run)?))
+        }));
+    }
     if runs.iter().any(|run| run.config.is_toy()) {
         let plane = |run: &ComparedRun| run.diagnosis.as_ref()?.plane.clone();
         rows.extend([

@@ -17,6 +17,8 @@ pub fn named() -> &'static [(&'static str, &'static str)] {
         "digits",
         "convergent-digits",
         "flowers-short-run",
+        "convergent-flowers",
+        "cifar10-short-run",
         "gmm-mala",
         "rings-mala",
         "cifar10_nonconvergent",

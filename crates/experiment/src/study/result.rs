@@ -15,7 +15,8 @@ use crate::quality::{DigitQuality, SetQuality};
 pub struct RunResult {
     /// Iterations done.
     pub iterations: u64,
-    /// Langevin steps of single chains that all its iterations take: the budget.
+    /// Gradients of F that the chains of all its iterations take, one for each step and chain, and for HMC one for each
+    /// leapfrog step: the budget.
     pub chain_steps: u64,
     /// How learning ran away, if it did.
     pub ran_away: Option<String>,
@@ -32,6 +33,9 @@ pub struct RunResult {
     pub energy_difference: Option<Spread>,
     /// r over the same.
     pub gradient_magnitude: Option<Spread>,
+    /// Mean acceptance rate over the same, for kernels that propose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acceptance_rate: Option<f64>,
     /// The quality of its samples, where its diagnosis judged digits.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub samples: Option<SampleQuality>,
@@ -143,6 +147,7 @@ impl RunResult {
             not_diagnosed,
             energy_difference: run.summary.map(|summary| summary.energy_difference.into()),
             gradient_magnitude: run.summary.map(|summary| summary.gradient_magnitude.into()),
+            acceptance_rate: run.summary.and_then(|summary| summary.acceptance_rate),
             samples: digits.map(SampleQuality::of),
             from_noise: judged(StartName::Noise),
             from_data: judged(StartName::Data),

@@ -23,7 +23,7 @@ type Column = (&'static str, fn(&RunResult) -> Option<Cell>);
 /// The columns, in this order; a missing value is shown as a dash.
 const COLUMNS: [Column; 9] = [
     ("iterations", |result| word(result.iterations)),
-    ("chain steps", |result| {
+    ("gradients", |result| {
         word(rounded(result.chain_steps as f64))
     }),
     ("stable?", |result| {
@@ -66,7 +66,10 @@ const COLUMNS: [Column; 9] = [
 ];
 
 /// Further columns, each shown if a run has its value.
-const QUALITY: [Column; 8] = [
+const QUALITY: [Column; 9] = [
+    ("acceptance rate", |result| {
+        number(result.acceptance_rate, |rate| rate)
+    }),
     ("Fréchet distance", |result| {
         number(result.samples, |samples| samples.frechet_distance)
     }),

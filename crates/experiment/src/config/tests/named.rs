@@ -93,7 +93,7 @@ fn an_unknown_name_is_refused_with_a_suggestion_and_all_names() {
         &[
             "\"gmm_convergant\"",
             "did you mean \"gmm_convergent\"?",
-            "short-run, digits, convergent-digits, flowers-short-run, gmm-mala, rings-mala, cifar10_nonconvergent",
+            "short-run, digits, convergent-digits, flowers-short-run, convergent-flowers, cifar10-short-run, gmm-mala, rings-mala, cifar10_nonconvergent",
         ],
     );
     refused(
