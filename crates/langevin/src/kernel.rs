@@ -4,13 +4,19 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+#[cfg(feature = "burn")]
 use burn::tensor::{Tensor, backend::Backend};
+#[cfg(feature = "burn")]
 use ebm_core::{NoiseKey, device_tensor};
 
+#[cfg(feature = "burn")]
+use crate::LangevinError;
+#[cfg(feature = "burn")]
 use crate::tensor_walk::{Walk, chain_norms};
-use crate::{GradientKernel, LangevinError, Mala, Ula};
+use crate::{GradientKernel, Mala, Ula};
 
 /// F and ∇F of states: `[chains, channels, height, width]` → `[chains]` and the shape of the states.
+#[cfg(feature = "burn")]
 pub type EnergyAt<'a, B> =
     dyn Fn(Tensor<B, 4>) -> Result<(Tensor<B, 1>, Tensor<B, 4>), LangevinError> + 'a;
 
@@ -18,6 +24,7 @@ pub type EnergyAt<'a, B> =
 /// runs it, on the tensors of the backend `B`, which has no gradients of its own.
 ///
 /// ULA and MALA are kernels. Bring another one with [`AnyKernel::own`]; `examples/own_kernel.rs` does.
+#[cfg(feature = "burn")]
 pub trait Kernel<B: Backend>: Send + Sync {
     /// What a batch of chains carries from step to step: the states and, for example, momenta. It lasts as long as a
     /// run: chains that are run in pieces begin each piece with [`Self::init`], from the states of the piece before.
@@ -50,6 +57,7 @@ pub trait Kernel<B: Backend>: Send + Sync {
 }
 
 /// The random numbers of one step of some neighbouring chains.
+#[cfg(feature = "burn")]
 #[derive(Debug, Clone, Copy)]
 pub struct StepNoise {
     /// The family of numbers.
@@ -60,6 +68,7 @@ pub struct StepNoise {
     pub first_chain: usize,
 }
 
+#[cfg(feature = "burn")]
 impl StepNoise {
     /// Z ~ N(0, I) for `states`, of their shape and on their device.
     #[must_use]
@@ -83,6 +92,7 @@ impl StepNoise {
 }
 
 /// The statistics of a step.
+#[cfg(feature = "burn")]
 #[derive(Debug, Clone)]
 pub struct StepInfo<B: Backend> {
     /// Σ over the chains of ‖∇F(X)‖₂ where the step starts.
@@ -92,6 +102,7 @@ pub struct StepInfo<B: Backend> {
 }
 
 /// A sum of ‖∇F‖₂ over chains.
+#[cfg(feature = "burn")]
 #[derive(Debug, Clone)]
 pub enum GradientNorm<B: Backend> {
     /// On the host.
@@ -100,6 +111,7 @@ pub enum GradientNorm<B: Backend> {
     Device(Tensor<B, 1>),
 }
 
+#[cfg(feature = "burn")]
 impl<B: Backend> StepInfo<B> {
     /// The statistics of a step that proposes nothing, from ∇F, `[chains, channels, height, width]`.
     #[must_use]
@@ -129,6 +141,7 @@ pub enum AnyKernel {
 #[derive(Clone)]
 pub struct OwnKernel(Arc<dyn Any + Send + Sync>);
 
+#[cfg(feature = "burn")]
 impl AnyKernel {
     /// A kernel of the caller's for the backend `B`, such as `burn::backend::Flex`.
     #[must_use]
@@ -138,6 +151,7 @@ impl AnyKernel {
     }
 }
 
+#[cfg(feature = "burn")]
 impl OwnKernel {
     /// The kernel, if it is for the tensors of `B`.
     pub(crate) fn on<B: Backend>(&self) -> Option<&dyn Walk<B>> {

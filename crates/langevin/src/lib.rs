@@ -5,6 +5,7 @@ mod attraction;
 mod bank;
 mod bound;
 mod chains;
+#[cfg(feature = "burn")]
 mod engine;
 mod error;
 mod gaussian_base;
@@ -17,12 +18,17 @@ mod pending;
 mod sampler;
 mod start;
 mod step_size_search;
+#[cfg(feature = "burn")]
 mod tensor_chains;
+#[cfg(feature = "burn")]
 mod tensor_engine;
+#[cfg(feature = "burn")]
 mod tensor_mala;
+#[cfg(feature = "burn")]
 mod tensor_walk;
 mod ula;
 mod underdamped;
+mod weights;
 
 pub use annealing::{Annealed, Annealing, AnnealingOptions, LogMean, Rung};
 pub use attraction::{
@@ -31,22 +37,30 @@ pub use attraction::{
 pub use bank::PersistentBank;
 pub use bound::Bound;
 pub use chains::{ChainOutcome, ChainRun, Chains, EnergyGradient};
-pub use engine::{Batch, BoundEngine, Engine, Launched, Numbers, ParameterGradient, check_weights};
+#[cfg(feature = "burn")]
+pub use engine::{Batch, BoundEngine, Engine, Launched, Numbers, ParameterGradient};
 pub use error::LangevinError;
 pub use gaussian_base::GaussianBase;
 pub use gradient_kernel::{GradientKernel, HostEnergy, HostNoise, Phase, Slopes, slopes};
 pub use hmc::Hmc;
-pub use kernel::{AnyKernel, EnergyAt, GradientNorm, Kernel, OwnKernel, StepInfo, StepNoise};
+pub use kernel::{AnyKernel, OwnKernel};
+#[cfg(feature = "burn")]
+pub use kernel::{EnergyAt, GradientNorm, Kernel, StepInfo, StepNoise};
 pub use kernel_name::{KernelName, Momentum};
 pub use mala::{Mala, Move};
 pub use pending::PendingNumber;
 pub use sampler::{ChainPlace, Piece, Record, Sampled, Sampler, SinceRecord, WalkEnd, Watch};
 pub use start::{ChainStart, NoiseStart};
 pub use step_size_search::{FoundStepSize, StepSizeSearch, find_step_size};
+#[cfg(feature = "burn")]
 pub use tensor_chains::TensorChains;
+#[cfg(feature = "burn")]
 pub use tensor_engine::TensorEngine;
 pub use ula::Ula;
 pub use underdamped::Underdamped;
+pub use weights::check_weights;
 
 // What a short program that samples its own energy needs beside this crate.
-pub use ebm_core::{PointEnergy, States};
+#[cfg(feature = "burn")]
+pub use ebm_core::PointEnergy;
+pub use ebm_core::States;
