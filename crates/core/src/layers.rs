@@ -3,7 +3,7 @@
 mod parameter;
 mod shape;
 
-pub use parameter::ParameterValues;
+pub use parameter::{ParameterId, ParameterValues};
 pub use shape::{LayerShape, LinearMap, layer_shapes};
 
 /// One layer with its parameters.

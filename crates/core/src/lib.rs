@@ -7,7 +7,6 @@ mod energy;
 mod error;
 mod file;
 mod gaussian;
-#[cfg(feature = "burn")]
 mod layers;
 mod memory;
 mod noise;
@@ -20,9 +19,9 @@ pub use dataset::{Dataset, DatasetError};
 pub use energy::{Energy, PointEnergy, check_energies, energy_and_gradient};
 pub use error::CoreError;
 pub use file::write_atomically;
-#[cfg(feature = "burn")]
 pub use layers::{
-    Activation, LayerDescription, LayerShape, Layered, LinearMap, ParameterValues, layer_shapes,
+    Activation, LayerDescription, LayerShape, Layered, LinearMap, ParameterId, ParameterValues,
+    layer_shapes,
 };
 pub use memory::available_memory;
 pub use noise::{NoiseKey, Stream};

@@ -1,9 +1,14 @@
 //! The three nets of the paper by name (arXiv 1903.12370, appendix on architectures).
 
+use std::collections::BTreeMap;
+
+#[cfg(feature = "burn")]
 use burn::tensor::backend::Backend;
 use serde::{Deserialize, Serialize};
 
-use crate::{LayerConfig, Net, NetError, NonLocalNet, Sequential};
+use crate::{LayerConfig, NetError, fit};
+#[cfg(feature = "burn")]
+use crate::{Net, NonLocalNet, Sequential};
 
 /// Which net.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -186,10 +191,35 @@ impl NetConfig {
         }
     }
 
+    /// The layers with the names that they have in the published checkpoints, such as `f.0` or `convs.3`, in order.
+    #[must_use]
+    pub fn named_layers(&self, state_shape: [usize; 3]) -> Vec<(String, LayerConfig)> {
+        let (stack, head) = self.layers(state_shape);
+        let [stack_name, head_name] = match self.architecture {
+            Architecture::Toy | Architecture::Vanilla => ["f", ""],
+            Architecture::Nonlocal => ["convs", "fc"],
+        };
+        let name = |part: &'static str, layers: Vec<LayerConfig>| {
+            let layers = layers.into_iter().enumerate();
+            layers.map(move |(index, layer)| (format!("{part}.{index}"), layer))
+        };
+        name(stack_name, stack)
+            .chain(name(head_name, head))
+            .collect()
+    }
+
+    /// The net, with the published slope because no parameter shows it, and the state shape `[channels, height, width]`
+    /// whose parameters have exactly these names and shapes, which are PyTorch's; `None` if no net of the paper has.
+    #[must_use]
+    pub fn of_parameters(shapes: &BTreeMap<&str, &[usize]>) -> Option<(Self, [usize; 3])> {
+        fit::fitting_net(shapes)
+    }
+
     /// The net for states of `[channels, height, width]`, with PyTorch's default initial parameters drawn from `seed`.
     ///
     /// # Errors
     /// As [`Self::validate`].
+    #[cfg(feature = "burn")]
     pub fn init<B: Backend>(
         &self,
         state_shape: [usize; 3],

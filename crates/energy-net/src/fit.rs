@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::{Architecture, LayerConfig, NetConfig};
+use ebm_core::LayerShape;
+
+use crate::{Architecture, NetConfig};
 
 /// Far beyond any image; keeps products of sides in range.
 const LARGEST_SIDE: usize = 1 << 16;
@@ -48,34 +50,30 @@ pub(crate) fn fitting_net(shapes: &BTreeMap<&str, &[usize]>) -> Option<(NetConfi
 
 /// Names and shapes of all parameters of the net.
 fn parameter_shapes(net: &NetConfig, state_shape: [usize; 3]) -> BTreeMap<String, Vec<usize>> {
-    let (stack, head) = net.layers(state_shape);
-    let [stack_name, head_name] = match net.architecture {
-        Architecture::Toy | Architecture::Vanilla => ["f", ""],
-        Architecture::Nonlocal => ["convs", "fc"],
-    };
     let mut shapes = BTreeMap::new();
-    for (part, layers) in [(stack_name, stack), (head_name, head)] {
-        for (index, layer) in layers.into_iter().enumerate() {
-            for (map, name) in layer.shape().maps().into_iter().zip(map_names(layer)) {
-                let at = format!("{part}.{index}{name}");
-                shapes.insert(format!("{at}.bias"), vec![map.outputs]);
-                let weight = [&[map.outputs], &map.row[..]].concat();
-                shapes.insert(format!("{at}.weight"), weight);
-            }
+    for (layer_name, layer) in net.named_layers(state_shape) {
+        let layer = layer.shape();
+        for (map, name) in layer.maps().into_iter().zip(map_names(layer)) {
+            let at = format!("{layer_name}{name}");
+            shapes.insert(format!("{at}.bias"), vec![map.outputs]);
+            let weight = [&[map.outputs], &map.row[..]].concat();
+            shapes.insert(format!("{at}.weight"), weight);
         }
     }
     shapes
 }
 
-/// The names of the linear maps in a layer, which follow the layer's own name.
-fn map_names(layer: LayerConfig) -> &'static [&'static str] {
+/// The names of the linear maps in a layer in the order of [`LayerShape::maps`], which follow the layer's own name.
+#[must_use]
+pub fn map_names(layer: LayerShape) -> &'static [&'static str] {
     match layer {
-        LayerConfig::NonLocal { .. } => &[".theta", ".phi.0", ".g.0", ".W"],
-        _ => &[""],
+        LayerShape::NonLocal { .. } => &[".theta", ".phi.0", ".g.0", ".W"],
+        LayerShape::Conv2d { .. } | LayerShape::Linear { .. } => &[""],
+        LayerShape::Elementwise | LayerShape::MaxPool2d { .. } => &[],
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "burn"))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;

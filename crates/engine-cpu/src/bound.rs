@@ -1,11 +1,14 @@
 //! The engine bound to a net: its plan, its packed weights, and memory that is lent again.
 
+#[cfg(feature = "burn")]
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
+#[cfg(feature = "burn")]
 use burn::tensor::backend::AutodiffBackend;
-use ebm_core::{Layered, StateShape, States};
+use ebm_core::{Layered, ParameterId, StateShape, States};
 use rayon::prelude::*;
 
 use crate::FusedEngine;
@@ -18,9 +21,21 @@ use crate::plan::Plan;
 use crate::records::{Records, recorded_values};
 use crate::schedule::{blocks, run_all};
 use ebm_langevin::{
-    AttractionPath, AttractionRun, Batch, BoundEngine, ChainOutcome, ChainRun, Chains,
-    EnergyGradient, LangevinError, Numbers, ParameterGradient, check_targets, check_weights,
+    AttractionPath, AttractionRun, ChainOutcome, ChainRun, Chains, EnergyGradient, LangevinError,
+    check_targets, check_weights,
 };
+#[cfg(feature = "burn")]
+use ebm_langevin::{Batch, BoundEngine, Numbers, ParameterGradient};
+
+/// F of states, and the gradient of a weighted sum of them with respect to the parameters.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HostParameterGradient {
+    /// F(xᵢ), one for each state.
+    pub energies: Vec<f32>,
+    /// ∂/∂θ Σᵢ wᵢ F(xᵢ) by the id of the parameter, in the layout of
+    /// [`LayerDescription`](ebm_core::LayerDescription).
+    pub gradients: HashMap<ParameterId, Vec<f32>>,
+}
 
 /// Chains that the engine for CPUs runs on a net; made by [`FusedEngine::bind`].
 #[derive(Debug)]
@@ -71,6 +86,51 @@ impl FusedChains {
         const BYTES: usize = 256 << 20;
         let of_block = recorded_values(&self.plan, GRADIENT_BLOCK) * size_of::<f32>();
         (BYTES / of_block.max(1)).clamp(1, 256)
+    }
+
+    /// F of each state, and ∂/∂θ Σᵢ wᵢ F(xᵢ); one weight for each state. All on the host, for callers without tensors.
+    ///
+    /// # Errors
+    /// [`LangevinError::Core`] for states of another shape, [`LangevinError::Weights`] unless there is one weight for
+    /// each state, and [`LangevinError::Cancelled`].
+    pub fn host_parameter_gradient(
+        &self,
+        states: &States,
+        weights: &[f32],
+    ) -> Result<HostParameterGradient, LangevinError> {
+        states.check_shape(self.shape)?;
+        let states: Vec<&[f32]> = states.iter().collect();
+        self.weighted_gradient(&states, weights, self.engine.cancel.as_deref())
+    }
+
+    /// As [`Self::host_parameter_gradient`], for states of the right shape one by one; gives up once `cancel` is true.
+    fn weighted_gradient(
+        &self,
+        states: &[&[f32]],
+        weights: &[f32],
+        cancel: Option<&AtomicBool>,
+    ) -> Result<HostParameterGradient, LangevinError> {
+        check_weights(weights, states.len())?;
+        let mut energies = Vec::with_capacity(weights.len());
+        let mut sums = Sums::default();
+        let wave = GRADIENT_BLOCK * self.gradient_blocks();
+        for (states, weights) in states.chunks(wave).zip(weights.chunks(wave)) {
+            if cancel.is_some_and(|cancel| cancel.load(Ordering::Relaxed)) {
+                return Err(LangevinError::Cancelled);
+            }
+            let (of_blocks, records): (Vec<_>, Vec<_>) = states
+                .par_chunks(GRADIENT_BLOCK)
+                .zip(weights.par_chunks(GRADIENT_BLOCK))
+                .with_max_len(1)
+                .map(|(states, weights)| self.recorded(states, weights))
+                .unzip();
+            energies.extend(of_blocks.into_iter().flatten());
+            sums.add(&self.plan, &records);
+        }
+        Ok(HostParameterGradient {
+            energies,
+            gradients: sums.finish(self.plan.arch),
+        })
     }
 
     /// F of a block of states, and what the gradient of their weighted sum is made of.
@@ -194,6 +254,7 @@ impl Chains for FusedChains {
     }
 }
 
+#[cfg(feature = "burn")]
 impl<B: AutodiffBackend, E: Layered> BoundEngine<B, E> for FusedChains {
     fn update(&mut self, energy: E) -> Result<(), LangevinError> {
         self.rebind(&energy)
@@ -213,23 +274,11 @@ impl<B: AutodiffBackend, E: Layered> BoundEngine<B, E> for FusedChains {
             states.check_shape(self.shape)?;
         }
         let states: Vec<&[f32]> = read.iter().flat_map(|states| states.iter()).collect();
-        check_weights(weights, states.len())?;
-        let mut energies = Vec::with_capacity(weights.len());
-        let mut sums = Sums::default();
-        let wave = GRADIENT_BLOCK * self.gradient_blocks();
-        for (states, weights) in states.chunks(wave).zip(weights.chunks(wave)) {
-            let (of_blocks, records): (Vec<_>, Vec<_>) = states
-                .par_chunks(GRADIENT_BLOCK)
-                .zip(weights.par_chunks(GRADIENT_BLOCK))
-                .with_max_len(1)
-                .map(|(states, weights)| self.recorded(states, weights))
-                .unzip();
-            energies.extend(of_blocks.into_iter().flatten());
-            sums.add(&self.plan, &records);
-        }
-        let gradients = sums.finish(self.plan.arch).into_iter();
+        // To the end, once begun: a learning iteration is whole or not at all.
+        let found = self.weighted_gradient(&states, weights, None)?;
+        let gradients = found.gradients.into_iter();
         Ok(Some(ParameterGradient {
-            energies: Numbers::Host(energies),
+            energies: Numbers::Host(found.energies),
             gradients: gradients.map(|(id, g)| (id, Numbers::Host(g))).collect(),
         }))
     }

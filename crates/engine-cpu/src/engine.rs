@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+#[cfg(feature = "burn")]
 use burn::tensor::backend::AutodiffBackend;
 use ebm_core::{Layered, StateShape};
 
@@ -12,7 +13,9 @@ use crate::bound::FusedChains;
 use crate::buffer::Spare;
 use crate::plan::Plan;
 use crate::schedule::{blocks, held_at_once};
-use ebm_langevin::{BoundEngine, Engine, LangevinError};
+use ebm_langevin::LangevinError;
+#[cfg(feature = "burn")]
+use ebm_langevin::{BoundEngine, Engine};
 
 /// Vector instructions of a processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -221,6 +224,7 @@ impl FusedEngine {
     }
 }
 
+#[cfg(feature = "burn")]
 impl<B: AutodiffBackend, E: Layered> Engine<B, E> for FusedEngine {
     fn name(&self) -> &'static str {
         self.own_name()

@@ -32,5 +32,5 @@ mod transform_rounded;
 mod vector;
 mod winograd;
 
-pub use bound::FusedChains;
+pub use bound::{FusedChains, HostParameterGradient};
 pub use engine::{FusedEngine, FusedPrecision, Instructions, WorkingSet};

@@ -5,8 +5,7 @@
 
 use std::sync::Arc;
 
-use burn::module::ParamId;
-use ebm_core::{Activation, ParameterValues};
+use ebm_core::{Activation, ParameterId, ParameterValues};
 
 use crate::direct::Direct;
 use crate::gemm::Packed;
@@ -26,8 +25,8 @@ pub(crate) enum Operation {
 /// Weight and bias: where their gradients belong.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Ids {
-    pub(crate) weight: ParamId,
-    pub(crate) bias: Option<ParamId>,
+    pub(crate) weight: ParameterId,
+    pub(crate) bias: Option<ParameterId>,
 }
 
 /// A matrix applied at every pixel: 1×1 convolutions, linear layers and kernels that cover the whole input.

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
-use burn::module::ParamId;
+use ebm_core::ParameterId;
 use pulp::Arch;
 use rayon::prelude::*;
 
@@ -93,7 +93,7 @@ impl Sums {
     }
 
     /// The gradients by parameter, in burn's layouts.
-    pub(crate) fn finish(self, arch: Arch) -> HashMap<ParamId, Vec<f32>> {
+    pub(crate) fn finish(self, arch: Arch) -> HashMap<ParameterId, Vec<f32>> {
         let finished: Vec<_> = self.0.into_par_iter().map(|sum| sum.finish(arch)).collect();
         let mut gradients = HashMap::new();
         for (id, values) in finished.into_iter().flatten() {
@@ -127,7 +127,7 @@ impl Sum {
         }
     }
 
-    fn finish(self, arch: Arch) -> Vec<(ParamId, Vec<f32>)> {
+    fn finish(self, arch: Arch) -> Vec<(ParameterId, Vec<f32>)> {
         let pair = |ids: Ids, weight, bias: &[f32]| {
             let bias = ids.bias.map(|id| (id, bias.to_vec()));
             std::iter::once((ids.weight, weight)).chain(bias)

@@ -1,5 +1,6 @@
 //! Attraction–diffusion: chains in a magnetised landscape, each drawn to a state of its own.
 
+#[cfg(feature = "burn")]
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{NoiseKey, States, StepSize, Temperature};
 
@@ -66,6 +67,7 @@ impl Attraction {
 
     /// ∇F of the magnetised F, from ∇F, X − X* and ‖X − X*‖₂; shapes `[chains, channels, height, width]` and
     /// `[chains]`.
+    #[cfg(feature = "burn")]
     pub(crate) fn gradient<B: Backend>(
         &self,
         gradient: Tensor<B, 4>,

@@ -83,20 +83,6 @@ pub trait BoundEngine<B: AutodiffBackend, E>: Chains {
     }
 }
 
-/// Checks that there is one weight for each state whose F is summed.
-///
-/// # Errors
-/// [`LangevinError::Weights`] otherwise.
-pub fn check_weights(weights: &[f32], chains: usize) -> Result<(), LangevinError> {
-    if weights.len() == chains {
-        return Ok(());
-    }
-    Err(LangevinError::Weights {
-        weights: weights.len(),
-        chains,
-    })
-}
-
 /// The states of a batch of chains, on the host or on a device.
 #[derive(Debug, Clone)]
 pub enum Batch<B: Backend> {

@@ -5,6 +5,7 @@ mod attraction;
 mod bank;
 mod bound;
 mod chains;
+#[cfg(feature = "burn")]
 mod engine;
 mod error;
 mod gaussian_base;
@@ -21,12 +22,19 @@ mod scales;
 mod start;
 mod step_size_search;
 mod tempering;
+#[cfg(feature = "burn")]
 mod tensor_chains;
+#[cfg(feature = "burn")]
 mod tensor_engine;
+#[cfg(feature = "burn")]
+mod tensor_kernel;
+#[cfg(feature = "burn")]
 mod tensor_mala;
+#[cfg(feature = "burn")]
 mod tensor_walk;
 mod ula;
 mod underdamped;
+mod weights;
 
 pub use annealing::{Annealed, Annealing, AnnealingOptions, LogMean, Rung};
 pub use attraction::{
@@ -35,12 +43,13 @@ pub use attraction::{
 pub use bank::PersistentBank;
 pub use bound::Bound;
 pub use chains::{ChainOutcome, ChainRun, Chains, EnergyGradient};
-pub use engine::{Batch, BoundEngine, Engine, Launched, Numbers, ParameterGradient, check_weights};
+#[cfg(feature = "burn")]
+pub use engine::{Batch, BoundEngine, Engine, Launched, Numbers, ParameterGradient};
 pub use error::LangevinError;
 pub use gaussian_base::GaussianBase;
 pub use gradient_kernel::{GradientKernel, HostEnergy, HostNoise, Phase, Slopes, slopes};
 pub use hmc::Hmc;
-pub use kernel::{AnyKernel, EnergyAt, GradientNorm, Kernel, OwnKernel, StepInfo, StepNoise};
+pub use kernel::{AnyKernel, OwnKernel};
 pub use kernel_name::{KernelName, Momentum};
 pub use ladder::{Ladder, LadderSearch};
 pub use mala::{Mala, Move};
@@ -51,10 +60,17 @@ pub use scales::{ScaleAdaptation, Scales};
 pub use start::{ChainStart, NoiseStart};
 pub use step_size_search::{FoundStepSize, StepSizeSearch, find_step_size, find_step_size_of};
 pub use tempering::{Swaps, Tempering};
+#[cfg(feature = "burn")]
 pub use tensor_chains::TensorChains;
+#[cfg(feature = "burn")]
 pub use tensor_engine::TensorEngine;
+#[cfg(feature = "burn")]
+pub use tensor_kernel::{EnergyAt, GradientNorm, Kernel, StepInfo, StepNoise};
 pub use ula::Ula;
 pub use underdamped::Underdamped;
+pub use weights::check_weights;
 
 // What a short program that samples its own energy needs beside this crate.
-pub use ebm_core::{PointEnergy, States};
+#[cfg(feature = "burn")]
+pub use ebm_core::PointEnergy;
+pub use ebm_core::States;

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Bool, Tensor, TensorData, backend::Backend};
 
-use crate::kernel::EnergyAt;
+use crate::EnergyAt;
 use crate::{GradientNorm, Kernel, LangevinError, Mala, Move, StepInfo, StepNoise};
 
 /// Where chains are, with F and ∇F: on the device to go on from, and in f64 on the host to decide with. Not every

@@ -2,7 +2,7 @@
 
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::kernel::EnergyAt;
+use crate::EnergyAt;
 use crate::{ChainRun, GradientNorm, Kernel, LangevinError, StepNoise};
 
 /// Chains after their steps.

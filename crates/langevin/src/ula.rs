@@ -1,10 +1,12 @@
 //! The unadjusted Langevin algorithm.
 
+#[cfg(feature = "burn")]
 use burn::tensor::{Tensor, backend::Backend};
 use ebm_core::{CoreError, StepSize, Temperature};
 
-use crate::kernel::EnergyAt;
-use crate::{Bound, Kernel, LangevinError, StepInfo, StepNoise};
+use crate::Bound;
+#[cfg(feature = "burn")]
+use crate::{EnergyAt, Kernel, LangevinError, StepInfo, StepNoise};
 
 /// Unadjusted Langevin dynamics on U = F/T: X ← X − (ε²/2T)∇F(X) + εZ, Z ~ N(0, I)
 /// (arXiv 1903.12370, equation 5).
@@ -114,6 +116,7 @@ impl Ula {
 
     /// The states one step on. `states`, `gradient` (∇F) and `noise` (Z) have shape `[chains, channels, height,
     /// width]`; without noise (ε = 0) pass `None`.
+    #[cfg(feature = "burn")]
     pub fn moved<B: Backend>(
         &self,
         states: Tensor<B, 4>,
@@ -135,6 +138,7 @@ impl Ula {
     }
 }
 
+#[cfg(feature = "burn")]
 impl<B: Backend> Kernel<B> for Ula {
     type State = Tensor<B, 4>;
 
@@ -165,6 +169,7 @@ impl<B: Backend> Kernel<B> for Ula {
     }
 }
 
+#[cfg(feature = "burn")]
 fn clamped<B: Backend>(tensor: Tensor<B, 4>, bound: Option<Bound>) -> Tensor<B, 4> {
     match bound {
         Some(bound) => tensor.clamp(-bound.get(), bound.get()),

@@ -3,17 +3,46 @@
 use std::any::Any;
 use std::sync::{Arc, OnceLock};
 
-use burn::module::{Param, ParamId};
+#[cfg(feature = "burn")]
+use burn::module::Param;
+#[cfg(feature = "burn")]
 use burn::tensor::{Tensor, backend::Backend};
 
-use crate::{CoreError, host_values};
+use crate::CoreError;
+#[cfg(feature = "burn")]
+use crate::host_values;
+
+/// The id of a parameter.
+#[cfg(feature = "burn")]
+pub use burn::module::ParamId as ParameterId;
+
+/// The id of a parameter. With the feature `burn` it is burn's, which also has what is here.
+#[cfg(not(feature = "burn"))]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ParameterId(u64);
+
+#[cfg(not(feature = "burn"))]
+impl ParameterId {
+    /// The number that it is made of.
+    #[must_use]
+    pub fn val(&self) -> u64 {
+        self.0
+    }
+}
+
+#[cfg(not(feature = "burn"))]
+impl From<u64> for ParameterId {
+    fn from(number: u64) -> Self {
+        Self(number)
+    }
+}
 
 /// A parameter as a row of numbers in burn's layout. Where it comes from a tensor, its values are brought to the host
 /// when they are first asked for, so that a description costs nothing on a GPU; clones share them.
 #[derive(Clone)]
 pub struct ParameterValues {
-    /// The id of the burn parameter, by which its gradient is assigned to it.
-    pub id: ParamId,
+    /// The id of the parameter, by which its gradient is assigned to it.
+    pub id: ParameterId,
     count: usize,
     tensor: Option<Arc<dyn Parameter>>,
     values: Arc<OnceLock<Vec<f32>>>,
@@ -21,6 +50,7 @@ pub struct ParameterValues {
 
 impl ParameterValues {
     /// A parameter of a burn module.
+    #[cfg(feature = "burn")]
     pub fn of<B: Backend, const D: usize>(parameter: &Param<Tensor<B, D>>) -> Self {
         // Taken unchanged: every operation on a tensor with automatic differentiation is added to its graph.
         let tensor = parameter.val();
@@ -34,7 +64,7 @@ impl ParameterValues {
 
     /// A parameter with the given values, row by row.
     #[must_use]
-    pub fn new(id: ParamId, values: Vec<f32>) -> Self {
+    pub fn new(id: ParameterId, values: Vec<f32>) -> Self {
         Self {
             id,
             count: values.len(),
@@ -70,7 +100,7 @@ impl ParameterValues {
         Ok(self.values.get_or_init(|| read))
     }
 
-    /// The tensor that it comes from, if there is one: a [`Tensor<B, D>`] of the module's backend and the parameter's
+    /// The tensor that it comes from, if there is one: a burn `Tensor<B, D>` of the module's backend and the parameter's
     /// rank, for engines that can use it where it is.
     #[must_use]
     pub fn tensor(&self) -> Option<&dyn Any> {
@@ -94,6 +124,7 @@ trait Parameter: Send + Sync {
     fn as_any(&self) -> &dyn Any;
 }
 
+#[cfg(feature = "burn")]
 impl<B: Backend, const D: usize> Parameter for Tensor<B, D> {
     fn read(&self) -> Result<Vec<f32>, CoreError> {
         host_values(self.clone())
@@ -104,11 +135,12 @@ impl<B: Backend, const D: usize> Parameter for Tensor<B, D> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "burn"))]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use burn::backend::Flex;
+    use burn::module::ParamId;
 
     #[test]
     fn values_are_those_of_the_tensor_and_of_clones() {
