@@ -8,7 +8,7 @@ use super::{load, load_named, refused};
 #[test]
 fn every_experiment_loads_has_a_description_and_survives_a_round_trip() {
     assert_eq!(named()[0].0, "short-run");
-    assert_eq!(named().len(), 15);
+    assert_eq!(named().len(), 17);
     for (name, _) in named() {
         let config = load_named(name, &[]).unwrap();
         assert!(!config.description.is_empty() && !config.description.contains('\n'));
