@@ -86,6 +86,6 @@ process = os.fork()
 if process == 0:
     same = np.array_equal(net.sample(states, 3, 1e-3, seed=1)[0], expected)
     os._exit(0 if same and ebm.noise((200, 1000), 1).any() else 3)
-print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]) if sys.version_info >= (3, 9) else 0)
+print(os.waitstatus_to_exitcode(os.waitpid(process, 0)[1]))
 """)
     assert child.communicate(timeout=60) == ("0\n", "")
