@@ -105,7 +105,7 @@ impl Tempering {
     ) -> Result<ChainOutcome, LangevinError> {
         states.check_shape(chains.shape())?;
         let rungs = self.ladder.rungs();
-        if states.len() % rungs != 0 {
+        if !states.len().is_multiple_of(rungs) {
             let problem = format!(
                 "{} states are not as many for each of its {rungs} rungs",
                 states.len()

@@ -482,9 +482,9 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
     );
     // Every seventh step pairs take turns: 42 exchanges in 300 steps, 21 for each pair of 40 chains.
     let tried = records(&place, "whole").into_iter().map(|record| {
-        let swaps = record["swaps"].as_array().unwrap();
+        // The record of the start has none.
+        let swaps = record["swaps"].as_array().into_iter().flatten();
         swaps
-            .iter()
             .map(|pair| pair["tried"].as_u64().unwrap())
             .collect::<Vec<_>>()
     });

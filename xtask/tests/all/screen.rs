@@ -15,7 +15,7 @@ fn the_list_has_all_experiments() {
         .take_while(|line| !line.is_empty())
         .filter_map(|line| line.split(' ').next())
         .collect();
-    assert_eq!(names.len(), 15);
+    assert_eq!(names.len(), 17);
     assert_eq!(names[0], "short-run");
     for name in [
         "cifar10_nonconvergent",
