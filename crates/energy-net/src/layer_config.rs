@@ -48,7 +48,7 @@ pub enum LayerConfig {
         /// Side and stride of the window.
         size: usize,
     },
-    /// Non-local block with 2×2-pooled keys and values, [`NonLocalBlock`].
+    /// Non-local block with 2×2-pooled keys and values, [`NonLocalBlock`](crate::NonLocalBlock).
     NonLocal {
         /// Channels in and out.
         channels: usize,
