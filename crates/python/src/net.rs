@@ -6,9 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use ebm_core::{StateShape, States};
 use ebm_engine_cpu::{FusedChains, FusedEngine};
-use ebm_langevin::{
-    ChainPlace, Chains, LangevinError, Sampler, SinceRecord, WalkEnd, Watch,
-};
+use ebm_langevin::{ChainPlace, Chains, LangevinError, Sampler, SinceRecord, WalkEnd, Watch};
 use numpy::{PyArray1, PyArrayDyn};
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyType};

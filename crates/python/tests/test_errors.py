@@ -42,7 +42,7 @@ def test_states(ridge, states, kind, message):
     "changed, kind, message",
     [
         ({"steps": -1}, ValueError, "steps = -1: must be a whole number"),
-        ({"steps": 1.5}, TypeError, "steps"),
+        ({"steps": 1.5}, TypeError, "integer"),
         ({"steps": 2**63}, ValueError, "first_step \\+ steps"),
         ({"epsilon": -0.1}, ValueError, "epsilon = -0.1: must be a finite number >= 0"),
         ({"epsilon": float("nan")}, ValueError, "epsilon = NaN"),
