@@ -12,7 +12,7 @@ use ebm_langevin::{KernelName, Momentum};
 use crate::advice::{command_line, resume as resume_command};
 use crate::backend::{BackendName, compute};
 use crate::cli::{BackendArguments, DataDirectory, TrainedArguments, named_or_file, one_of};
-use crate::error::DriverError;
+use crate::error::{DriverError, unless_stopped};
 use crate::logging::Screen;
 
 /// Arguments of `evaluate`.
@@ -149,7 +149,11 @@ pub(crate) fn run(arguments: &EvaluateArguments, screen: &Screen) -> Result<(), 
             let (options, data) = (arguments.options(), arguments.data.folder());
             let compute = compute(backend)?;
             let on = Computation::on(&*compute).with_engine(engine);
-            Evaluation::start(&trained, &options, &out, data, on, screen)?
+            unless_stopped(
+                Evaluation::start(&trained, &options, &out, data, on, screen),
+                screen,
+                "Stopped before the first step; nothing was written.",
+            )?
         }
     };
     tell(&evaluation, screen)

@@ -1,6 +1,7 @@
 //! `evaluate`.
 #![allow(clippy::unwrap_used)]
 
+use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
@@ -518,5 +519,27 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
         &["--swap-rate 1.5", "between 0 and 1"],
     );
     refused(&["--rungs", "0"], &["--rungs"]);
+    assert_eq!(before, place.contents());
+}
+
+/// Ctrl-C in the burn-in before the first step ends it at once and leaves nothing.
+#[cfg(unix)]
+#[test]
+fn a_stop_before_the_first_step_leaves_nothing() {
+    let place = Place::with_image_run("2");
+    let before = place.contents();
+    let text = "evaluate --run run --chains 40 --kernel mala --target-acceptance 0.6 --adapt-scales 1000000000";
+    let mut child = place
+        .command(text.split(' '))
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let told = BufReader::new(child.stdout.take().unwrap()).lines().next();
+    assert!(told.unwrap().unwrap().contains("accepts"));
+    signal(&child, "INT");
+    let ended = Ended::of(child.wait_with_output().unwrap());
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert!(ended.stderr.contains("nothing was written"), "{ended:?}");
     assert_eq!(before, place.contents());
 }

@@ -76,13 +76,16 @@ impl Preparation<'_> {
             step_size: epsilon,
             acceptance_rate,
             ..
-        } = found.map_err(|error| {
-            ExperimentError::setting(
-                "target_acceptance",
-                format!(
-                    "{target}: {error}. Give another rate, more chains, another temperature factor, or the step size itself"
-                ),
-            )
+        } = found.map_err(|error| match error {
+            LangevinError::StepSizeSearch(_) | LangevinError::AcceptanceNotReached { .. } => {
+                ExperimentError::setting(
+                    "target_acceptance",
+                    format!(
+                        "{target}: {error}. Give another rate, more chains, another temperature factor, or the step size itself"
+                    ),
+                )
+            }
+            other => other.into(),
         })?;
         settings.epsilon = epsilon.get();
         let with = if scales.is_some() {

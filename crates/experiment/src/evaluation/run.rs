@@ -39,7 +39,8 @@ impl Evaluation {
     /// usual place.
     ///
     /// # Errors
-    /// [`ExperimentError::is_usage`] ones before anything is written; later those of files and engines. Chains that run
+    /// [`ExperimentError::is_usage`] ones and, after a stop before the first record, [`ExperimentError::Stopped`] before anything is
+    /// written; later those of files and engines. Chains that run
     /// away and a stop are no errors: [`Self::ended`] tells them.
     pub fn start(
         trained: &Trained,
@@ -62,8 +63,8 @@ impl Evaluation {
         let mut settings = options.settings(trained, from)?;
         compute.name().clone_into(&mut settings.backend);
         // Net, weights and engine are known to go together before anything is written.
-        let (shape, no_stop) = (settings.state_shape, Arc::default());
-        let net = compute.trained_net(&settings.net, shape, &trained.weights, engine, &no_stop)?;
+        let (shape, stop) = (settings.state_shape, supervisor.stop_flag());
+        let net = compute.trained_net(&settings.net, shape, &trained.weights, engine, &stop)?;
         net.name().clone_into(&mut settings.engine);
         let preparation = Preparation {
             net: &*net,
