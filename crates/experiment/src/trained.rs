@@ -52,6 +52,10 @@ pub struct Trained {
     pub data: Option<DataConfig>,
     /// ε_data of the training, if known. The header of a weight file does not have it.
     pub data_noise: Option<f64>,
+    /// The iteration after which a run had these weights, where they come from a checkpoint of it.
+    pub iteration: Option<u64>,
+    /// Whether they are the average of the parameters that a run kept.
+    pub average: bool,
 }
 
 impl TrainedSource {
@@ -69,6 +73,7 @@ impl TrainedSource {
                 let run = Some(folder.root().to_owned());
                 Ok(Trained {
                     run,
+                    average: *average,
                     ..Trained::of_config(newest.path, config, newest.iteration)
                 })
             }
@@ -96,7 +101,7 @@ impl Trained {
 
     /// Weights of an iteration, or of the end of learning.
     fn of_config(weights: PathBuf, config: ExperimentConfig, iteration: Option<u64>) -> Self {
-        let iteration = iteration.unwrap_or(config.iterations);
+        let learned = iteration.unwrap_or(config.iterations);
         Self {
             weights,
             run: None,
@@ -104,8 +109,10 @@ impl Trained {
             state_shape: config.data.shape(),
             langevin: config.langevin,
             stabilisers: config.stabilisers,
-            data_noise: Some(config.learning().data_noise_at(iteration)),
+            data_noise: Some(config.learning().data_noise_at(learned)),
             data: Some(config.data),
+            iteration,
+            average: false,
         }
     }
 
@@ -154,6 +161,8 @@ impl Trained {
             stabilisers,
             data,
             data_noise: None,
+            iteration: None,
+            average: false,
         })
     }
 }

@@ -123,10 +123,23 @@ impl WorkFolder {
         name: &str,
         values: usize,
     ) -> Result<Vec<f32>, ExperimentError> {
+        self.read_tensor(name, STATES, values)
+    }
+
+    /// A tensor of a file, which must have the expected number of values.
+    ///
+    /// # Errors
+    /// [`ExperimentError::RunFolder`] when it does not.
+    pub(crate) fn read_tensor(
+        &self,
+        name: &str,
+        tensor: &str,
+        values: usize,
+    ) -> Result<Vec<f32>, ExperimentError> {
         let tensors = read_tensors(&self.path(name)).map_err(|e| self.unreadable(name, e))?;
-        let states = tensors.into_iter().find(|tensor| tensor.name == STATES);
-        match states {
-            Some(states) if states.values.len() == values => Ok(states.values),
+        let found = tensors.into_iter().find(|found| found.name == tensor);
+        match found {
+            Some(found) if found.values.len() == values => Ok(found.values),
             _ => Err(self.foreign(name)),
         }
     }

@@ -2,7 +2,7 @@
 
 use ebm_core::{NoiseKey, States, Temperature};
 
-use crate::tempering::{exchange_probability, times};
+use crate::tempering::{copies, exchange_probability};
 use crate::{AnyKernel, ChainRun, Chains, LangevinError, Tempering};
 
 /// Temperatures from the coldest, whose density is wanted, to the hottest, whose chains cross between modes.
@@ -14,9 +14,11 @@ pub struct Ladder(Vec<Temperature>);
 pub struct LadderSearch {
     /// How many temperatures, the coldest one included.
     pub rungs: usize,
-    /// The share of exchanges between neighbours that shall be made. The default, 0.23, carries states fastest along the
-    /// ladder where the heat capacity is constant (Kone and Kofke, "Selection of temperature intervals for
-    /// parallel-tempering simulations", Journal of Chemical Physics 122, 2005).
+    /// The share of exchanges between neighbours that shall be made. A given number of rungs reaches higher temperatures
+    /// with a smaller share, and states travel faster between them with a larger one. The default, 0.23, is the best where
+    /// pairs are drawn at random and the heat capacity is constant (Kone and Kofke, "Selection of temperature intervals for
+    /// parallel-tempering simulations", Journal of Chemical Physics 122, 2005). Where pairs take turns, as here, about a
+    /// half is the best for a hottest temperature that is given (Syed et al., JRSS B 84, 2022).
     pub swap_rate: f64,
     /// Steps between two exchanges; 10 by default.
     pub swap_every: u64,
@@ -121,7 +123,7 @@ impl Ladder {
             let problem = "its search has no chains: must have at least 1";
             return Err(LangevinError::Ladder(problem.into()));
         }
-        let mut replicas = times(states, search.rungs)?;
+        let mut replicas = copies(states, search.rungs)?;
         if search.rungs == 1 {
             return Ok((Self::new(vec![coldest])?, replicas));
         }
@@ -140,6 +142,10 @@ impl Ladder {
             let outcome = chains.run(&replicas, &run)?;
             replicas = outcome.states;
             let energies = outcome.energies.unwrap_or_default();
+            if energies.iter().any(|energy| !energy.is_finite()) {
+                let problem = "energies are not finite on the way; take a smaller step size";
+                return Err(LangevinError::Ladder(problem.into()));
+            }
             // The rate falls with the logarithm of a gap by about 1/2 near a quarter.
             let gain = 2.0 / f64::from(round + 1).powf(0.6);
             let of_rungs: Vec<_> = energies.chunks_exact(states.len()).collect();
@@ -150,10 +156,6 @@ impl Ladder {
                     exchange_probability([cold, hot], [f64::from(*f_cold), f64::from(*f_hot)])
                 });
                 let rate = probabilities.sum::<f64>() / states.len() as f64;
-                if !rate.is_finite() {
-                    let problem = "energies are not finite on the way; take a smaller step size";
-                    return Err(LangevinError::Ladder(problem.into()));
-                }
                 *log_gap = (*log_gap + gain * (rate - search.swap_rate)).clamp(-9.0, 1.0);
             }
             ladder = Self::spaced(coldest, &log_gaps)?;

@@ -58,7 +58,7 @@ pub use preconditioned::Preconditioned;
 pub use sampler::{ChainPlace, Piece, Record, Sampled, Sampler, SinceRecord, WalkEnd, Watch};
 pub use scales::{ScaleAdaptation, Scales};
 pub use start::{ChainStart, NoiseStart};
-pub use step_size_search::{FoundStepSize, StepSizeSearch, find_step_size, find_step_size_of};
+pub use step_size_search::{FoundStepSize, StepSizeSearch, find_step_size, find_step_size_for};
 pub use tempering::{Swaps, Tempering};
 #[cfg(feature = "burn")]
 pub use tensor_chains::TensorChains;

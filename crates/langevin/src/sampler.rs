@@ -280,7 +280,7 @@ impl ChainPlace {
         if let Some(rate) = outcome.acceptance_rate {
             *since.acceptance_rate.get_or_insert(0.0) += rate * run.steps as f64;
         }
-        Swaps::add(&mut since.swaps, &outcome.swaps);
+        Swaps::accumulate(&mut since.swaps, &outcome.swaps);
         Self {
             step: self.step + run.steps,
             states: outcome.states,

@@ -43,7 +43,8 @@ impl Scales {
     /// Lengths in any unit; they are divided by their geometric mean.
     ///
     /// # Errors
-    /// [`LangevinError::Scales`] if there is none, or one is not a finite number > 0.
+    /// [`LangevinError::Scales`] if there is none, one is not a finite number > 0, or one is farther from the geometric mean
+    /// than by a factor of 10¹⁰⁰, so that its square would not be a number.
     pub fn new(lengths: &[f64]) -> Result<Self, LangevinError> {
         let problem = match lengths.iter().find(|l| !(**l > 0.0 && l.is_finite())) {
             Some(bad) => format!("one is {bad}: must be finite numbers > 0"),
@@ -51,8 +52,12 @@ impl Scales {
             None => {
                 let logs = lengths.iter().map(|length| length.ln());
                 let mean = logs.sum::<f64>() / lengths.len() as f64;
-                let relative = lengths.iter().map(|length| (length.ln() - mean).exp());
-                return Ok(Self(relative.collect()));
+                let relative: Vec<_> = lengths.iter().map(|l| (l.ln() - mean).exp()).collect();
+                if relative.iter().all(|l| (1e-100..=1e100).contains(l)) {
+                    return Ok(Self(relative.into()));
+                }
+                "they differ too much: none may lie a factor of 1e100 from their geometric mean"
+                    .into()
             }
         };
         Err(LangevinError::Scales(problem))
@@ -68,9 +73,11 @@ impl Scales {
     /// over the looks at them. Afterwards the lengths stay as they are: a kernel that went on adapting would not leave
     /// the density invariant. Returns the states after the burn-in too.
     ///
-    /// `kernel` makes the kernel for given lengths. The variance of n looks is drawn toward the mean variance of all
-    /// elements with the weight of five looks, so that no element is frozen by chance, as Stan does with its mass matrix
-    /// (Carpenter et al., "Stan: A probabilistic programming language", Journal of Statistical Software 76, 2017).
+    /// The spread over the chains is that of where they started until they have mixed, so start chains like the density.
+    /// `kernel` makes the kernel for given lengths from where the chains are, once a window: a step size that fits equal
+    /// lengths need not fit unequal ones. The variance of n states is drawn toward the mean variance of all elements with the
+    /// weight of five states, so that no element is frozen by chance; Stan draws its variances toward a constant in the same
+    /// way (Stan Reference Manual, "Automatic parameter tuning").
     ///
     /// # Errors
     /// [`LangevinError::Scales`] for no steps, windows or looks, or where the states do not move or run away; those of
@@ -80,7 +87,7 @@ impl Scales {
         states: &States,
         noise: NoiseKey,
         adaptation: ScaleAdaptation,
-        kernel: impl Fn(Self) -> Result<AnyKernel, LangevinError>,
+        mut kernel: impl FnMut(&Self, &States) -> Result<AnyKernel, LangevinError>,
     ) -> Result<(Self, States), LangevinError> {
         let ScaleAdaptation {
             steps,
@@ -97,21 +104,36 @@ impl Scales {
         for window in 1..=windows {
             let end = window_end(steps, windows, window);
             let begin = step;
+            let of_window = kernel(&scales, &states)?;
             let mut seen = Moments::new(chains.shape().size());
             for look in 1..=looks {
-                let next = begin + (end - begin) * look / looks;
+                let share = u128::from(end - begin) * u128::from(look) / u128::from(looks);
+                let next = begin + share as u64;
                 if next == step {
                     continue;
                 }
-                let run = ChainRun::new(kernel(scales.clone())?, next - step)
+                let run = ChainRun::new(of_window.clone(), next - step)
                     .with_first_step(step)
                     .with_noise(noise);
                 states = chains.run(&states, &run)?.states;
                 step = next;
+                if !states.values().iter().all(|value| value.is_finite()) {
+                    let problem = format!(
+                        "states are NaN or infinite after {step} steps of the burn-in; take a smaller step size"
+                    );
+                    return Err(LangevinError::Scales(problem));
+                }
                 seen.add(&states);
             }
             if seen.count > 0.0 {
-                scales = Self::new(&seen.deviations())?;
+                let deviations = seen.deviations();
+                if deviations.iter().all(|deviation| *deviation == 0.0) {
+                    let problem = format!(
+                        "all states were alike in {step} steps of the burn-in; take more chains or steps"
+                    );
+                    return Err(LangevinError::Scales(problem));
+                }
+                scales = Self::new(&deviations)?;
             }
         }
         Ok((scales, states))
@@ -181,6 +203,8 @@ mod tests {
             &[1.0, -2.0],
             &[f64::NAN],
             &[f64::INFINITY],
+            // Geometric mean 1: a factor of 1e150 each.
+            &[1e-150, 1e150],
         ] {
             Scales::new(bad).unwrap_err();
         }

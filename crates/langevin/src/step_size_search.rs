@@ -101,7 +101,7 @@ pub fn find_step_size(
     temperature: Temperature,
     search: &StepSizeSearch,
 ) -> Result<FoundStepSize, LangevinError> {
-    find_step_size_of(chains, states, search, |size| {
+    find_step_size_for(chains, states, search, |size| {
         Ok(Mala::new(size, temperature)?.into())
     })
 }
@@ -110,7 +110,7 @@ pub fn find_step_size(
 ///
 /// # Errors
 /// As [`find_step_size`], and those of `kernel`.
-pub fn find_step_size_of(
+pub fn find_step_size_for(
     chains: &dyn Chains,
     states: &States,
     search: &StepSizeSearch,

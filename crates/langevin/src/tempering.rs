@@ -14,10 +14,13 @@ use crate::{AnyKernel, ChainOutcome, ChainRun, Chains, Ladder, LangevinError};
 ///
 /// The states of a run are `[rungs × chains]`: all chains at the coldest temperature first, then those at the next one. The
 /// statistics of a run are those of the coldest, except for F, which is given of all. The density of the coldest is exact if
-/// its kernel is. A step costs as many gradients as there are rungs.
+/// the kernels of all rungs are, as MALA and HMC; the bias of ULA or of underdamped Langevin at a hot rung comes down the
+/// ladder. A step costs as many gradients as there are rungs, and kernels that keep a gradient for the next step take it
+/// again after each exchange.
 ///
 /// Exchanges fall at multiples of the steps between them in the noise stream, so that a run that is cut into pieces walks the
-/// same path if its kernels do. Kernels with momenta draw them anew after each exchange.
+/// same path if its kernels do. Since pairs take turns, a pair exchanges at every second of these. Kernels with momenta draw
+/// them anew after each exchange.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Tempering {
     ladder: Ladder,
@@ -41,8 +44,8 @@ impl Swaps {
         (self.tried > 0).then(|| self.made as f64 / self.tried as f64)
     }
 
-    /// Adds those of a later piece, pair by pair.
-    pub fn add(sums: &mut Vec<Self>, more: &[Self]) {
+    /// Adds those of a later piece, pair by pair, to `sums`.
+    pub fn accumulate(sums: &mut Vec<Self>, more: &[Self]) {
         sums.resize(sums.len().max(more.len()), Self::default());
         for (sum, more) in sums.iter_mut().zip(more) {
             sum.tried += more.tried;
@@ -90,7 +93,7 @@ impl Tempering {
     /// # Errors
     /// [`LangevinError::Ladder`] where memory cannot hold them.
     pub fn replicas(&self, states: &States) -> Result<States, LangevinError> {
-        times(states, self.ladder.rungs())
+        copies(states, self.ladder.rungs())
     }
 
     /// Runs replicas, `[rungs × chains]`, as [`Chains::run`] does; engines call it there.
@@ -236,10 +239,10 @@ pub(crate) fn exchange_probability(temperatures: [Temperature; 2], energies: [f6
 }
 
 /// `count` copies of states, one after the other.
-pub(crate) fn times(states: &States, count: usize) -> Result<States, LangevinError> {
+pub(crate) fn copies(states: &States, count: usize) -> Result<States, LangevinError> {
     let all = count.checked_mul(states.len());
     let room = all.and_then(|all| States::try_zeros(states.shape(), all));
-    let Some(mut copies) = room else {
+    let Some(mut all) = room else {
         let problem = format!(
             "memory cannot hold {count} copies of {} states",
             states.len()
@@ -247,11 +250,11 @@ pub(crate) fn times(states: &States, count: usize) -> Result<States, LangevinErr
         return Err(LangevinError::Ladder(problem));
     };
     if !states.is_empty() {
-        for copy in copies.values_mut().chunks_exact_mut(states.values().len()) {
+        for copy in all.values_mut().chunks_exact_mut(states.values().len()) {
             copy.copy_from_slice(states.values());
         }
     }
-    Ok(copies)
+    Ok(all)
 }
 
 impl From<Tempering> for AnyKernel {

@@ -34,17 +34,17 @@ pub(crate) struct EvaluateArguments {
         long,
         value_name = "DIR",
         conflicts_with_all = [
-            "run", "weights", "average", "kernel", "friction", "leapfrogs", "epsilon", "target_acceptance", "adapt_scales", "rungs", "swap_rate", "swap_every",
-            "temp_factor", "start", "states",
-            "data_of", "chains", "record_every", "seed", "out",
+            "run", "weights", "average", "kernel", "friction", "leapfrogs", "epsilon", "target_acceptance", "adapt_scales",
+            "rungs", "swap_rate", "swap_every", "temp_factor", "start", "states", "data_of", "chains", "record_every", "seed",
+            "out",
         ]
     )]
     pub(crate) resume: Option<PathBuf>,
     /// ula; mala and hmc, which are exact; or underdamped.
     #[arg(long, value_name = "KERNEL", default_value = "ula", value_parser = one_of(KernelName::ALL, KernelName::name))]
     pub(crate) kernel: KernelName,
-    /// γ of underdamped Langevin [default: 1]. Momenta are drawn anew at each record, and at least every 100 steps, so
-    /// keep 1/(γε) below that.
+    /// γ of underdamped Langevin [default: 1]. Momenta are drawn anew at each record, at each exchange of temperatures and at
+    /// least every 100 steps, so keep 1/(γε) below that.
     #[arg(long, value_name = "GAMMA")]
     pub(crate) friction: Option<f64>,
     /// Leapfrog steps of a trajectory of HMC, which is one of its --steps [default: 5].
@@ -57,17 +57,17 @@ pub(crate) struct EvaluateArguments {
     #[arg(long, value_name = "RATE", conflicts_with = "epsilon")]
     pub(crate) target_acceptance: Option<f64>,
     /// Take a burn-in of this many steps first, in which ULA or MALA finds a length for each element of the state: longer
-    /// steps where the density is wider.
+    /// steps where the density is wider. The spread of the starts counts, so start from data or the bank.
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) adapt_scales: Option<u64>,
     /// Parallel tempering with this many temperatures, the one that was asked for and hotter ones; each costs as much as all
-    /// chains do alone.
+    /// chains do alone. Exact with MALA and HMC.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
     pub(crate) rungs: u32,
     /// The share of exchanges between neighbouring temperatures for which these are chosen [default: 0.23].
     #[arg(long, value_name = "SHARE")]
     pub(crate) swap_rate: Option<f64>,
-    /// Steps between two exchanges of temperatures [default: 10].
+    /// Steps between two exchanges of temperatures; even and odd pairs of neighbours take turns [default: 10].
     #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) swap_every: Option<u64>,
     /// T as a multiple of the training's ε²/2. ULA's drift is ε²/2T, so a lower T asks for a smaller ε.

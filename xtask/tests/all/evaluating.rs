@@ -464,10 +464,36 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
         "{ended:?}"
     );
     assert!(ended.stdout.contains("R̂ "), "{ended:?}");
-    start("parts", "150");
+    // Neither a record nor an exchange falls on the cut.
+    start("parts", "143");
     place
         .run(["evaluate", "--resume", "parts", "--steps", "300"])
         .well();
+    let traces_of = |folder: &str| -> Vec<serde_json::Value> {
+        let text = place.text(&format!("{folder}/traces.jsonl"));
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let every_tenth = |lines: Vec<serde_json::Value>| -> Vec<_> {
+        let tenth = |line: &serde_json::Value| line["step"].as_u64().unwrap() % 10 == 0;
+        lines.into_iter().filter(tenth).collect()
+    };
+    let traces = every_tenth(traces_of("whole"));
+    assert_eq!(traces.len(), 31);
+    assert_eq!(traces, every_tenth(traces_of("parts")));
+    let energies = |folder| -> Vec<_> {
+        let lines = every_tenth(records(&place, folder)).into_iter();
+        lines.map(|line| line["mean_energy"].clone()).collect()
+    };
+    assert_eq!(energies("whole"), energies("parts"));
+    // Traces without a line are not those of the records.
+    let lost: String = place.text("parts/traces.jsonl");
+    let lost: Vec<_> = lost.lines().skip(1).collect();
+    place.write("parts/traces.jsonl", &(lost.join("\n") + "\n"));
+    place
+        .run(["evaluate", "--resume", "parts", "--steps", "310"])
+        .badly(1, &["traces.jsonl", "not of the same steps"]);
     for name in ["states.safetensors", "scales.safetensors"] {
         let of = |folder: &str| place.bytes(&format!("{folder}/{name}"));
         assert!(of("whole") == of("parts"), "{name}");
@@ -503,16 +529,26 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
 
     let before = place.contents();
     let refused = |extra: &[&str], parts: &[&str]| {
-        let arguments = [
-            "evaluate", "--run", "run", "--chains", "2", "--steps", "3", "--out", "x",
-        ];
+        let arguments = ["evaluate", "--run", "run", "--steps", "3", "--out", "x"];
         place.run([&arguments, extra].concat()).badly(2, parts);
     };
+    refused(
+        &[
+            "--chains", "1000000", "--rungs", "1000", "--start", "uniform",
+        ],
+        &["--rungs", "1000000 chains"],
+    );
     refused(
         &["--kernel", "hmc", "--adapt-scales", "5"],
         &["--adapt-scales", "is for ULA and MALA"],
     );
     refused(&["--swap-rate", "0.3"], &["--swap-rate", "--rungs"]);
+    for setting in ["--rungs", "--adapt-scales"] {
+        refused(
+            &[setting, "3", "--epsilon", "0"],
+            &["--epsilon", "step size > 0"],
+        );
+    }
     refused(&["--swap-every", "3"], &["--swap-every", "--rungs"]);
     refused(
         &["--rungs", "3", "--swap-rate", "1.5"],
@@ -536,7 +572,7 @@ fn a_stop_before_the_first_step_leaves_nothing() {
         .spawn()
         .unwrap();
     let told = BufReader::new(child.stdout.take().unwrap()).lines().next();
-    assert!(told.unwrap().unwrap().contains("accepts"));
+    assert!(told.unwrap().unwrap().contains("burn-in"));
     signal(&child, "INT");
     let ended = Ended::of(child.wait_with_output().unwrap());
     assert_eq!(ended.code, Some(130), "{ended:?}");

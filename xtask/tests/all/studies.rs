@@ -107,11 +107,7 @@ fn a_study_learns_diagnoses_and_compares_its_variants() {
         assert!(distance("from_data").unwrap() < distance("from_noise").unwrap());
     }
     assert!(found[0]["convergence"].is_string() && found[2]["convergence"].is_string());
-    assert!(
-        found
-            .iter()
-            .all(|result| result["chain_steps"] == 4 * 3 * 8)
-    );
+    assert!(found.iter().all(|result| result["gradients"] == 4 * 3 * 8));
     // To run away is a result.
     let cause = found[1]["ran_away"].as_str().unwrap();
     assert!(

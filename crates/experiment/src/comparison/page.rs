@@ -219,7 +219,7 @@ fn numbers(runs: &[ComparedRun]) -> Table {
             row("log p of data of learning (nats each)", &|run| {
                 Some(likelihood(run)?.in_short())
             }),
-            row("by the weights", &|run| Some(likelihood(run)?.weights)),
+            row("under", &|run| Some(likelihood(run)?.whose())),
         ]);
     }
     let digits = |run: &ComparedRun| run.diagnosis.as_ref()?.digits.clone();

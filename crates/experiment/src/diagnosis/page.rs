@@ -212,7 +212,7 @@ impl Page<'_> {
                         "log p of data of learning (nats each)".into(),
                         likelihood.in_short(),
                     ],
-                    ["by the weights".into(), likelihood.weights.clone()],
+                    ["under".into(), likelihood.whose()],
                 ],
             ));
         }

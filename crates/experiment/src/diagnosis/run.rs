@@ -110,6 +110,8 @@ pub fn diagnose(
         judged_multiple: options.judged_multiple,
         initial: &initial,
     };
+    // A damaged file costs no chains.
+    let likelihood = crate::likelihood::read_likelihood(&subject.folder.root().join("likelihood"))?;
     let (groups, all) = work.cost();
     let mut measured = config.clone();
     measured.batch_size = options.chains;
@@ -171,7 +173,7 @@ pub fn diagnose(
         subject,
         records: &found.records,
         landscape: found.plane.as_ref().map(|(_, figure)| figure),
-        likelihood: crate::likelihood::read_likelihood(&subject.folder.root().join("likelihood"))?,
+        likelihood,
         command: command.unwrap_or_default(),
     };
     page.write(out)?;

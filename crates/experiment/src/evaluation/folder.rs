@@ -21,6 +21,8 @@ const STATES: &str = "states.safetensors";
 const RECORDS: &str = "records.jsonl";
 const TRACES: &str = "traces.jsonl";
 const SCALES: &str = "scales.safetensors";
+/// The tensor in the file of scales.
+const LENGTHS: &str = "lengths";
 const EFFICIENCY: &str = "efficiency.json";
 const PAGE: &str = "evaluation.html";
 const STEP: &str = "ebm.step";
@@ -38,6 +40,9 @@ pub struct EvaluationFolder(WorkFolder);
 /// Sums over the steps since the last record, as they are saved with the states.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 struct Sums {
+    /// How many steps. Files of earlier versions do not have it.
+    #[serde(default)]
+    steps: Option<u64>,
     /// Of r.
     gradient_magnitude: f64,
     /// Of the acceptance rate, where anything was proposed.
@@ -62,7 +67,7 @@ impl EvaluationFolder {
         let folder = Self(WorkFolder::create(root, KIND, weights)?);
         if let Some(scales) = scales {
             let lengths = NamedParameter {
-                name: "states".into(),
+                name: LENGTHS.into(),
                 shape: [1].into_iter().chain(settings.state_shape).collect(),
                 values: scales
                     .lengths()
@@ -130,7 +135,7 @@ impl EvaluationFolder {
             return Ok(None);
         }
         let values = settings.state_shape.iter().product();
-        let lengths = self.0.read_states(SCALES, values)?;
+        let lengths = self.0.read_tensor(SCALES, LENGTHS, values)?;
         let lengths: Vec<f64> = lengths.into_iter().map(f64::from).collect();
         let scales = Scales::new(&lengths).map_err(|error| self.0.damaged(SCALES, error))?;
         Ok(Some(scales))
@@ -162,6 +167,7 @@ impl EvaluationFolder {
             });
         }
         let sums = serde_json::to_string(&Sums {
+            steps: Some(chains.since.steps),
             gradient_magnitude: chains.since.gradient_magnitude,
             acceptance_rate: chains.since.acceptance_rate,
             swaps: chains.since.swaps.clone(),
@@ -188,38 +194,64 @@ impl EvaluationFolder {
             settings.chains * settings.rungs() * settings.state_shape.iter().product::<usize>();
         let states = self.0.read_states(STATES, values)?;
         match (step, sums) {
-            (Some(step), Some(sums)) if step <= settings.steps => Ok(ChainPlace {
-                step,
-                states: States::new(settings.state_shape, states).map_err(LangevinError::from)?,
-                since: SinceRecord {
-                    steps: step - settings.last_record(step),
-                    gradient_magnitude: sums.gradient_magnitude,
-                    acceptance_rate: sums.acceptance_rate,
-                    swaps: sums.swaps,
-                },
-                // The file of records says whether there is a record of the start.
-                is_new: false,
-            }),
+            (Some(step), Some(sums))
+                if step <= settings.steps && sums.steps.is_none_or(|since| since <= step) =>
+            {
+                Ok(ChainPlace {
+                    step,
+                    states: States::new(settings.state_shape, states)
+                        .map_err(LangevinError::from)?,
+                    since: SinceRecord {
+                        // An evaluation that goes on for more steps makes records at other steps than before.
+                        steps: sums.steps.unwrap_or(step - settings.last_record(step)),
+                        gradient_magnitude: sums.gradient_magnitude,
+                        acceptance_rate: sums.acceptance_rate,
+                        swaps: sums.swaps,
+                    },
+                    // The file of records says whether there is a record of the start.
+                    is_new: false,
+                })
+            }
             _ => Err(self.0.foreign(STATES)),
         }
     }
 
-    /// The records up to `step`, and the traces beside them. Later ones are cut off and will be made again.
+    /// The records up to where the chains are, and the traces beside them. Later ones are cut off and will be made again.
     pub(crate) fn read_records(
         &self,
-        settings: &EvaluationSettings,
-        step: u64,
+        chains: &ChainPlace,
     ) -> Result<(Vec<Record>, Vec<Trace>), ExperimentError> {
+        let step = chains.step;
         let records = self.read_lines(RECORDS, step, |record: &Record| record.step)?;
         let traces = self.read_lines(TRACES, step, |trace: &Trace| trace.step)?;
         let last = records.0.last().map(|record| record.step);
         // Before the first step there need not be a record yet.
-        if last != Some(settings.last_record(step)) && (step, last) != (0, None) {
+        if last != Some(step - chains.since.steps) && (step, last) != (0, None) {
             let problem = format!(
                 "ends at step {}, but the states beside it are of step {step}",
                 last.map_or_else(|| "none".to_owned(), |last| last.to_string())
             );
             return Err(self.0.damaged(RECORDS, problem));
+        }
+        let steps = |traces: &[Trace]| traces.iter().map(|trace| trace.step).collect::<Vec<_>>();
+        let traced = traces.0.first().map_or(0, |trace| trace.energies.len());
+        let whole = |trace: &Trace| {
+            [&trace.energies, &trace.means]
+                .iter()
+                .all(|v| v.len() == traced)
+        };
+        // Evaluations of earlier versions have no traces.
+        if !traces.0.is_empty()
+            && (steps(&traces.0)
+                != records
+                    .0
+                    .iter()
+                    .map(|record| record.step)
+                    .collect::<Vec<_>>()
+                || !traces.0.iter().all(whole))
+        {
+            let problem = format!("is not of the same steps and chains as {RECORDS}");
+            return Err(self.0.damaged(TRACES, problem));
         }
         self.write(RECORDS, records.1.as_bytes())?;
         self.write(TRACES, traces.1.as_bytes())?;

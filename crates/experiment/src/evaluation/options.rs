@@ -3,7 +3,8 @@
 use ebm_langevin::{KernelName, Momentum};
 
 use super::{EvaluationSettings, StartOptions, step_size, temperature};
-use crate::{ExperimentError, Trained};
+use crate::compute::MOST_NUMBERS;
+use crate::{ExperimentError, Trained, memory};
 
 /// The default number of records of a whole evaluation.
 const RECORDS: u64 = 1_000;
@@ -87,9 +88,13 @@ impl EvaluationOptions {
             }
         }
         self.check_scales(trained)?;
-        self.check_ladder()?;
+        self.check_ladder(trained)?;
         let epsilon = self.epsilon.unwrap_or(training_epsilon);
         step_size(epsilon)?;
+        if epsilon == 0.0 && (self.rungs > 1 || self.adapt_scales.is_some()) {
+            let problem = "0: parallel tempering and lengths of elements need a step size > 0";
+            return Err(ExperimentError::setting("epsilon", problem));
+        }
         let steps = self
             .steps
             .unwrap_or(trained.langevin.steps.saturating_mul(100));
@@ -144,7 +149,7 @@ impl EvaluationOptions {
         Err(ExperimentError::setting(setting, problem))
     }
 
-    fn check_ladder(&self) -> Result<(), ExperimentError> {
+    fn check_ladder(&self, trained: &Trained) -> Result<(), ExperimentError> {
         if self.rungs == 0 {
             let problem = "0: must be at least 1";
             return Err(ExperimentError::setting("rungs", problem));
@@ -156,6 +161,17 @@ impl EvaluationOptions {
         if self.swap_every == 0 {
             let problem = "0: must be at least 1";
             return Err(ExperimentError::setting("swap_every", problem));
+        }
+        let replicas = self.start.chains.saturating_mul(self.rungs);
+        let per_chain = trained.state_shape.iter().product::<usize>().max(1);
+        let too_many = replicas.saturating_mul(per_chain) > MOST_NUMBERS
+            || memory::check_chains("rungs", replicas, per_chain).is_err();
+        if too_many {
+            let problem = format!(
+                "{}: so many replicas of {} chains are more than memory holds; take fewer of either",
+                self.rungs, self.start.chains
+            );
+            return Err(ExperimentError::setting("rungs", problem));
         }
         Ok(())
     }

@@ -145,7 +145,7 @@ impl Page<'_> {
     fn swap_rates(&self) -> Option<[f64; 2]> {
         let mut sums = Vec::new();
         for record in self.records {
-            Swaps::add(&mut sums, &record.swaps);
+            Swaps::accumulate(&mut sums, &record.swaps);
         }
         let rates = sums.into_iter().filter_map(Swaps::rate);
         let range = rates.fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], rate| {

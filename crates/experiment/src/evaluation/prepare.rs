@@ -1,12 +1,12 @@
 //! What is found before the first record: ε for a wanted acceptance rate, lengths of elements, a ladder of temperatures.
 
-use ebm_core::{NoiseKey, States, Stream};
+use ebm_core::{NoiseKey, States, StepSize, Stream, Temperature};
 use ebm_langevin::{
     ChainRun, Chains, FoundStepSize, Ladder, LadderSearch, LangevinError, ScaleAdaptation, Scales,
     StepSizeSearch, Ula,
 };
 
-use super::{EvaluationOptions, EvaluationSettings, step_size};
+use super::{EvaluationOptions, EvaluationSettings};
 use crate::{ExperimentError, Supervisor};
 
 /// Finds what `options` ask for, writes it into the settings, and tells it.
@@ -28,20 +28,14 @@ impl Preparation<'_> {
         settings: &mut EvaluationSettings,
         states: States,
     ) -> Result<(Option<Scales>, States), ExperimentError> {
-        if self.options.target_acceptance.is_some() {
-            self.find_step_size(settings, &states, None)?;
-        }
         let (scales, states) = match self.options.adapt_scales {
             Some(steps) => {
                 let (scales, states) = self.find_scales(settings, &states, steps)?;
-                // ε that was short enough for the narrowest element alone may be longer now.
-                if self.options.target_acceptance.is_some() {
-                    self.find_step_size(settings, &states, Some(&scales))?;
-                }
                 (Some(scales), states)
             }
             None => (None, states),
         };
+        self.find_step_size(settings, &states, scales.as_ref())?;
         let states = match self.options.rungs {
             1 => states,
             rungs => self.find_ladder(settings, &states, rungs, scales.as_ref())?,
@@ -49,6 +43,7 @@ impl Preparation<'_> {
         Ok((scales, states))
     }
 
+    /// The ε at which chains from `states` have the wanted acceptance rate, if one is wanted.
     fn find_step_size(
         &self,
         settings: &mut EvaluationSettings,
@@ -58,36 +53,11 @@ impl Preparation<'_> {
         let Some(target) = self.options.target_acceptance else {
             return Ok(());
         };
-        let temperature = settings.temperature()?;
-        // The drift ε²/2T of a low temperature must not be longer than that of learning.
-        let shorter = settings.temperature_factor.min(1.0).sqrt();
-        let kernel = Ula::new(step_size(settings.training_epsilon * shorter)?, temperature);
-        let kernel = settings.stabilisers.bounded(kernel);
-        let run = ChainRun::new(kernel, self.settle).with_noise(watch(settings, 1));
-        let settled = self.net.run(states, &run)?.states;
-        let search = StepSizeSearch {
-            target,
-            ..StepSizeSearch::new(watch(settings, 2))
-        };
-        let found = ebm_langevin::find_step_size_of(self.net, &settled, &search, |size| {
-            settings.kernel_of_size(size, temperature, scales)
-        });
-        let FoundStepSize {
-            step_size: epsilon,
-            acceptance_rate,
-            ..
-        } = found.map_err(|error| match error {
-            LangevinError::StepSizeSearch(_) | LangevinError::AcceptanceNotReached { .. } => {
-                ExperimentError::setting(
-                    "target_acceptance",
-                    format!(
-                        "{target}: {error}. Give another rate, more chains, another temperature factor, or the step size itself"
-                    ),
-                )
-            }
-            other => other.into(),
-        })?;
-        settings.epsilon = epsilon.get();
+        let noise = |number| watch(settings, number);
+        let found = self
+            .search(settings, states, scales, target, [noise(1), noise(2)])
+            .map_err(|error| no_step_size(target, error))?;
+        settings.epsilon = found.step_size.get();
         let with = if scales.is_some() {
             " with the lengths of the elements"
         } else {
@@ -95,11 +65,38 @@ impl Preparation<'_> {
         };
         self.supervisor.tell(&format!(
             "ε = {:.3e} accepts {:.1} % of the proposals{with}, from states {} steps of ULA after the start.",
-            epsilon.get(),
-            100.0 * acceptance_rate,
+            settings.epsilon,
+            100.0 * found.acceptance_rate,
             self.settle,
         ));
         Ok(())
+    }
+
+    /// Searches from `states`, after some steps of ULA with the first noise; pilot runs have the second.
+    fn search(
+        &self,
+        settings: &EvaluationSettings,
+        states: &States,
+        scales: Option<&Scales>,
+        target: f64,
+        [settling, piloting]: [NoiseKey; 2],
+    ) -> Result<FoundStepSize, LangevinError> {
+        let learned = StepSize::new(settings.training_epsilon)?.learned_temperature();
+        let temperature = Temperature::new(settings.temperature_factor * learned.get())?;
+        // The drift ε²/2T of a low temperature must not be longer than that of learning.
+        let shorter = settings.temperature_factor.min(1.0).sqrt();
+        let size = StepSize::new(settings.training_epsilon * shorter)?;
+        let kernel = Ula::new(size, temperature);
+        let kernel = settings.stabilisers.bounded(kernel);
+        let run = ChainRun::new(kernel, self.settle).with_noise(settling);
+        let settled = self.net.run(states, &run)?.states;
+        let search = StepSizeSearch {
+            target,
+            ..StepSizeSearch::new(piloting)
+        };
+        ebm_langevin::find_step_size_for(self.net, &settled, &search, |size| {
+            settings.kernel_of_size(size, temperature, scales)
+        })
     }
 
     fn find_scales(
@@ -113,11 +110,28 @@ impl Preparation<'_> {
             steps,
             ..ScaleAdaptation::default()
         };
+        self.supervisor.tell(&format!(
+            "A burn-in of {steps} steps finds the lengths of the elements."
+        ));
+        let target = self.options.target_acceptance;
+        let mut window = 0;
         let noise = watch(settings, 3);
-        let found = Scales::adapted(self.net, states, noise, adaptation, |scales| {
-            settings.kernel_at(temperature, Some(&scales))
+        let found = Scales::adapted(self.net, states, noise, adaptation, |scales, states| {
+            let Some(target) = target else {
+                return settings.kernel_at(temperature, Some(scales));
+            };
+            // What was short enough for the narrowest element alone would be too short for all with their lengths.
+            window += 1;
+            let keys = [0, 1].map(|key| watch(settings, 2 * window + 8 + key));
+            let found = self.search(settings, states, Some(scales), target, keys)?;
+            settings.kernel_of_size(found.step_size, temperature, Some(scales))
         });
-        let (scales, states) = found.map_err(|error| own("adapt_scales", error))?;
+        let (scales, states) = found.map_err(|error| match (error, target) {
+            (error @ LangevinError::AcceptanceNotReached { .. }, Some(target)) => {
+                no_step_size(target, error)
+            }
+            (error, _) => own("adapt_scales", error),
+        })?;
         let lengths = scales.lengths().iter().copied();
         self.supervisor.tell(&format!(
             "Lengths of elements after {steps} steps: {:.2} to {:.2} of their geometric mean.",
@@ -161,6 +175,21 @@ impl Preparation<'_> {
 /// Noise of chains before the first record.
 fn watch(settings: &EvaluationSettings, number: u64) -> NoiseKey {
     NoiseKey::new(settings.seed, Stream::Watch, number)
+}
+
+/// Why no ε was found.
+fn no_step_size(target: f64, error: LangevinError) -> ExperimentError {
+    match error {
+        LangevinError::StepSizeSearch(_) | LangevinError::AcceptanceNotReached { .. } => {
+            ExperimentError::setting(
+                "target_acceptance",
+                format!(
+                    "{target}: {error}. Give another rate, more chains, another temperature factor, or the step size itself"
+                ),
+            )
+        }
+        other => other.into(),
+    }
 }
 
 /// The error of a setting, where it is one.

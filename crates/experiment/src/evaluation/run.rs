@@ -114,7 +114,7 @@ fn to_end(
     Computation { compute, engine }: Computation<'_>,
     supervisor: &dyn Supervisor,
 ) -> Result<Evaluation, ExperimentError> {
-    let (records, traces) = folder.read_records(&settings, place.step)?;
+    let (records, traces) = folder.read_records(&place)?;
     place.is_new = records.is_empty();
     // Read even by the process that wrote them, so that all parts of an evaluation have the same.
     let scales = folder.read_scales(&settings)?;

@@ -216,6 +216,9 @@ impl EvaluationSettings {
                 self.chains, self.state_shape
             ));
         }
+        if self.ladder.first().is_some_and(|factor| *factor != 1.0) {
+            return Err("the first of the ladder's temperatures is not 1".into());
+        }
         match self.kernel(None) {
             Ok(_) => Ok(()),
             Err(error) => Err(error.to_string()),

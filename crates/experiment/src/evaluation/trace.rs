@@ -27,7 +27,9 @@ pub struct Efficiency {
     pub energy: EffectiveDraws,
     /// The mean element of the states.
     pub mean: EffectiveDraws,
-    /// Gradients of F from the first of these records to the last, counted chain by chain and over all temperatures.
+    /// Gradients of F from the first of these records to the last, counted chain by chain and over all temperatures. Left
+    /// out is the one that MALA, HMC and underdamped Langevin take again after a hundred steps and after an exchange of
+    /// temperatures.
     pub gradients: u64,
     /// Gradients for each independent draw of U.
     pub gradients_per_draw: f64,
@@ -48,6 +50,8 @@ pub struct EffectiveDraws {
 /// The most chains that are traced, so that records of many chains stay small.
 const MOST_TRACED: usize = 1_000;
 
+const FAR: f64 = f32::MAX as f64;
+
 /// R̂ up to which draws are counted in words. Vehtari et al. ask for 1.01 of the numbers that are published.
 const AGREEING: f64 = 1.1;
 
@@ -66,7 +70,8 @@ impl Trace {
         };
         Self {
             step,
-            energies: energies.iter().map(|u| *u as f32).collect(),
+            // Beyond the range of f32 they would be no numbers in JSON.
+            energies: energies.iter().map(|u| u.clamp(-FAR, FAR) as f32).collect(),
             means: states.chunks_exact(size.max(1)).map(mean).collect(),
         }
     }
@@ -176,5 +181,7 @@ mod tests {
         let trace = Trace::of(3, &[1.0; 1_500], &[0.5; 3_000]);
         assert_eq!((trace.energies.len(), trace.means.len()), (1_000, 1_000));
         assert_eq!(trace.means[999], 0.5);
+        let far = Trace::of(3, &[1e300, -1e300], &[0.5; 2]);
+        assert_eq!(far.energies, [f32::MAX, f32::MIN]);
     }
 }

@@ -27,6 +27,12 @@ pub struct Likelihood {
     pub sets: Vec<SetLikelihood>,
     /// The weights of the net.
     pub weights: String,
+    /// The iteration after which a run had them, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub iteration: Option<u64>,
+    /// Whether they are the average that a run kept.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub average: bool,
     /// T of p(x) ∝ exp(−F(x)/T).
     pub temperature: f64,
     /// Numbers of a state.
@@ -56,6 +62,19 @@ pub struct Likelihood {
 }
 
 impl Likelihood {
+    /// Whose likelihood it is, since a run may have learned on: "the average of θ after iteration 8000".
+    pub(crate) fn whose(&self) -> String {
+        let what = if self.average {
+            "the average of θ"
+        } else {
+            "θ"
+        };
+        match self.iteration {
+            Some(iteration) => format!("{what} after iteration {iteration}"),
+            None => format!("{what} in {}", self.weights),
+        }
+    }
+
     /// The nats of a datum that the net learned from, for people: a number where log Z is known, bounds where it may lie
     /// between them, and otherwise why there is none.
     pub(crate) fn in_short(&self) -> String {
@@ -69,7 +88,8 @@ impl Likelihood {
             }
             (Agreement::Apart, [Some(low), Some(high)]) => format!("{low:.1} to {high:.1}"),
             (Agreement::Contradict, _) => "none: the sides of log Z contradict each other".into(),
-            _ => "none: log Z is not finite".into(),
+            (Agreement::Unknown, _) => "none: log Z is not finite".into(),
+            (Agreement::Agree | Agreement::Apart, _) => "none: no data were judged".into(),
         }
     }
 }

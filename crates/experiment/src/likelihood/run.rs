@@ -105,6 +105,8 @@ pub fn likelihood(
         grid_log_partition,
         sets: judged,
         weights: trained.weights.display().to_string(),
+        iteration: trained.iteration,
+        average: trained.average,
         temperature: temperature.get(),
         dimension,
         start,

@@ -17,7 +17,8 @@ pub struct RunResult {
     pub iterations: u64,
     /// Gradients of F that the chains of all its iterations take, one for each step and chain, and for HMC one for each
     /// leapfrog step: the budget.
-    pub chain_steps: u64,
+    #[serde(alias = "chain_steps")]
+    pub gradients: u64,
     /// How learning ran away, if it did.
     pub ran_away: Option<String>,
     /// The first axis.
@@ -136,7 +137,7 @@ impl RunResult {
         let plane = diagnosis.and_then(|found| found.plane.as_ref());
         Self {
             iterations: run.iterations(),
-            chain_steps: cost::learning(&run.config),
+            gradients: cost::learning(&run.config),
             ran_away: run.ran_away().map(str::to_owned),
             stability,
             oscillation,

@@ -23,9 +23,7 @@ type Column = (&'static str, fn(&RunResult) -> Option<Cell>);
 /// The columns, in this order; a missing value is shown as a dash.
 const COLUMNS: [Column; 9] = [
     ("iterations", |result| word(result.iterations)),
-    ("gradients", |result| {
-        word(rounded(result.chain_steps as f64))
-    }),
+    ("gradients", |result| word(rounded(result.gradients as f64))),
     ("stable?", |result| {
         if result.ran_away.is_some() {
             return word("ran away");

@@ -94,10 +94,10 @@ fn a_burn_in_finds_the_lengths() {
     };
     let size = step(0.9);
     // ε falls with the length of the narrowest element.
-    let kernel = |scales: Scales| {
+    let kernel = |scales: &Scales, _: &States| {
         let narrowest = scales.lengths()[0] / f64::from(WIDTHS[0]);
         let size = StepSize::new(0.9 / narrowest)?;
-        Ok(Preconditioned::mala(size, one, scales)?.into())
+        Ok(Preconditioned::mala(size, one, scales.clone())?.into())
     };
     let (scales, states) = Scales::adapted(&chains, &start, noise, adaptation, kernel).unwrap();
     let unit = scales.lengths()[1];
@@ -130,7 +130,11 @@ fn impossible_lengths_are_refused() {
     let error = chains.run(&start, &run_of(three, 1)).unwrap_err();
     assert!(error.to_string().contains("4 elements"), "{error}");
     let noise = NoiseKey::new(3, Stream::Watch, 1);
-    let kernel = |scales| Ok(Preconditioned::mala(step(0.1), one, scales)?.into());
+    let with_step = |size| {
+        move |scales: &Scales, _: &States| {
+            Ok(Preconditioned::mala(size, one, scales.clone())?.into())
+        }
+    };
     for broken in [
         |adaptation: &mut ScaleAdaptation| adaptation.steps = 0,
         |adaptation: &mut ScaleAdaptation| adaptation.windows = 0,
@@ -138,6 +142,63 @@ fn impossible_lengths_are_refused() {
     ] {
         let mut adaptation = ScaleAdaptation::default();
         broken(&mut adaptation);
-        Scales::adapted(&chains, &start, noise, adaptation, kernel).unwrap_err();
+        Scales::adapted(&chains, &start, noise, adaptation, with_step(step(0.1))).unwrap_err();
+    }
+    // A single chain whose proposals are all rejected, and chains that begin at no number.
+    let adapted = |start: &States, size| {
+        let adaptation = ScaleAdaptation::default();
+        let error = Scales::adapted(&chains, start, noise, adaptation, with_step(size));
+        error.unwrap_err().to_string()
+    };
+    let one_chain = States::new(4, vec![0.1; 4]).unwrap();
+    let error = adapted(&one_chain, step(1e6));
+    assert!(error.contains("alike"), "{error}");
+    let lost = States::new(4, vec![f32::NAN; 4]).unwrap();
+    let error = adapted(&lost, step(0.1));
+    assert!(error.contains("NaN"), "{error}");
+}
+
+/// One step of MALA with lengths s is the step of plain MALA on the energy of y = x/s: the same proposals, and the same
+/// decisions, from the same noise, for chains of four unequal elements at ε = 1.2, where a third is rejected.
+#[test]
+fn a_step_with_lengths_is_a_plain_step_in_their_coordinates() {
+    const CHAINS: usize = 2_000;
+    let widths = WIDTHS.map(f64::from);
+    let scales = Scales::new(&widths).unwrap();
+    let unit = scales.lengths()[0] / widths[0];
+    let start = gaussian(1.0, CHAINS, 4);
+    let to = |states: &States, factor: fn(f64) -> f64| {
+        let lengths = scales.lengths().iter().cycle();
+        let values = states.values().iter().zip(lengths);
+        let values = values.map(|(x, s)| (f64::from(*x) * factor(*s)) as f32);
+        States::new(4, values.collect()).unwrap()
+    };
+    // Of width σ = s/unit each, so that those of y are 1/unit.
+    let mala = Preconditioned::mala(step(1.2 / unit), Temperature::ONE, scales.clone()).unwrap();
+    let there = to(&start, |s| s);
+    let moved = chains().run(&there, &run_of(mala, 1)).unwrap();
+    let plain = Mala::new(step(1.2 / unit), Temperature::ONE).unwrap();
+    let engine = TensorEngine::default().bind::<Autodiff<Flex>, _>(
+        Round(unit as f32),
+        4,
+        &Default::default(),
+    );
+    let wanted = engine.run(&start, &run_of(plain, 1)).unwrap();
+    let rate = wanted.acceptance_rate.unwrap();
+    assert!(rate > 0.4 && rate < 0.9, "{rate}");
+    // A decision may fall on the other side by rounding.
+    assert!((moved.acceptance_rate.unwrap() - rate).abs() < 2.0 / CHAINS as f64);
+    let back = to(&moved.states, f64::recip);
+    let pairs = back.iter().zip(wanted.states.iter());
+    let far = pairs.filter(|(a, b)| a.iter().zip(*b).any(|(a, b)| (a - b).abs() > 1e-4));
+    assert!(far.count() <= 2);
+}
+
+/// |y|² u²/2, whose standard deviations are 1/u.
+struct Round(f32);
+
+impl<B: Backend> Energy<B> for Round {
+    fn energy(&self, states: Tensor<B, 4>) -> Tensor<B, 1> {
+        row_sums((states * self.0).powi_scalar(2)) / 2.0
     }
 }

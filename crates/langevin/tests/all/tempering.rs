@@ -82,7 +82,7 @@ fn one_rung_is_the_kernel_and_pieces_are_the_whole() {
     let mut swaps = pieces.swaps.clone();
     for (first, steps) in [(4, 1), (5, 13), (18, 5)] {
         pieces = run(&pieces.states, first, steps);
-        Swaps::add(&mut swaps, &pieces.swaps);
+        Swaps::accumulate(&mut swaps, &pieces.swaps);
     }
     assert_eq!(pieces.states, whole.states);
     assert_eq!(swaps, whole.swaps);
@@ -123,6 +123,10 @@ fn every_rung_keeps_its_density() {
     let start = kernel.replicas(&gaussian(1.0, 20_000, 1)).unwrap();
     let outcome = chains.run(&start, &run_of(kernel, 100)).unwrap();
     let rungs = outcome.states.values().chunks_exact(20_000);
+    for swaps in &outcome.swaps {
+        assert_eq!(swaps.tried, 200_000);
+        assert!(swaps.rate() > Some(0.2), "{swaps:?}");
+    }
     for (values, temperature) in rungs.zip(ladder.temperatures()) {
         let wanted = temperature.get();
         let error = 4.5 * wanted * (2.0f64 / 20_000.0).sqrt();
