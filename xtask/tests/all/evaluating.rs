@@ -476,7 +476,7 @@ fn a_ladder_and_lengths_go_on_where_they_were() {
             .collect()
     };
     let every_tenth = |lines: Vec<serde_json::Value>| -> Vec<_> {
-        let tenth = |line: &serde_json::Value| line["step"].as_u64().unwrap() % 10 == 0;
+        let tenth = |line: &serde_json::Value| line["step"].as_u64().unwrap().is_multiple_of(10);
         lines.into_iter().filter(tenth).collect()
     };
     let traces = every_tenth(traces_of("whole"));
