@@ -82,8 +82,8 @@ impl<T: Send> Gate<T> {
                 Err(TryLockError::WouldBlock) => {
                     if *lock(&self.holder) == Some(this) {
                         return Err(PyRuntimeError::new_err(
-                            "the net is at work for the call that this signal handler has interrupted: use another \
-                             net in the handler",
+                            "a signal handler cannot call the net whose call it has interrupted: use another net in \
+                             the handler",
                         ));
                     }
                     signals()?;

@@ -11,8 +11,8 @@ pub(crate) struct Settings<'a> {
     pub(crate) kernel: &'a str,
     pub(crate) epsilon: f64,
     pub(crate) temperature: Option<f64>,
-    pub(crate) friction: f64,
-    pub(crate) leapfrogs: i128,
+    pub(crate) friction: Option<f64>,
+    pub(crate) leapfrogs: Option<i128>,
     pub(crate) gradient_clip: Option<f64>,
     pub(crate) state_clamp: Option<f64>,
 }
@@ -37,6 +37,13 @@ impl Settings<'_> {
             })?,
         };
         let name = self.name()?;
+        refuse_for_others(
+            "friction",
+            self.friction.is_some(),
+            KernelName::Underdamped,
+            name,
+        )?;
+        refuse_for_others("leapfrogs", self.leapfrogs.is_some(), KernelName::Hmc, name)?;
         if name == KernelName::Ula {
             let kernel = Ula::new(size, temperature)
                 .with_gradient_clip(bound("gradient_clip", self.gradient_clip)?)
@@ -50,9 +57,11 @@ impl Settings<'_> {
                 name.name()
             )));
         }
+        let usual = Momentum::default();
+        let leapfrogs = self.leapfrogs.map(|number| whole("leapfrogs", number));
         let momentum = Momentum {
-            friction: self.friction,
-            leapfrogs: whole("leapfrogs", self.leapfrogs)?,
+            friction: self.friction.unwrap_or(usual.friction),
+            leapfrogs: leapfrogs.transpose()?.unwrap_or(usual.leapfrogs),
         };
         name.kernel(size, temperature, momentum)
             .map_err(engine_error)
@@ -69,6 +78,23 @@ impl Settings<'_> {
             ))
         })
     }
+}
+
+/// An argument of another kernel would have no effect.
+fn refuse_for_others(
+    argument: &str,
+    is_given: bool,
+    owner: KernelName,
+    name: KernelName,
+) -> PyResult<()> {
+    if is_given && name != owner {
+        return Err(value_error(format!(
+            "{argument} exists for kernel = \"{}\" alone, and kernel = \"{}\": leave it out",
+            owner.name(),
+            name.name()
+        )));
+    }
+    Ok(())
 }
 
 fn bound(name: &str, value: Option<f64>) -> PyResult<Option<Bound>> {

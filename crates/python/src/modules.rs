@@ -40,6 +40,7 @@ pub(crate) fn stack(
             object: &object,
             place: &last,
         };
+        object.check_home(&name)?;
         let Some(layer) = reader.layer(object, &name, index)? else {
             continue;
         };
@@ -50,15 +51,33 @@ pub(crate) fn stack(
             .map_err(|problem| object.wrong(problem))?;
         stack.push(layer);
     }
-    if here.size() != 1 || stack.is_empty() {
-        let end = if stack.is_empty() { "layers" } else { &last };
+    if stack.is_empty() {
+        return Err(value_error(
+            "layers has no layer that computes anything: give at least one, such as ebm_anatomy.layers.Linear",
+        ));
+    }
+    if here.size() != 1 {
         return Err(value_error(format!(
-            "{end} gives {} values for each state, and an energy needs one: end with a layer of one output",
+            "{last} gives {} values for each state, and an energy needs one: end with a layer of one output",
             here.size()
         )));
     }
     Ok((Stack::new(stack), reader.numbers))
 }
+
+/// The classes of layers.
+const NAMES: [&str; 10] = [
+    "Conv2d",
+    "Linear",
+    "LeakyReLU",
+    "ReLU",
+    "SiLU",
+    "ELU",
+    "MaxPool2d",
+    "NonLocal",
+    "Flatten",
+    "Identity",
+];
 
 /// A Python object that stands for a layer, and what to call it in an error.
 #[derive(Clone, Copy)]
@@ -70,6 +89,25 @@ struct Object<'a, 'py> {
 impl<'py> Object<'_, 'py> {
     fn wrong(self, problem: impl std::fmt::Display) -> PyErr {
         value_error(format!("{}: {problem}", self.place))
+    }
+
+    /// Refuses a class that only has the name of one of PyTorch's: what it computes is unknown. NonLocal has no namesake
+    /// there, and is known by its parts.
+    fn check_home(self, name: &str) -> PyResult<()> {
+        let module = self.object.get_type().module()?.to_string();
+        let is_of = |package: &str| {
+            let rest = module.strip_prefix(package);
+            rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        };
+        if name == "NonLocal" || is_of("torch.nn") || is_of("ebm_anatomy") || !NAMES.contains(&name)
+        {
+            return Ok(());
+        }
+        Err(type_error(format!(
+            "{} is a class of {module}: must be that of torch.nn or of ebm_anatomy.layers, since another class of the \
+             same name may compute something else",
+            self.place
+        )))
     }
 
     fn get(self, name: &str) -> PyResult<Bound<'py, PyAny>> {
@@ -170,9 +208,9 @@ impl Reader {
             "Flatten" | "Identity" => None,
             _ => {
                 return Err(type_error(format!(
-                    "{} is none of the layers that the engine has: Conv2d, Linear, LeakyReLU, ReLU, SiLU, ELU, \
-                     MaxPool2d, NonLocal, Flatten, Identity",
-                    object.place
+                    "{} is none of the layers that the engine has: {}",
+                    object.place,
+                    NAMES.join(", ")
                 )));
             }
         })

@@ -28,7 +28,9 @@ use crate::{modules, noise, pool, published};
 ///
 /// Parameters are named as those of an nn.Sequential: "0.weight", "0.bias", "2.weight" and so on.
 /// All arrays that come in may be NumPy arrays, tensors of PyTorch, or lists of floats; they are computed with in
-/// float32. All that come out are NumPy arrays in float32. One call at a time works on a net; others wait.
+/// float32. All that come out are NumPy arrays in float32. One call at a time works on a net; others wait. Nets with the
+/// same number of threads share these, so that a call may wait for one of another net in another thread of Python, and
+/// a Ctrl-C with it.
 #[pyclass(frozen, module = "ebm_anatomy")]
 pub(crate) struct Net {
     stack: Stack,
@@ -187,7 +189,9 @@ impl Net {
     /// record_every: makes a record at the start, at every multiple of this number of steps, and at the end. With None
     ///     there is one at the end.
     /// first_step: the step of the noise to begin with, so that chains can be run in pieces.
-    /// friction: of "underdamped", per unit of time. leapfrogs: of a trajectory of "hmc", which is one step.
+    /// friction: of "underdamped", per unit of time; None for 1. It draws new momenta at the start of a call and after each
+    ///     record, and keeps them between.
+    /// leapfrogs: of a trajectory of "hmc", which is one step; None for 5.
     /// gradient_clip: "ula" sets elements of grad F beyond +-gradient_clip to it, before the factor.
     /// state_clamp: "ula" sets elements of X beyond +-state_clamp to it after a step.
     ///
@@ -196,7 +200,7 @@ impl Net {
     #[allow(clippy::too_many_arguments)]
     #[pyo3(signature = (
         states, steps, epsilon, *, seed, kernel = "ula", temperature = None, record_every = None, first_step = 0,
-        friction = 1.0, leapfrogs = 5, gradient_clip = None, state_clamp = None
+        friction = None, leapfrogs = None, gradient_clip = None, state_clamp = None
     ))]
     fn sample<'py>(
         &self,
@@ -209,8 +213,8 @@ impl Net {
         temperature: Option<f64>,
         record_every: Option<i128>,
         first_step: i128,
-        friction: f64,
-        leapfrogs: i128,
+        friction: Option<f64>,
+        leapfrogs: Option<i128>,
         gradient_clip: Option<f64>,
         state_clamp: Option<f64>,
     ) -> PyResult<(Bound<'py, PyArrayDyn<f32>>, Vec<Record>)> {

@@ -6,7 +6,8 @@ use pyo3::prelude::*;
 /// Chains at a step of `Net.sample`.
 #[pyclass(frozen, module = "ebm_anatomy")]
 pub(crate) struct Record {
-    /// Steps taken, from `first_step` on.
+    /// The number of the step that comes next: `first_step` in a record of the start, and first_step + steps in that of the
+    /// end.
     #[pyo3(get)]
     step: u64,
     /// F of each chain, shape (chains,), float32.

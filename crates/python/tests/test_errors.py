@@ -54,6 +54,8 @@ def test_states(ridge, states, kind, message):
         ({"kernel": "hmc", "leapfrogs": 0}, ValueError, "leapfrog"),
         ({"kernel": "underdamped", "friction": -1.0}, ValueError, "friction"),
         ({"kernel": "mala", "state_clamp": 1.0}, ValueError, 'exist for kernel = "ula" alone'),
+        ({"friction": 2.0}, ValueError, 'friction exists for kernel = "underdamped" alone, and kernel = "ula"'),
+        ({"kernel": "underdamped", "leapfrogs": 3}, ValueError, 'leapfrogs exists for kernel = "hmc" alone'),
         ({"gradient_clip": 0.0}, ValueError, "gradient_clip = 0: must be"),
         ({"record_every": 0}, ValueError, "record_every = 0"),
         ({"first_step": -3}, ValueError, "first_step = -3"),
@@ -82,7 +84,10 @@ def test_weights(ridge):
 @pytest.mark.parametrize(
     "stack, shape, kind, message",
     [
-        ([], (1,), ValueError, "layers gives 1 values"),
+        ([], (1,), ValueError, "layers has no layer that computes anything"),
+        ([type("Flatten", (), {"__module__": "ebm_anatomy.layers"})()], (1,), ValueError, "layers has no layer"),
+        ([type("ReLU", (), {"__module__": "mine"})()], (1,), TypeError, r"layers\[0\] \(ReLU\) is a class of mine"),
+        ([type("ReLU", (), {"__module__": "torch.nnx"})()], (1,), TypeError, "is a class of torch.nnx"),
         (3, (1,), TypeError, "layers is <class 'int'>"),
         (["Linear"], (1,), TypeError, r"layers\[0\] \(str\) is none of the layers"),
         ([layers.ReLU()], (2,), ValueError, r"layers\[0\] \(ReLU\) gives 2 values"),

@@ -16,7 +16,7 @@ class Record:
 
     @property
     def step(self) -> int:
-        """Steps taken, from `first_step` on."""
+        """The number of the step that comes next: `first_step` at the start, first_step + steps at the end."""
     @property
     def energies(self) -> NDArray[np.float32]:
         """F of each chain, shape (chains,)."""
@@ -79,8 +79,8 @@ class Net:
         temperature: Optional[float] = None,
         record_every: Optional[int] = None,
         first_step: int = 0,
-        friction: float = 1.0,
-        leapfrogs: int = 5,
+        friction: Optional[float] = None,
+        leapfrogs: Optional[int] = None,
         gradient_clip: Optional[float] = None,
         state_clamp: Optional[float] = None,
     ) -> Tuple[NDArray[np.float32], List[Record]]:
