@@ -55,7 +55,7 @@ impl<B: AutodiffBackend, E: Energy<B> + Send + Sync> TensorChains<B, E> {
             AnyKernel::Gradient(_) | AnyKernel::Tempering(_) => {
                 return Err(LangevinError::lacking(
                     "tensor",
-                    "tensors for kernels that run on states",
+                    "steps on tensors for kernels with momenta, lengths of elements or a ladder",
                 ));
             }
         };
