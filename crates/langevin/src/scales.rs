@@ -104,6 +104,9 @@ impl Scales {
         for window in 1..=windows {
             let end = window_end(steps, windows, window);
             let begin = step;
+            if end == begin {
+                continue;
+            }
             let of_window = kernel(&scales, &states)?;
             let mut seen = Moments::new(chains.shape().size());
             for look in 1..=looks {
@@ -117,7 +120,7 @@ impl Scales {
                     .with_noise(noise);
                 states = chains.run(&states, &run)?.states;
                 step = next;
-                if !states.values().iter().all(|value| value.is_finite()) {
+                if !states.is_finite() {
                     let problem = format!(
                         "states are NaN or infinite after {step} steps of the burn-in; take a smaller step size"
                     );
@@ -125,16 +128,14 @@ impl Scales {
                 }
                 seen.add(&states);
             }
-            if seen.count > 0.0 {
-                let deviations = seen.deviations();
-                if deviations.iter().all(|deviation| *deviation == 0.0) {
-                    let problem = format!(
-                        "all states were alike in {step} steps of the burn-in; take more chains or steps"
-                    );
-                    return Err(LangevinError::Scales(problem));
-                }
-                scales = Self::new(&deviations)?;
+            let deviations = seen.deviations();
+            if deviations.iter().all(|deviation| *deviation == 0.0) {
+                let problem = format!(
+                    "all states were alike in {step} steps of the burn-in; take more chains or steps"
+                );
+                return Err(LangevinError::Scales(problem));
             }
+            scales = Self::new(&deviations)?;
         }
         Ok((scales, states))
     }

@@ -117,7 +117,7 @@ impl Starts<'_> {
         };
         let states = self.samples(net, start, FAMILY + 1 + number, self.judged_count(), steps)?;
         // Clamped to the range of the data they would look like images.
-        if !states.values().iter().all(|value| value.is_finite()) {
+        if !states.is_finite() {
             tracing::warn!("chains from {} ran away and are not judged", start.as_str());
             return Ok(None);
         }

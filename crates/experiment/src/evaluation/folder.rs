@@ -222,9 +222,10 @@ impl EvaluationFolder {
         chains: &ChainPlace,
     ) -> Result<(Vec<Record>, Vec<Trace>), ExperimentError> {
         let step = chains.step;
-        let records = self.read_lines(RECORDS, step, |record: &Record| record.step)?;
-        let traces = self.read_lines(TRACES, step, |trace: &Trace| trace.step)?;
-        let last = records.0.last().map(|record| record.step);
+        let (records, record_lines) =
+            self.read_lines(RECORDS, step, |record: &Record| record.step)?;
+        let (traces, trace_lines) = self.read_lines(TRACES, step, |trace: &Trace| trace.step)?;
+        let last = records.last().map(|record| record.step);
         // Before the first step there need not be a record yet.
         if last != Some(step - chains.since.steps) && (step, last) != (0, None) {
             let problem = format!(
@@ -233,29 +234,22 @@ impl EvaluationFolder {
             );
             return Err(self.0.damaged(RECORDS, problem));
         }
-        let steps = |traces: &[Trace]| traces.iter().map(|trace| trace.step).collect::<Vec<_>>();
-        let traced = traces.0.first().map_or(0, |trace| trace.energies.len());
-        let whole = |trace: &Trace| {
-            [&trace.energies, &trace.means]
-                .iter()
-                .all(|v| v.len() == traced)
-        };
         // Evaluations of earlier versions have no traces.
-        if !traces.0.is_empty()
-            && (steps(&traces.0)
-                != records
-                    .0
-                    .iter()
-                    .map(|record| record.step)
-                    .collect::<Vec<_>>()
-                || !traces.0.iter().all(whole))
-        {
-            let problem = format!("is not of the same steps and chains as {RECORDS}");
-            return Err(self.0.damaged(TRACES, problem));
+        if let Some(first) = traces.first() {
+            let chains = first.energies.len();
+            let same_steps = (traces.iter().map(|trace| trace.step))
+                .eq(records.iter().map(|record| record.step));
+            let same_chains = traces
+                .iter()
+                .all(|trace| [trace.energies.len(), trace.means.len()] == [chains; 2]);
+            if !(same_steps && same_chains) {
+                let problem = format!("is not of the same steps and chains as {RECORDS}");
+                return Err(self.0.damaged(TRACES, problem));
+            }
         }
-        self.write(RECORDS, records.1.as_bytes())?;
-        self.write(TRACES, traces.1.as_bytes())?;
-        Ok((records.0, traces.0))
+        self.write(RECORDS, record_lines.as_bytes())?;
+        self.write(TRACES, trace_lines.as_bytes())?;
+        Ok((records, traces))
     }
 
     /// The lines of a file up to `step`, read and as they are written.

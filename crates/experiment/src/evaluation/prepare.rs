@@ -53,10 +53,11 @@ impl Preparation<'_> {
         let Some(target) = self.options.target_acceptance else {
             return Ok(());
         };
-        let noise = |number| watch(settings, number);
+        let temperature = settings.temperature()?;
+        let keys = [1, 2].map(|number| watch(settings, number));
         let found = self
-            .search(settings, states, scales, target, [noise(1), noise(2)])
-            .map_err(|error| no_step_size(target, error))?;
+            .search(settings, temperature, states, scales, target, keys)
+            .map_err(|error| self.own("target_acceptance", error))?;
         settings.epsilon = found.step_size.get();
         let with = if scales.is_some() {
             " with the lengths of the elements"
@@ -76,13 +77,12 @@ impl Preparation<'_> {
     fn search(
         &self,
         settings: &EvaluationSettings,
+        temperature: Temperature,
         states: &States,
         scales: Option<&Scales>,
         target: f64,
         [settling, piloting]: [NoiseKey; 2],
     ) -> Result<FoundStepSize, LangevinError> {
-        let learned = StepSize::new(settings.training_epsilon)?.learned_temperature();
-        let temperature = Temperature::new(settings.temperature_factor * learned.get())?;
         // The drift ε²/2T of a low temperature must not be longer than that of learning.
         let shorter = settings.temperature_factor.min(1.0).sqrt();
         let size = StepSize::new(settings.training_epsilon * shorter)?;
@@ -123,15 +123,10 @@ impl Preparation<'_> {
             // What was short enough for the narrowest element alone would be too short for all with their lengths.
             window += 1;
             let keys = [0, 1].map(|key| watch(settings, 2 * window + 8 + key));
-            let found = self.search(settings, states, Some(scales), target, keys)?;
+            let found = self.search(settings, temperature, states, Some(scales), target, keys)?;
             settings.kernel_of_size(found.step_size, temperature, Some(scales))
         });
-        let (scales, states) = found.map_err(|error| match (error, target) {
-            (error @ LangevinError::AcceptanceNotReached { .. }, Some(target)) => {
-                no_step_size(target, error)
-            }
-            (error, _) => own("adapt_scales", error),
-        })?;
+        let (scales, states) = found.map_err(|error| self.own("adapt_scales", error))?;
         let lengths = scales.lengths().iter().copied();
         self.supervisor.tell(&format!(
             "Lengths of elements after {steps} steps: {:.2} to {:.2} of their geometric mean.",
@@ -157,7 +152,7 @@ impl Preparation<'_> {
         let found = Ladder::tuned(self.net, states, coldest, &search, |temperature| {
             settings.kernel_at(temperature, scales)
         });
-        let (ladder, replicas) = found.map_err(|error| own("rungs", error))?;
+        let (ladder, replicas) = found.map_err(|error| self.own("rungs", error))?;
         let factors = ladder
             .temperatures()
             .iter()
@@ -170,34 +165,30 @@ impl Preparation<'_> {
         ));
         Ok(replicas)
     }
+
+    /// The error of the setting that asked for what was not found, where it is one: a burn-in for lengths searches for ε
+    /// too.
+    fn own(&self, setting: &'static str, error: LangevinError) -> ExperimentError {
+        match (error, self.options.target_acceptance) {
+            (
+                error @ (LangevinError::StepSizeSearch(_)
+                | LangevinError::AcceptanceNotReached { .. }),
+                Some(target),
+            ) => ExperimentError::setting(
+                "target_acceptance",
+                format!(
+                    "{target}: {error}. Give another rate, more chains, another temperature factor, or the step size itself"
+                ),
+            ),
+            (error @ (LangevinError::Scales(_) | LangevinError::Ladder(_)), _) => {
+                ExperimentError::setting(setting, error.to_string())
+            }
+            (other, _) => other.into(),
+        }
+    }
 }
 
 /// Noise of chains before the first record.
 fn watch(settings: &EvaluationSettings, number: u64) -> NoiseKey {
     NoiseKey::new(settings.seed, Stream::Watch, number)
-}
-
-/// Why no ε was found.
-fn no_step_size(target: f64, error: LangevinError) -> ExperimentError {
-    match error {
-        LangevinError::StepSizeSearch(_) | LangevinError::AcceptanceNotReached { .. } => {
-            ExperimentError::setting(
-                "target_acceptance",
-                format!(
-                    "{target}: {error}. Give another rate, more chains, another temperature factor, or the step size itself"
-                ),
-            )
-        }
-        other => other.into(),
-    }
-}
-
-/// The error of a setting, where it is one.
-fn own(setting: &'static str, error: LangevinError) -> ExperimentError {
-    match error {
-        LangevinError::Scales(_) | LangevinError::Ladder(_) => {
-            ExperimentError::setting(setting, error.to_string())
-        }
-        other => other.into(),
-    }
 }

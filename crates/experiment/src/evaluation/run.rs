@@ -39,9 +39,9 @@ impl Evaluation {
     /// usual place.
     ///
     /// # Errors
-    /// [`ExperimentError::is_usage`] ones and, after a stop before the first record, [`ExperimentError::Stopped`] before anything is
-    /// written; later those of files and engines. Chains that run
-    /// away and a stop are no errors: [`Self::ended`] tells them.
+    /// [`ExperimentError::is_usage`] ones and, after a stop before the first record, [`ExperimentError::Stopped`], before
+    /// anything is written; later those of files and engines. Chains that run away and a later stop are no errors:
+    /// [`Self::ended`] tells them.
     pub fn start(
         trained: &Trained,
         options: &EvaluationOptions,

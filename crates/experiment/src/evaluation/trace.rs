@@ -50,8 +50,6 @@ pub struct EffectiveDraws {
 /// The most chains that are traced, so that records of many chains stay small.
 const MOST_TRACED: usize = 1_000;
 
-const FAR: f64 = f32::MAX as f64;
-
 /// R̂ up to which draws are counted in words. Vehtari et al. ask for 1.01 of the numbers that are published.
 const AGREEING: f64 = 1.1;
 
@@ -68,10 +66,14 @@ impl Trace {
             let sum: f64 = state.iter().map(|x| f64::from(*x)).sum();
             (sum / state.len() as f64) as f32
         };
+        // Beyond the range of f32 they would be no numbers in JSON.
+        let most = f64::from(f32::MAX);
         Self {
             step,
-            // Beyond the range of f32 they would be no numbers in JSON.
-            energies: energies.iter().map(|u| u.clamp(-FAR, FAR) as f32).collect(),
+            energies: energies
+                .iter()
+                .map(|u| u.clamp(-most, most) as f32)
+                .collect(),
             means: states.chunks_exact(size.max(1)).map(mean).collect(),
         }
     }
